@@ -1,0 +1,15 @@
+//! The observation and the air: where light of each wavelength lands, and why.
+//!
+//! This crate knows angles, wavelengths, bands, sites, weather and visits, and computes refraction
+//! and the direction to the zenith. It knows no pixels, no FITS and no arrays.
+//!
+//! # References
+//!
+//! - R. C. Stone, 1996, PASP 108, 1051: refraction.
+//! - J. C. Owens, 1967, Appl. Opt. 6, 51: the refractive index of moist air.
+
+pub mod units;
+pub mod visit;
+
+pub use units::{Angle, SkyPosition, Wavelength};
+pub use visit::{Assumption, Instant, Site, VisitInfo, Weather, WeatherReadings};

@@ -1,0 +1,107 @@
+//! What is known of one exposure: when, where from, where to, through which air.
+//!
+//! Every field that a header may lack is an `Option`; what was filled in, converted or doubted on the
+//! way is an [`Assumption`], so that `dcr inspect` and the summary can say so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Angle, SkyPosition};
+
+/// A place on Earth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Site {
+    /// Geodetic latitude, north positive.
+    pub latitude: Angle,
+    /// Longitude, east positive.
+    pub longitude: Angle,
+    /// Height above sea level in m.
+    pub elevation_m: f64,
+}
+
+/// The air at the telescope, complete.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weather {
+    /// Air temperature in °C.
+    pub temperature_c: f64,
+    /// Pressure at the telescope (not reduced to sea level) in Pa.
+    pub pressure_pa: f64,
+    /// Relative humidity in percent, 0 to 100.
+    pub humidity_percent: f64,
+}
+
+/// The air at the telescope as far as the header tells; each field is finite and plausible or `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WeatherReadings {
+    /// Air temperature in °C.
+    pub temperature_c: Option<f64>,
+    /// Pressure at the telescope in Pa.
+    pub pressure_pa: Option<f64>,
+    /// Relative humidity in percent.
+    pub humidity_percent: Option<f64>,
+}
+
+/// An instant on the TAI scale, as a two-part Julian date (kept in two parts for full precision).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instant {
+    /// The larger part of the Julian date, in days TAI.
+    pub jd1: f64,
+    /// The smaller part, in days.
+    pub jd2: f64,
+}
+
+/// What was assumed, converted or doubted for a visit, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumption {
+    /// The quantity: `longitude`, `pressure`, `altitude`, …
+    pub quantity: String,
+    /// What was done and why, a whole sentence.
+    pub text: String,
+    /// Whether the user should act on it (`true`: a warning; `false`: for the record).
+    pub warning: bool,
+}
+
+/// One exposure's circumstances as its header gives them, in our units and signs.
+///
+/// Angles of the pointing are those of the boresight. `altitude` and `azimuth` may refer to the start
+/// of the exposure (many observatories); `mid_time` always refers to its middle.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VisitInfo {
+    /// Visit number; made from the file name when the header has none.
+    pub visit: u64,
+    /// The instrument as named in the header.
+    pub instrument: Option<String>,
+    /// The physical filter as named in the header.
+    pub filter: Option<String>,
+    /// Middle of the exposure.
+    pub mid_time: Option<Instant>,
+    /// Exposure time in seconds.
+    pub exposure_s: Option<f64>,
+    /// Boresight, ICRS.
+    pub boresight: Option<SkyPosition>,
+    /// Apparent (refracted) altitude of the boresight.
+    pub altitude: Option<Angle>,
+    /// Azimuth of the boresight, North through East.
+    pub azimuth: Option<Angle>,
+    /// Airmass as the header says; a cross-check, and the last resort for the altitude.
+    pub airmass: Option<f64>,
+    /// Hour angle of the boresight at mid-exposure, positive west of the meridian.
+    pub hour_angle: Option<Angle>,
+    /// Earth rotation angle at mid-exposure (without the site's longitude).
+    pub earth_rotation_angle: Option<Angle>,
+    /// Parallactic angle of the boresight as the header says: position angle of the zenith, N through E.
+    pub parallactic_angle: Option<Angle>,
+    /// Position angle of the image's +y (afw's sky rotator angle), as the header says.
+    pub rotator_angle: Option<Angle>,
+    /// The observatory.
+    pub site: Option<Site>,
+    /// The air.
+    pub weather: WeatherReadings,
+    /// What the header says of an atmospheric dispersion corrector in the beam, if it says anything.
+    pub dispersion_corrector: Option<String>,
+    /// PSF FWHM in pixels as the header says.
+    pub psf_fwhm_px: Option<f64>,
+    /// Photometric zero point in mag as the header says.
+    pub zero_point_mag: Option<f64>,
+    /// What was assumed on the way from the header to here.
+    pub assumptions: Vec<Assumption>,
+}
