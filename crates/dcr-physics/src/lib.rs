@@ -8,8 +8,12 @@
 //! - R. C. Stone, 1996, PASP 108, 1051: refraction.
 //! - J. C. Owens, 1967, Appl. Opt. 6, 51: the refractive index of moist air.
 
+pub mod index;
+pub mod refraction;
 pub mod units;
 pub mod visit;
 
+pub use index::{Ciddor, RefractiveIndex, StoneOwens};
+pub use refraction::{Refraction, RefractionError, RefractionModel, ZenithExpansion};
 pub use units::{Angle, SkyPosition, Wavelength};
 pub use visit::{Assumption, Instant, Site, VisitInfo, Weather, WeatherReadings};
