@@ -1,0 +1,301 @@
+//! Mask planes: what each bit of a mask means.
+//!
+//! Each file carries its own dictionary of plane names and bits. The same name may have different
+//! bits in different files, so masks from two files are compared or joined only after [`remap`] has
+//! brought both to one dictionary.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+/// Planes made by this software have the bits 0 to 30, so that a mask value is never negative.
+const FREE_BITS: u8 = 31;
+
+/// The planes of a new mask, in the order of their bits.
+const CANONICAL: [&str; 13] = [
+    "BAD",
+    "SAT",
+    "INTRP",
+    "CR",
+    "EDGE",
+    "DETECTED",
+    "DETECTED_NEGATIVE",
+    "SUSPECT",
+    "NO_DATA",
+    "CLIPPED",
+    "REJECTED",
+    "SENSOR_EDGE",
+    "INEXACT_PSF",
+];
+
+/// A dictionary of mask planes, ordered by bit.
+///
+/// Two names may share a bit, as they do in some files; a name has one bit.
+///
+/// ```
+/// use dcr_image::MaskPlanes;
+/// let planes = MaskPlanes::canonical();
+/// assert_eq!(planes.bits_of(["SAT", "NOT_A_PLANE", "NO_DATA"]), 0b1_0000_0010);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MaskPlanes {
+    planes: Vec<(String, u8)>,
+}
+
+/// A mask dictionary that cannot hold what was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaskError {
+    /// All 31 bits are taken.
+    #[error("no bit is left for mask plane {name}: 31 planes are in use")]
+    Full {
+        /// The plane to be added.
+        name: String,
+    },
+    /// A plane was given two bits.
+    #[error("mask plane {name} has bit {old} and cannot have bit {new} as well")]
+    Redefined {
+        /// The plane.
+        name: String,
+        /// Its bit so far.
+        old: u8,
+        /// The other bit.
+        new: u8,
+    },
+    /// A bit beyond those of a 32-bit mask.
+    #[error("mask plane {name} has bit {bit}; a mask has the bits 0 to 31")]
+    BitOutOfRange {
+        /// The plane.
+        name: String,
+        /// The bit asked for.
+        bit: i64,
+    },
+    /// The target dictionary lacks a plane.
+    #[error("mask plane {name} is not in the dictionary to translate to; merge the dictionaries first")]
+    Untranslatable {
+        /// The plane.
+        name: String,
+    },
+}
+
+impl MaskPlanes {
+    /// A dictionary without planes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { planes: Vec::new() }
+    }
+
+    /// The planes that our own masks start with: BAD 0, SAT 1, INTRP 2, CR 3, EDGE 4, DETECTED 5,
+    /// DETECTED_NEGATIVE 6, SUSPECT 7, NO_DATA 8, CLIPPED 9, REJECTED 10, SENSOR_EDGE 11,
+    /// INEXACT_PSF 12.
+    #[must_use]
+    pub fn canonical() -> Self {
+        Self { planes: CANONICAL.iter().zip(0..).map(|(name, bit)| ((*name).to_owned(), bit)).collect() }
+    }
+
+    /// Number of planes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Whether no plane is defined.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.planes.is_empty()
+    }
+
+    /// Names and bits, by rising bit.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u8)> {
+        self.planes.iter().map(|(name, bit)| (name.as_str(), *bit))
+    }
+
+    /// The bit number of a plane.
+    #[must_use]
+    pub fn bit(&self, name: &str) -> Option<u8> {
+        self.planes.iter().find(|(known, _)| known == name).map(|&(_, bit)| bit)
+    }
+
+    /// The union of the named planes as a mask value. Names that are not in the dictionary add
+    /// nothing: a file without a CLIPPED plane has no clipped pixels.
+    #[must_use]
+    pub fn bits_of<I: IntoIterator<Item: AsRef<str>>>(&self, names: I) -> i32 {
+        names.into_iter().filter_map(|name| self.bit(name.as_ref())).fold(0, |bits, bit| bits | value_of(bit))
+    }
+
+    /// All declared planes as a mask value.
+    #[must_use]
+    pub fn all_bits(&self) -> i32 {
+        self.planes.iter().fold(0, |bits, &(_, bit)| bits | value_of(bit))
+    }
+
+    /// The names of the planes set in a mask value, by rising bit.
+    pub fn names_in(&self, value: i32) -> impl Iterator<Item = &str> {
+        self.iter().filter(move |&(_, bit)| value & value_of(bit) != 0).map(|(name, _)| name)
+    }
+
+    /// Adds a plane at the lowest free bit and returns that bit; a plane that exists keeps its own.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Full`] if the bits 0 to 30 are taken.
+    pub fn insert(&mut self, name: &str) -> Result<u8, MaskError> {
+        if let Some(bit) = self.bit(name) {
+            return Ok(bit);
+        }
+        let taken = self.all_bits();
+        let free = (0..FREE_BITS).find(|&bit| taken & value_of(bit) == 0);
+        let bit = free.ok_or_else(|| MaskError::Full { name: name.to_owned() })?;
+        self.place(name, bit);
+        Ok(bit)
+    }
+
+    /// Adds a plane at the bit that a file gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::BitOutOfRange`] or [`MaskError::Redefined`].
+    pub fn insert_at(&mut self, name: &str, bit: i64) -> Result<(), MaskError> {
+        let new = u8::try_from(bit)
+            .ok()
+            .filter(|&bit| bit < 32)
+            .ok_or_else(|| MaskError::BitOutOfRange { name: name.to_owned(), bit })?;
+        match self.bit(name) {
+            Some(old) if old == new => {}
+            Some(old) => return Err(MaskError::Redefined { name: name.to_owned(), old, new }),
+            None => self.place(name, new),
+        }
+        Ok(())
+    }
+
+    /// Adds the planes of `other` that are missing here, each at its own bit if that is free and at
+    /// the lowest free bit otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Full`] if the union has more than 31 planes.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MaskError> {
+        for (name, bit) in other.iter() {
+            if self.bit(name).is_some() {
+                continue;
+            }
+            if bit < FREE_BITS && self.all_bits() & value_of(bit) == 0 {
+                self.place(name, bit);
+            } else {
+                self.insert(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, name: &str, bit: u8) {
+        let at = self.planes.partition_point(|&(_, other)| other <= bit);
+        self.planes.insert(at, (name.to_owned(), bit));
+    }
+}
+
+/// The mask value of one bit. Bit 31 is the sign of an `i32`.
+const fn value_of(bit: u8) -> i32 {
+    (1_u32 << bit) as i32
+}
+
+/// Translates a mask from the dictionary `from` to the dictionary `to`, plane by plane name.
+///
+/// Bits that `from` does not declare have no meaning and are cleared.
+///
+/// # Errors
+///
+/// [`MaskError::Untranslatable`] if `to` lacks a plane of `from`; the mask is then unchanged.
+pub fn remap(mask: &mut Array2<i32>, from: &MaskPlanes, to: &MaskPlanes) -> Result<(), MaskError> {
+    let pairs = from
+        .iter()
+        .map(|(name, bit)| match to.bit(name) {
+            Some(target) => Ok((value_of(bit), value_of(target))),
+            None => Err(MaskError::Untranslatable { name: name.to_owned() }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    mask.mapv_inplace(|old| {
+        if old == 0 {
+            return 0;
+        }
+        pairs.iter().fold(0, |new, &(bit, target)| if old & bit == 0 { new } else { new | target })
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn bits_31_and_32() {
+        let mut planes = MaskPlanes::new();
+        planes.insert_at("TOP", 31).unwrap();
+        assert_eq!(planes.bits_of(["TOP"]), i32::MIN);
+        assert!(matches!(planes.insert_at("OVER", 32), Err(MaskError::BitOutOfRange { bit: 32, .. })));
+        assert!(matches!(planes.insert_at("UNDER", -1), Err(MaskError::BitOutOfRange { bit: -1, .. })));
+    }
+
+    #[test]
+    fn canonical_planes_have_their_published_bits() {
+        let planes = MaskPlanes::canonical();
+        assert_eq!(planes.len(), 13);
+        assert_eq!(
+            (planes.bit("BAD"), planes.bit("NO_DATA"), planes.bit("INEXACT_PSF")),
+            (Some(0), Some(8), Some(12))
+        );
+        assert_eq!(planes.names_in(0b11).collect::<Vec<_>>(), ["BAD", "SAT"]);
+    }
+
+    #[test]
+    fn insert_takes_the_lowest_free_bit_until_31_are_used() {
+        let mut planes = MaskPlanes::new();
+        planes.insert_at("ONE", 1).unwrap();
+        assert_eq!(planes.insert("A"), Ok(0));
+        assert_eq!(planes.insert("A"), Ok(0));
+        assert_eq!(planes.insert("B"), Ok(2));
+        for i in 3..31 {
+            planes.insert(&format!("P{i}")).unwrap();
+        }
+        assert_eq!(planes.insert("ONE_TOO_MANY"), Err(MaskError::Full { name: "ONE_TOO_MANY".into() }));
+    }
+
+    #[test]
+    fn merge_moves_a_plane_whose_bit_is_taken() {
+        let mut ours = MaskPlanes::new();
+        ours.insert_at("BAD", 0).unwrap();
+        let mut theirs = MaskPlanes::new();
+        theirs.insert_at("CR", 0).unwrap();
+        theirs.insert_at("SAT", 5).unwrap();
+        ours.merge(&theirs).unwrap();
+        assert_eq!(ours.iter().collect::<Vec<_>>(), [("BAD", 0), ("CR", 1), ("SAT", 5)]);
+    }
+
+    #[test]
+    fn redefinition_is_refused() {
+        let mut planes = MaskPlanes::canonical();
+        assert_eq!(planes.insert_at("SAT", 1), Ok(()));
+        assert_eq!(
+            planes.insert_at("SAT", 2),
+            Err(MaskError::Redefined { name: "SAT".into(), old: 1, new: 2 })
+        );
+    }
+
+    #[test]
+    fn remap_follows_names_and_clears_undeclared_bits() {
+        let mut from = MaskPlanes::new();
+        from.insert_at("SAT", 0).unwrap();
+        from.insert_at("BAD", 1).unwrap();
+        let mut mask = array![[0, 1], [2, 3 | 64]];
+        remap(&mut mask, &from, &MaskPlanes::canonical()).unwrap();
+        assert_eq!(mask, array![[0, 2], [1, 3]]);
+
+        from.insert("MINE").unwrap();
+        assert_eq!(
+            remap(&mut mask, &from, &MaskPlanes::canonical()),
+            Err(MaskError::Untranslatable { name: "MINE".into() })
+        );
+    }
+}
