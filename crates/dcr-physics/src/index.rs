@@ -79,7 +79,8 @@ impl StoneOwens {
         let kelvin = weather.temperature_c + 273.15;
         let vapour = vapour_pressure_pa(weather.temperature_c, weather.humidity_percent) / 100.0;
         let dry = weather.pressure_pa / 100.0 - vapour;
-        let dry_factor = (1.0 + dry * (57.90e-8 - 9.3250e-4 / kelvin + 0.25844 / kelvin.powi(2))) * dry / kelvin;
+        let dry_factor =
+            (1.0 + dry * (57.90e-8 - 9.3250e-4 / kelvin + 0.25844 / kelvin.powi(2))) * dry / kelvin;
         let vapour_factor = (1.0
             + vapour
                 * (1.0 + 3.7e-4 * vapour)
@@ -142,8 +143,7 @@ impl RefractiveIndex for Ciddor {
         // Ciddor's eqs. 1–3: standard dry air, the same with another amount of CO2, and water vapour.
         let standard_air = 1e-8 * (5_792_105.0 / (238.0185 - s2) + 167_917.0 / (57.362 - s2));
         let air = standard_air * (1.0 + 0.534e-6 * (self.co2_ppm - 450.0));
-        let vapour =
-            1.022e-8 * (295.235 + 2.6422 * s2 - 0.032_380 * s2.powi(2) + 0.004_028 * s2.powi(3));
+        let vapour = 1.022e-8 * (295.235 + 2.6422 * s2 - 0.032_380 * s2.powi(2) + 0.004_028 * s2.powi(3));
 
         let molar_mass_air = 1e-3 * (28.9635 + 12.011e-6 * (self.co2_ppm - 400.0));
         let kelvin = weather.temperature_c + 273.15;
@@ -166,8 +166,7 @@ pub(crate) fn vapour_pressure_pa(temperature_c: f64, humidity_percent: f64) -> f
     }
     let t = temperature_c;
     let x = (humidity_percent / 100.0).ln();
-    let dew_point =
-        238.3 * ((t + 238.3) * x + 17.2694 * t) / ((t + 238.3) * (17.2694 - x) - 17.2694 * t);
+    let dew_point = 238.3 * ((t + 238.3) * x + 17.2694 * t) / ((t + 238.3) * (17.2694 - x) - 17.2694 * t);
     let mm_of_mercury = 4.508_74
         + 0.341_724 * dew_point
         + 0.010_677_8 * dew_point.powi(2)
@@ -181,9 +180,9 @@ pub(crate) fn vapour_pressure_pa(temperature_c: f64, humidity_percent: f64) -> f
 fn ciddor_vapour_fraction(weather: &Weather) -> f64 {
     let t = weather.temperature_c;
     let kelvin = t + 273.15;
-    let saturation =
-        (1.237_884_7e-5 * kelvin.powi(2) - 1.912_131_6e-2 * kelvin + 33.937_110_47 - 6.343_164_5e3 / kelvin)
-            .exp();
+    let saturation = (1.237_884_7e-5 * kelvin.powi(2) - 1.912_131_6e-2 * kelvin + 33.937_110_47
+        - 6.343_164_5e3 / kelvin)
+        .exp();
     let enhancement = 1.000_62 + 3.14e-8 * weather.pressure_pa + 5.6e-7 * t.powi(2);
     (enhancement * weather.humidity_percent / 100.0 * saturation / weather.pressure_pa).min(1.0)
 }
@@ -233,7 +232,11 @@ mod tests {
     fn stone_owens_intermediates_are_those_of_the_reference() {
         let weather = Weather { temperature_c: 20.0, pressure_pa: 73_892.0, humidity_percent: 40.0 };
         let (dry, vapour) = StoneOwens::reference().density_factors(&weather);
-        approx::assert_relative_eq!(vapour_pressure_pa(20.0, 40.0), 928.374_946_266_929_6, max_relative = 1e-13);
+        approx::assert_relative_eq!(
+            vapour_pressure_pa(20.0, 40.0),
+            928.374_946_266_929_6,
+            max_relative = 1e-13
+        );
         approx::assert_relative_eq!(dry, 2.489_688_043_240_581, max_relative = 1e-13);
         approx::assert_relative_eq!(vapour, 0.030_776_577_040_595_25, max_relative = 1e-13);
     }

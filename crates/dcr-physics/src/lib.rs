@@ -8,12 +8,15 @@
 //! - R. C. Stone, 1996, PASP 108, 1051: refraction.
 //! - J. C. Owens, 1967, Appl. Opt. 6, 51: the refractive index of moist air.
 
+pub mod atmosphere;
 pub mod index;
+pub mod ray;
 pub mod refraction;
 pub mod units;
 pub mod visit;
 
 pub use index::{Ciddor, RefractiveIndex, StoneOwens};
+pub use ray::RayIntegral;
 pub use refraction::{Refraction, RefractionError, RefractionModel, ZenithExpansion};
 pub use units::{Angle, SkyPosition, Wavelength};
 pub use visit::{Assumption, Instant, Site, VisitInfo, Weather, WeatherReadings};

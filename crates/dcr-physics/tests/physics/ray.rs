@@ -1,0 +1,175 @@
+//! The refraction integral against published numbers and itself, and the expansion against it.
+
+use dcr_physics::{
+    Angle, Ciddor, RayIntegral, Refraction, RefractionError, Site, StoneOwens, Wavelength, Weather,
+    ZenithExpansion,
+};
+
+use crate::shared::site;
+use crate::tolerance;
+
+/// Blue and red wavelength in nm: the yardstick's three, and one towards the red.
+const PAIRS: [(f64, f64); 4] = [(405.0, 552.0), (320.0, 400.0), (420.0, 460.0), (550.0, 700.0)];
+
+const AIRMASSES: [f64; 3] = [1.2, 1.5, 2.0];
+
+/// The yardstick of ALGORITHM §1 for the first three pairs: arcsec at each of the airmasses.
+const YARDSTICK: [[f64; 3]; 3] =
+    [[0.4795, 0.8075, 1.2486], [0.6405, 1.0786, 1.6679], [0.1622, 0.2731, 0.4224]];
+
+/// The site and the air of the yardstick.
+fn pachon() -> (Site, Weather) {
+    (site(-70.749_417, -30.24, 2663.0), air(10.0, 74_300.0, 30.0))
+}
+
+/// Dry mountains.
+fn good_skies() -> [(Site, Weather); 2] {
+    [pachon(), (site(-70.75, -30.24, 2663.0), air(-3.0, 74_000.0, 5.0))]
+}
+
+/// Sites and airs that differ in gravity, height, cold and vapour.
+fn all_skies() -> Vec<(Site, Weather)> {
+    let mut skies = good_skies().to_vec();
+    skies.extend([
+        (site(-155.47, 19.82, 4205.0), air(0.0, 61_600.0, 20.0)),
+        (site(-116.86, 33.36, 1707.0), air(15.0, 83_300.0, 60.0)),
+        (site(0.0, 51.48, 46.0), air(12.0, 101_000.0, 80.0)),
+        (site(100.0, 5.0, 10.0), air(30.0, 101_000.0, 90.0)),
+    ]);
+    skies
+}
+
+fn air(temperature_c: f64, pressure_pa: f64, humidity_percent: f64) -> Weather {
+    Weather { temperature_c, pressure_pa, humidity_percent }
+}
+
+/// The altitude of an airmass: secant of the apparent zenith distance.
+fn altitude(airmass: f64) -> Angle {
+    Angle::from_radians((1.0 / airmass).asin())
+}
+
+fn dispersion_arcsec(model: &impl Refraction, (blue, red): (f64, f64), airmass: f64) -> f64 {
+    model
+        .differential(Wavelength::from_nm(blue), Wavelength::from_nm(red), altitude(airmass))
+        .expect("within the model's range")
+        .arcsec()
+}
+
+/// The largest difference of dispersion between two models over all pairs and airmasses, in arcsec.
+fn worst_arcsec(one: &impl Refraction, other: &impl Refraction) -> f64 {
+    let mut worst = 0.0_f64;
+    for pair in PAIRS {
+        for airmass in AIRMASSES {
+            let difference = dispersion_arcsec(one, pair, airmass) - dispersion_arcsec(other, pair, airmass);
+            worst = worst.max(difference.abs());
+        }
+    }
+    worst
+}
+
+#[test]
+fn ray_meets_the_yardstick() {
+    let (site, air) = pachon();
+    let ray = RayIntegral::new(Ciddor::default(), &site, &air);
+    let expansion = ZenithExpansion::new(StoneOwens::new(), &site, &air);
+    for (pair, expected) in PAIRS.into_iter().zip(YARDSTICK) {
+        for (airmass, expected) in AIRMASSES.into_iter().zip(expected) {
+            let traced = dispersion_arcsec(&ray, pair, airmass);
+            approx::assert_abs_diff_eq!(traced, expected, epsilon = tolerance::YARDSTICK_RAY_ARCSEC);
+            let expanded = dispersion_arcsec(&expansion, pair, airmass);
+            approx::assert_abs_diff_eq!(expanded, expected, epsilon = tolerance::YARDSTICK_EXPANSION_ARCSEC);
+        }
+    }
+}
+
+#[test]
+fn ray_quadrature_is_converged() {
+    let (site, air) = pachon();
+    let ray = RayIntegral::new(Ciddor::default(), &site, &air);
+    for degrees in [5.0, 10.0, 30.0, 60.0, 89.0] {
+        let lift = |ray: &RayIntegral<Ciddor>| {
+            ray.refraction(Wavelength::from_nm(400.0), Angle::from_degrees(degrees)).unwrap().arcsec()
+        };
+        approx::assert_abs_diff_eq!(
+            lift(&ray),
+            lift(&ray.refined(4)),
+            epsilon = tolerance::QUADRATURE_ARCSEC
+        );
+    }
+}
+
+#[test]
+fn ray_dispersion_hardly_knows_the_lapse_rate() {
+    for (site, air) in all_skies() {
+        let ray = RayIntegral::new(Ciddor::default(), &site, &air);
+        for kelvin_per_km in [4.0, 9.0] {
+            let worst = worst_arcsec(&ray, &ray.with_lapse_rate(kelvin_per_km));
+            assert!(worst < tolerance::LAPSE_RATE_ARCSEC, "{worst}″ at {kelvin_per_km} K/km over {site:?}");
+        }
+    }
+}
+
+#[test]
+fn ray_at_the_zenith_is_straight() {
+    let (site, air) = pachon();
+    let ray = RayIntegral::new(StoneOwens::new(), &site, &air);
+    let lift = ray.refraction(Wavelength::from_nm(500.0), Angle::from_degrees(90.0)).unwrap();
+    assert!(lift.arcsec().abs() < 1e-12, "{lift:?}");
+}
+
+#[test]
+fn ray_refuses_the_horizon() {
+    let (site, air) = pachon();
+    let ray = RayIntegral::new(StoneOwens::new(), &site, &air);
+    for degrees in [0.5, -10.0, 91.0, f64::NAN] {
+        let answer = ray.refraction(Wavelength::from_nm(500.0), Angle::from_degrees(degrees));
+        assert!(matches!(answer, Err(RefractionError::Altitude { .. })), "{degrees}°: {answer:?}");
+    }
+}
+
+#[test]
+fn refraction_hydrostatic_meets_the_ray_integral_anywhere() {
+    for (site, air) in all_skies() {
+        let stone = worst_arcsec(
+            &ZenithExpansion::hydrostatic(StoneOwens::new(), &site, &air),
+            &RayIntegral::new(StoneOwens::new(), &site, &air),
+        );
+        let ciddor = worst_arcsec(
+            &ZenithExpansion::hydrostatic(Ciddor::default(), &site, &air),
+            &RayIntegral::new(Ciddor::default(), &site, &air),
+        );
+        assert!(stone.max(ciddor) < tolerance::HYDROSTATIC_ARCSEC, "{stone}″, {ciddor}″ over {site:?}");
+    }
+}
+
+#[test]
+fn refraction_meets_the_ray_integral() {
+    let stone_error = |(site, air): &(Site, Weather)| {
+        worst_arcsec(
+            &ZenithExpansion::new(StoneOwens::new(), site, air),
+            &RayIntegral::new(Ciddor::default(), site, air),
+        )
+    };
+    for sky in good_skies() {
+        let worst = stone_error(&sky);
+        assert!(worst < tolerance::STONE_ARCSEC, "{worst}″ over {sky:?}");
+    }
+    for sky in all_skies() {
+        let worst = stone_error(&sky);
+        assert!(worst < tolerance::STONE_ANYWHERE_ARCSEC, "{worst}″ over {sky:?}");
+    }
+}
+
+#[test]
+fn refraction_degrades_towards_the_horizon_as_documented() {
+    let (site, air) = pachon();
+    let ray = RayIntegral::new(StoneOwens::new(), &site, &air);
+    let expansion = ZenithExpansion::new(StoneOwens::new(), &site, &air);
+    for (degrees, allowed_arcsec) in [(45.0, 0.04), (30.0, 0.04), (15.0, 0.05), (10.0, 1.0), (5.0, 21.0)] {
+        let lift = |model: &dyn Refraction| {
+            model.refraction(Wavelength::from_nm(550.0), Angle::from_degrees(degrees)).unwrap().arcsec()
+        };
+        let error = lift(&expansion) - lift(&ray);
+        assert!(error.abs() < allowed_arcsec, "{error}″ at {degrees}°");
+    }
+}
