@@ -9,14 +9,22 @@
 //! - J. C. Owens, 1967, Appl. Opt. 6, 51: the refractive index of moist air.
 
 pub mod atmosphere;
+pub mod band;
+pub mod builtin;
+pub mod dispersion;
 pub mod index;
 pub mod ray;
 pub mod refraction;
+pub mod throughput;
 pub mod units;
 pub mod visit;
 
+pub use band::{Band, BandError, GridPoint, SubfilterRange, WavelengthGrid};
+pub use builtin::{BuiltinBand, builtin_bands};
+pub use dispersion::{ReferenceWavelength, SubfilterDispersion, subfilter_dispersion};
 pub use index::{Ciddor, RefractiveIndex, StoneOwens};
 pub use ray::RayIntegral;
 pub use refraction::{Refraction, RefractionError, RefractionModel, ZenithExpansion};
+pub use throughput::{Throughput, ThroughputError};
 pub use units::{Angle, SkyPosition, Wavelength};
 pub use visit::{Assumption, Instant, Site, VisitInfo, Weather, WeatherReadings};
