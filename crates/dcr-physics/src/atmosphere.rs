@@ -12,6 +12,8 @@
 
 use crate::{Assumption, Weather, WeatherReadings};
 
+/// Heights of telescopes above sea level, in m.
+pub(crate) const HEIGHTS_M: std::ops::RangeInclusive<f64> = -1000.0..=10_000.0;
 /// Plausible pressures at a telescope, in Pa.
 const PRESSURE_PA: std::ops::RangeInclusive<f64> = 30_000.0..=110_000.0;
 /// Plausible temperatures at a telescope, in °C.
@@ -50,7 +52,7 @@ impl WeatherReadings {
         };
 
         let mut height = elevation_m;
-        if !(-1000.0..=10_000.0).contains(&elevation_m) {
+        if !HEIGHTS_M.contains(&elevation_m) {
             height = 0.0;
             warn(
                 "elevation",

@@ -1,0 +1,110 @@
+//! Holds the derived altitude against what the header says of altitude and airmass.
+
+use serde::{Deserialize, Serialize};
+
+use super::{GeometryOrigin, LocalSky, VisualRefraction, local_sky, ways};
+use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo};
+
+/// The largest difference of altitude that passes, in degrees, besides the motion during the exposure.
+const ALTITUDE_DEG: f64 = 0.5;
+/// The largest difference of airmass that passes, besides the same.
+const AIRMASS: f64 = 0.02;
+/// The sky's motion, in degrees per second.
+const SKY_DEG_PER_S: f64 = 360.985_6 / 86_400.0;
+
+/// A derived geometry that contradicts the header it was derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// What the zenith was derived from.
+    pub origin: GeometryOrigin,
+    /// The apparent altitude of the boresight that follows.
+    pub altitude: Angle,
+    /// The altitude that the header gives.
+    pub header_altitude: Option<Angle>,
+    /// The airmass that follows, the secant of the zenith distance.
+    pub airmass: f64,
+    /// The airmass that the header gives.
+    pub header_airmass: Option<f64>,
+    /// Whether the header agrees when the sign of the site's longitude is changed.
+    pub longitude_looks_west_positive: bool,
+}
+
+impl Disagreement {
+    /// The same in words.
+    pub(super) fn assumption(&self) -> Assumption {
+        let mut header = Vec::new();
+        header.extend(self.header_altitude.map(|altitude| format!("altitude {:.2}°", altitude.degrees())));
+        header.extend(self.header_airmass.map(|airmass| format!("airmass {airmass:.3}")));
+        let hint = if self.longitude_looks_west_positive {
+            " With the sign of the longitude changed they agree: longitude looks west-positive."
+        } else {
+            ""
+        };
+        Assumption {
+            quantity: "altitude".into(),
+            text: format!(
+                "By {} the boresight is at altitude {:.2}°, airmass {:.3}, but the header says {}.{hint}",
+                self.origin,
+                self.altitude.degrees(),
+                self.airmass,
+                header.join(", ")
+            ),
+            warning: true,
+        }
+    }
+}
+
+/// How `sky`, derived for the boresight by `origin`, contradicts the header, if it does.
+pub(super) fn disagreement(
+    visit: &VisitInfo,
+    origin: GeometryOrigin,
+    sky: &LocalSky,
+    other_sign: impl FnOnce() -> Option<LocalSky>,
+) -> Option<Disagreement> {
+    if agrees(visit, sky) {
+        return None;
+    }
+    Some(Disagreement {
+        origin,
+        altitude: sky.altitude,
+        header_altitude: ways::altitude(visit),
+        airmass: sky.airmass,
+        header_airmass: ways::airmass(visit),
+        longitude_looks_west_positive: other_sign().is_some(),
+    })
+}
+
+/// The boresight's sky with the sign of the site's longitude changed, if the way uses the longitude, and
+/// that sky is above the horizon and agrees with the header.
+pub(super) fn with_other_longitude_sign(
+    visit: &VisitInfo,
+    origin: GeometryOrigin,
+    air: &VisualRefraction,
+    boresight: SkyPosition,
+) -> Option<LocalSky> {
+    if !matches!(origin, GeometryOrigin::Time | GeometryOrigin::EarthRotationAngle) {
+        return None;
+    }
+    let site = ways::site(visit)?;
+    let longitude = Angle::from_radians(-site.longitude.radians());
+    let other = VisitInfo { site: Some(Site { longitude, ..site }), ..visit.clone() };
+    let sky = local_sky(&ways::zenith(&other, origin, air).ok()?, air, boresight);
+    (sky.altitude.radians() > 0.0 && agrees(visit, &sky)).then_some(sky)
+}
+
+/// Whether the header's altitude and airmass, which may be those of the start of the exposure, allow `sky`.
+///
+/// A header without either allows everything.
+fn agrees(visit: &VisitInfo, sky: &LocalSky) -> bool {
+    let exposure_s = visit.exposure_s.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(0.0);
+    let motion_deg = SKY_DEG_PER_S * exposure_s / 2.0;
+    let altitude_agrees = ways::altitude(visit).is_none_or(|altitude| {
+        (altitude.degrees() - sky.altitude.degrees()).abs() <= ALTITUDE_DEG + motion_deg
+    });
+    let airmass_agrees = ways::airmass(visit).is_none_or(|airmass| {
+        // d(sec z) = sec z tan z dz
+        let motion = sky.airmass * (sky.airmass.powi(2) - 1.0).sqrt() * motion_deg.to_radians();
+        (airmass - sky.airmass).abs() <= AIRMASS + motion
+    });
+    altitude_agrees && airmass_agrees
+}
