@@ -65,8 +65,8 @@ fn golden_shifts_of_the_reference_are_met() {
         }
         let visit = &golden["visits"][case["visit"].as_u64().unwrap() as usize];
         let of_visit = |name: &str| visit[name].as_f64().unwrap();
-        let place = numbers(&golden["observatories_lon_lat_elev"][visit["obs"].as_str().unwrap()]);
-        let place = if place.is_empty() { panic!("no site") } else { site(place[0], place[1], place[2]) };
+        let place = numbers(&golden["observatories"][visit["obs"].as_str().unwrap()]);
+        let place = site(place[0], place[1], place[2]);
         let air = Weather {
             temperature_c: of_visit("temp"),
             pressure_pa: of_visit("press"),
