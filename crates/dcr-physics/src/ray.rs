@@ -1,6 +1,6 @@
 //! The refraction integral through a hydrostatic atmosphere: the yardstick for [`crate::refraction`].
 //!
-//! Slow (some ten thousand times the cost of the expansion in `tan z`), and meant for tests and for settling
+//! Slow (some thousand times the cost of the expansion in `tan z`), and meant for tests and for settling
 //! doubts, not for making coadds.
 //!
 //! A ray that reaches the telescope at apparent zenith distance `z₀` obeys `n r sin ψ = n₀ r₀ sin z₀`, with `r`
@@ -38,7 +38,7 @@
 //! - C. Y. Hohenkerk & A. T. Sinclair, 1985, NAO Technical Note 63: the atmosphere.
 
 use crate::index::vapour_pressure_pa;
-use crate::refraction::{Refraction, RefractionError};
+use crate::refraction::{Refraction, RefractionError, check_site};
 use crate::{Angle, RefractiveIndex, Site, Wavelength, Weather};
 
 /// The lowest altitude answered, in degrees.
@@ -75,10 +75,12 @@ impl<I: RefractiveIndex> RayIntegral<I> {
         Self { index, weather: *weather, site: *site, lapse_k_per_m: 0.0065, panels: PANELS }
     }
 
-    /// The same with another fall of temperature with height in the troposphere, in K/km (more than 0).
+    /// The same with another fall of temperature with height in the troposphere, in K/km.
+    ///
+    /// It is held within 3 to 10, the range of stable air over a few kilometres; the formulas fail at 1.86.
     #[must_use]
     pub fn with_lapse_rate(self, kelvin_per_km: f64) -> Self {
-        Self { lapse_k_per_m: kelvin_per_km / 1000.0, ..self }
+        Self { lapse_k_per_m: kelvin_per_km.clamp(3.0, 10.0) / 1000.0, ..self }
     }
 
     /// The same with the steps of the quadrature divided by `factor`, for checking its convergence.
@@ -111,6 +113,7 @@ impl<I: RefractiveIndex> RayIntegral<I> {
 
 impl<I: RefractiveIndex> Refraction for RayIntegral<I> {
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError> {
+        check_site(&self.site)?;
         let got_deg = altitude.degrees();
         if !(LOWEST_ALTITUDE_DEG..=90.0 + 1e-12).contains(&got_deg) {
             return Err(RefractionError::Altitude { got_deg, lowest_deg: LOWEST_ALTITUDE_DEG });

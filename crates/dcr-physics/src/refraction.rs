@@ -48,6 +48,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::atmosphere::HEIGHTS_M;
 use crate::index::{Ciddor, LONGEST_NM, RefractiveIndex, SHORTEST_NM, StoneOwens};
 use crate::{Angle, Site, Wavelength, Weather};
 
@@ -71,6 +72,14 @@ pub enum RefractionError {
         got_deg: f64,
         /// The lowest that the model answers.
         lowest_deg: f64,
+    },
+    /// The site's latitude or height is not a number or impossible.
+    #[error("latitude {latitude_deg:.3}° and height {elevation_m} m are no place for a telescope")]
+    Site {
+        /// The latitude.
+        latitude_deg: f64,
+        /// The height above sea level.
+        elevation_m: f64,
     },
     /// A reading is NaN or describes air that cannot be.
     #[error("{quantity} of {got} is not a possible state of the air")]
@@ -114,7 +123,7 @@ pub trait Refraction {
     ///
     /// # Errors
     ///
-    /// [`RefractionError`] when wavelength, altitude or air are outside the model's range, or NaN.
+    /// [`RefractionError`] when wavelength, altitude, site or air are outside the model's range, or NaN.
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError>;
 
     /// How much nearer the zenith light of `wavelength` appears than light of `reference`.
@@ -153,6 +162,7 @@ pub trait Refraction {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZenithExpansion<I> {
     index: I,
+    site: Site,
     weather: Weather,
     /// The factor of the whole expansion: κ in Stone's form, 1 in the hydrostatic one.
     kappa: f64,
@@ -169,6 +179,7 @@ impl<I: RefractiveIndex> ZenithExpansion<I> {
     pub fn new(index: I, site: &Site, weather: &Weather) -> Self {
         Self {
             index,
+            site: *site,
             weather: *weather,
             kappa: gravity_ratio(site.latitude.radians(), site.elevation_m),
             beta: scale_height_ratio(weather.temperature_c),
@@ -201,6 +212,7 @@ impl ZenithExpansion<StoneOwens> {
 
 impl<I: RefractiveIndex> Refraction for ZenithExpansion<I> {
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError> {
+        check_site(&self.site)?;
         let (got_deg, lowest_deg) = (altitude.degrees(), self.lowest_altitude_deg);
         // A quarter turn through radians and back may come out a rounding above 90.
         if !(lowest_deg..=90.0 + 1e-12).contains(&got_deg) {
@@ -212,6 +224,16 @@ impl<I: RefractiveIndex> Refraction for ZenithExpansion<I> {
     }
 }
 
+/// Refuses sites that are not on Earth.
+pub(crate) fn check_site(site: &Site) -> Result<(), RefractionError> {
+    let (latitude_deg, elevation_m) = (site.latitude.degrees(), site.elevation_m);
+    if latitude_deg.abs() <= 90.0 + 1e-9 && HEIGHTS_M.contains(&elevation_m) {
+        Ok(())
+    } else {
+        Err(RefractionError::Site { latitude_deg, elevation_m })
+    }
+}
+
 /// `R = κγ(1 − β) tan z ∓ κγ(β − γ/2) tan³ z`, in radians (Stone eq. 4).
 fn expansion(kappa: f64, beta: f64, refractivity: f64, tan3_sign: f64, tan_z: f64) -> f64 {
     let first = kappa * refractivity * (1.0 - beta);
@@ -220,7 +242,7 @@ fn expansion(kappa: f64, beta: f64, refractivity: f64, tan3_sign: f64, tan_z: f6
 }
 
 /// Stone's κ: gravity at the site over standard gravity at the equator.
-pub(crate) fn gravity_ratio(latitude_rad: f64, elevation_m: f64) -> f64 {
+fn gravity_ratio(latitude_rad: f64, elevation_m: f64) -> f64 {
     1.0 + 0.005_302 * latitude_rad.sin().powi(2)
         - 0.000_005_83 * (2.0 * latitude_rad).sin().powi(2)
         - 0.000_000_315 * elevation_m

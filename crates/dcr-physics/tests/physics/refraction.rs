@@ -1,8 +1,8 @@
 //! Stone's expansion: closed forms, the reference's numbers, and what is refused.
 
 use dcr_physics::{
-    Angle, Ciddor, Refraction, RefractionError, RefractionModel, RefractiveIndex, Site, StoneOwens,
-    Wavelength, Weather, WeatherReadings, ZenithExpansion,
+    Angle, Ciddor, RayIntegral, Refraction, RefractionError, RefractionModel, RefractiveIndex, Site,
+    StoneOwens, Wavelength, Weather, WeatherReadings, ZenithExpansion,
 };
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzReader;
@@ -177,6 +177,24 @@ fn refraction_refuses_what_it_cannot_answer() {
     }
     let message = model.refraction(nm(500.0), degrees(-3.0)).unwrap_err().to_string();
     assert_eq!(message, "altitude -3.000° is outside the valid range 5–90°");
+}
+
+#[test]
+fn refraction_refuses_sites_that_are_not_on_earth() {
+    for nowhere in [
+        site(0.0, f64::NAN, 0.0),
+        site(0.0, 91.0, 0.0),
+        site(0.0, 0.0, f64::NAN),
+        site(0.0, 0.0, 36_000_000.0),
+    ] {
+        let air = standard_air(0.0);
+        for answer in [
+            RefractionModel::default().at(&nowhere, &air).refraction(nm(500.0), degrees(45.0)),
+            RayIntegral::new(StoneOwens::new(), &nowhere, &air).refraction(nm(500.0), degrees(45.0)),
+        ] {
+            assert!(matches!(answer, Err(RefractionError::Site { .. })), "{nowhere:?}: {answer:?}");
+        }
+    }
 }
 
 #[test]
