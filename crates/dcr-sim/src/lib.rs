@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | pixel integration, round | rounding | `gaussian_round_has_its_flux_centre_and_width` |
 //! | pixel integration, elliptical, σ ≥ 1 px | 1.5e-5 | `gaussian_elliptical_meets_round` |
-//! | integral over wavelength | 1e-5 | `drawing_at_nodes_meets_all_wavelengths` |
+//! | integral over wavelength, to airmass 2.2 and seeing of 3 px | 2e-6 | `drawing_at_nodes_meets_all_wavelengths` |
 //! | wings cut at `floor_electrons` | 1e-3 electrons per pixel and Gaussian | `gaussian_cut_at_the_floor_loses_what_is_stated` |
 //!
 //! # The same bytes everywhere
