@@ -1,2 +1,32 @@
-//! dcr
-fn main() {}
+//! Development commands: `cargo xtask <command>`.
+
+mod testdata;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Development commands of the dcr workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+enum Command {
+    /// Draw testdata/: a small synthetic field, two visits to predict, and the truth.
+    Testdata {
+        /// Compare what is there with what would be drawn, and change nothing.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Testdata { check: false } => testdata::write(&testdata::folder()),
+        Command::Testdata { check: true } => testdata::check(&testdata::folder()),
+    }
+}

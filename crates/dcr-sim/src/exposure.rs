@@ -148,7 +148,8 @@ impl Scene<'_> {
             let fwhm =
                 plan.seeing_arcsec / config.scale_arcsec * libm::pow(ratio, config.visits.seeing_exponent);
             for &(part, covariance) in &mixture {
-                add_blurred(config, Gaussian { flux: flux * share * part, x, y, covariance }, fwhm, image);
+                let gaussian = Gaussian { flux: flux * share * part, x, y, covariance };
+                add_blurred(config.psf, gaussian, fwhm, config.floor_electrons, image);
             }
         }
         Ok(())
@@ -189,16 +190,22 @@ impl Scene<'_> {
     }
 }
 
-/// Adds `gaussian` as the PSF of this `fwhm`, in pixels, blurs it.
-pub(crate) fn add_blurred(config: &FieldConfig, gaussian: Gaussian, fwhm: f64, image: &mut Array2<f64>) {
-    for component in config.psf.components() {
+/// Adds `gaussian` as a PSF of this form and `fwhm`, in pixels, blurs it, out to `floor` per pixel.
+pub(crate) fn add_blurred(
+    shape: PsfShape,
+    gaussian: Gaussian,
+    fwhm: f64,
+    floor: f64,
+    image: &mut Array2<f64>,
+) {
+    for component in shape.components() {
         let blur = Covariance::round(fwhm * libm::sqrt(component.variance));
         let blurred = Gaussian {
             flux: gaussian.flux * component.share,
             covariance: gaussian.covariance.convolved(blur),
             ..gaussian
         };
-        blurred.add_to(image.view_mut(), config.floor_electrons);
+        blurred.add_to(image.view_mut(), floor);
     }
 }
 

@@ -143,7 +143,9 @@ impl Field {
                 for (plane, fraction) in planes.iter_mut().zip(&fractions) {
                     let flux = source.flux * part * fraction;
                     let gaussian = Gaussian { flux, x: source.x, y: source.y, covariance };
-                    add_blurred(&self.config, gaussian, fwhm, plane);
+                    // As far out in each subfilter as in the whole band, so that they sum to it.
+                    let floor = self.config.floor_electrons * fraction;
+                    add_blurred(self.config.psf, gaussian, fwhm, floor, plane);
                 }
             }
         }

@@ -14,7 +14,7 @@
 //!
 //! - W. Gautschi, 2004, Orthogonal Polynomials: Computation and Approximation, §2.2 and §3.1.
 
-use dcr_physics::Wavelength;
+use dcr_physics::{Band, Wavelength};
 use serde::{Deserialize, Serialize};
 
 use crate::{SimError, Spectrum};
@@ -24,6 +24,12 @@ const CELL_NM: f64 = 0.25;
 
 /// Wavelengths drawn per source.
 const NODES: usize = 12;
+
+/// Throughputs are sampled from here, in nm; the refraction model begins at 230.2 nm.
+const SHORTEST_NM: f64 = 231.0;
+
+/// Throughputs are sampled up to here, in nm; the refraction model ends at 2058.6 nm.
+const LONGEST_NM: f64 = 2058.0;
 
 /// Cells of a band come in multiples of this, so that subfilter edges fall on cell edges for N = 1 … 6.
 const CELL_MULTIPLE: usize = 60;
@@ -51,6 +57,26 @@ impl Default for Passband {
     }
 }
 
+impl From<&Band> for Passband {
+    /// The band with its throughput, if it has one, sampled at every cell's width; a curve that lets
+    /// nothing through gives a passband that [`FieldConfig::validate`](crate::FieldConfig::validate) refuses.
+    fn from(band: &Band) -> Self {
+        let half = 0.5 * band.bandwidth_nm();
+        let throughput = band.throughput().map_or_else(Vec::new, |curve| {
+            let points =
+                (0..).map(|i| SHORTEST_NM + f64::from(i) * CELL_NM).take_while(|&nm| nm < LONGEST_NM);
+            let curve: Vec<[f64; 2]> = points.map(|nm| [nm, curve.at(Wavelength::from_nm(nm))]).collect();
+            let transmits = |point: &[f64; 2]| point[1] > 0.0;
+            // From the last zero before the curve to the first one after.
+            let first = curve.iter().position(transmits).unwrap_or(0).saturating_sub(1);
+            let last = curve.iter().rposition(transmits).map_or(0, |last| (last + 1).min(curve.len() - 1));
+            curve[first..=last].to_vec()
+        });
+        let effective = band.effective().nm();
+        Self { name: band.name().to_owned(), low_nm: effective - half, high_nm: effective + half, throughput }
+    }
+}
+
 impl Passband {
     /// The middle of the band.
     #[must_use]
@@ -75,7 +101,11 @@ impl Passband {
         if self.throughput.is_empty() {
             return Ok(());
         }
-        if let Some(pair) = self.throughput.windows(2).find(|pair| !(pair[0][0] < pair[1][0])) {
+        if let Some(pair) = self
+            .throughput
+            .windows(2)
+            .find(|pair| pair[0][0].partial_cmp(&pair[1][0]) != Some(std::cmp::Ordering::Less))
+        {
             return refuse(format!("throughput at {} nm is followed by {} nm", pair[0][0], pair[1][0]));
         }
         if let Some([nm, t]) =
@@ -377,6 +407,19 @@ mod tests {
         let total = 147.0 + 5.0 + 10.0;
         for (fraction, area) in fractions.iter().zip([49.0 + 5.0, 49.0, 49.0 + 10.0]) {
             assert!((fraction - area / total).abs() < 1e-5, "{fractions:?}");
+        }
+    }
+
+    #[test]
+    fn passband_of_a_band_sees_the_same() {
+        let curve = dcr_physics::Throughput::parse("395 0\n405 1\n552 1\n572 0\n").unwrap();
+        let top_hat = Band::new("g", Wavelength::from_nm(478.5), 147.0).unwrap();
+        assert_eq!(Passband::from(&top_hat), Passband::default());
+        let passband = Passband::from(&top_hat.with_throughput(curve).unwrap());
+        passband.validate().unwrap();
+        let fractions = passband.see(&Spectrum::Flat).fractions(3);
+        for (fraction, area) in fractions.iter().zip([54.0, 49.0, 59.0]) {
+            assert!((fraction - area / 162.0).abs() < 1e-4, "{fractions:?}");
         }
     }
 

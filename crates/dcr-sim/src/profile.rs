@@ -96,6 +96,15 @@ pub enum GalaxyShape {
 }
 
 impl GalaxyShape {
+    /// The form's name, as in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exponential => "exponential",
+            Self::DeVaucouleurs => "de_vaucouleurs",
+        }
+    }
+
     /// Its Gaussians, variances in units of the half-light radius squared.
     pub(crate) fn components(self) -> &'static [Component] {
         match self {

@@ -94,7 +94,7 @@ fn noise_has_the_variance_that_the_plane_says() {
 
 #[test]
 fn subfilters_sum_to_the_whole_sky() {
-    let field = Field::draw(&FieldConfig { floor_electrons: 1e-7, ..FieldConfig::default() }).unwrap();
+    let field = Field::draw(&FieldConfig::default()).unwrap();
     let whole = &field.truth_subfilters(1, 0.75)[0];
     let peak = whole.iter().copied().fold(0.0, f64::max);
     for n in [2, 3, 5] {
