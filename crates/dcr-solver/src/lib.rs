@@ -1,6 +1,15 @@
 //! Subfilter models of the sky from shifted exposures.
 //!
-//! Arrays in, arrays out: this crate knows pixels, weights and shifts, and nothing of sky coordinates, headers, mask
-//! planes or visits' names. [`kernel`] holds the operations on planes.
+//! Arrays in, arrays out: this crate knows pixels, weights and displacements, and nothing of sky coordinates, headers, mask
+//! planes or visits' names. [`kernel`] holds the operations on planes, [`iterative`] the established method.
 
+pub mod iterative;
 pub mod kernel;
+mod observation;
+mod spectrum;
+
+pub use kernel::PixelShift;
+pub use observation::{
+    DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, SourceError, SubfilterShift, Visit,
+};
+pub use spectrum::SpectralBasis;

@@ -17,6 +17,8 @@ pub(crate) const STEP: f64 = 3e-6;
 pub(crate) const RUN: f64 = 1e-5;
 /// The convergence metric, relative (golden/README.md).
 pub(crate) const CONVERGENCE: f64 = 2e-5;
+/// A standard deviation in single precision, relative: the reference sums in f32.
+pub(crate) const NOISE: f64 = 1e-5;
 /// The gain, absolute (golden/README.md).
 pub(crate) const GAIN: f64 = 1e-3;
 

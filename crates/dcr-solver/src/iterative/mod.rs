@@ -1,0 +1,21 @@
+//! The iterative solver: ALGORITHM §5 to §8, after DMTN-037.
+//!
+//! The visits are compared with what the model predicts for them, the residuals are displaced back and averaged, and the
+//! model takes a step that way, reined in where it would leave what is sensible. It is a damped Landweber iteration:
+//! what it finds depends a little on when it stops.
+
+mod config;
+mod gain;
+mod planes;
+mod project;
+pub mod regularize;
+mod solve;
+pub mod weights;
+
+pub use config::{ConfigError, Edge, FrequencyClamp, Gain, Interpolation, IterationClamp, IterativeConfig};
+pub use gain::{base_gain, next_gain};
+pub use planes::{forward_support, predict};
+pub use project::Coverage;
+pub use solve::{
+    IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, solve, solve_regions,
+};

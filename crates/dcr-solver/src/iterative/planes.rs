@@ -1,0 +1,110 @@
+//! The model, made ready to be shifted: one set of planes for each way in which a subfilter can be displaced.
+
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut2, Axis};
+use rayon::prelude::*;
+
+use crate::kernel::{Order, Region, prefilter_f32, shift_add};
+use crate::observation::{ForwardShift, SubfilterShift};
+use crate::spectrum::SpectralBasis;
+
+/// Spline coefficients of the light in whole subfilters and, when the spectrum is not constant inside them, in their halves.
+pub(crate) struct ForwardPlanes {
+    order: Order,
+    wholes: Vec<Array2<f32>>,
+    /// Empty where each half is half of the whole.
+    halves: Vec<Array2<f32>>,
+}
+
+impl ForwardPlanes {
+    pub(crate) fn new(model_byx: ArrayView3<f32>, basis: &SpectralBasis, order: Order) -> Self {
+        let coefficients = |planes: ArrayView3<f32>| -> Vec<Array2<f32>> {
+            (0..planes.len_of(Axis(0)))
+                .into_par_iter()
+                .map(|i| prefilter_f32(planes.index_axis(Axis(0), i), order))
+                .collect()
+        };
+        let halves = if *basis == SpectralBasis::constant(basis.subfilters()) {
+            vec![]
+        } else {
+            coefficients(basis.halves(model_byx).view())
+        };
+        Self { order, wholes: coefficients(model_byx), halves }
+    }
+
+    /// Adds the displaced model, in the part `region` of the planes, to `template`.
+    pub(crate) fn forward(
+        &self,
+        shifts: &[SubfilterShift],
+        region: &Region,
+        mut template: ArrayViewMut2<f32>,
+    ) {
+        let mut add = |plane: &Array2<f32>, shift, weight| {
+            shift_add(plane.view(), shift, self.order, weight, template.view_mut(), region);
+        };
+        for (b, shift) in shifts.iter().enumerate() {
+            match shift.forward {
+                ForwardShift::Whole(shift) => add(&self.wholes[b], shift, 1.0),
+                ForwardShift::Halves(pair) if self.halves.is_empty() => {
+                    pair.into_iter().for_each(|shift| add(&self.wholes[b], shift, 0.5));
+                }
+                ForwardShift::Halves(pair) => {
+                    pair.into_iter()
+                        .enumerate()
+                        .for_each(|(h, shift)| add(&self.halves[2 * b + h], shift, 1.0));
+                }
+            }
+        }
+    }
+}
+
+/// The exposure that the model predicts: Σ over subfilters of its planes, displaced (ALGORITHM §11).
+///
+/// `model_byx` has shape `(subfilters, rows, cols)`; the result has `(rows, cols)`. A pixel that some subfilter's
+/// sample reaches from outside the planes lacks that subfilter's light; [`forward_support`] tells which pixels are whole.
+///
+/// # Panics
+///
+/// If there is not one shift and one plane for each subfilter of `basis`.
+#[must_use]
+pub fn predict(
+    model_byx: ArrayView3<f32>,
+    basis: &SpectralBasis,
+    shifts: &[SubfilterShift],
+    order: Order,
+) -> Array2<f32> {
+    assert_eq!(shifts.len(), basis.subfilters(), "one shift for each subfilter");
+    let (_, rows, cols) = model_byx.dim();
+    let mut template = Array2::zeros((rows, cols));
+    ForwardPlanes::new(model_byx, basis, order).forward(
+        shifts,
+        &Region::whole((rows, cols)),
+        template.view_mut(),
+    );
+    template
+}
+
+/// The pixels of a plane to which every subfilter's light comes from inside it.
+#[must_use]
+pub fn forward_support(shape: (usize, usize), shifts: &[SubfilterShift]) -> Region {
+    shifts.iter().flat_map(SubfilterShift::forward_shifts).fold(Region::whole(shape), |region, shift| {
+        region.intersection(&Region {
+            rows: crate::kernel::support(shape.0, shift.dy),
+            cols: crate::kernel::support(shape.1, shift.dx),
+        })
+    })
+}
+
+/// The model for shifts: contrast between the planes amplified `factor` times about their mean (ALGORITHM §6).
+pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> {
+    let mut out = model_byx.to_owned();
+    if factor <= 1.0 {
+        return out;
+    }
+    let factor = factor as f32;
+    if let Some(mean) = model_byx.mean_axis(Axis(0)) {
+        for mut plane in out.axis_iter_mut(Axis(0)) {
+            plane.zip_mut_with(&mean, |y, m| *y = m + factor * (*y - m));
+        }
+    }
+    out
+}

@@ -1,0 +1,393 @@
+//! One pass over the data: forward model, residual, back-projection and the metric's sums, tile by tile.
+//!
+//! A tile needs the residual a little beyond its edge, for that is where its light may have gone, and the model a
+//! little further still. Tiles do not depend on each other and are summed visit by visit in order, so that the result
+//! depends neither on the number of threads nor on the tiling.
+
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
+use rayon::prelude::*;
+
+use super::config::{Edge, Interpolation, IterativeConfig};
+use super::planes::{ForwardPlanes, forward_support};
+use crate::kernel::{FourierPlan, Order, Region, prefilter_f32, shift_add};
+use crate::observation::{DETECTED, GOOD, Observations, SourceError, SubfilterShift};
+use crate::spectrum::SpectralBasis;
+
+/// Sides of a tile, rows and columns: a handful of planes of this size stay in a core's cache.
+const TILE: (usize, usize) = (64, 512);
+
+/// Where the solver works: all arrays cover `domain`, a region of the patch; results count in `inner`.
+pub(crate) struct Pass<'a> {
+    pub(crate) observations: &'a dyn Observations,
+    pub(crate) cells: &'a [Region],
+    pub(crate) basis: &'a SpectralBasis,
+    pub(crate) config: &'a IterativeConfig,
+    pub(crate) domain: &'a Region,
+    pub(crate) inner: &'a Region,
+    /// DETECTED in the template, over `domain`; the metric's pixels unless each visit's own are asked for.
+    pub(crate) detected: ArrayView2<'a, bool>,
+}
+
+/// What a pass gives.
+pub(crate) struct Projected {
+    /// Σ_i w_i·shift(r_i, −d_ia), `(subfilters, domain)`; not yet divided by coverage.
+    pub(crate) back_byx: Array3<f32>,
+    /// The metric's numerator and denominator for each visit.
+    pub(crate) metric_sums: Vec<[f64; 2]>,
+}
+
+/// A piece of a cell, in patch coordinates.
+struct Tile {
+    cell: usize,
+    region: Region,
+}
+
+/// A visit in a region: the residual with zeros where there is none, and the metric's sums.
+struct Residual {
+    residual: Array2<f32>,
+    sums: [f64; 2],
+}
+
+impl Pass<'_> {
+    /// Compares `model_byx` (over the domain) with every visit.
+    pub(crate) fn run(
+        &self,
+        model_byx: &Array3<f32>,
+        significance: &Array2<f32>,
+    ) -> Result<Projected, SourceError> {
+        match self.config.order {
+            Interpolation::Spline(order) => self.run_splines(model_byx, significance, order),
+            Interpolation::Fourier => self.run_fourier(model_byx, significance),
+        }
+    }
+
+    fn run_splines(
+        &self,
+        model_byx: &Array3<f32>,
+        significance: &Array2<f32>,
+        order: Order,
+    ) -> Result<Projected, SourceError> {
+        let planes = ForwardPlanes::new(model_byx.view(), self.basis, order);
+        let tiles = self.tiles();
+        let done: Vec<Projected> = tiles
+            .par_iter()
+            .map(|tile| self.project_tile(tile, &planes, significance, order))
+            .collect::<Result<_, _>>()?;
+        let mut out = self.nothing_projected();
+        for (tile, part) in tiles.iter().zip(done) {
+            let region = tile.region.within(self.domain);
+            out.back_byx.slice_mut(s![.., region.rows, region.cols]).assign(&part.back_byx);
+            add_sums(&mut out.metric_sums, &part.metric_sums);
+        }
+        if self.config.edge == Edge::NoWeight && order.needs_prefilter() {
+            // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
+            out.back_byx.axis_iter_mut(Axis(0)).collect::<Vec<_>>().into_par_iter().for_each(|mut plane| {
+                let filtered = prefilter_f32(plane.view(), order);
+                plane.assign(&filtered);
+            });
+        }
+        Ok(out)
+    }
+
+    fn project_tile(
+        &self,
+        tile: &Tile,
+        planes: &ForwardPlanes,
+        significance: &Array2<f32>,
+        order: Order,
+    ) -> Result<Projected, SourceError> {
+        let mut out = Projected {
+            back_byx: Array3::zeros((
+                self.basis.subfilters(),
+                tile.region.rows.len(),
+                tile.region.cols.len(),
+            )),
+            metric_sums: Vec::with_capacity(self.observations.visits()),
+        };
+        for visit in 0..self.observations.visits() {
+            let shifts = self.observations.shifts(visit, tile.cell);
+            let region = tile.region.grown(margin(shifts, order), self.domain);
+            let mut template = Array2::zeros(region.shape());
+            planes.forward(shifts, &region.within(self.domain), template.view_mut());
+            let Residual { mut residual, sums } =
+                self.residual(visit, shifts, &region, &tile.region, template, significance)?;
+            out.metric_sums.push(sums);
+            if self.config.edge == Edge::Zero {
+                residual = prefilter_f32(residual.view(), order);
+            }
+            let target = tile.region.within(&region);
+            let weight = self.observations.weight(visit) as f32;
+            for (shift, plane) in shifts.iter().zip(out.back_byx.axis_iter_mut(Axis(0))) {
+                shift_add(residual.view(), shift.mean.reversed(), order, weight, plane, &target);
+            }
+        }
+        Ok(out)
+    }
+
+    fn run_fourier(
+        &self,
+        model_byx: &Array3<f32>,
+        significance: &Array2<f32>,
+    ) -> Result<Projected, SourceError> {
+        let plan = FourierPlan::new(self.domain.shape());
+        let halves = self.basis.halves(model_byx.view());
+        let transforms = |planes: &Array3<f32>| -> Vec<_> {
+            (0..planes.len_of(Axis(0)))
+                .into_par_iter()
+                .map(|i| plan.forward(planes.index_axis(Axis(0), i)))
+                .collect()
+        };
+        let (wholes, halves) = (transforms(model_byx), transforms(&halves));
+        let mut out = self.nothing_projected();
+        for (cell, area) in self.cells.iter().enumerate() {
+            let area = area.intersection(self.domain);
+            if area.rows.is_empty() || area.cols.is_empty() {
+                continue;
+            }
+            let mut back: Vec<_> = (0..self.basis.subfilters()).map(|_| plan.zeros()).collect();
+            for visit in 0..self.observations.visits() {
+                let shifts = self.observations.shifts(visit, cell);
+                let mut spectrum = plan.zeros();
+                for (b, shift) in shifts.iter().enumerate() {
+                    match shift.forward {
+                        crate::ForwardShift::Whole(shift) => {
+                            plan.shift_add(&wholes[b], shift, 1.0, &mut spectrum)
+                        }
+                        crate::ForwardShift::Halves(pair) => {
+                            pair.into_iter().enumerate().for_each(|(h, shift)| {
+                                plan.shift_add(&halves[2 * b + h], shift, 1.0, &mut spectrum)
+                            })
+                        }
+                    }
+                }
+                let mut template = Array2::zeros(self.domain.shape());
+                plan.inverse_add(spectrum, template.view_mut());
+                let Residual { residual, sums } =
+                    self.residual(visit, shifts, self.domain, &area, template, significance)?;
+                add_sums(&mut out.metric_sums[visit..=visit], &[sums]);
+                let residual = plan.forward(residual.view());
+                let weight = self.observations.weight(visit);
+                for (shift, back) in shifts.iter().zip(&mut back) {
+                    plan.shift_add(&residual, shift.mean.reversed(), weight, back);
+                }
+            }
+            let target = area.within(self.domain);
+            for (back, mut plane) in back.into_iter().zip(out.back_byx.axis_iter_mut(Axis(0))) {
+                let mut whole = Array2::zeros(self.domain.shape());
+                plan.inverse_add(back, whole.view_mut());
+                plane
+                    .slice_mut(s![target.rows.clone(), target.cols.clone()])
+                    .assign(&target.of(&whole.view()));
+            }
+        }
+        Ok(out)
+    }
+
+    /// `s − t` where it counts, and the metric's sums over `counted` (both regions in patch coordinates).
+    fn residual(
+        &self,
+        visit: usize,
+        shifts: &[SubfilterShift],
+        region: &Region,
+        counted: &Region,
+        mut template: Array2<f32>,
+        significance: &Array2<f32>,
+    ) -> Result<Residual, SourceError> {
+        let pixels = self.observations.pixels(visit, region)?;
+        let local = region.within(self.domain);
+        let trusted = match self.config.edge {
+            Edge::NoWeight => forward_support(self.domain.shape(), shifts).intersection(&local),
+            Edge::Zero => local.clone(),
+        };
+        let counted = counted.intersection(self.inner);
+        let mut sums = [0.0_f64; 2];
+        let rows = template
+            .axis_iter_mut(Axis(0))
+            .zip(pixels.image.axis_iter(Axis(0)))
+            .zip(pixels.flags.axis_iter(Axis(0)));
+        for (i, ((mut row, image), flags)) in rows.enumerate() {
+            let y = local.rows.start + i;
+            let row_trusted = trusted.rows.contains(&y);
+            let row_counted = counted.rows.contains(&(region.rows.start + i));
+            let significance = significance.slice(s![y, local.cols.clone()]);
+            let detected = self.detected.slice(s![y, local.cols.clone()]);
+            for (j, (t, (s, flags))) in row.iter_mut().zip(image.iter().zip(flags)).enumerate() {
+                let usable = flags & GOOD != 0
+                    && row_trusted
+                    && trusted.cols.contains(&(local.cols.start + j))
+                    && s.is_finite();
+                if !usable {
+                    *t = 0.0;
+                    continue;
+                }
+                let residual = s - *t;
+                let is_source =
+                    if self.config.reference_bookkeeping { flags & DETECTED != 0 } else { detected[j] };
+                if is_source && row_counted && counted.cols.contains(&(region.cols.start + j)) {
+                    let weight = f64::from(significance[j]);
+                    let difference = f64::from(residual.abs()) * weight;
+                    let sum = f64::from((s + *t).abs()) * weight / 2.0;
+                    if difference.is_finite() && sum.is_finite() {
+                        sums[0] += difference;
+                        sums[1] += sum;
+                    }
+                }
+                *t = if residual.is_finite() { residual } else { 0.0 };
+            }
+        }
+        Ok(Residual { residual: template, sums })
+    }
+
+    /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
+    fn tiles(&self) -> Vec<Tile> {
+        if self.config.edge == Edge::Zero {
+            let centre =
+                self.cells.iter().position(|c| c.intersection(self.inner) == *self.inner).unwrap_or(0);
+            return vec![Tile { cell: centre, region: self.domain.clone() }];
+        }
+        let mut tiles = vec![];
+        for (cell, area) in self.cells.iter().enumerate() {
+            let area = area.intersection(self.domain);
+            for y in area.rows.clone().step_by(TILE.0) {
+                for x in area.cols.clone().step_by(TILE.1) {
+                    let region = Region {
+                        rows: y..(y + TILE.0).min(area.rows.end),
+                        cols: x..(x + TILE.1).min(area.cols.end),
+                    };
+                    tiles.push(Tile { cell, region });
+                }
+            }
+        }
+        tiles
+    }
+
+    fn nothing_projected(&self) -> Projected {
+        let (rows, cols) = self.domain.shape();
+        Projected {
+            back_byx: Array3::zeros((self.basis.subfilters(), rows, cols)),
+            metric_sums: vec![[0.0; 2]; self.observations.visits()],
+        }
+    }
+}
+
+/// How far beyond a tile its residuals are needed.
+fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
+    let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
+    reach.ceil() as usize + order.reach()
+}
+
+fn add_sums(total: &mut [[f64; 2]], part: &[[f64; 2]]) {
+    for (t, p) in total.iter_mut().zip(part) {
+        t[0] += p[0];
+        t[1] += p[1];
+    }
+}
+
+/// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    /// Number of visits, as their good-pixel maps displaced and summed, `(subfilters, rows, cols)`.
+    pub count_byx: Array3<f32>,
+    /// The same with the visits' weights.
+    pub weight_byx: Array3<f32>,
+    /// Rounded counts.
+    pub n_image_byx: Array3<u16>,
+}
+
+impl Pass<'_> {
+    /// Coverage of the domain.
+    pub(crate) fn coverage(&self) -> Result<Coverage, SourceError> {
+        // Weights are never interpolated with an order that overshoots, but in the reference.
+        let order = match self.config.edge {
+            Edge::NoWeight => Order::LINEAR,
+            Edge::Zero => self.config.spline_order(),
+        };
+        let tiles = self.tiles();
+        let done: Vec<Coverage> =
+            tiles.par_iter().map(|tile| self.cover_tile(tile, order)).collect::<Result<_, _>>()?;
+        let n = self.basis.subfilters();
+        let (rows, cols) = self.domain.shape();
+        let mut out = Coverage::zeros((n, rows, cols));
+        for (tile, part) in tiles.iter().zip(done) {
+            let region = tile.region.within(self.domain);
+            let at = s![.., region.rows, region.cols];
+            out.count_byx.slice_mut(at.clone()).assign(&part.count_byx);
+            out.weight_byx.slice_mut(at.clone()).assign(&part.weight_byx);
+            out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
+        }
+        Ok(out)
+    }
+
+    fn cover_tile(&self, tile: &Tile, order: Order) -> Result<Coverage, SourceError> {
+        let mut out =
+            Coverage::zeros((self.basis.subfilters(), tile.region.rows.len(), tile.region.cols.len()));
+        for visit in 0..self.observations.visits() {
+            let shifts = self.observations.shifts(visit, tile.cell);
+            let region = tile.region.grown(margin(shifts, order), self.domain);
+            let pixels = self.observations.pixels(visit, &region)?;
+            let mut good = Zip::from(&pixels.flags)
+                .and(&pixels.image)
+                .map_collect(|f, s| f32::from(u8::from(f & GOOD != 0 && s.is_finite())));
+            if self.config.edge == Edge::NoWeight {
+                let trusted = forward_support(self.domain.shape(), shifts);
+                let local = region.within(self.domain);
+                good.indexed_iter_mut()
+                    .filter(|((y, x), _)| {
+                        !trusted.rows.contains(&(local.rows.start + y))
+                            || !trusted.cols.contains(&(local.cols.start + x))
+                    })
+                    .for_each(|(_, g)| *g = 0.0);
+            }
+            let good = prefilter_f32(good.view(), order);
+            let target = tile.region.within(&region);
+            let weight = self.observations.weight(visit) as f32;
+            for (b, shift) in shifts.iter().enumerate() {
+                let mut share = Array2::zeros(tile.region.shape());
+                shift_add(good.view(), shift.mean.reversed(), order, 1.0, share.view_mut(), &target);
+                out.count_byx.index_axis_mut(Axis(0), b).zip_mut_with(&share, |c, g| *c += g);
+                out.weight_byx.index_axis_mut(Axis(0), b).zip_mut_with(&share, |c, g| *c += weight * g);
+                out.n_image_byx
+                    .index_axis_mut(Axis(0), b)
+                    .zip_mut_with(&share, |c, g| *c += g.round_ties_even().max(0.0) as u16);
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Coverage {
+    fn zeros(shape: (usize, usize, usize)) -> Self {
+        Self {
+            count_byx: Array3::zeros(shape),
+            weight_byx: Array3::zeros(shape),
+            n_image_byx: Array3::zeros(shape),
+        }
+    }
+
+    /// 1/weight where enough visits see the pixel in every subfilter, else 0; `n_image` is emptied there too.
+    pub(crate) fn into_inverse(mut self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
+        let (n, rows, cols) = self.count_byx.dim();
+        let enough = |count: f32| {
+            if config.reference_bookkeeping {
+                f64::from(count) > config.min_coverage
+            } else {
+                // Interpolation weights sum to 1 only to rounding.
+                f64::from(count) > config.min_coverage - 1e-3
+            }
+        };
+        for y in 0..rows {
+            for x in 0..cols {
+                let covered =
+                    (0..n).all(|b| enough(self.count_byx[[b, y, x]]) && self.weight_byx[[b, y, x]] > 0.0);
+                for b in 0..n {
+                    let weight = &mut self.weight_byx[[b, y, x]];
+                    *weight = if covered { 1.0 / *weight } else { 0.0 };
+                    if !covered {
+                        self.n_image_byx[[b, y, x]] = 0;
+                    }
+                }
+            }
+        }
+        (self.weight_byx, self.n_image_byx)
+    }
+}
