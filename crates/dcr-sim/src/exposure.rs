@@ -8,7 +8,6 @@ use crate::artefact::{self, Artefact};
 use crate::catalogue::Source;
 use crate::gaussian::{Covariance, Gaussian};
 use crate::horizon::Sighting;
-use crate::passband::SeenSpectrum;
 use crate::plan::{self, VisitPlan};
 use crate::profile::FWHM_PER_SIGMA;
 use crate::random::{Purpose, Random};
@@ -44,12 +43,18 @@ pub(crate) struct Sight {
     sighting: Sighting,
 }
 
+/// A source and the wavelengths at which it is drawn, with the share of its flux that each stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawable {
+    pub(crate) source: Source,
+    pub(crate) wavelengths: Vec<(Wavelength, f64)>,
+}
+
 /// Everything that the drawing of one exposure needs to know.
 pub(crate) struct Scene<'a> {
     pub(crate) config: &'a FieldConfig,
     pub(crate) grid: TangentGrid,
-    /// The sources, with their spectra as the band sees them.
-    pub(crate) sources: &'a [(Source, SeenSpectrum)],
+    pub(crate) sources: &'a [Drawable],
 }
 
 impl Scene<'_> {
@@ -117,10 +122,10 @@ impl Scene<'_> {
     pub(crate) fn noiseless(&self, plan: &VisitPlan) -> Result<Array2<f64>, SimError> {
         let air = plan::air(self.config, plan);
         let mut image = Array2::zeros((self.config.height, self.config.width));
-        for (source, seen) in self.sources {
+        for Drawable { source, wavelengths } in self.sources {
             let factor =
                 plan.variables.iter().find(|(id, _)| *id == source.id).map_or(1.0, |(_, factor)| *factor);
-            self.add_source(source, factor * source.flux, &seen.nodes(), plan, &*air, &mut image)?;
+            self.add_source(source, factor * source.flux, wavelengths, plan, &*air, &mut image)?;
         }
         for source in &plan.transients {
             let nodes = self.config.passband.see(&source.spectrum).nodes();

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use crate::catalogue::{self, Source};
-use crate::exposure::{Scene, SimVisit, add_blurred};
+use crate::exposure::{Drawable, Scene, SimVisit, add_blurred};
 use crate::gaussian::Gaussian;
 use crate::passband::SeenSpectrum;
 use crate::plan::{self, VisitPlan};
@@ -29,7 +29,7 @@ use dcr_physics::{Angle, Wavelength};
 pub struct Field {
     config: FieldConfig,
     grid: TangentGrid,
-    sources: Vec<(Source, SeenSpectrum)>,
+    sources: Vec<Drawable>,
     visits: Vec<VisitPlan>,
     held_out: Vec<VisitPlan>,
 }
@@ -64,8 +64,9 @@ impl Field {
             rotation: Angle::from_degrees(config.rotation_deg),
             east_left: config.east_left,
         };
-        let see = |source: Source| (source, config.passband.see(&source.spectrum));
-        let sources = catalogue.into_iter().map(see).collect();
+        let drawable =
+            |source: Source| Drawable { source, wavelengths: config.passband.see(&source.spectrum).nodes() };
+        let sources = catalogue.into_iter().map(drawable).collect();
         Ok(Self { config: config.clone(), grid, sources, visits, held_out })
     }
 
@@ -88,8 +89,10 @@ impl Field {
     }
 
     /// The sources with the distribution of their photons over wavelength.
-    pub fn catalogue(&self) -> impl ExactSizeIterator<Item = (&Source, &SeenSpectrum)> {
-        self.sources.iter().map(|(source, seen)| (source, seen))
+    pub fn catalogue(&self) -> impl ExactSizeIterator<Item = (&Source, SeenSpectrum)> {
+        self.sources
+            .iter()
+            .map(|Drawable { source, .. }| (source, self.config.passband.see(&source.spectrum)))
     }
 
     /// Draws one exposure.
@@ -121,7 +124,7 @@ impl Field {
     pub fn noiseless_from_all_wavelengths(&self, plan: &VisitPlan) -> Result<Array2<f64>, SimError> {
         let air = plan::air(&self.config, plan);
         let mut image = Array2::zeros((self.config.height, self.config.width));
-        for (source, seen) in &self.sources {
+        for (source, seen) in self.catalogue() {
             self.scene().add_source(source, source.flux, &seen.fine(), plan, &*air, &mut image)?;
         }
         Ok(image)
@@ -137,7 +140,7 @@ impl Field {
     pub fn truth_subfilters(&self, n: usize, fwhm_arcsec: f64) -> Vec<Array2<f64>> {
         let fwhm = fwhm_arcsec / self.config.scale_arcsec;
         let mut planes = vec![Array2::zeros((self.config.height, self.config.width)); n];
-        for (source, seen) in &self.sources {
+        for (source, seen) in self.catalogue() {
             let fractions = seen.fractions(n);
             for (part, covariance) in source.shape.mixture() {
                 for (plane, fraction) in planes.iter_mut().zip(&fractions) {

@@ -45,6 +45,7 @@ mod horizon;
 mod passband;
 mod plan;
 mod profile;
+mod quadrature;
 mod random;
 mod spectrum;
 mod tangent;

@@ -6,17 +6,11 @@
 //! [`NODES`] wavelengths of the *Gauss quadrature of this very measure* instead, which integrates
 //! polynomials in λ to degree 2·[`NODES`] − 1 exactly, lines, breaks and the band's edges included. The
 //! error is below 2e-6 of the peak at airmass 2.2 in seeing of 3 pixels (`drawing_at_nodes_meets_all_wavelengths`).
-//!
-//! The rule's orthogonal polynomials come from Stieltjes' procedure on the cells, its nodes from the
-//! Sturm sequence by bisection: only sums, products and quotients, the same on every machine.
-//!
-//! # References
-//!
-//! - W. Gautschi, 2004, Orthogonal Polynomials: Computation and Approximation, §2.2 and §3.1.
 
 use dcr_physics::{Band, Wavelength};
 use serde::{Deserialize, Serialize};
 
+use crate::quadrature;
 use crate::{SimError, Spectrum};
 
 /// Widest cell of the wavelength grid. Lines as narrow as σ = 0.5 nm are resolved.
@@ -226,92 +220,9 @@ impl SeenSpectrum {
         let half = (0.5 * (last.0.centre_nm - first.0.centre_nm)).max(f64::MIN_POSITIVE);
         let points: Vec<(f64, f64)> =
             self.cells.iter().map(|&(cell, weight)| ((cell.centre_nm - middle) / half, weight)).collect();
-        let recurrence = stieltjes(&points, count.min(points.len()));
-        let roots = (0..recurrence.len()).map(|k| recurrence_root(&recurrence, k));
-        roots
-            .map(|root| (Wavelength::from_nm(middle + half * root), christoffel(&recurrence, root)))
-            .collect()
+        let in_nm = |(x, weight): (f64, f64)| (Wavelength::from_nm(middle + half * x), weight);
+        quadrature::gauss(&points, count).into_iter().map(in_nm).collect()
     }
-}
-
-/// One step of the recurrence `p₊(x) = (x − a) p(x) − b p₋(x)` of monic orthogonal polynomials.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    a: f64,
-    b: f64,
-}
-
-/// Stieltjes' procedure: the recurrence of the polynomials orthogonal under the discrete measure `points`.
-///
-/// Stops short of `count` where the measure has no more points to tell polynomials apart.
-fn stieltjes(points: &[(f64, f64)], count: usize) -> Vec<Step> {
-    let mut before = vec![0.0; points.len()];
-    let mut current = vec![1.0; points.len()];
-    let mut norm_before = 0.0;
-    let mut steps = Vec::with_capacity(count);
-    for degree in 0..count {
-        let norm: f64 = points.iter().zip(&current).map(|((_, w), p)| w * p * p).sum();
-        // b is the square of a length in units of the band: beneath rounding, nothing is left.
-        let b = if degree == 0 { 0.0 } else { norm / norm_before };
-        if norm == 0.0 || (degree > 0 && b < 1e-20) {
-            break;
-        }
-        let a = points.iter().zip(&current).map(|((x, w), p)| w * x * p * p).sum::<f64>() / norm;
-        for ((&(x, _), p), q) in points.iter().zip(&mut current).zip(&mut before) {
-            let next = (x - a) * *p - b * *q;
-            *q = *p;
-            *p = next;
-        }
-        norm_before = norm;
-        steps.push(Step { a, b });
-    }
-    steps
-}
-
-/// The `k`-th smallest root of the last polynomial, by bisection on the count of roots below `x`.
-fn recurrence_root(steps: &[Step], k: usize) -> f64 {
-    let (mut low, mut high) = (-1.0 - 1e-9, 1.0 + 1e-9);
-    // 60 halvings of an interval of length 2 reach below 2⁻⁵⁸.
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if roots_below(steps, middle) > k {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    0.5 * (low + high)
-}
-
-/// How many roots lie below `x`: the negative pivots of the Jacobi matrix less `x` (Sturm).
-fn roots_below(steps: &[Step], x: f64) -> usize {
-    let mut pivot = 1.0;
-    let mut count = 0;
-    for step in steps {
-        pivot = (step.a - x) - step.b / pivot;
-        if pivot == 0.0 {
-            pivot = f64::MIN_POSITIVE;
-        }
-        count += usize::from(pivot < 0.0);
-    }
-    count
-}
-
-/// The weight of a node: 1 / Σ of the squared orthonormal polynomials there.
-fn christoffel(steps: &[Step], x: f64) -> f64 {
-    let (mut before, mut current) = (0.0, 1.0);
-    let mut norm = 1.0;
-    let mut sum = 0.0;
-    for (i, step) in steps.iter().enumerate() {
-        if i > 0 {
-            norm *= step.b;
-        }
-        sum += current * current / norm;
-        let next = (x - step.a) * current - step.b * before;
-        before = current;
-        current = next;
-    }
-    1.0 / sum
 }
 
 #[cfg(test)]
