@@ -150,7 +150,7 @@ impl Card {
     }
 }
 
-fn is_commentary(keyword: &str) -> bool {
+pub(super) fn is_commentary(keyword: &str) -> bool {
     matches!(keyword, "COMMENT" | "HISTORY" | "")
 }
 

@@ -1,0 +1,146 @@
+//! What can go wrong with a FITS file. Every variant names the file and what was expected.
+
+use std::path::{Path, PathBuf};
+
+use crate::{BBox, MaskError, WcsError};
+
+/// A FITS file that cannot be read or written as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitsError {
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The FITS library refused.
+    #[error("{}: cannot {action}: {reason} (cfitsio status {status}){}", path.display(), hint(*status))]
+    Library {
+        /// The file.
+        path: PathBuf,
+        /// What was being done, with the HDU.
+        action: String,
+        /// cfitsio's status.
+        status: i32,
+        /// Its text for that status.
+        reason: String,
+    },
+    /// An HDU that is needed is not there.
+    #[error("{}: found no {wanted}; the file has {found}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for, and under which names.
+        wanted: String,
+        /// The HDUs that are there.
+        found: String,
+    },
+    /// An HDU is not a two-dimensional image with pixels.
+    #[error("{}: {hdu} has the axes {axes:?}; an image of two axes, neither of length 0, is needed", path.display())]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// Its axes, NAXIS1 first.
+        axes: Vec<usize>,
+    },
+    /// Planes that belong together differ in size.
+    #[error(
+        "{}: {hdu} has {} × {} pixels (columns × rows), its image {} × {}", path.display(),
+        got.1, got.0, expected.1, expected.0
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// Its rows and columns.
+        got: (usize, usize),
+        /// Those of the image.
+        expected: (usize, usize),
+    },
+    /// Pixels were asked for that the file does not have.
+    #[error("{}: {wanted} reaches beyond the image, which covers {bbox}", path.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// The box asked for.
+        wanted: BBox,
+        /// The image's box.
+        bbox: BBox,
+    },
+    /// The WCS of the image is missing or unusable.
+    #[error("{}: {hdu}: {source}", path.display())]
+    Wcs {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// The reason.
+        source: WcsError,
+    },
+    /// The mask-plane cards contradict each other.
+    #[error("{}: {hdu}: {source}", path.display())]
+    Mask {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// The reason.
+        source: MaskError,
+    },
+    /// The content of an HDU is not what its name promises.
+    #[error("{}: {hdu}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// The file to be written is there already.
+    #[error("{}: the file exists; remove it, or allow it to be overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl FitsError {
+    /// The file at fault.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Library { path, .. }
+            | Self::Missing { path, .. }
+            | Self::NotAnImage { path, .. }
+            | Self::Shape { path, .. }
+            | Self::Outside { path, .. }
+            | Self::Wcs { path, .. }
+            | Self::Mask { path, .. }
+            | Self::Content { path, .. }
+            | Self::Exists { path } => path,
+        }
+    }
+}
+
+/// What a person can do about the statuses that are met most.
+const fn hint(status: i32) -> &'static str {
+    match status {
+        // END_OF_FILE, READ_ERROR
+        107 | 108 => ": the file is shorter than its headers say; copy it again",
+        // NO_QUOTE … BAD_ORDER and UNKNOWN_REC, NO_SIMPLE, NO_END, BAD_BITPIX
+        201..=233 | 252 => ": this is no FITS file, or its header is damaged",
+        // DATA_DECOMPRESSION_ERR
+        414 => ": the compressed data are damaged; copy the file again",
+        _ => "",
+    }
+}

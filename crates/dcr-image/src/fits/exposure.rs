@@ -1,0 +1,479 @@
+//! An exposure on disk: its description in memory, its pixels read by box.
+//!
+//! # What readers make of the pixels
+//!
+//! - Values stay in the unit of the file. Undefined pixels (BLANK, a NaN in any compression) are NaN.
+//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from an
+//!   instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
+//!   nothing is known makes every pixel that is not 0 BAD.
+//! - Weights become variances. A weight that is zero, negative or not a number says that there are no
+//!   data: the pixel gets NO_DATA and a variance of NaN. No variance is ever infinite.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use dcr_physics::{Assumption, VisitInfo};
+use ndarray::Array2;
+
+use super::cfitsio::{FitsReader, Pixel};
+use super::companions::{mask_beside, weights_beside};
+use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
+use super::{FitsError, noise};
+use crate::header::{Header, MaskCoding, VisitHeader};
+use crate::psf::Psf;
+use crate::wcs::image_origin;
+use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
+
+/// NUM_OVERFLOW, cfitsio's status for a number that does not fit the type asked for.
+const OVERFLOW: i32 = 412;
+/// The plane for pixels that have no data.
+const NO_DATA: &str = "NO_DATA";
+
+/// How to open an exposure whose file does not hold everything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenOptions {
+    /// The image's HDU by name or number; `None`: IMAGE, SCI, or the first image.
+    pub image_hdu: Option<String>,
+    /// A file of uncertainties, used even if the image's own file has some.
+    pub weights: Option<PathBuf>,
+    /// What `weights`, or a weight file found beside the image, holds.
+    pub weights_hold: UncertaintyKind,
+    /// A file with the mask, used even if the image's own file has one.
+    pub mask: Option<PathBuf>,
+    /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
+    pub psf: Option<PathBuf>,
+    /// Whether to use weight and mask files that lie beside an image without its own, by their names.
+    pub find_companions: bool,
+    /// What to do if there is no variance anywhere.
+    pub missing_variance: MissingVariance,
+}
+
+/// What to do about an image without variance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingVariance {
+    /// Refuse it.
+    Refuse,
+    /// Take the variance of the noise in the image itself, one number for all pixels.
+    Estimate,
+}
+
+impl Default for OpenOptions {
+    /// Companions are looked for; a missing variance is refused; weights are inverse variances.
+    fn default() -> Self {
+        Self {
+            image_hdu: None,
+            weights: None,
+            weights_hold: UncertaintyKind::InverseVariance,
+            mask: None,
+            psf: None,
+            find_companions: true,
+            missing_variance: MissingVariance::Refuse,
+        }
+    }
+}
+
+/// An exposure on disk.
+///
+/// Opening reads headers (and the PSF) only. Each read opens the file anew, so that a value can be
+/// shared between threads.
+#[derive(Debug)]
+pub struct ExposureFile {
+    path: PathBuf,
+    bbox: BBox,
+    wcs: Wcs,
+    header: Header,
+    visit: VisitInfo,
+    unit: Option<String>,
+    planes: MaskPlanes,
+    psf: Option<Psf>,
+    image: PlaneSource,
+    mask: Option<(PlaneSource, MaskCoding)>,
+    variance: VarianceSource,
+}
+
+#[derive(Debug)]
+enum VarianceSource {
+    Plane(PlaneSource, UncertaintyKind),
+    /// The estimate, once it has been made.
+    Estimate(OnceLock<f32>),
+}
+
+impl ExposureFile {
+    /// Opens an exposure: reads the headers, finds the planes, and checks that they fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if the file cannot be read, has no image or no usable WCS, if planes differ in
+    /// size, or if there is no variance and none may be estimated.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, FitsError> {
+        let mut reader = FitsReader::open(path)?;
+        let hdus = survey(&mut reader)?;
+        let layout = choose(path, &hdus, options.image_hdu.as_deref())?;
+        let header = Header::merged(&hdus[0].header, &layout.image.header);
+        let image = layout.image.source(path)?;
+        let bbox = BBox::of_shape(image_origin(&header), image.shape);
+        let wcs = Wcs::from_header(&header, (bbox.x0, bbox.y0)).map_err(|source| FitsError::Wcs {
+            path: path.to_owned(),
+            hdu: image.label.clone(),
+            source,
+        })?;
+
+        let mut notes = Vec::new();
+        let (mask_source, mask_header) =
+            match companion(&options.mask, options, layout.mask.is_none(), path, mask_beside) {
+                Some(file) => {
+                    let (source, header) = companion_plane(&file, &layout.image.name)?;
+                    (Some(source), header)
+                }
+                None => match layout.mask {
+                    Some(hdu) => (Some(hdu.source(path)?), Header::merged(&hdus[0].header, &hdu.header)),
+                    None => (None, Header::new()),
+                },
+            };
+        let coding = MaskCoding::of(&mask_header).map_err(|source| FitsError::Mask {
+            path: mask_source.as_ref().map_or(path, |source| &source.path).to_owned(),
+            hdu: mask_source.as_ref().map_or_else(String::new, |source| source.label.clone()),
+            source,
+        })?;
+        let mask = mask_source.map(|source| (source, coding));
+        if mask.is_none() {
+            notes.push(note(
+                "mask",
+                "There is no mask; only pixels without a number or weight count as bad.".into(),
+                true,
+            ));
+        }
+
+        let variance = match companion(
+            &options.weights,
+            options,
+            layout.variance.is_none(),
+            path,
+            weights_beside,
+        ) {
+            Some(file) => {
+                let (source, _) = companion_plane(&file, &layout.image.name)?;
+                VarianceSource::Plane(source, options.weights_hold)
+            }
+            None => match (layout.variance, options.missing_variance) {
+                (Some((hdu, kind)), _) => VarianceSource::Plane(hdu.source(path)?, kind),
+                (None, MissingVariance::Estimate) => {
+                    notes.push(note(
+                        "variance",
+                        "There is no variance; the noise of the image is taken for it.".into(),
+                        true,
+                    ));
+                    VarianceSource::Estimate(OnceLock::new())
+                }
+                (None, MissingVariance::Refuse) => {
+                    return Err(FitsError::Missing {
+                        path: path.to_owned(),
+                        wanted: "variance (an HDU called VARIANCE, or a weight file; estimating it must be asked for)".into(),
+                        found: inventory(&hdus),
+                    });
+                }
+            },
+        };
+        let planes_of = |source: &PlaneSource| -> Result<(), FitsError> {
+            let (path, hdu) = (source.path.clone(), source.label.clone());
+            if source.shape == image.shape {
+                Ok(())
+            } else {
+                Err(FitsError::Shape { path, hdu, got: source.shape, expected: image.shape })
+            }
+        };
+        if let Some((source, _)) = &mask {
+            planes_of(source)?;
+        }
+        if let VarianceSource::Plane(source, _) = &variance {
+            planes_of(source)?;
+        }
+
+        let mut planes = mask.as_ref().map_or_else(MaskPlanes::canonical, |(_, coding)| coding.planes());
+        planes.insert(NO_DATA).map_err(|source| FitsError::Mask {
+            path: path.to_owned(),
+            hdu: image.label.clone(),
+            source,
+        })?;
+        let VisitHeader { mut visit, unit } =
+            VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
+        let psf = match &options.psf {
+            Some(file) => Some(Psf::open(file, &bbox)?),
+            None => Psf::in_file(&mut reader, &hdus, visit.psf_fwhm_px, &mut notes)?,
+        };
+        visit.assumptions.append(&mut notes);
+        Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, mask, variance })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the pixels lie, in parent coordinates.
+    #[must_use]
+    pub const fn bbox(&self) -> BBox {
+        self.bbox
+    }
+
+    /// The WCS.
+    #[must_use]
+    pub const fn wcs(&self) -> &Wcs {
+        &self.wcs
+    }
+
+    /// The circumstances of the exposure, and what was assumed to know them.
+    #[must_use]
+    pub const fn visit(&self) -> &VisitInfo {
+        &self.visit
+    }
+
+    /// The cards of the image and, merged in, those of the primary HDU.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The unit of the pixel values.
+    #[must_use]
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_deref()
+    }
+
+    /// The meaning of the mask bits that the readers return; NO_DATA is always there.
+    #[must_use]
+    pub const fn mask_planes(&self) -> &MaskPlanes {
+        &self.planes
+    }
+
+    /// The PSF, if the file or its header has one.
+    #[must_use]
+    pub const fn psf(&self) -> Option<&Psf> {
+        self.psf.as_ref()
+    }
+
+    /// Reads the pixels of a box with mask and variance.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Outside`] if the box reaches beyond the image, or if the file cannot be read.
+    pub fn read(&self, part: BBox) -> Result<MaskedImage, FitsError> {
+        let image = self.read_image(part)?;
+        let weights = self.read_uncertainty(part)?;
+        let mask = self.mask_of(part, weights.as_ref())?;
+        let variance = self.variance_of(part, weights)?;
+        Ok(MaskedImage { bbox: part, image, mask, variance })
+    }
+
+    /// Reads the pixel values of a box.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExposureFile::read`].
+    pub fn read_image(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
+        self.read_plane(&self.image, part)
+    }
+
+    /// Reads the mask of a box.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExposureFile::read`].
+    pub fn read_mask(&self, part: BBox) -> Result<Array2<i32>, FitsError> {
+        let weights = match &self.variance {
+            VarianceSource::Plane(_, UncertaintyKind::InverseVariance) => self.read_uncertainty(part)?,
+            _ => None,
+        };
+        self.mask_of(part, weights.as_ref())
+    }
+
+    /// Reads the variance of a box.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExposureFile::read`].
+    pub fn read_variance(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
+        let weights = self.read_uncertainty(part)?;
+        self.variance_of(part, weights)
+    }
+
+    /// The plane of uncertainties as it stands in the file, if there is one.
+    fn read_uncertainty(&self, part: BBox) -> Result<Option<Array2<f32>>, FitsError> {
+        match &self.variance {
+            VarianceSource::Plane(source, _) => self.read_plane(source, part).map(Some),
+            VarianceSource::Estimate(_) => Ok(None),
+        }
+    }
+
+    fn mask_of(&self, part: BBox, weights: Option<&Array2<f32>>) -> Result<Array2<i32>, FitsError> {
+        let mut mask = match &self.mask {
+            None => Array2::zeros(self.checked(part)?.shape()),
+            Some((source, coding)) => {
+                let mut mask = match self.read_plane::<i32>(source, part) {
+                    // Unsigned masks use the bit that is the sign here.
+                    Err(FitsError::Library { status: OVERFLOW, .. }) => {
+                        self.read_plane::<i64>(source, part)?.mapv(|value| value as u32 as i32)
+                    }
+                    other => other?,
+                };
+                coding.decode(&mut mask);
+                mask
+            }
+        };
+        if let (Some(weights), VarianceSource::Plane(_, UncertaintyKind::InverseVariance)) =
+            (weights, &self.variance)
+        {
+            let no_data = self.planes.bits_of([NO_DATA]);
+            ndarray::Zip::from(&mut mask).and(weights).for_each(|mask, &weight| {
+                if !is_weight(weight) {
+                    *mask |= no_data;
+                }
+            });
+        }
+        Ok(mask)
+    }
+
+    fn variance_of(&self, part: BBox, plane: Option<Array2<f32>>) -> Result<Array2<f32>, FitsError> {
+        match (&self.variance, plane) {
+            (VarianceSource::Plane(_, kind), Some(mut plane)) => {
+                match kind {
+                    UncertaintyKind::Variance => {
+                        plane.mapv_inplace(|v| if v.is_finite() { v } else { f32::NAN })
+                    }
+                    UncertaintyKind::InverseVariance => {
+                        plane
+                            .mapv_inplace(|weight| if is_weight(weight) { weight.recip() } else { f32::NAN });
+                    }
+                    UncertaintyKind::StandardDeviation => plane.mapv_inplace(|sigma| sigma * sigma),
+                }
+                Ok(plane)
+            }
+            (VarianceSource::Estimate(known), _) => {
+                let variance = match known.get() {
+                    Some(&variance) => variance,
+                    None => {
+                        let variance =
+                            noise::background_variance(&self.read_image(noise::sample(&self.bbox))?);
+                        *known.get_or_init(|| variance)
+                    }
+                };
+                Ok(Array2::from_elem(self.checked(part)?.shape(), variance))
+            }
+            (VarianceSource::Plane(source, _), None) => self.read_plane(source, part),
+        }
+    }
+
+    fn checked(&self, part: BBox) -> Result<BBox, FitsError> {
+        if self.bbox.contains_box(&part) {
+            Ok(part)
+        } else {
+            Err(FitsError::Outside { path: self.path.clone(), wanted: part, bbox: self.bbox })
+        }
+    }
+
+    fn read_plane<T: Pixel>(&self, source: &PlaneSource, part: BBox) -> Result<Array2<T>, FitsError> {
+        let outside = || FitsError::Outside { path: source.path.clone(), wanted: part, bbox: self.bbox };
+        let (rows, columns) = part.slice_in(&self.bbox).ok_or_else(outside)?;
+        let mut reader = FitsReader::open(&source.path)?;
+        reader.go_to(source.index)?;
+        let pixels = reader.pixels(rows, columns, &source.label)?;
+        Array2::from_shape_vec(part.shape(), pixels).map_err(|_| outside())
+    }
+}
+
+/// The variance 1/w must be a number, too.
+fn is_weight(weight: f32) -> bool {
+    weight > 0.0 && weight.is_finite() && weight.recip().is_finite()
+}
+
+fn note(quantity: &str, text: String, warning: bool) -> Assumption {
+    Assumption { quantity: quantity.to_owned(), text, warning }
+}
+
+/// The companion file to use: the one given, or one beside the image if the image needs it.
+fn companion(
+    given: &Option<PathBuf>,
+    options: &OpenOptions,
+    needed: bool,
+    image: &Path,
+    beside: fn(&Path) -> Option<PathBuf>,
+) -> Option<PathBuf> {
+    given.clone().or_else(|| if needed && options.find_companions { beside(image) } else { None })
+}
+
+/// The plane of a companion file: the HDU with the image's name, or the first image.
+fn companion_plane(path: &Path, image_name: &str) -> Result<(PlaneSource, Header), FitsError> {
+    let mut reader = FitsReader::open(path)?;
+    let hdus = survey(&mut reader)?;
+    let named = hdus
+        .iter()
+        .find(|hdu| !image_name.is_empty() && hdu.name == image_name && hdu.plane_shape().is_some());
+    let hdu = named.or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some())).ok_or_else(|| {
+        FitsError::Missing {
+            path: path.to_owned(),
+            wanted: "two-dimensional image".into(),
+            found: inventory(&hdus),
+        }
+    })?;
+    Ok((hdu.source(path)?, Header::merged(&hdus[0].header, &hdu.header)))
+}
+
+/// The JSON tree of an lsst-images file, which holds what other files have in their cards.
+fn observation_tree(
+    reader: &mut FitsReader,
+    hdus: &[super::layout::Hdu],
+) -> Result<Option<serde_json::Value>, FitsError> {
+    let Some(hdu) = hdus.iter().find(|hdu| hdu.name == "JSON") else {
+        return Ok(None);
+    };
+    reader.go_to(hdu.index)?;
+    let Some(column) = reader.column("JSON") else {
+        return Ok(None);
+    };
+    let bytes: Vec<u8> = reader.cell::<i32>(column, 0)?.into_iter().map(|byte| byte as u8).collect();
+    serde_json::from_slice(&without_nan(bytes)).map(Some).map_err(|error| FitsError::Content {
+        path: reader.path().to_owned(),
+        hdu: hdu.label(),
+        reason: format!("the JSON tree cannot be read: {error}"),
+    })
+}
+
+/// Python writes numbers that are none as NaN and Infinity, which JSON does not have: null instead.
+fn without_nan(bytes: Vec<u8>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let (mut in_string, mut i) = (false, 0);
+    while i < bytes.len() {
+        let rest = &bytes[i..];
+        let word = [&b"NaN"[..], b"-Infinity", b"Infinity"].into_iter().find(|word| rest.starts_with(word));
+        match (in_string, word) {
+            (false, Some(word)) => {
+                out.extend_from_slice(b"null");
+                i += word.len();
+                continue;
+            }
+            // What a backslash escapes ends no string.
+            (true, _) if bytes[i] == b'\\' && i + 1 < bytes.len() => {
+                out.push(bytes[i]);
+                i += 1;
+            }
+            _ if bytes[i] == b'"' => in_string = !in_string,
+            _ => {}
+        }
+        out.push(bytes[i]);
+        i += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_nan_outside_strings_becomes_null() {
+        let text = br#"{"a": NaN, "NaN \" NaN": -Infinity, "b": "Infinity"}"#;
+        let expected = br#"{"a": null, "NaN \" NaN": null, "b": "Infinity"}"#;
+        assert_eq!(without_nan(text.to_vec()), expected);
+    }
+}

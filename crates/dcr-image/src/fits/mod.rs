@@ -1,0 +1,26 @@
+//! FITS files: exposures read by box, results written whole or not at all.
+//!
+//! cfitsio is behind [`ExposureFile`] for reading and for tile compression; plain files are written
+//! without it, so that errors of the disk are those of the operating system and the bytes are the
+//! same each time.
+
+mod atomic;
+mod cfitsio;
+mod checksum;
+mod companions;
+mod compress;
+mod error;
+mod exposure;
+mod layout;
+mod noise;
+mod write;
+
+pub use atomic::{AtomicFile, remove_temporaries};
+pub(crate) use cfitsio::{FitsReader, HduKind};
+pub use error::FitsError;
+pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
+pub use layout::UncertaintyKind;
+pub(crate) use layout::{Hdu, inventory, survey};
+pub use write::{
+    Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, write_exposure,
+};

@@ -1,0 +1,200 @@
+//! The point spread function of an exposure: what light of one point looks like in its pixels.
+//!
+//! Whatever a PSF is made of, it is used as a [`Stamp`] at a place and as a full width at half
+//! maximum. The width is 2√(2 ln 2) times the determinant radius det(Q)^(1/4), with Q the adaptive
+//! second moments (weighted with a Gaussian that fits them), so that neither wings nor noise at the
+//! edge of a stamp move it.
+
+mod moments;
+mod psfex;
+mod read;
+mod stamp;
+
+use ndarray::Array2;
+
+use crate::BBox;
+
+pub use moments::FWHM_PER_SIGMA;
+pub use psfex::PsfEx;
+pub use stamp::{Stamp, StampError};
+
+/// Side of the grid inside a pixel over which analytic profiles are averaged.
+const SUBPIXELS: usize = 7;
+/// Half the side of the stamp of an analytic profile, in FWHM: beyond, a Gaussian has 1e-15 of its
+/// light and a Moffat profile of β = 2.5 0.4 %.
+const HALF_SIDE_FWHM: f64 = 4.5;
+/// The widest profile drawn; beyond, a header's number is a mistake.
+const MAX_FWHM_PX: f64 = 200.0;
+
+/// A point spread function.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Psf {
+    /// The same stamp everywhere.
+    Stamp(Stamp),
+    /// A stamp for each cell of a grid.
+    Grid(StampGrid),
+    /// A circular Gaussian.
+    Gaussian {
+        /// Full width at half maximum in pixels.
+        fwhm_px: f64,
+    },
+    /// A circular Moffat profile, I ∝ (1 + (r/α)²)^−β.
+    Moffat {
+        /// Full width at half maximum in pixels, 2α√(2^(1/β) − 1).
+        fwhm_px: f64,
+        /// The exponent; above 1.
+        beta: f64,
+    },
+    /// A PSFEx model that varies over the image.
+    PsfEx(PsfEx),
+}
+
+/// Stamps on cells that cover an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StampGrid {
+    cells: Vec<(BBox, Stamp)>,
+}
+
+impl StampGrid {
+    /// A grid of cells, each with its stamp.
+    ///
+    /// # Errors
+    ///
+    /// [`StampError::NoCells`] if there is none.
+    pub fn new(cells: Vec<(BBox, Stamp)>) -> Result<Self, StampError> {
+        if cells.is_empty() { Err(StampError::NoCells) } else { Ok(Self { cells }) }
+    }
+
+    /// The stamp of the cell at `(x, y)`, or of the nearest cell for a place in none.
+    fn nearest(&self, x: f64, y: f64) -> &Stamp {
+        let distance = |bbox: &BBox| {
+            let outside = |value: f64, first: i64, end: i64| {
+                (first as f64 - 0.5 - value).max(value - (end as f64 - 0.5)).max(0.0)
+            };
+            outside(x, bbox.x0, bbox.x1()).hypot(outside(y, bbox.y0, bbox.y1()))
+        };
+        let mut best = &self.cells[0];
+        for cell in &self.cells[1..] {
+            if distance(&cell.0) < distance(&best.0) {
+                best = cell;
+            }
+        }
+        &best.1
+    }
+}
+
+impl Psf {
+    /// The image of a point whose centre is the centre of a pixel, at pixel coordinates `(x, y)` of
+    /// the parent: odd-sized, of sum 1, centred on its middle pixel.
+    ///
+    /// # Errors
+    ///
+    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the image
+    /// makes none at this place.
+    pub fn stamp_at(&self, x: f64, y: f64) -> Result<Stamp, StampError> {
+        match self {
+            Self::Stamp(stamp) => Ok(stamp.clone()),
+            Self::Grid(grid) => Ok(grid.nearest(x, y).clone()),
+            Self::Gaussian { fwhm_px } => {
+                let sigma = fwhm_px / FWHM_PER_SIGMA;
+                draw(*fwhm_px, |r2| (-0.5 * r2 / (sigma * sigma)).exp())
+            }
+            Self::Moffat { fwhm_px, beta } => {
+                if !(beta.is_finite() && *beta > 1.0) {
+                    return Err(StampError::Profile {
+                        quantity: "Moffat β", got: *beta, allowed: "above 1"
+                    });
+                }
+                let alpha = fwhm_px / (2.0 * (2.0_f64.powf(beta.recip()) - 1.0).sqrt());
+                draw(*fwhm_px, |r2| (1.0 + r2 / (alpha * alpha)).powf(-beta))
+            }
+            Self::PsfEx(model) => model.stamp_at(x, y),
+        }
+    }
+
+    /// Full width at half maximum in pixels at `(x, y)`: 2√(2 ln 2)·det(Q)^(1/4) of the stamp's
+    /// adaptive moments; for an analytic profile its own width, which the pixels widen a little.
+    ///
+    /// # Errors
+    ///
+    /// [`StampError`] as for [`Psf::stamp_at`], or if the moments do not settle.
+    pub fn fwhm_px(&self, x: f64, y: f64) -> Result<f64, StampError> {
+        match self {
+            Self::Stamp(stamp) => stamp.fwhm_px(),
+            Self::Grid(grid) => grid.nearest(x, y).fwhm_px(),
+            Self::Gaussian { fwhm_px } | Self::Moffat { fwhm_px, .. } => checked_fwhm(*fwhm_px),
+            Self::PsfEx(model) => model.stamp_at(x, y)?.fwhm_px(),
+        }
+    }
+}
+
+fn checked_fwhm(fwhm_px: f64) -> Result<f64, StampError> {
+    if fwhm_px > 0.0 && fwhm_px <= MAX_FWHM_PX {
+        Ok(fwhm_px)
+    } else {
+        Err(StampError::Profile { quantity: "FWHM in pixels", got: fwhm_px, allowed: "above 0, to 200" })
+    }
+}
+
+/// Draws a circular profile, given as a function of r² in pixels, averaged over each pixel.
+fn draw(fwhm_px: f64, profile: impl Fn(f64) -> f64) -> Result<Stamp, StampError> {
+    let half = ((checked_fwhm(fwhm_px)? * HALF_SIDE_FWHM).ceil() as usize).max(7);
+    let offsets: Vec<f64> = (0..SUBPIXELS).map(|i| (i as f64 + 0.5) / SUBPIXELS as f64 - 0.5).collect();
+    let pixel = |(row, column): (usize, usize)| {
+        let (y, x) = (row as f64 - half as f64, column as f64 - half as f64);
+        let at = |dy: f64| offsets.iter().map(|dx| profile((x + dx).powi(2) + (y + dy).powi(2))).sum::<f64>();
+        offsets.iter().map(|&dy| at(dy)).sum()
+    };
+    Stamp::new(Array2::from_shape_fn((2 * half + 1, 2 * half + 1), pixel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pixel adds 1/12 px² to the variance of a Gaussian that is wide against it; narrower ones,
+    /// and the 7 × 7 points that stand for the pixel, leave this.
+    const WIDTH_TOLERANCE: f64 = 2e-3;
+
+    #[test]
+    fn gaussian_stamp_has_its_width_and_the_pixels() {
+        for fwhm in [3.0, 4.5, 8.0] {
+            let stamp = Psf::Gaussian { fwhm_px: fwhm }.stamp_at(0.0, 0.0).unwrap();
+            let sigma2 = (fwhm / FWHM_PER_SIGMA).powi(2) + 1.0 / 12.0;
+            let expected = FWHM_PER_SIGMA * sigma2.sqrt();
+            let got = stamp.fwhm_px().unwrap();
+            assert!((got / expected - 1.0).abs() < WIDTH_TOLERANCE, "{got} is not {expected}");
+            assert!((stamp.pixels().sum() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn grid_takes_the_cell_or_the_nearest() {
+        let stamp = |fwhm_px| Psf::Gaussian { fwhm_px }.stamp_at(0.0, 0.0).unwrap();
+        let cells = vec![(BBox::new(0, 0, 10, 10), stamp(3.0)), (BBox::new(10, 0, 10, 10), stamp(5.0))];
+        let psf = Psf::Grid(StampGrid::new(cells).unwrap());
+        assert!(psf.fwhm_px(9.4, 5.0).unwrap() < 4.0);
+        assert!(psf.fwhm_px(9.6, 5.0).unwrap() > 4.0);
+        assert!(psf.fwhm_px(-100.0, 50.0).unwrap() < 4.0);
+        assert_eq!(StampGrid::new(Vec::new()), Err(StampError::NoCells));
+    }
+
+    #[test]
+    fn moffat_is_at_half_its_peak_at_half_its_width() {
+        // Far wider than a pixel, so that the pixel values are those of the profile.
+        let stamp = Psf::Moffat { fwhm_px: 20.0, beta: 3.0 }.stamp_at(0.0, 0.0).unwrap();
+        let middle = stamp.pixels().nrows() / 2;
+        let ratio = stamp.pixels()[[middle, middle + 10]] / stamp.pixels()[[middle, middle]];
+        assert!((ratio - 0.5).abs() < 2e-3, "{ratio}");
+    }
+
+    #[test]
+    fn profiles_without_sense_are_refused() {
+        for fwhm_px in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e4] {
+            assert!(Psf::Gaussian { fwhm_px }.stamp_at(0.0, 0.0).is_err());
+            assert!(Psf::Gaussian { fwhm_px }.fwhm_px(0.0, 0.0).is_err());
+        }
+        assert!(Psf::Moffat { fwhm_px: 3.0, beta: 1.0 }.stamp_at(0.0, 0.0).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading a PSF from a FITS file: an image, or a PSFEx table.
+
+use std::path::Path;
+
+use dcr_physics::Assumption;
+use ndarray::{Array2, Array3};
+
+use super::psfex::Polynomial;
+use super::{Psf, PsfEx, Stamp, StampError};
+use crate::BBox;
+use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
+use crate::header::Header;
+
+impl Psf {
+    /// Opens a file that holds a PSF for the image `bbox`: an HDU called PSF or the first image, or
+    /// a PSFEx model (a column PSF_MASK, in any case).
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`], which names the file and HDU, if there is none or it is malformed.
+    pub fn open(path: &Path, bbox: &BBox) -> Result<Self, FitsError> {
+        let mut reader = FitsReader::open(path)?;
+        let hdus = survey(&mut reader)?;
+        for hdu in hdus.iter().filter(|hdu| hdu.kind == HduKind::Table) {
+            reader.go_to(hdu.index)?;
+            if let Some(column) = reader.column("PSF_MASK") {
+                return read_psfex(&mut reader, hdu, column, bbox).map(Self::PsfEx);
+            }
+        }
+        let hdu = hdus
+            .iter()
+            .find(|hdu| hdu.name.eq_ignore_ascii_case("PSF"))
+            .or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some()))
+            .ok_or_else(|| FitsError::Missing {
+                path: path.to_owned(),
+                wanted: "PSF (an image, or a table with the column PSF_MASK)".into(),
+                found: inventory(&hdus),
+            })?;
+        read_stamp(&mut reader, hdu).map(Self::Stamp)
+    }
+
+    /// The PSF in an exposure's own file: the image HDU called PSF, or a Gaussian of the width that
+    /// the header gives, which is noted.
+    pub(crate) fn in_file(
+        reader: &mut FitsReader,
+        hdus: &[Hdu],
+        fwhm_px: Option<f64>,
+        notes: &mut Vec<Assumption>,
+    ) -> Result<Option<Self>, FitsError> {
+        let image = |hdu: &&Hdu| hdu.name.eq_ignore_ascii_case("PSF") && hdu.plane_shape().is_some();
+        if let Some(hdu) = hdus.iter().find(image) {
+            return read_stamp(reader, hdu).map(|stamp| Some(Self::Stamp(stamp)));
+        }
+        Ok(fwhm_px.map(|fwhm_px| {
+            notes.push(Assumption {
+                quantity: "PSF".to_owned(),
+                text: format!(
+                    "The file has no PSF; a Gaussian of the header's FWHM of {fwhm_px:.2} px is used."
+                ),
+                warning: false,
+            });
+            Self::Gaussian { fwhm_px }
+        }))
+    }
+}
+
+fn read_stamp(reader: &mut FitsReader, hdu: &Hdu) -> Result<Stamp, FitsError> {
+    let source = hdu.source(reader.path())?;
+    reader.go_to(hdu.index)?;
+    let pixels = reader.pixels::<f64>(0..source.shape.0, 0..source.shape.1, &source.label)?;
+    let stamp = Array2::from_shape_vec(source.shape, pixels).map_err(|error| error.to_string());
+    stamp
+        .and_then(|pixels| Stamp::new(pixels).map_err(|error| error.to_string()))
+        .map_err(|reason| content(reader, hdu, reason))
+}
+
+fn read_psfex(reader: &mut FitsReader, hdu: &Hdu, column: i32, bbox: &BBox) -> Result<PsfEx, FitsError> {
+    let rows = hdu.header.i64("NAXIS2").unwrap_or(0);
+    if rows != 1 {
+        return Err(content(reader, hdu, format!("it holds {rows} PSF models; a file with one is needed")));
+    }
+    let values: Vec<f64> = reader.cell(column, 0)?;
+    // PSFEx has the numbers in cards; files merged from several have them in columns.
+    let mut number = |name: &str| -> Result<f64, FitsError> {
+        if let Some(value) = hdu.header.f64(name) {
+            return Ok(value);
+        }
+        let value = match reader.column(name) {
+            Some(column) => reader.cell::<f64>(column, 0)?.first().copied().filter(|value| value.is_finite()),
+            None => None,
+        };
+        value.ok_or_else(|| content(reader, hdu, format!("the PSFEx model has no {name}, as card or column")))
+    };
+    let polynomial = Polynomial {
+        degree: number("POLDEG1")?.clamp(0.0, 20.0) as usize,
+        zero: [number("POLZERO1")?, number("POLZERO2")?],
+        scale: [number("POLSCAL1")?, number("POLSCAL2")?],
+        step: number("PSF_SAMP")?,
+    };
+    let from_cards = column_shape(&hdu.header, column);
+    let (width, height) = match from_cards {
+        Some(shape) => shape,
+        None => (number("PSFAXIS1")?.max(0.0) as usize, number("PSFAXIS2")?.max(0.0) as usize),
+    };
+    let count = values.len().checked_div(width.saturating_mul(height)).unwrap_or(0);
+    let kept = values.into_iter().take(count * width * height).collect();
+    let terms = Array3::from_shape_vec((count, height, width), kept)
+        .map_err(|error| content(reader, hdu, format!("the PSFEx model has no shape: {error}")))?;
+    if terms.iter().any(|value| !value.is_finite()) {
+        return Err(content(reader, hdu, "the PSFEx model has pixels that are not finite".into()));
+    }
+    PsfEx::new(terms, polynomial, (bbox.x0, bbox.y0))
+        .map_err(|error: StampError| content(reader, hdu, error.to_string()))
+}
+
+/// The first two axes of a column's TDIM.
+fn column_shape(header: &Header, column: i32) -> Option<(usize, usize)> {
+    let text = header.text(&format!("TDIM{column}"))?;
+    let mut axes = text.trim_matches(['(', ')']).split(',').map(|axis| axis.trim().parse().ok());
+    Some((axes.next()??, axes.next()??))
+}
+
+fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
+    FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason }
+}
