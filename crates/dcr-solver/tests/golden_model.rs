@@ -36,7 +36,10 @@ fn gain_follows_the_reference() {
     }
     assert!(compared > 20, "only {compared} cases were compared");
 
-    let (metrics, expected) = (numbers(&json["sequence_self_driven"]["convergence"]), numbers(&json["sequence_self_driven"]["gain"]));
+    let (metrics, expected) = (
+        numbers(&json["sequence_self_driven"]["convergence"]),
+        numbers(&json["sequence_self_driven"]["gain"]),
+    );
     let mut gains = vec![];
     for expected in expected {
         let gain = next_gain(Gain::Progressive, 0.5, &metrics[..=gains.len()], &gains);
@@ -125,7 +128,8 @@ fn clamp_frequency_follows_the_reference() {
         let mut new = ops.golden.get::<f32, ndarray::Ix3>(input).slice(at.clone()).to_owned();
         let old = ops.model.slice(at).to_owned();
         let background = ops.background.slice(s![rows.clone(), cols.clone()]).to_owned();
-        let around = Surroundings { old_byx: old.view(), background: background.view(), fractions: &[1.0 / 3.0; 3] };
+        let around =
+            Surroundings { old_byx: old.view(), background: background.view(), fractions: &[1.0 / 3.0; 3] };
         clamp_frequency(&mut new, &around, &config);
         ops.expect(output, new.view().into_dyn());
     }
@@ -151,7 +155,13 @@ fn model_weights_follow_the_reference() {
 fn background_noise_follows_the_reference() {
     let Some(ops) = ModelOps::open() else { return };
     for case in ops.golden.json["noiseCutoff"].as_array().unwrap() {
-        let plane = case["image"].as_str().unwrap().trim_start_matches("model[").trim_end_matches(']').parse().unwrap();
+        let plane = case["image"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("model[")
+            .trim_end_matches(']')
+            .parse()
+            .unwrap();
         let (_, [rows, cols]) = BOXES[usize::from(case["bbox"] == "sub")].clone();
         let at = s![rows, cols];
         let plane = ops.model.index_axis(Axis(0), plane).slice(at.clone()).to_owned();

@@ -4,6 +4,8 @@
 //! little further still. Tiles do not depend on each other and are summed visit by visit in order, so that the result
 //! depends neither on the number of threads nor on the tiling.
 
+use std::ops::Range;
+
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
@@ -16,14 +18,13 @@ use crate::spectrum::SpectralBasis;
 /// Sides of a tile, rows and columns: a handful of planes of this size stay in a core's cache.
 const TILE: (usize, usize) = (64, 512);
 
-/// Where the solver works: all arrays cover `domain`, a region of the patch; results count in `inner`.
+/// Where the solver works: all arrays cover `domain`, a region of the patch.
 pub(crate) struct Pass<'a> {
     pub(crate) observations: &'a dyn Observations,
     pub(crate) cells: &'a [Region],
     pub(crate) basis: &'a SpectralBasis,
     pub(crate) config: &'a IterativeConfig,
     pub(crate) domain: &'a Region,
-    pub(crate) inner: &'a Region,
     /// DETECTED in the template, over `domain`; the metric's pixels unless each visit's own are asked for.
     pub(crate) detected: ArrayView2<'a, bool>,
 }
@@ -199,7 +200,6 @@ impl Pass<'_> {
             Edge::NoWeight => forward_support(self.domain.shape(), shifts).intersection(&local),
             Edge::Zero => local.clone(),
         };
-        let counted = counted.intersection(self.inner);
         let mut sums = [0.0_f64; 2];
         let rows = template
             .axis_iter_mut(Axis(0))
@@ -241,9 +241,11 @@ impl Pass<'_> {
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
     fn tiles(&self) -> Vec<Tile> {
         if self.config.edge == Edge::Zero {
-            let centre =
-                self.cells.iter().position(|c| c.intersection(self.inner) == *self.inner).unwrap_or(0);
-            return vec![Tile { cell: centre, region: self.domain.clone() }];
+            let middle = |r: &Range<usize>| (r.start + r.end) / 2;
+            let (y, x) = (middle(&self.domain.rows), middle(&self.domain.cols));
+            let cell =
+                self.cells.iter().position(|c| c.rows.contains(&y) && c.cols.contains(&x)).unwrap_or(0);
+            return vec![Tile { cell, region: self.domain.clone() }];
         }
         let mut tiles = vec![];
         for (cell, area) in self.cells.iter().enumerate() {

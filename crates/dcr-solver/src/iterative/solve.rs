@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
 use serde::{Deserialize, Serialize};
 
-use super::config::{ConfigError, IterativeConfig};
+use super::config::{ConfigError, Edge, IterativeConfig};
 use super::gain::{base_gain, next_gain};
 use super::planes::amplified;
 use super::project::{Pass, Projected};
@@ -152,17 +152,10 @@ pub fn solve_regions<'a>(
     assert_eq!(problem.fractions.len(), problem.basis.subfilters(), "one fraction for each subfilter");
 
     let whole = Region::whole(shape);
-    let pass = Pass {
-        observations: problem.observations,
-        cells: problem.cells,
-        basis: problem.basis,
-        config,
-        domain: &whole,
-        inner: &whole,
-        detected: problem.detected,
-    };
-    let (inverse_weight_byx, n_image_byx) = pass.coverage().map_err(SolveError::Source)?.into_inverse(config);
-    let mut state = State::new(problem, config, inverse_weight_byx);
+    let mut state = State::new(problem, config);
+    let coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
+    let n_image_byx;
+    (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
     let mut reports = vec![];
     for (inner, domain) in regions {
         reports.push(state.solve_region(inner, domain, progress)?);
@@ -172,7 +165,7 @@ pub fn solve_regions<'a>(
 }
 
 impl<'a> State<'a> {
-    fn new(problem: &'a Problem<'a>, config: &'a IterativeConfig, inverse_weight_byx: Array3<f32>) -> Self {
+    fn new(problem: &'a Problem<'a>, config: &'a IterativeConfig) -> Self {
         let template = problem.template.mapv(|t| if t.is_finite() { t } else { 0.0 });
         let mut model_byx = Array3::zeros((problem.fractions.len(), template.nrows(), template.ncols()));
         for (mut plane, fraction) in model_byx.axis_iter_mut(Axis(0)).zip(problem.fractions) {
@@ -183,7 +176,19 @@ impl<'a> State<'a> {
             .and(&problem.bad)
             .and(&problem.template)
             .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
+        let inverse_weight_byx = Array3::zeros(model_byx.dim());
         Self { problem, config, model_byx, template, background, inverse_weight_byx }
+    }
+
+    fn pass<'b>(&'b self, domain: &'b Region) -> Pass<'b> {
+        Pass {
+            observations: self.problem.observations,
+            cells: self.problem.cells,
+            basis: self.problem.basis,
+            config: self.config,
+            domain,
+            detected: domain.of(&self.problem.detected),
+        }
     }
 
     fn solve_region(
@@ -263,20 +268,18 @@ impl<'a> State<'a> {
             old.to_owned()
         };
         let second = self.model_byx.index_axis(Axis(0), 1.min(self.model_byx.len_of(Axis(0)) - 1));
-        let noise = background_noise(second, self.background.view(), self.noise_margin(inner, domain));
+        let noise = background_noise(second, self.background.view(), self.noise_margin());
         let mean = old.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(domain.shape()));
         let significance = significance(mean.view(), noise);
-        let detected = domain.of(&self.problem.detected);
-        let pass = Pass {
-            observations: self.problem.observations,
-            cells: self.problem.cells,
-            basis: self.problem.basis,
-            config,
-            domain,
-            inner,
-            detected,
-        };
-        let projected = pass.run(&model, &significance).map_err(SolveError::Source)?;
+        let mut projected = self.pass(domain).run(&model, &significance).map_err(SolveError::Source)?;
+        if config.edge == Edge::Zero && inner != domain {
+            // The reference measures a region on its own, without the border that it solves it with.
+            let part = inner.within(domain);
+            let model = model.slice(s![.., part.rows.clone(), part.cols.clone()]).to_owned();
+            let significance = part.of(&significance.view()).to_owned();
+            projected.metric_sums =
+                self.pass(inner).run(&model, &significance).map_err(SolveError::Source)?.metric_sums;
+        }
         let visits: Vec<f64> = projected
             .metric_sums
             .iter()
@@ -288,12 +291,12 @@ impl<'a> State<'a> {
         Ok((projected, visits, metric))
     }
 
-    /// The reference keeps its noise estimate as far from the edge as its buffer is wide; so do we.
-    fn noise_margin(&self, inner: &Region, domain: &Region) -> usize {
-        let (n, visits) = (self.problem.basis.subfilters(), self.problem.observations.visits());
-        let _ = (inner, domain, n);
-        let reach = (0..visits)
-            .flat_map(|visit| self.problem.observations.shifts(visit, 0))
+    /// How far from the edge the noise is estimated: as far as light is displaced, as in the reference.
+    fn noise_margin(&self) -> usize {
+        let cells = 0..self.problem.cells.len();
+        let reach = (0..self.problem.observations.visits())
+            .flat_map(|visit| cells.clone().map(move |cell| (visit, cell)))
+            .flat_map(|(visit, cell)| self.problem.observations.shifts(visit, cell))
             .map(|shift| shift.mean.max_component())
             .fold(0.0, f64::max);
         reach.ceil() as usize + 1
