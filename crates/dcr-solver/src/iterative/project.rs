@@ -18,6 +18,9 @@ use crate::spectrum::SpectralBasis;
 /// Sides of a tile, rows and columns: a handful of planes of this size stay in a core's cache.
 const TILE: (usize, usize) = (64, 512);
 
+/// The share of a pixel's samples that may come from unconstrained pixels: interpolation weights below it are rounding.
+const TRUST_LEAK: f32 = 1e-3;
+
 /// Where the solver works: all arrays cover `domain`, a region of the patch.
 pub(crate) struct Pass<'a> {
     pub(crate) observations: &'a dyn Observations,
@@ -27,6 +30,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) domain: &'a Region,
     /// DETECTED in the template, over `domain`; the metric's pixels unless each visit's own are asked for.
     pub(crate) detected: ArrayView2<'a, bool>,
+    /// Over `domain`, 1 near model pixels that no visit constrains, 0 elsewhere: light from there is not to be trusted.
+    pub(crate) unconstrained: Option<ArrayView2<'a, f32>>,
 }
 
 /// What a pass gives.
@@ -196,10 +201,7 @@ impl Pass<'_> {
     ) -> Result<Residual, SourceError> {
         let pixels = self.observations.pixels(visit, region)?;
         let local = region.within(self.domain);
-        let trusted = match self.config.edge {
-            Edge::NoWeight => forward_support(self.domain.shape(), shifts).intersection(&local),
-            Edge::Zero => local.clone(),
-        };
+        let trust = self.trust(shifts, &local);
         let mut sums = [0.0_f64; 2];
         let rows = template
             .axis_iter_mut(Axis(0))
@@ -207,15 +209,11 @@ impl Pass<'_> {
             .zip(pixels.flags.axis_iter(Axis(0)));
         for (i, ((mut row, image), flags)) in rows.enumerate() {
             let y = local.rows.start + i;
-            let row_trusted = trusted.rows.contains(&y);
             let row_counted = counted.rows.contains(&(region.rows.start + i));
             let significance = significance.slice(s![y, local.cols.clone()]);
             let detected = self.detected.slice(s![y, local.cols.clone()]);
             for (j, (t, (s, flags))) in row.iter_mut().zip(image.iter().zip(flags)).enumerate() {
-                let usable = flags & GOOD != 0
-                    && row_trusted
-                    && trusted.cols.contains(&(local.cols.start + j))
-                    && s.is_finite();
+                let usable = flags & GOOD != 0 && trust[[i, j]] && s.is_finite();
                 if !usable {
                     *t = 0.0;
                     continue;
@@ -236,6 +234,30 @@ impl Pass<'_> {
             }
         }
         Ok(Residual { residual: template, sums })
+    }
+
+    /// Where, in a part of the domain, the model's prediction can be believed: its light comes from inside the domain, and
+    /// from no pixel that nothing constrains.
+    fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Array2<bool> {
+        if self.config.edge == Edge::Zero {
+            return Array2::from_elem(local.shape(), true);
+        }
+        let support = forward_support(self.domain.shape(), shifts).intersection(local);
+        let mut trust = Array2::from_elem(local.shape(), false);
+        if !support.rows.is_empty() && !support.cols.is_empty() {
+            support.within(local).of_mut(trust.view_mut()).fill(true);
+        }
+        let Some(unconstrained) = self.unconstrained else { return trust };
+        let sources = local.grown(margin(shifts, Order::LINEAR), &Region::whole(self.domain.shape()));
+        if sources.of(&unconstrained).iter().all(|u| *u == 0.0) {
+            return trust;
+        }
+        let mut leaked = Array2::zeros(local.shape());
+        for shift in shifts.iter().flat_map(SubfilterShift::forward_shifts) {
+            shift_add(unconstrained, *shift, Order::LINEAR, 1.0, leaked.view_mut(), local);
+        }
+        trust.zip_mut_with(&leaked, |t, leaked| *t &= *leaked <= TRUST_LEAK);
+        trust
     }
 
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
@@ -327,19 +349,11 @@ impl Pass<'_> {
             let shifts = self.observations.shifts(visit, tile.cell);
             let region = tile.region.grown(margin(shifts, order), self.domain);
             let pixels = self.observations.pixels(visit, &region)?;
-            let mut good = Zip::from(&pixels.flags)
+            let trust = self.trust(shifts, &region.within(self.domain));
+            let good = Zip::from(&pixels.flags)
                 .and(&pixels.image)
-                .map_collect(|f, s| f32::from(u8::from(f & GOOD != 0 && s.is_finite())));
-            if self.config.edge == Edge::NoWeight {
-                let trusted = forward_support(self.domain.shape(), shifts);
-                let local = region.within(self.domain);
-                good.indexed_iter_mut()
-                    .filter(|((y, x), _)| {
-                        !trusted.rows.contains(&(local.rows.start + y))
-                            || !trusted.cols.contains(&(local.cols.start + x))
-                    })
-                    .for_each(|(_, g)| *g = 0.0);
-            }
+                .and(&trust)
+                .map_collect(|f, s, t| f32::from(u8::from(f & GOOD != 0 && s.is_finite() && *t)));
             let good = prefilter_f32(good.view(), order);
             let target = tile.region.within(&region);
             let weight = self.observations.weight(visit) as f32;

@@ -9,7 +9,7 @@ use super::planes::amplified;
 use super::project::{Pass, Projected};
 use super::regularize::{Surroundings, clamp_frequency, clamp_iteration};
 use super::weights::{background_noise, model_weights, significance};
-use crate::kernel::Region;
+use crate::kernel::{Region, dilate_diamond};
 use crate::observation::{Observations, SourceError};
 use crate::spectrum::SpectralBasis;
 
@@ -111,6 +111,8 @@ struct State<'a> {
     template: Array2<f32>,
     background: Array2<bool>,
     inverse_weight_byx: Array3<f32>,
+    /// See [`Pass::unconstrained`].
+    unconstrained: Option<Array2<f32>>,
 }
 
 /// Solves a patch as one: cells share gains and decisions, so that the result does not depend on how it is divided.
@@ -154,8 +156,12 @@ pub fn solve_regions<'a>(
     let whole = Region::whole(shape);
     let mut state = State::new(problem, config);
     let coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
-    let n_image_byx;
+    let mut n_image_byx;
     (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
+    if state.note_unconstrained() {
+        let coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
+        (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
+    }
     let mut reports = vec![];
     for (inner, domain) in regions {
         reports.push(state.solve_region(inner, domain, progress)?);
@@ -177,7 +183,7 @@ impl<'a> State<'a> {
             .and(&problem.template)
             .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
         let inverse_weight_byx = Array3::zeros(model_byx.dim());
-        Self { problem, config, model_byx, template, background, inverse_weight_byx }
+        Self { problem, config, model_byx, template, background, inverse_weight_byx, unconstrained: None }
     }
 
     fn pass<'b>(&'b self, domain: &'b Region) -> Pass<'b> {
@@ -188,7 +194,27 @@ impl<'a> State<'a> {
             config: self.config,
             domain,
             detected: domain.of(&self.problem.detected),
+            unconstrained: self.unconstrained.as_ref().map(|u| domain.of(&u.view())),
         }
+    }
+
+    /// Notes the model pixels that no visit constrains, with those whose splines they enter; whether there are any.
+    ///
+    /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
+    /// predicts one displacement away.
+    fn note_unconstrained(&mut self) -> bool {
+        if self.config.edge == Edge::Zero {
+            return false;
+        }
+        let covered = self.inverse_weight_byx.index_axis(Axis(0), 0);
+        let open =
+            Zip::from(&covered).and(&self.problem.template).map_collect(|w, t| *w == 0.0 || !t.is_finite());
+        if !open.iter().any(|o| *o) {
+            return false;
+        }
+        let reach = self.config.spline_order().reach();
+        self.unconstrained = Some(dilate_diamond(open.view(), reach).mapv(|o| f32::from(u8::from(o))));
+        true
     }
 
     fn solve_region(
