@@ -12,4 +12,4 @@ pub use kernel::PixelShift;
 pub use observation::{
     DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, SourceError, SubfilterShift, Visit,
 };
-pub use spectrum::SpectralBasis;
+pub use spectrum::{SmoothSpectrum, SpectralBasis};
