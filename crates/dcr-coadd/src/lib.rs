@@ -1,1 +1,3 @@
-//! dcr-coadd
+//! A patch of sky from warps to DCR-free coadds and matched templates.
+
+pub mod config;

@@ -1,0 +1,307 @@
+//! The configuration: every setting with its default, and the preset that repeats the established implementation.
+//!
+//! Settings stand in tables, as in the file that `dcr config` prints. Each is documented once, at its field;
+//! [`KEYS`] has the same words for that file. [`AssembleConfig::validate`] is called once, when all sources of
+//! settings have been merged; behind it, values are taken for granted.
+//!
+//! Defaults are what is right where the established implementation is not (ALGORITHM §12);
+//! [`AssembleConfig::reference`] is that implementation, faults included.
+
+mod band;
+mod bytes;
+mod coadd;
+mod input;
+mod model;
+mod output;
+mod solver;
+mod table;
+mod template;
+
+use dcr_physics::{BandError, GeometrySource, RefractionModel, Throughput};
+use dcr_solver::iterative::IterativeConfig;
+use serde::{Deserialize, Serialize};
+
+pub use band::{BandConfig, ResolvedBand, StatedBand};
+pub use bytes::ByteSize;
+pub use coadd::{CoaddConfig, OutputVariance};
+pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
+pub use model::{ModelConfig, ShiftRule, Spectrum};
+pub use output::{Compression, OutputConfig};
+pub use solver::{Method, SolverConfig};
+pub use table::Key;
+pub use template::{MatchConfig, TemplateConfig, TemplateVariance};
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AssembleConfig {
+    /// What the warps were taken through.
+    pub band: BandConfig,
+    /// The subfilters and how the air displaces them.
+    pub model: ModelConfig,
+    /// The method of solving.
+    pub solver: SolverConfig,
+    /// Weights, masks and the patch as a whole.
+    pub coadd: CoaddConfig,
+    /// Matched templates.
+    pub template: MatchConfig,
+    /// What to make of files and headers.
+    pub input: InputConfig,
+    /// How results are written.
+    pub output: OutputConfig,
+    /// The curve in the file that `band.throughput` names, read by whoever touches files.
+    #[serde(skip)]
+    pub throughput: Option<Throughput>,
+}
+
+/// Every setting, by table, in the order of the configuration file.
+pub const KEYS: [&[Key]; 7] = [
+    BandConfig::KEYS,
+    ModelConfig::KEYS,
+    SolverConfig::KEYS,
+    CoaddConfig::KEYS,
+    MatchConfig::KEYS,
+    InputConfig::KEYS,
+    OutputConfig::KEYS,
+];
+
+/// The names of the presets.
+pub const PRESETS: [&str; 2] = ["default", "reference"];
+
+/// A setting that cannot be meant.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The value is not allowed.
+    #[error("{key} = {value}: expected {allowed}")]
+    Value {
+        /// The setting with its table.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// There is no such setting.
+    #[error("unknown setting {key}{}", nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
+    Unknown {
+        /// What was given.
+        key: String,
+        /// The known setting that is most like it.
+        nearest: Option<String>,
+    },
+    /// Neither the configuration nor the headers tell the band.
+    #[error(
+        "{}: set band.name to one of {known}; or band.effective_wavelength_nm and band.bandwidth_nm",
+        untold(name.as_deref(), filter.as_deref())
+    )]
+    Band {
+        /// The name that was given.
+        name: Option<String>,
+        /// The filter that the headers name.
+        filter: Option<String>,
+        /// The names that are built in.
+        known: String,
+    },
+    /// The numbers make no band.
+    #[error("[band]: {0}")]
+    Numbers(#[from] BandError),
+}
+
+fn untold(name: Option<&str>, filter: Option<&str>) -> String {
+    match (name, filter) {
+        (Some(name), _) => format!("the wavelengths of band {name:?} are not known"),
+        (None, Some(filter)) => {
+            format!(
+                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not tell them"
+            )
+        }
+        (None, None) => "no band is set, and the warps' headers name none".into(),
+    }
+}
+
+/// The error about `key = value`, in one line.
+fn refuse(key: &str, value: impl ToString, allowed: &str) -> ConfigError {
+    ConfigError::Value { key: key.into(), value: value.to_string(), allowed: allowed.into() }
+}
+
+impl AssembleConfig {
+    /// What the established implementation does, faults included, so that its numbers can be met.
+    #[must_use]
+    pub fn reference() -> Self {
+        let ours = Self::default();
+        Self {
+            model: ModelConfig {
+                spectrum: Spectrum::Constant,
+                shift_rule: ShiftRule::Reference,
+                refraction: RefractionModel::Reference,
+                ..ours.model
+            },
+            solver: SolverConfig { iterative: IterativeConfig::reference(), ..ours.solver },
+            coadd: CoaddConfig {
+                subregion_size: [2000, 2000],
+                weight_visits: false,
+                variance: OutputVariance::Template,
+                ..ours.coadd
+            },
+            template: MatchConfig { variance: TemplateVariance::Reference, ..ours.template },
+            input: InputConfig {
+                geometry: GeometrySource::Header,
+                on_disagreement: OnDisagreement::Warn,
+                ..ours.input
+            },
+            ..ours
+        }
+    }
+
+    /// The preset of the given name ([`PRESETS`]).
+    #[must_use]
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "default" => Some(Self::default()),
+            "reference" => Some(Self::reference()),
+            _ => None,
+        }
+    }
+
+    /// Refuses values that cannot be meant.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], naming the key, the value and what is allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.band.validate()?;
+        self.model.validate()?;
+        self.solver.validate()?;
+        self.coadd.validate()?;
+        self.input.validate()
+    }
+}
+
+/// Whether there is a table or a setting `key`, given as `table` or `table.name`.
+///
+/// # Errors
+///
+/// [`ConfigError::Unknown`] with the nearest that there is.
+pub fn check_key(key: &str) -> Result<(), ConfigError> {
+    let tables = KEYS.iter().filter_map(|keys| keys.first()).map(|key| key.table.to_owned());
+    let settings = KEYS.iter().copied().flatten().map(|key| format!("{}.{}", key.table, key.name));
+    let known: Vec<String> =
+        if key.contains('.') { settings.collect() } else { tables.chain(settings).collect() };
+    if known.iter().any(|name| name == key) {
+        return Ok(());
+    }
+    Err(ConfigError::Unknown { key: key.into(), nearest: nearest(key, &known) })
+}
+
+/// The name most like `key`: by its last part if that is known in another table, else by edit distance.
+fn nearest(key: &str, known: &[String]) -> Option<String> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    if let Some(elsewhere) = known.iter().find(|name| last(name) == last(key)) {
+        return Some(elsewhere.clone());
+    }
+    let by_distance = |name: &&String| {
+        edit_distance(key, name).min(edit_distance(&last(key), &last(name)).saturating_add(1))
+    };
+    let best = known.iter().min_by_key(by_distance)?;
+    // Further off than half its letters, nothing is a misspelling.
+    (by_distance(&best) <= last(key).chars().count().div_ceil(2)).then(|| best.clone())
+}
+
+/// The number of letters to insert, delete or replace (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in the tables are those that serde knows, in the same order, or are not set by default.
+    #[test]
+    fn keys_are_those_of_the_structs() {
+        let json = serde_json::to_value(AssembleConfig::default()).unwrap();
+        let tables = json.as_object().unwrap();
+        assert_eq!(tables.len(), KEYS.len());
+        for (keys, (table, settings)) in KEYS.iter().zip(tables) {
+            assert!(keys.iter().all(|key| key.table == table));
+            let documented: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            let known: Vec<&String> = settings.as_object().unwrap().keys().collect();
+            assert_eq!(documented, known);
+            for key in *keys {
+                assert_eq!(settings[key.name].is_null(), key.example.is_some(), "{}.{}", table, key.name);
+                assert!(!key.about.trim().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn key_that_is_unknown_comes_with_the_nearest() {
+        let suggestion = |key| match check_key(key) {
+            Err(ConfigError::Unknown { nearest, .. }) => nearest,
+            other => panic!("{key}: {other:?}"),
+        };
+        assert_eq!(suggestion("model.subfilter").as_deref(), Some("model.subfilters"));
+        assert_eq!(suggestion("solver.subfilters").as_deref(), Some("model.subfilters"));
+        assert_eq!(suggestion("max_iterations").as_deref(), Some("solver.max_iterations"));
+        assert_eq!(suggestion("modle").as_deref(), Some("model"));
+        assert_eq!(suggestion("solver.max_itertions").as_deref(), Some("solver.max_iterations"));
+        assert_eq!(suggestion("coadd.zebra"), None);
+        assert_eq!(check_key("coadd.subregion_size"), Ok(()));
+        assert_eq!(check_key("output"), Ok(()));
+    }
+
+    #[test]
+    fn edit_distance_counts_letters() {
+        for (a, b, distance) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("ab", "ba", 2)]
+        {
+            assert_eq!(edit_distance(a, b), distance);
+            assert_eq!(edit_distance(b, a), distance);
+        }
+    }
+
+    #[test]
+    fn presets_are_valid_and_differ() {
+        for name in PRESETS {
+            assert_eq!(AssembleConfig::preset(name).unwrap().validate(), Ok(()));
+        }
+        assert_ne!(AssembleConfig::preset("default"), AssembleConfig::preset("reference"));
+        assert_eq!(AssembleConfig::preset("other"), None);
+    }
+
+    #[test]
+    fn values_that_cannot_be_meant_are_refused_by_name() {
+        fn message(change: impl FnOnce(&mut AssembleConfig)) -> String {
+            let mut config = AssembleConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        }
+        assert_eq!(message(|c| c.model.subfilters = 0), "model.subfilters = 0: expected 1 to 20");
+        assert_eq!(
+            message(|c| c.solver.iterative.base_gain = Some(f64::NAN)),
+            "solver.base_gain = NaN: expected above 0"
+        );
+        assert!(message(|c| c.solver.method = Method::Joint).contains("no joint solver yet"));
+        assert!(
+            message(|c| c.coadd.subregion_size = [512, 0]).starts_with("coadd.subregion_size = [512, 0]")
+        );
+        assert!(message(|c| c.band.bandwidth_nm = Some(-1.0)).starts_with("band.bandwidth_nm = -1"));
+        assert!(message(|c| c.input.weights = Some("w.fits".into())).contains("{stem}"));
+        assert!(
+            message(|c| c.coadd.mask_propagation_thresholds.extend([("CR".into(), 2.0)]))
+                .starts_with("coadd.mask_propagation_thresholds.CR = 2")
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! `[input]`: what to make of files and headers.
+
+use std::path::{Path, PathBuf};
+
+use dcr_image::OpenOptions;
+use dcr_image::fits::{MissingVariance, UncertaintyKind};
+use dcr_physics::{Angle, GeometrySource, Site};
+use serde::{Deserialize, Serialize};
+
+use super::table::table;
+use super::{ConfigError, refuse};
+
+table! {
+    /// How exposures are read.
+    pub struct InputConfig = "input" {
+        /// What tells where the zenith was: "auto" (the best that each header has), "time" (and the site), or
+        /// "header" (its altitude and parallactic angle or azimuth, for headers whose time is wrong).
+        geometry: GeometrySource = GeometrySource::Auto,
+        /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn".
+        on_disagreement: OnDisagreement = OnDisagreement::Refuse,
+        /// The telescope, for headers that do not say. Longitude is positive towards the east.
+        site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
+        /// The image's HDU by name or number. Unset: IMAGE, SCI, or the first image.
+        image_hdu: Option<String> = None; "\"SCI\"",
+        /// Files of weights, one for each exposure: {dir} and {stem} stand for the exposure's folder and its name
+        /// without extension. Unset: the uncertainties in the exposure's own file, or a file beside it that is
+        /// called as SWarp or the DECam pipeline call it.
+        weights: Option<String> = None; "\"{dir}/{stem}.weight.fits\"",
+        /// What weight files hold: "inverse_variance", "variance" or "standard_deviation".
+        weights_hold: WeightsHold = WeightsHold::InverseVariance,
+        /// Files of masks, named likewise.
+        masks: Option<String> = None; "\"{dir}/{stem}.mask.fits\"",
+        /// Files of PSFs (an image, or a PSFEx model), named likewise.
+        psfs: Option<String> = None; "\"{dir}/{stem}.psf\"",
+        /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise.
+        missing_variance: WithoutVariance = WithoutVariance::Refuse,
+        /// Unit of the pixel values, for headers without BUNIT.
+        unit: Option<String> = None; "\"nJy\"",
+        /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
+        /// magnitude zero points in the headers).
+        zero_point: ZeroPoint = ZeroPoint::Off,
+    }
+}
+
+/// What to do about a header that contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisagreement {
+    /// Fail, and say how to decide.
+    Refuse,
+    /// Go on with what [`InputConfig::geometry`] gives, with a warning.
+    Warn,
+}
+
+/// Where a telescope stands.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// Geodetic latitude in degrees, north positive.
+    pub latitude_deg: f64,
+    /// Longitude in degrees, east positive.
+    pub longitude_deg: f64,
+    /// Height above sea level in m.
+    #[serde(default)]
+    pub elevation_m: f64,
+}
+
+impl From<SiteConfig> for Site {
+    fn from(site: SiteConfig) -> Self {
+        Self {
+            latitude: Angle::from_degrees(site.latitude_deg),
+            longitude: Angle::from_degrees(site.longitude_deg),
+            elevation_m: site.elevation_m,
+        }
+    }
+}
+
+/// What weight files hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsHold {
+    /// Inverse variances.
+    InverseVariance,
+    /// Variances.
+    Variance,
+    /// Standard deviations.
+    StandardDeviation,
+}
+
+/// What to do about an image without uncertainty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutVariance {
+    /// Fail.
+    Refuse,
+    /// Take the noise in the image for it.
+    Estimate,
+}
+
+/// Whether exposures are scaled to one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZeroPoint {
+    /// They are not.
+    Off,
+    /// By the zero points in their headers.
+    Header,
+}
+
+impl InputConfig {
+    /// How to open the exposure at `path`.
+    #[must_use]
+    pub fn open_options(&self, path: &Path) -> OpenOptions {
+        let companion = |pattern: &Option<String>| pattern.as_deref().map(|pattern| expand(pattern, path));
+        OpenOptions {
+            image_hdu: self.image_hdu.clone(),
+            weights: companion(&self.weights),
+            weights_hold: match self.weights_hold {
+                WeightsHold::InverseVariance => UncertaintyKind::InverseVariance,
+                WeightsHold::Variance => UncertaintyKind::Variance,
+                WeightsHold::StandardDeviation => UncertaintyKind::StandardDeviation,
+            },
+            mask: companion(&self.masks),
+            psf: companion(&self.psfs),
+            find_companions: true,
+            missing_variance: match self.missing_variance {
+                WithoutVariance::Refuse => MissingVariance::Refuse,
+                WithoutVariance::Estimate => MissingVariance::Estimate,
+            },
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(site) = self.site {
+            let degrees = |key: &str, value: f64, limit: f64, allowed: &str| {
+                if value.abs() <= limit { Ok(()) } else { Err(refuse(key, value, allowed)) }
+            };
+            degrees("input.site.latitude_deg", site.latitude_deg, 90.0, "-90 to 90 degrees")?;
+            degrees(
+                "input.site.longitude_deg",
+                site.longitude_deg,
+                360.0,
+                "-360 to 360 degrees, east positive",
+            )?;
+            if !(-1000.0..=10_000.0).contains(&site.elevation_m) {
+                return Err(refuse("input.site.elevation_m", site.elevation_m, "-1000 to 10000 m"));
+            }
+        }
+        for (key, pattern) in
+            [("input.weights", &self.weights), ("input.masks", &self.masks), ("input.psfs", &self.psfs)]
+        {
+            if let Some(pattern) = pattern.as_deref().filter(|pattern| !pattern.contains("{stem}")) {
+                let allowed = "a name with {stem}, which stands for that of the exposure";
+                return Err(refuse(key, format!("{pattern:?}"), allowed));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the folder and the stem of `path` into a pattern.
+fn expand(pattern: &str, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".fz").or(name.strip_suffix(".gz")).unwrap_or(&name);
+    let stem = name.rfind('.').map_or(name, |at| &name[..at]);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    PathBuf::from(pattern.replace("{dir}", &folder.to_string_lossy()).replace("{stem}", stem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn companions_are_named_by_a_pattern() {
+        let expanded = |pattern, path| expand(pattern, Path::new(path));
+        assert_eq!(
+            expanded("{dir}/{stem}.weight.fits", "/d/a.b.fits.fz"),
+            PathBuf::from("/d/a.b.weight.fits")
+        );
+        assert_eq!(expanded("{dir}/{stem}.psf", "x.fits"), PathBuf::from("./x.psf"));
+        assert_eq!(expanded("/w/{stem}", "/d/noextension"), PathBuf::from("/w/noextension"));
+    }
+}

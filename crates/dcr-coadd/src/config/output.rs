@@ -1,0 +1,23 @@
+//! `[output]`: how results are written.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::table;
+
+table! {
+    /// How files are written.
+    pub struct OutputConfig = "output" {
+        /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy and ds9).
+        compression: Compression = Compression::None,
+    }
+}
+
+/// How images are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Row by row with gzip, without loss.
+    Gzip,
+}

@@ -1,0 +1,102 @@
+//! `[solver]`: the method, and the settings of the iterative one.
+
+use dcr_solver::iterative::IterativeConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, Key, refuse};
+
+/// The solver and its settings, which stand beside `method` in one table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SolverConfig {
+    /// The method.
+    pub method: Method,
+    /// Settings of the iterative method.
+    #[serde(flatten)]
+    pub iterative: IterativeConfig,
+}
+
+/// The methods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The established iteration (ALGORITHM §6).
+    #[default]
+    Iterative,
+    /// All visits at once as a least-squares problem (ALGORITHM §13); not there yet.
+    Joint,
+}
+
+impl SolverConfig {
+    pub(super) const KEYS: &'static [Key] = &[
+        key("method", "The solver: \"iterative\"."),
+        key(
+            "order",
+            "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 is fastest and blurs.",
+        ),
+        unset("max_iterations", "At most this many iterations. Unset: three per subfilter.", "12"),
+        unset("min_iterations", "At least this many iterations. Unset: one per subfilter.", "3"),
+        key(
+            "convergence_threshold",
+            "Stop when an iteration improves the metric by less than this fraction.",
+        ),
+        key("use_convergence", "Whether the metric decides at all; if not, max_iterations are made."),
+        unset("base_gain", "Weight of a new solution against the old one. Unset: 1/(subfilters - 1).", "0.5"),
+        key("gain", "\"progressive\" (raised from base_gain as the metric allows) or \"fixed\"."),
+        key(
+            "accelerate_model",
+            "Contrast between subfilters is stepped this many times further than their sum. 1 is off.\n\
+             Colours come out too small if it is lowered.",
+        ),
+        key(
+            "use_model_weights",
+            "Whether the model is free near detected sources only and the plain coadd elsewhere.",
+        ),
+        key(
+            "model_weights_width",
+            "Width (Gaussian sigma) in px over which the model tapers off around sources.",
+        ),
+        key(
+            "regularize_model_iterations",
+            "Largest factor by which a pixel changes in an iteration. 0 is off.",
+        ),
+        key("iteration_clamp", "Form of that limit: \"symmetric\" or \"reference\"."),
+        key("regularize_model_frequency", "Largest ratio of a pixel between subfilters. 0 is off."),
+        key("frequency_clamp", "Form of that limit: \"conserving\" (of flux) or \"reference\"."),
+        key(
+            "regularization_width",
+            "Groups of out-of-range pixels of a smaller radius in px are left alone as noise; also the scale\n\
+             on which colours are smooth.",
+        ),
+        key("min_coverage", "A pixel is solved for where at least this many visits have data."),
+        key(
+            "edge",
+            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0).",
+        ),
+        key(
+            "reference_bookkeeping",
+            "Count iterations and coverage, and keep diverged iterations, as the established implementation does.",
+        ),
+    ];
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.method == Method::Joint {
+            return Err(refuse(
+                "solver.method",
+                "\"joint\"",
+                "\"iterative\"; this version has no joint solver yet",
+            ));
+        }
+        self.iterative
+            .validate()
+            .map_err(|error| refuse(&format!("solver.{}", error.key), error.value, error.allowed))
+    }
+}
+
+const fn key(name: &'static str, about: &'static str) -> Key {
+    Key { table: "solver", name, about, example: None }
+}
+
+const fn unset(name: &'static str, about: &'static str, example: &'static str) -> Key {
+    Key { table: "solver", name, about, example: Some(example) }
+}

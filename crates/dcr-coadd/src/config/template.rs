@@ -1,0 +1,48 @@
+//! `[template]`: how `dcr template` makes the matched template of an exposure.
+
+use dcr_solver::iterative::Interpolation;
+use dcr_solver::kernel::Order;
+use serde::{Deserialize, Serialize};
+
+use super::table::table;
+use super::{AssembleConfig, InputConfig, OutputConfig};
+
+table! {
+    /// How a matched template is made from the subfilters. Band and refraction are those of the coadd.
+    pub struct MatchConfig = "template" {
+        /// Interpolation of the shifts: spline order 1, 3 or 5, or "fourier".
+        order: Interpolation = Interpolation::Spline(Order::CUBIC),
+        /// Whether every subfilter is displaced as two halves; if not, none is.
+        split_subfilters: bool = true,
+        /// Variance: "propagated", or "reference" (times the number of subfilters, as the established
+        /// implementation has it).
+        variance: TemplateVariance = TemplateVariance::Propagated,
+    }
+}
+
+/// The variance of a matched template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateVariance {
+    /// The sum of the subfilters' variances, through the squared weights of the interpolation.
+    Propagated,
+    /// The same times the number of subfilters.
+    Reference,
+}
+
+/// What `dcr template` needs of the configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateConfig {
+    /// How templates are made.
+    pub template: MatchConfig,
+    /// How exposures are read.
+    pub input: InputConfig,
+    /// How templates are written.
+    pub output: OutputConfig,
+}
+
+impl From<&AssembleConfig> for TemplateConfig {
+    fn from(config: &AssembleConfig) -> Self {
+        Self { template: config.template.clone(), input: config.input.clone(), output: config.output.clone() }
+    }
+}
