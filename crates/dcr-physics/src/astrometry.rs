@@ -15,11 +15,14 @@ use crate::{Instant, Site};
 /// The Julian dates for which UTC exists and the Earth's motion is known: 1960 to 2100.
 const DATES: std::ops::Range<f64> = 2_436_934.5..2_488_069.5;
 
-/// The direction of a zenith in ICRS axes, and the velocity of the observer there over that of light.
+/// The direction of a zenith in ICRS axes, with what else the observer there needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Zenith {
     pub(crate) direction: Vector,
+    /// The velocity of the observer over that of light.
     pub(crate) velocity: Vector,
+    /// The celestial pole of date.
+    pub(crate) pole: Vector,
 }
 
 /// The zenith of `site` at `instant`, or `None` for a date before 1960, after 2100, or not a number.
@@ -58,7 +61,8 @@ pub(crate) fn zenith_at(instant: Instant, site: &Site) -> Option<Zenith> {
     // The matrix turns ICRS axes into those of date; its transpose turns them back.
     let to_date = star_independent.bpn;
     let direction = std::array::from_fn(|i| (0..3).map(|row| to_date[row][i] * intermediate[row]).sum());
-    Some(Zenith { direction, velocity: star_independent.v })
+    // Its last row is the pole of date.
+    Some(Zenith { direction, velocity: star_independent.v, pole: to_date[2] })
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub use self::check::Disagreement;
 use crate::astrometry::Zenith;
 use crate::index::StoneOwens;
 use crate::refraction::{LOWEST_ALTITUDE_DEG, Refraction, ZenithExpansion};
-use crate::sphere::{aberrated, combine, direction, dot, position_angle, separation};
+use crate::sphere::{aberrated, angle_from_pole, combine, direction, dot, position_angle, separation};
 use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo, Wavelength};
 
 /// What to derive the zenith from.
@@ -150,8 +150,12 @@ pub struct LocalSky {
     pub altitude: Angle,
     /// Secant of the apparent zenith distance; infinite at the horizon and below.
     pub airmass: f64,
-    /// Position angle of the zenith, North through East, in [−180°, 180°].
+    /// Position angle of the zenith in ICRS, North through East, in [−180°, 180°]: what images need, whose WCS are
+    /// in ICRS.
     pub parallactic_angle: Angle,
+    /// The same from the hour circle of date, at the apparent place: the parallactic angle of textbooks, observers
+    /// and headers. Equal to the former where the zenith is known without precession.
+    pub parallactic_angle_of_date: Angle,
 }
 
 /// Where the zenith was during a visit.
@@ -272,7 +276,12 @@ fn local_sky(zenith: &Zenith, air: &VisualRefraction, place: SkyPosition) -> Loc
         Angle::from_radians(0.0)
     };
     let airmass = if altitude > 0.0 { 1.0 / altitude.sin() } else { f64::INFINITY };
-    LocalSky { altitude: Angle::from_radians(altitude), airmass, parallactic_angle }
+    LocalSky {
+        altitude: Angle::from_radians(altitude),
+        airmass,
+        parallactic_angle,
+        parallactic_angle_of_date: angle_from_pole(seen, zenith.pole, zenith.direction),
+    }
 }
 
 /// Length of the step towards the zenith, in radians: short against the curvature of aberration (1e-4 per

@@ -5,6 +5,9 @@ use crate::{Angle, SkyPosition};
 /// A vector in ICRS axes: x to RA 0 on the equator, z to the pole.
 pub(crate) type Vector = [f64; 3];
 
+/// The pole of ICRS.
+pub(crate) const ICRS_POLE: Vector = [0.0, 0.0, 1.0];
+
 /// The unit vector towards a place.
 pub(crate) fn direction(place: SkyPosition) -> Vector {
     let (sin_ra, cos_ra) = place.ra.radians().sin_cos();
@@ -23,6 +26,10 @@ pub(crate) fn dot(a: Vector, b: Vector) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
+pub(crate) fn cross(a: Vector, b: Vector) -> Vector {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
+
 /// `scale_a·a + scale_b·b`.
 pub(crate) fn combine(scale_a: f64, a: Vector, scale_b: f64, b: Vector) -> Vector {
     std::array::from_fn(|i| scale_a * a[i] + scale_b * b[i])
@@ -30,13 +37,21 @@ pub(crate) fn combine(scale_a: f64, a: Vector, scale_b: f64, b: Vector) -> Vecto
 
 /// The angle between two directions, in radians; accurate for small and large ones.
 pub(crate) fn separation(a: Vector, b: Vector) -> f64 {
-    let cross = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-    dot(cross, cross).sqrt().atan2(dot(a, b))
+    let normal = cross(a, b);
+    dot(normal, normal).sqrt().atan2(dot(a, b))
 }
 
 /// The position angle of `target` seen from `place`, North through East; 0 where it has none.
 pub(crate) fn position_angle(place: SkyPosition, target: Vector) -> Angle {
     let (north, east) = north_and_east(place);
+    Angle::from_radians(dot(target, east).atan2(dot(target, north)))
+}
+
+/// The angle at `from` between the directions to `pole` and to `target`, counted as position angles are; 0 where
+/// there is none.
+pub(crate) fn angle_from_pole(from: Vector, pole: Vector, target: Vector) -> Angle {
+    let east = cross(pole, from);
+    let north = cross(from, east);
     Angle::from_radians(dot(target, east).atan2(dot(target, north)))
 }
 
@@ -79,6 +94,14 @@ mod tests {
             prop_assert!((separation(direction(place), target) - distance).abs() < ROUNDING);
             // A direction to something close by is only as good as its distance allows.
             prop_assert!((position_angle(place, target).radians() - q).abs() < 100.0 * ROUNDING / distance.sin().abs());
+        }
+
+        #[test]
+        fn angle_from_the_icrs_pole_is_the_position_angle(place in place(), target in place()) {
+            let (from, target) = (direction(place), direction(target));
+            prop_assume!(separation(from, target) > 1e-3);
+            let apart = angle_from_pole(from, ICRS_POLE, target).radians() - position_angle(place, target).radians();
+            prop_assert!(Angle::from_radians(apart).wrapped().radians().abs() < 1e-9);
         }
 
         #[test]

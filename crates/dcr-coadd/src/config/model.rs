@@ -22,7 +22,7 @@ table! {
         /// How far and where to subfilters move: "integrated" (mean over the subfilter, at each place, direction
         /// through the WCS) or "reference" (the established implementation's, faults included).
         shift_rule: ShiftRule = ShiftRule::Integrated,
-        /// Refraction: "stone_owens", "ciddor" (both good to 0.1 mas across a band), "stone_published" (Stone's
+        /// Refraction: "stone_owens" (good to 1 mas across a band), "ciddor" (0.1 mas), "stone_published" (Stone's
         /// formula as printed, 1 to 7 mas) or "reference" (the established implementation's, 10 mas).
         refraction: RefractionModel = RefractionModel::StoneOwens,
     }

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use super::{GeometryOrigin, GeometrySource, VisualRefraction};
 use crate::astrometry::{Zenith, zenith_at};
 use crate::atmosphere::HEIGHTS_M;
-use crate::sphere::{direction, towards};
+use crate::sphere::{ICRS_POLE, direction, towards};
 use crate::{Angle, Assumption, Instant, Site, SkyPosition, VisitInfo};
 
 /// The largest airmass that is believed; about 4° altitude.
@@ -236,12 +236,13 @@ impl Header<'_> {
 
 /// A zenith point known without the motion of the Earth.
 fn at_rest(point: SkyPosition) -> Zenith {
-    Zenith { direction: direction(point), velocity: [0.0; 3] }
+    Zenith { direction: direction(point), velocity: [0.0; 3], pole: ICRS_POLE }
 }
 
 /// The zenith point seen from the boresight at its zenith distance, towards `q`.
 fn at_distance(boresight: SkyPosition, true_altitude: f64, q: Angle) -> Zenith {
-    Zenith { direction: towards(boresight, q, FRAC_PI_2 - true_altitude), velocity: [0.0; 3] }
+    let direction = towards(boresight, q, FRAC_PI_2 - true_altitude);
+    Zenith { direction, velocity: [0.0; 3], pole: ICRS_POLE }
 }
 
 /// The parallactic angle at a true altitude and azimuth (North through East), from the triangle of

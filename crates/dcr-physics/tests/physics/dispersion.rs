@@ -260,7 +260,8 @@ fn dispersion_refuses_what_refraction_refuses() {
     }
     // A quarter circle is fine: there is no refraction at the zenith.
     let zenith = Angle::from_radians(PI / 2.0);
-    let model = ZenithExpansion::new(StoneOwens::new(), &site(0.0, 0.0, 0.0), &Weather::standard(0.0));
+    let model =
+        ZenithExpansion::hydrostatic(StoneOwens::new(), &site(0.0, 0.0, 0.0), &Weather::standard(0.0));
     let planes = subfilter_dispersion(&grid, &model, zenith, g.effective()).unwrap();
     assert!(planes.iter().all(|plane| plane.mean.arcsec().abs() < 1e-12));
 }

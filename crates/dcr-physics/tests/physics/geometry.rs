@@ -108,11 +108,13 @@ fn geometry_of_a_decam_exposure_by_time() {
     let middle = ZenithGeometry::resolve(&decam(70.0), GeometrySource::Auto).unwrap();
     assert_eq!(middle.origin(), GeometryOrigin::Time);
     assert_eq!(middle.disagreement(), None);
-    // 30.322° and −153.29°, −153.55° are without refraction and between hour circles of date; astropy 8.0.2 has
-    // the values below for the apparent altitude, and for a step towards the zenith in ICRS.
+    // FORMATS §6: 30.322° without refraction, −153.29° and −153.55° from the hour circle of date.
+    let middle = middle.boresight().unwrap();
+    assert!(apart_deg(start.parallactic_angle_of_date, degrees(-153.29)) < tolerance::TWO_DECIMALS_DEG);
+    assert!(apart_deg(middle.parallactic_angle_of_date, degrees(-153.55)) < tolerance::TWO_DECIMALS_DEG);
+    // astropy 8.0.2, for the apparent altitude and for a step towards the zenith in ICRS.
     assert!(apart_deg(start.altitude, degrees(30.342_69)) < tolerance::UT1_ALTITUDE_DEG);
     assert!(apart_deg(start.parallactic_angle, degrees(-153.398_99)) < tolerance::UT1_PARALLACTIC_ANGLE_DEG);
-    let middle = middle.boresight().unwrap();
     assert!(apart_deg(middle.parallactic_angle, degrees(-153.657_13)) < tolerance::UT1_PARALLACTIC_ANGLE_DEG);
 }
 
@@ -149,6 +151,7 @@ fn geometry_of_an_hsc_exposure_by_its_own_earth_rotation_angle() {
     let sky = geometry.boresight().unwrap();
     assert!(apart_deg(sky.altitude, degrees(64.92)) < tolerance::TWO_DECIMALS_DEG);
     assert!(apart_deg(sky.parallactic_angle, degrees(37.74)) < tolerance::TWO_DECIMALS_DEG);
+    assert!(apart_deg(sky.parallactic_angle, sky.parallactic_angle_of_date) < tolerance::SAME_ZENITH_DEG);
 
     // Precession since 2000 is what tells the two ways apart.
     let by_time = boresight(&hsc(), GeometrySource::Time);
