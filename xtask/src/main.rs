@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask <command>`.
 
 mod testdata;
+mod tidy;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,11 +23,19 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Check the house rules: layering, file access, file lengths, the code map.
+    Tidy,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Testdata { check: false } => testdata::write(&testdata::folder()),
         Command::Testdata { check: true } => testdata::check(&testdata::folder()),
+        Command::Tidy => tidy::run(&root()),
     }
+}
+
+/// The workspace's folder.
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -125,7 +125,7 @@ fn clamp_frequency_follows_the_reference() {
             ..IterativeConfig::reference()
         };
         let at = s![.., rows.clone(), cols.clone()];
-        let mut new = ops.golden.get::<f32, ndarray::Ix3>(input).slice(at.clone()).to_owned();
+        let mut new = ops.golden.get::<f32, ndarray::Ix3>(input).slice(at).to_owned();
         let old = ops.model.slice(at).to_owned();
         let background = ops.background.slice(s![rows.clone(), cols.clone()]).to_owned();
         let around =
@@ -164,7 +164,7 @@ fn background_noise_follows_the_reference() {
             .unwrap();
         let (_, [rows, cols]) = BOXES[usize::from(case["bbox"] == "sub")].clone();
         let at = s![rows, cols];
-        let plane = ops.model.index_axis(Axis(0), plane).slice(at.clone()).to_owned();
+        let plane = ops.model.index_axis(Axis(0), plane).slice(at).to_owned();
         let margin = case["bufferSize"].as_u64().unwrap() as usize;
         let got = background_noise(plane.view(), ops.background.slice(at), margin);
         let expected = case["value"].as_f64().unwrap();

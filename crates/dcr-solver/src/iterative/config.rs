@@ -104,7 +104,7 @@ pub struct IterativeConfig {
     pub gain: Gain,
     /// Contrast between subfilters is stepped this many times further than their sum; 1 is off.
     pub accelerate_model: f64,
-    /// Whether the model is free near detected sources only.
+    /// Whether the model is free near detected sources only, and the template elsewhere.
     pub use_model_weights: bool,
     /// Width in px (Gaussian σ) over which the model tapers to the template away from sources.
     pub model_weights_width: f64,

@@ -1,9 +1,9 @@
 //! The model, made ready to be shifted: one set of planes for each way in which a subfilter can be displaced.
 
-use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut2, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 use rayon::prelude::*;
 
-use crate::kernel::{Order, Region, prefilter_f32, shift_add};
+use crate::kernel::{Boundary, Order, Region, gaussian_filter, prefilter_f32, shift_add};
 use crate::observation::{ForwardShift, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
@@ -107,4 +107,25 @@ pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> 
         }
     }
     out
+}
+
+/// How far, as a Gaussian σ in px, the surroundings of a hole are continued into it.
+const FILL_WIDTH: f64 = 2.0;
+
+/// Replaces pixels that are marked (not 0) by a continuation of those around them, fading to 0 deep inside.
+///
+/// A saturated core is a cliff, and the spline through a cliff rings for many pixels around: what is not to be trusted must not
+/// enter the spline either.
+pub(crate) fn fill_from_neighbours(model_byx: &mut Array3<f32>, marked: ArrayView2<f32>) {
+    let known = marked.mapv(|m| if m == 0.0 { 1.0 } else { 0.0 });
+    let weight = gaussian_filter(known.view(), FILL_WIDTH, Boundary::Reflect);
+    for mut plane in model_byx.axis_iter_mut(Axis(0)) {
+        let kept = Zip::from(&plane).and(&known).map_collect(|y, k| if *k > 0.0 { *y } else { 0.0 });
+        let continued = gaussian_filter(kept.view(), FILL_WIDTH, Boundary::Reflect);
+        Zip::from(&mut plane).and(&known).and(&continued).and(&weight).for_each(|y, k, c, w| {
+            if *k == 0.0 {
+                *y = if *w > 0.0 { c / w.max(1e-3) } else { 0.0 };
+            }
+        });
+    }
 }

@@ -335,8 +335,8 @@ impl Pass<'_> {
         for (tile, part) in tiles.iter().zip(done) {
             let region = tile.region.within(self.domain);
             let at = s![.., region.rows, region.cols];
-            out.count_byx.slice_mut(at.clone()).assign(&part.count_byx);
-            out.weight_byx.slice_mut(at.clone()).assign(&part.weight_byx);
+            out.count_byx.slice_mut(at).assign(&part.count_byx);
+            out.weight_byx.slice_mut(at).assign(&part.weight_byx);
             out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
         }
         Ok(out)

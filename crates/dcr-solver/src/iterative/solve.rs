@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, Edge, IterativeConfig};
 use super::gain::{base_gain, next_gain};
-use super::planes::amplified;
+use super::planes::{amplified, fill_from_neighbours};
 use super::project::{Pass, Projected};
 use super::regularize::{Surroundings, clamp_frequency, clamp_iteration};
 use super::weights::{background_noise, model_weights, significance};
@@ -241,6 +241,16 @@ impl<'a> State<'a> {
         let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
         let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
         let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
+        if config.use_convergence && initial_metric == 0.0 && !config.reference_bookkeeping {
+            let iterations = vec![];
+            return Ok(SolveReport {
+                outcome: Outcome::NoData,
+                initial_metric,
+                final_metric: initial_metric,
+                iterations,
+                visit_metrics: visits,
+            });
+        }
         while iterations.len() < most {
             let gain = next_gain(config.gain, base, &metrics, &gains);
             self.update(inner, domain, &projected, &weights, gain);
@@ -267,7 +277,9 @@ impl<'a> State<'a> {
             if iterations.len() < fewest {
                 continue;
             }
-            if improvement < 0.0 {
+            // Small steps either way are convergence: the metric is not quite what the iteration minimises.
+            let worse = if config.reference_bookkeeping { 0.0 } else { config.convergence_threshold };
+            if improvement < -worse {
                 outcome = Outcome::Diverged;
                 break;
             }
@@ -288,13 +300,16 @@ impl<'a> State<'a> {
     fn project(&self, inner: &Region, domain: &Region) -> Result<(Projected, Vec<f64>, f64), SolveError> {
         let config = self.config;
         let old = self.over(domain);
-        let model = if config.reference_bookkeeping {
+        let mut model = if config.reference_bookkeeping {
             amplified(old, config.accelerate_model)
         } else {
             old.to_owned()
         };
+        if let Some(unconstrained) = &self.unconstrained {
+            fill_from_neighbours(&mut model, domain.of(&unconstrained.view()));
+        }
         let second = self.model_byx.index_axis(Axis(0), 1.min(self.model_byx.len_of(Axis(0)) - 1));
-        let noise = background_noise(second, self.background.view(), self.noise_margin());
+        let noise = background_noise(second, self.background.view(), self.reach());
         let mean = old.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(domain.shape()));
         let significance = significance(mean.view(), noise);
         let mut projected = self.pass(domain).run(&model, &significance).map_err(SolveError::Source)?;
@@ -317,8 +332,8 @@ impl<'a> State<'a> {
         Ok((projected, visits, metric))
     }
 
-    /// How far from the edge the noise is estimated: as far as light is displaced, as in the reference.
-    fn noise_margin(&self) -> usize {
+    /// The largest displacement in whole pixels, and one; the noise is estimated that far from the edge, as in the reference.
+    fn reach(&self) -> usize {
         let cells = 0..self.problem.cells.len();
         let reach = (0..self.problem.observations.visits())
             .flat_map(|visit| cells.clone().map(move |cell| (visit, cell)))
@@ -345,15 +360,14 @@ impl<'a> State<'a> {
         } else {
             self.accelerated_update(&old, &step, domain, gain)
         };
-        let template = domain.of(&self.template.view());
+        let fallback = domain.of(&self.template.view());
         let within = inner.within(domain);
-        let weights = within.of(&weights.view());
-        let template = within.of(&template);
+        let (weights, fallback) = (within.of(&weights.view()), within.of(&fallback));
         for (b, fraction) in self.problem.fractions.iter().enumerate() {
             let new = new.index_axis(Axis(0), b);
             let new = within.of(&new);
             let plane = inner.of_mut(self.model_byx.index_axis_mut(Axis(0), b));
-            Zip::from(plane).and(&new).and(&weights).and(&template).for_each(|y, new, m, t| {
+            Zip::from(plane).and(&new).and(&weights).and(&fallback).for_each(|y, new, m, t| {
                 *y = m * new + (1.0 - m) * *fraction as f32 * t;
             });
         }

@@ -18,7 +18,7 @@ pub enum Boundary {
 /// 1e-6 of the peak. A `sigma` that is not positive leaves the plane as it is.
 #[must_use]
 pub fn gaussian_filter(plane: ArrayView2<f32>, sigma: f64, boundary: Boundary) -> Array2<f32> {
-    if !(sigma > 0.0) || plane.is_empty() {
+    if sigma.is_nan() || sigma <= 0.0 || plane.is_empty() {
         return plane.to_owned();
     }
     let kernel = gaussian_kernel(sigma);

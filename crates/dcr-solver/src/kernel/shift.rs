@@ -103,7 +103,7 @@ impl Region {
     /// The part of an array that this region covers.
     #[must_use]
     pub fn of<'a, T>(&self, array: &ArrayView2<'a, T>) -> ArrayView2<'a, T> {
-        array.clone().slice_move(s![self.rows.clone(), self.cols.clone()])
+        (*array).slice_move(s![self.rows.clone(), self.cols.clone()])
     }
 
     /// The part of an array that this region covers, to be written.
@@ -117,9 +117,12 @@ impl Region {
 #[must_use]
 pub fn support(n: usize, shift: f64) -> Range<usize> {
     let last = n as f64 - 1.0;
+    if !shift.is_finite() {
+        return 0..0;
+    }
     let first_inside = shift.max(0.0).ceil();
     let last_inside = (last + shift.min(0.0)).floor();
-    if !(first_inside <= last_inside) {
+    if first_inside > last_inside {
         return 0..0;
     }
     first_inside as usize..last_inside as usize + 1
