@@ -4,6 +4,7 @@
 //! way is an [`Assumption`], so that `dcr inspect` and the summary can say so.
 
 use serde::{Deserialize, Serialize};
+use sofars::ts::{d2dtf, taiutc};
 
 use crate::{Angle, SkyPosition};
 
@@ -47,6 +48,29 @@ pub struct Instant {
     pub jd1: f64,
     /// The smaller part, in days.
     pub jd2: f64,
+}
+
+impl Instant {
+    /// The instant in UTC to the second, as `2018-11-04T07:25:50`; `None` before 1960 or if not a number.
+    ///
+    /// ```
+    /// use dcr_physics::Instant;
+    ///
+    /// let instant = Instant { jd1: 2_458_426.5, jd2: 0.25 };
+    /// assert_eq!(instant.utc().as_deref(), Some("2018-11-04T05:59:23"));
+    /// ```
+    #[must_use]
+    pub fn utc(self) -> Option<String> {
+        let (utc1, utc2) = taiutc(self.jd1, self.jd2).ok()?;
+        let (year, month, day, [hour, minute, second, _]) = d2dtf("UTC", 0, utc1, utc2).ok()?;
+        (year >= 1960).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
+    }
+
+    /// The instant a number of seconds later.
+    #[must_use]
+    pub const fn later(self, seconds: f64) -> Self {
+        Self { jd1: self.jd1, jd2: self.jd2 + seconds / 86_400.0 }
+    }
 }
 
 /// What was assumed, converted or doubted for a visit, in words for a person.
@@ -104,4 +128,19 @@ pub struct VisitInfo {
     pub zero_point_mag: Option<f64>,
     /// What was assumed on the way from the header to here.
     pub assumptions: Vec<Assumption>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Instant;
+
+    #[test]
+    fn instant_in_utc_knows_leap_seconds_and_refuses_nonsense() {
+        let utc = |jd1, jd2| Instant { jd1, jd2 }.utc();
+        // 2016-12-31 ended with a leap second: TAI was 36 s ahead, then 37 s.
+        assert_eq!(utc(2_457_754.5, 36.0 / 86_400.0).as_deref(), Some("2016-12-31T23:59:60"));
+        assert_eq!(utc(2_457_754.5, 37.0 / 86_400.0).as_deref(), Some("2017-01-01T00:00:00"));
+        assert_eq!(utc(2_488_000.5, 0.0).map(|text| text.len()), Some(19));
+        assert_eq!((utc(f64::NAN, 0.0), utc(0.0, 0.0)), (None, None));
+    }
 }
