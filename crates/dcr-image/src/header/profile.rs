@@ -1,0 +1,174 @@
+//! The form of an instrument's profile: which cards say what, in which unit and sign.
+//!
+//! A profile is data; [`interpret`](super::interpret) reads any header by it. Lists are tried in
+//! their order, and the first card with a usable value counts.
+
+use super::Header;
+use super::angle::Unit;
+use super::time::Scale;
+
+/// Where an instrument's headers keep what we want to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Profile {
+    /// As in messages.
+    pub(super) name: &'static str,
+    pub(super) instrument: &'static [&'static str],
+    pub(super) filter: &'static [&'static str],
+    /// Numbers, or strings of which the digits count.
+    pub(super) visit: &'static [&'static str],
+    pub(super) time: &'static [Time],
+    /// The scale of times without TIMESYS.
+    pub(super) scale: Scale,
+    pub(super) exposure: &'static [&'static str],
+    pub(super) pointing: &'static [Pointing],
+    pub(super) altitude: &'static [Altitude],
+    pub(super) azimuth: &'static [&'static str],
+    /// Where azimuth 0 is.
+    pub(super) azimuth_zero: AzimuthZero,
+    pub(super) airmass: &'static [&'static str],
+    pub(super) hour_angle: &'static [HourAngle],
+    pub(super) earth_rotation_angle: &'static [&'static str],
+    pub(super) parallactic_angle: &'static [&'static str],
+    pub(super) rotator_angle: &'static [&'static str],
+    pub(super) latitude: &'static [&'static str],
+    pub(super) longitude: &'static [&'static str],
+    pub(super) longitude_sign: LongitudeSign,
+    pub(super) elevation: &'static [&'static str],
+    /// The site, for headers that leave it out.
+    pub(super) site: Option<FixedSite>,
+    pub(super) temperature: &'static [&'static str],
+    pub(super) pressure: &'static [&'static str],
+    pub(super) humidity: &'static [&'static str],
+    pub(super) corrector: &'static [Corrector],
+    pub(super) fwhm_px: &'static [&'static str],
+    pub(super) zero_point: &'static [&'static str],
+    /// What a person should know of all headers of this kind.
+    pub(super) remark: Option<&'static str>,
+}
+
+impl Profile {
+    /// A profile without cards, to be filled in.
+    pub(super) const EMPTY: Self = Self {
+        name: "",
+        instrument: &["INSTRUME"],
+        filter: &["FILTER"],
+        visit: &[],
+        time: &[],
+        scale: Scale::Utc,
+        exposure: &["EXPTIME"],
+        pointing: &[],
+        altitude: &[],
+        azimuth: &[],
+        azimuth_zero: AzimuthZero::North,
+        airmass: &["AIRMASS"],
+        hour_angle: &[],
+        earth_rotation_angle: &[],
+        parallactic_angle: &[],
+        rotator_angle: &[],
+        latitude: &[],
+        longitude: &[],
+        longitude_sign: LongitudeSign::East,
+        elevation: &[],
+        site: None,
+        temperature: &[],
+        pressure: &[],
+        humidity: &[],
+        corrector: &[],
+        fwhm_px: &[],
+        zero_point: &[],
+        remark: None,
+    };
+}
+
+/// A way in which headers give the time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Time {
+    /// ISO string, middle of the exposure.
+    Mid(&'static str),
+    /// Modified Julian date, middle.
+    MidMjd(&'static str),
+    /// Julian date, middle.
+    MidJd(&'static str),
+    /// ISO strings, start and end.
+    BeginEnd(&'static str, &'static str),
+    /// ISO string, start.
+    Begin(&'static str),
+    /// A date and a time of day, start.
+    BeginParts(&'static str, &'static str),
+    /// Modified Julian date, start.
+    BeginMjd(&'static str),
+    /// Julian date, start.
+    BeginJd(&'static str),
+    /// Seconds since MJD 0 on the TAI scale, start.
+    BeginTaiSeconds(&'static str),
+}
+
+/// Right ascension and declination.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pointing {
+    pub(super) ra: &'static str,
+    pub(super) dec: &'static str,
+    /// The unit of a right ascension that is a plain number.
+    pub(super) ra_number: Unit,
+}
+
+impl Pointing {
+    pub(super) const fn degrees(ra: &'static str, dec: &'static str) -> Self {
+        Self { ra, dec, ra_number: Unit::Degrees }
+    }
+}
+
+/// A card of the altitude, or of its complement.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Altitude {
+    Altitude(&'static str),
+    ZenithDistance(&'static str),
+}
+
+/// A card of the hour angle; strings are hours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HourAngle {
+    pub(super) card: &'static str,
+    /// The unit of a plain number.
+    pub(super) number: Unit,
+    /// Whether it refers to the start of the exposure rather than its middle.
+    pub(super) at_start: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AzimuthZero {
+    /// North through East.
+    North,
+    /// South through West mirrored, as SDSS has it: azimuth = 180° − card.
+    SdssSouth,
+}
+
+/// Which way longitudes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LongitudeSign {
+    East,
+    West,
+    /// Sites differ: east unless the rest of the header says west.
+    Unsure,
+}
+
+/// A site known by heart: degrees, degrees east, metres.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FixedSite {
+    pub(super) latitude: f64,
+    pub(super) longitude: f64,
+    pub(super) elevation: f64,
+}
+
+/// A card that tells whether a dispersion corrector is in the beam.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Corrector {
+    pub(super) card: &'static str,
+    /// The values that say it is not, in upper case.
+    pub(super) absent: &'static [&'static str],
+}
+
+/// The first of `cards` with a usable number.
+pub(super) fn first_number(header: &Header, cards: &[&str]) -> Option<f64> {
+    cards.iter().find_map(|card| header.f64(card))
+}

@@ -1,0 +1,46 @@
+//! MicroObservatory, and the cards of MaxIm DL and its kin (SBFITSEXT).
+//!
+//! MicroObservatory's DATE-OBS is local time with an offset, its LST-OBS is wrong, its hour angle is in
+//! degrees, its RA and Dec are of date although EQUINOX says 2000, its longitude counts west.
+
+use super::angle::Unit;
+use super::profile::{Altitude, HourAngle, LongitudeSign, Pointing, Profile, Time};
+
+pub(super) const MICRO_OBSERVATORY: Profile = Profile {
+    name: "MicroObservatory",
+    instrument: &["TELESCOP", "INSTRUME"],
+    time: &[Time::Begin("UT-OBS"), Time::BeginMjd("MJD-OBS"), Time::Begin("DATE-OBS")],
+    pointing: &[Pointing::degrees("RA", "DEC")],
+    altitude: &[Altitude::Altitude("TELALT")],
+    azimuth: &["TELAZ"],
+    hour_angle: &[HourAngle { card: "HA", number: Unit::Degrees, at_start: true }],
+    latitude: &["LATITUDE"],
+    longitude: &["LONGITUD"],
+    longitude_sign: LongitudeSign::West,
+    elevation: &["ELEVATIO"],
+    temperature: &["TELTEMP"],
+    humidity: &["TELHUM"],
+    remark: Some(
+        "RA and Dec of the header are of date, not of 2000; the image's WCS is better for positions.",
+    ),
+    ..Profile::EMPTY
+};
+
+pub(super) const MAXIM_DL: Profile = Profile {
+    name: "MaxIm DL",
+    instrument: &["INSTRUME", "TELESCOP"],
+    time: &[Time::Begin("DATE-OBS"), Time::BeginParts("DATE-OBS", "TIME-OBS"), Time::BeginJd("JD")],
+    exposure: &["EXPTIME", "EXPOSURE"],
+    pointing: &[Pointing::degrees("OBJCTRA", "OBJCTDEC"), Pointing::degrees("RA", "DEC")],
+    altitude: &[Altitude::Altitude("OBJCTALT"), Altitude::Altitude("CENTALT")],
+    azimuth: &["OBJCTAZ", "CENTAZ"],
+    hour_angle: &[HourAngle { card: "OBJCTHA", number: Unit::Hours, at_start: true }],
+    latitude: &["SITELAT", "LAT-OBS"],
+    longitude: &["SITELONG", "LONG-OBS"],
+    longitude_sign: LongitudeSign::Unsure,
+    elevation: &["SITEELEV", "ALT-OBS"],
+    temperature: &["AMBTEMP", "AOCAMBT"],
+    pressure: &["AOCBAROM"],
+    humidity: &["AOCHUM"],
+    ..Profile::EMPTY
+};

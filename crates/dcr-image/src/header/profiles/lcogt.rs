@@ -1,0 +1,20 @@
+//! Las Cumbres Observatory (BANZAI). The names of the cards are from its documentation.
+
+use super::profile::{Altitude, Pointing, Profile, Time};
+
+pub(super) const LCOGT: Profile = Profile {
+    name: "Las Cumbres Observatory",
+    visit: &["REQNUM", "FRAMENUM"],
+    time: &[Time::Begin("DATE-OBS"), Time::BeginMjd("MJD-OBS")],
+    pointing: &[Pointing::degrees("RA", "DEC")],
+    altitude: &[Altitude::Altitude("ALTITUDE")],
+    azimuth: &["AZIMUTH"],
+    latitude: &["LATITUDE"],
+    longitude: &["LONGITUD"],
+    elevation: &["HEIGHT"],
+    temperature: &["WMSTEMP"],
+    pressure: &["WMSPRES"],
+    humidity: &["WMSHUMID"],
+    zero_point: &["L1ZP"],
+    ..Profile::EMPTY
+};
