@@ -1,3 +1,4 @@
 //! A patch of sky from warps to DCR-free coadds and matched templates.
 
 pub mod config;
+pub mod inspect;

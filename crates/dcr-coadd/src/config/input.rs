@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_image::OpenOptions;
 use dcr_image::fits::{MissingVariance, UncertaintyKind};
-use dcr_physics::{Angle, GeometrySource, Site};
+use dcr_image::{ExposureFile, OpenOptions};
+use dcr_physics::{Angle, Assumption, GeometrySource, Site, VisitInfo};
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
@@ -128,6 +128,21 @@ impl InputConfig {
                 WithoutVariance::Estimate => MissingVariance::Estimate,
             },
         }
+    }
+
+    /// The circumstances of an exposure, with the telescope set here where its header has none.
+    #[must_use]
+    pub fn visit(&self, file: &ExposureFile) -> VisitInfo {
+        let mut visit = file.visit().clone();
+        if let (None, Some(site)) = (visit.site, self.site) {
+            visit.site = Some(site.into());
+            visit.assumptions.push(Assumption {
+                quantity: "site".into(),
+                text: "The header has no site; the one of the configuration was used.".into(),
+                warning: false,
+            });
+        }
+        visit
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

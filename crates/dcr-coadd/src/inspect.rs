@@ -1,0 +1,101 @@
+//! What is known of a set of exposures before anything is coadded: times, angles, refraction, PSF, noise.
+//!
+//! Files need not share a grid, and a file that cannot be read is listed with the reason. The table tells of each
+//! visit what [`crate::config`] would make of it, and of the set whether its refraction differs enough
+//! between visits to tell colours ([`Leverage`]).
+
+mod leverage;
+mod visit;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use self::leverage::Leverage;
+pub use self::visit::{Dispersion, Place, Psf, VisitInspection};
+use crate::config::AssembleConfig;
+
+/// What is known of a set of exposures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The exposures that could be read, in the order given.
+    pub visits: Vec<VisitInspection>,
+    /// The files that could not.
+    pub unreadable: Vec<Unreadable>,
+    /// How well the set tells colours; `None` with fewer than two visits whose zenith is known.
+    pub leverage: Option<Leverage>,
+    /// What to mind about the set as a whole.
+    pub warnings: Vec<String>,
+}
+
+/// A file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub error: String,
+}
+
+/// Looks at each of `files`.
+#[must_use]
+pub fn inspect(files: &[PathBuf], config: &AssembleConfig) -> Inspection {
+    let outcomes: Vec<_> = files.par_iter().map(|file| visit::inspect(file, config)).collect();
+    let mut inspection =
+        Inspection { visits: Vec::new(), unreadable: Vec::new(), leverage: None, warnings: Vec::new() };
+    for (file, outcome) in files.iter().zip(outcomes) {
+        match outcome {
+            Ok(visit) => inspection.visits.push(visit),
+            Err(error) => {
+                inspection.unreadable.push(Unreadable { file: file.clone(), error: error.to_string() });
+            }
+        }
+    }
+    inspection.leverage = Leverage::of(&inspection.visits);
+    inspection.warnings = warnings(&inspection);
+    inspection
+}
+
+/// What to mind about the set as a whole.
+fn warnings(inspection: &Inspection) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut files_of_visit: BTreeMap<u64, Vec<&VisitInspection>> = BTreeMap::new();
+    for visit in &inspection.visits {
+        files_of_visit.entry(visit.visit).or_default().push(visit);
+    }
+    for (number, visits) in files_of_visit.iter().filter(|(_, visits)| visits.len() > 1) {
+        let names: Vec<String> = visits.iter().map(|visit| visit.file.display().to_string()).collect();
+        warnings.push(format!("visit {number} is the number of {} files: {}", names.len(), names.join(", ")));
+    }
+    for (what, values) in [
+        ("filters", distinct(inspection, |visit| visit.filter.as_deref())),
+        ("units", distinct(inspection, |visit| visit.unit.as_deref())),
+    ] {
+        if values.len() > 1 {
+            warnings.push(format!("the files have different {what}: {}", values.join(", ")));
+        }
+    }
+    if let Some(leverage) = inspection.leverage.filter(Leverage::is_small) {
+        warnings.push(format!(
+            "refraction differs little between the visits (spread of tan z {:.2}{}): colours in the subfilters come \
+             from the prior; add visits at other airmass or on the other side of the meridian",
+            leverage.tan_z,
+            leverage
+                .dispersion_per_fwhm
+                .map_or_else(String::new, |ratio| format!(", {:.0} % of the PSF's FWHM across the band", 100.0 * ratio)),
+        ));
+    }
+    warnings
+}
+
+fn distinct<'a>(
+    inspection: &'a Inspection,
+    of: impl Fn(&'a VisitInspection) -> Option<&'a str>,
+) -> Vec<&'a str> {
+    let mut values: Vec<&str> = inspection.visits.iter().filter_map(of).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}

@@ -1,0 +1,306 @@
+//! What is known of one exposure.
+
+use std::path::{Path, PathBuf};
+
+use dcr_image::fits::MissingVariance;
+use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions};
+use dcr_physics::{
+    Angle, Assumption, GeometryOrigin, LocalSky, SkyPosition, VisitInfo, Weather, ZenithGeometry,
+};
+use serde::Serialize;
+
+use crate::config::{AssembleConfig, StatedBand};
+
+/// Side in px of the middle part of the image whose noise is looked at.
+const NOISE_SIDE: usize = 1024;
+/// Turning of the sky in degrees, over half an exposure, from which on start and middle are told apart.
+const TURN_DEG: f64 = 0.1;
+/// A header's altitude that is as close as this in degrees needs no mention.
+const SAME_ALTITUDE_DEG: f64 = 0.02;
+/// The Earth's rotation in degrees per second.
+const EARTH_DEG_PER_S: f64 = 360.985_647_366 / 86_400.0;
+
+/// What is known of one exposure. Angles are in degrees; `None` is what nobody tells.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VisitInspection {
+    /// The file.
+    pub file: PathBuf,
+    /// The visit's number.
+    pub visit: u64,
+    /// The instrument.
+    pub instrument: Option<String>,
+    /// The filter.
+    pub filter: Option<String>,
+    /// Middle of the exposure, UTC.
+    pub mid_time: Option<String>,
+    /// Exposure time in s.
+    pub exposure_s: Option<f64>,
+    /// What told where the zenith was.
+    pub zenith_from: Option<GeometryOrigin>,
+    /// The sky at the boresight in the middle of the exposure.
+    pub boresight: Option<Place>,
+    /// The sky at the boresight at the start of the exposure.
+    pub boresight_at_start: Option<Place>,
+    /// The sky at the middle of the image in the middle of the exposure.
+    pub centre: Option<Place>,
+    /// The altitude in the header.
+    pub header_altitude_deg: Option<f64>,
+    /// The airmass in the header.
+    pub header_airmass: Option<f64>,
+    /// Direction of the zenith in the image, from +x towards +y.
+    pub zenith_direction_deg: Option<f64>,
+    /// Refraction at the blue edge of the band minus that at the red edge.
+    pub dispersion: Option<Dispersion>,
+    /// The same at tan z = 1, in mas.
+    pub dispersion_mas_per_tan_z: Option<f64>,
+    /// The PSF at the middle of the image.
+    pub psf: Option<Psf>,
+    /// Median noise of a pixel, in the unit of the image.
+    pub noise: Option<f64>,
+    /// The unit of the image.
+    pub unit: Option<String>,
+    /// Width and height of the image.
+    pub size: [usize; 2],
+    /// The air that refraction is computed for.
+    pub weather: Option<Weather>,
+    /// What was assumed, converted or doubted.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// The sky at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Place {
+    /// Secant of the zenith distance.
+    pub airmass: f64,
+    /// Apparent altitude.
+    pub altitude_deg: f64,
+    /// Parallactic angle of date.
+    pub parallactic_angle_deg: f64,
+    /// Position angle of the zenith in ICRS.
+    pub parallactic_angle_icrs_deg: f64,
+}
+
+impl From<LocalSky> for Place {
+    fn from(sky: LocalSky) -> Self {
+        Self {
+            airmass: sky.airmass,
+            altitude_deg: sky.altitude.degrees(),
+            parallactic_angle_deg: sky.parallactic_angle_of_date.degrees(),
+            parallactic_angle_icrs_deg: sky.parallactic_angle.degrees(),
+        }
+    }
+}
+
+/// A displacement towards the zenith.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Dispersion {
+    /// On the sky.
+    pub mas: f64,
+    /// In the image.
+    pub px: f64,
+}
+
+/// The width of a PSF.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Psf {
+    /// FWHM in px.
+    pub fwhm_px: f64,
+    /// FWHM on the sky.
+    pub fwhm_arcsec: f64,
+}
+
+/// Looks at one exposure.
+///
+/// # Errors
+///
+/// [`FitsError`] if it cannot be read; whatever else is missing is told among the assumptions.
+pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspection, FitsError> {
+    let options = OpenOptions {
+        // A look is free: what assembling would refuse is told.
+        missing_variance: MissingVariance::Estimate,
+        ..config.input.open_options(path)
+    };
+    let file = ExposureFile::open(path, &options)?;
+    let visit = config.input.visit(&file);
+    let mut notes = visit.assumptions.clone();
+    let mut seen = VisitInspection {
+        file: path.to_owned(),
+        visit: visit.visit,
+        instrument: visit.instrument.clone(),
+        filter: visit.filter.clone(),
+        mid_time: visit.mid_time.and_then(|time| time.utc()),
+        exposure_s: visit.exposure_s,
+        header_altitude_deg: visit.altitude.map(Angle::degrees),
+        header_airmass: visit.airmass,
+        unit: file.unit().map(str::to_owned).or_else(|| config.input.unit.clone()),
+        size: [file.bbox().width, file.bbox().height],
+        noise: noise(&file)?,
+        ..VisitInspection::default()
+    };
+    let (x, y) = file.bbox().centre();
+    match file.wcs().pixel_to_sky(x, y) {
+        Ok(place) => refract(&mut seen, &mut notes, &visit, &file, config, place),
+        Err(error) => {
+            notes.push(warning("wcs", format!("The middle of the image has no place on the sky: {error}.")))
+        }
+    }
+    if let Some(fwhm_px) = fwhm_px(&file, &mut notes)
+        && let Ok(scale) = file.wcs().pixel_scale(x, y)
+    {
+        seen.psf = Some(Psf { fwhm_px, fwhm_arcsec: fwhm_px * scale });
+    }
+    let mut said: Vec<Assumption> = Vec::with_capacity(notes.len());
+    for note in notes {
+        if !said.contains(&note) {
+            said.push(note);
+        }
+    }
+    seen.assumptions = said;
+    Ok(seen)
+}
+
+/// Fills in what follows from the zenith and the air.
+fn refract(
+    seen: &mut VisitInspection,
+    notes: &mut Vec<Assumption>,
+    visit: &VisitInfo,
+    file: &ExposureFile,
+    config: &AssembleConfig,
+    centre: SkyPosition,
+) {
+    let geometry = match ZenithGeometry::resolve(visit, config.input.geometry) {
+        Ok(geometry) => geometry,
+        Err(error) => {
+            notes.push(warning("zenith", format!("{error}.")));
+            return;
+        }
+    };
+    notes.extend(geometry.assumptions().iter().cloned());
+    let sky = geometry.at(centre);
+    seen.zenith_from = Some(geometry.origin());
+    seen.boresight = geometry.boresight().map(Place::from);
+    seen.centre = Some(sky.into());
+    tell_motion(seen, notes, visit, config);
+
+    let (x, y) = file.bbox().centre();
+    let zenith = file.wcs().zenith_direction(x, y, sky.parallactic_angle).ok();
+    seen.zenith_direction_deg = zenith.map(|zenith| zenith.dy.atan2(zenith.dx).to_degrees());
+
+    let elevation_m = visit.site.map_or(0.0, |site| site.elevation_m);
+    let (weather, weather_notes) = visit.weather.complete(elevation_m);
+    notes.extend(weather_notes);
+    seen.weather = Some(weather);
+    let resolved = match config.band.resolve(config.throughput.as_ref(), &StatedBand::of(file)) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            notes.push(warning("band", format!("No dispersion: {error}.")));
+            return;
+        }
+    };
+    notes.extend(resolved.notes);
+    let range = resolved.band.range();
+    let Some(site) = visit.site else {
+        notes.push(warning("site", "No dispersion: the header has no site; set input.site.".into()));
+        return;
+    };
+    let air = config.model.refraction.at(&site, &weather);
+    let across_the_band = |altitude| air.differential(range.lo, range.hi, altitude);
+    match (across_the_band(sky.altitude), zenith) {
+        (Ok(lift), Some(zenith)) => {
+            let (dx, dy) = zenith.pixels(lift);
+            seen.dispersion = Some(Dispersion { mas: 1000.0 * lift.arcsec(), px: dx.hypot(dy) });
+        }
+        (Ok(_), None) => {}
+        (Err(error), _) => notes.push(warning("dispersion", format!("No dispersion: {error}."))),
+    }
+    seen.dispersion_mas_per_tan_z =
+        across_the_band(Angle::from_degrees(45.0)).ok().map(|lift| 1000.0 * lift.arcsec());
+}
+
+/// Tells how the sky turned during the exposure, and the header's altitude where it is another one.
+fn tell_motion(
+    seen: &mut VisitInspection,
+    notes: &mut Vec<Assumption>,
+    visit: &VisitInfo,
+    config: &AssembleConfig,
+) {
+    let start = visit
+        .exposure_s
+        .and_then(|exposure_s| {
+            ZenithGeometry::resolve(&earlier(visit, exposure_s / 2.0), config.input.geometry).ok()
+        })
+        .and_then(|geometry| geometry.boresight());
+    seen.boresight_at_start = start.map(Place::from);
+    let (Some(start), Some(middle)) = (seen.boresight_at_start, seen.boresight) else { return };
+    let turned = Angle::from_degrees(middle.parallactic_angle_deg - start.parallactic_angle_deg).wrapped();
+    if turned.degrees().abs().max((middle.altitude_deg - start.altitude_deg).abs()) > TURN_DEG {
+        notes.push(note(
+            "altitude",
+            format!(
+                "From start to middle of the exposure the altitude goes from {:.2}° to {:.2}°, the parallactic angle \
+                 from {:.2}° to {:.2}°.",
+                start.altitude_deg, middle.altitude_deg, start.parallactic_angle_deg, middle.parallactic_angle_deg
+            ),
+        ));
+    }
+    if let Some(header) = seen.header_altitude_deg
+        && (header - middle.altitude_deg).abs() > SAME_ALTITUDE_DEG
+    {
+        notes.push(note(
+            "altitude",
+            format!(
+                "The header's altitude is {header:.2}°; it is {:.2}° in the middle of the exposure.",
+                middle.altitude_deg
+            ),
+        ));
+    }
+}
+
+/// The visit a number of seconds earlier.
+fn earlier(visit: &VisitInfo, seconds: f64) -> VisitInfo {
+    let turned = |angle: Angle| Angle::from_degrees(angle.degrees() - seconds * EARTH_DEG_PER_S);
+    VisitInfo {
+        mid_time: visit.mid_time.map(|time| time.later(-seconds)),
+        earth_rotation_angle: visit.earth_rotation_angle.map(turned),
+        hour_angle: visit.hour_angle.map(turned),
+        ..visit.clone()
+    }
+}
+
+/// The FWHM in the middle of the image, by the PSF or else by the header.
+fn fwhm_px(file: &ExposureFile, notes: &mut Vec<Assumption>) -> Option<f64> {
+    let (x, y) = file.bbox().centre();
+    match file.psf().map(|psf| psf.fwhm_px(x, y)) {
+        Some(Ok(fwhm)) => return Some(fwhm),
+        Some(Err(error)) => notes.push(warning("psf", format!("The PSF has no width: {error}."))),
+        None if file.visit().psf_fwhm_px.is_none() => {
+            notes.push(warning("psf", "There is no PSF, and the header has no FWHM.".into()));
+        }
+        None => {}
+    }
+    file.visit().psf_fwhm_px
+}
+
+/// The median of the noise in the middle of the image; `None` if no pixel has any.
+fn noise(file: &ExposureFile) -> Result<Option<f64>, FitsError> {
+    let whole = file.bbox();
+    let (width, height) = (whole.width.min(NOISE_SIDE), whole.height.min(NOISE_SIDE));
+    let x0 = whole.x0 + ((whole.width - width) / 2) as i64;
+    let y0 = whole.y0 + ((whole.height - height) / 2) as i64;
+    let variance = file.read_variance(BBox::new(x0, y0, width, height))?;
+    let mut known: Vec<f32> = variance.iter().copied().filter(|v| *v > 0.0 && v.is_finite()).collect();
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let middle = known.len() / 2;
+    let (_, median, _) = known.select_nth_unstable_by(middle, f32::total_cmp);
+    Ok(Some(f64::from(*median).sqrt()))
+}
+
+fn note(quantity: &str, text: String) -> Assumption {
+    Assumption { quantity: quantity.into(), text, warning: false }
+}
+
+fn warning(quantity: &str, text: String) -> Assumption {
+    Assumption { warning: true, ..note(quantity, text) }
+}
