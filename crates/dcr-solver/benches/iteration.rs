@@ -1,0 +1,76 @@
+//! Whole iterations: everything between one model and the next, per pixel, visit and iteration.
+
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use dcr_solver::iterative::{Interpolation, IterativeConfig, Problem, solve};
+use dcr_solver::kernel::{Order, Region};
+use dcr_solver::{DETECTED, ForwardShift, GOOD, InMemory, PixelShift, SpectralBasis, SubfilterShift, Visit};
+use ndarray::Array2;
+
+const ITERATIONS: usize = 4;
+
+fn visits(side: usize, count: usize) -> InMemory {
+    let visits = (0..count)
+        .map(|i| {
+            let (strength, angle) = (0.1 + 1.5 * i as f64 / count as f64, 0.7 * i as f64);
+            let shifts = (0..3)
+                .map(|a| {
+                    let at = |r: f64| PixelShift {
+                        dy: r * strength * angle.sin(),
+                        dx: r * strength * angle.cos(),
+                    };
+                    let mean = 1.0 - f64::from(a);
+                    SubfilterShift {
+                        forward: ForwardShift::Halves([at(mean + 0.29), at(mean - 0.29)]),
+                        mean: at(mean),
+                    }
+                })
+                .collect();
+            let image =
+                Array2::from_shape_fn((side, side), |(y, x)| ((y * 31 + x * 17 + i * 7) % 101) as f32);
+            Visit { image, flags: Array2::from_elem((side, side), GOOD | DETECTED), weight: 1.0, shifts }
+        })
+        .collect();
+    InMemory { visits }
+}
+
+fn iteration(c: &mut Criterion) {
+    let mut group = c.benchmark_group("iteration");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    for (side, count, order) in [
+        (512, 10, Order::LINEAR),
+        (512, 10, Order::CUBIC),
+        (1000, 20, Order::LINEAR),
+        (1000, 20, Order::CUBIC),
+    ] {
+        let observations = visits(side, count);
+        let template = observations.visits[0].image.clone();
+        let detected = template.mapv(|t| t > 50.0);
+        let bad = template.mapv(|_| false);
+        let (cells, basis) = ([Region::whole((side, side))], SpectralBasis::constant(3));
+        let problem = Problem {
+            observations: &observations,
+            cells: &cells,
+            basis: &basis,
+            fractions: &[1.0 / 3.0; 3],
+            template: template.view(),
+            detected: detected.view(),
+            bad: bad.view(),
+        };
+        let config = IterativeConfig {
+            order: Interpolation::Spline(order),
+            max_iterations: Some(ITERATIONS),
+            use_convergence: false,
+            ..IterativeConfig::default()
+        };
+        // One pass more than iterations: the last model is measured too.
+        group.throughput(Throughput::Elements((side * side * count * (ITERATIONS + 1)) as u64));
+        let name = format!("order {} {side}² × {count}", order.get());
+        group.bench_function(BenchmarkId::from_parameter(name), |b| {
+            b.iter(|| solve(&problem, &config, &mut |_, _, _| true).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, iteration);
+criterion_main!(benches);
