@@ -4,7 +4,8 @@
 //! recursive filter per pole and axis (Unser, Aldroubi & Eden 1993, IEEE Trans. Signal Process. 41, 821), here with
 //! mirror symmetry about the outermost pixels' centres and in `f64` inside.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis};
+use multiversion::multiversion;
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, s};
 
 /// The order of a B-spline, 0 (nearest pixel) to 5 (quintic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +100,84 @@ pub fn prefilter(pixels: ArrayView2<f64>, order: Order) -> Array2<f64> {
     coefficients
 }
 
-/// [`prefilter`] for an `f32` plane: `f64` inside, rounded once at the end.
+/// [`prefilter`] for an `f32` plane, in `f32`: within 1e-6 of the coefficients' peak of the same in `f64`.
+///
+/// A recursion waits for itself; so many lines are filtered side by side: all columns along y, and rows in groups along x.
 #[must_use]
 pub fn prefilter_f32(pixels: ArrayView2<f32>, order: Order) -> Array2<f32> {
-    if !order.needs_prefilter() {
-        return pixels.to_owned();
+    let mut out = pixels.as_standard_layout().into_owned();
+    let (rows, cols) = out.dim();
+    for pole in order.poles() {
+        if let (true, Some(plane)) = (rows > 1, out.as_slice_mut()) {
+            filter_rows_together(plane, cols, pole);
+        }
+        if cols > 1 {
+            let mut side_by_side = vec![0.0_f32; cols * LANES];
+            for first in (0..rows).step_by(LANES) {
+                let lanes = LANES.min(rows - first);
+                for (lane, row) in out.slice(s![first..first + lanes, ..]).outer_iter().enumerate() {
+                    row.iter().enumerate().for_each(|(x, v)| side_by_side[x * LANES + lane] = *v);
+                }
+                filter_rows_together(&mut side_by_side, LANES, pole);
+                for (lane, mut row) in
+                    out.slice_mut(s![first..first + lanes, ..]).outer_iter_mut().enumerate()
+                {
+                    row.iter_mut().enumerate().for_each(|(x, v)| *v = side_by_side[x * LANES + lane]);
+                }
+            }
+        }
     }
-    prefilter(pixels.mapv(f64::from).view(), order).mapv(|v| v as f32)
+    out
+}
+
+/// Lines that are filtered side by side along x.
+const LANES: usize = 16;
+
+/// Filters every column of a plane of `width` columns, at least two rows, with one pole.
+fn filter_rows_together(plane: &mut [f32], width: usize, pole: f64) {
+    let rows = plane.len() / width;
+    let gain = ((1.0 - pole) * (1.0 - 1.0 / pole)) as f32;
+    let z = pole as f32;
+    plane.iter_mut().for_each(|v| *v *= gain);
+
+    // The causal start: a geometric sum over the mirrored signal, as far as it is felt in single precision.
+    let horizon = ((f64::from(f32::EPSILON) / 10.0).ln() / pole.abs().ln()).ceil() as usize;
+    let mut start = plane[..width].to_vec();
+    let mut power = z;
+    for k in 1..=horizon {
+        let from = super::shift::mirror(k as isize, rows) * width;
+        add_scaled(&mut start, power, &plane[from..from + width]);
+        power *= z;
+    }
+    plane[..width].copy_from_slice(&start);
+    for y in 1..rows {
+        let (above, row) = plane[(y - 1) * width..].split_at_mut(width);
+        add_scaled(&mut row[..width], z, above);
+    }
+
+    let (before, last) = plane[(rows - 2) * width..].split_at_mut(width);
+    let factor = z / (z * z - 1.0);
+    for (l, b) in last.iter_mut().zip(before.iter()) {
+        *l = (z * b + *l) * factor;
+    }
+    for y in (0..rows - 1).rev() {
+        let (row, below) = plane[y * width..].split_at_mut(width);
+        anticausal(row, z, &below[..width]);
+    }
+}
+
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn add_scaled(row: &mut [f32], factor: f32, other: &[f32]) {
+    for (r, o) in row.iter_mut().zip(other) {
+        *r += factor * o;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn anticausal(row: &mut [f32], z: f32, below: &[f32]) {
+    for (r, b) in row.iter_mut().zip(below) {
+        *r = z * (b - *r);
+    }
 }
 
 /// One line through the causal and the anticausal filter of every pole.
