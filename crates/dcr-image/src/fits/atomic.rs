@@ -25,6 +25,38 @@ pub fn remove_temporaries() {
     }
 }
 
+/// A temporary name beside a file, registered, and removed when dropped.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    /// A name beside `path` that nothing else uses; no file is made.
+    pub(super) fn beside(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}-{number}.part", std::process::id()));
+        let temporary = path.with_file_name(hidden);
+        register(|temporaries| temporaries.insert(temporary.clone()));
+        Ok(Self { path: temporary })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It may not have been made, or have its final name by now.
+        let _ = fs::remove_file(&self.path);
+        register(|temporaries| temporaries.remove(&self.path));
+    }
+}
+
 /// A file that is written under a temporary name in its folder, and renamed when it is complete.
 ///
 /// Dropped without [`AtomicFile::commit`], it leaves nothing behind.
@@ -44,9 +76,8 @@ pub fn remove_temporaries() {
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
-    temporary: PathBuf,
+    temporary: Temporary,
     path: PathBuf,
-    committed: bool,
     /// Bytes until the disk is full; tests set it.
     room: u64,
 }
@@ -58,29 +89,13 @@ impl AtomicFile {
     ///
     /// If the temporary file cannot be created, as in a folder that does not exist.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
         if path.is_dir() {
             return Err(io::Error::other("a folder of this name exists"));
         }
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{number}.part", std::process::id()));
-        let temporary = path.with_file_name(hidden);
-        register(|temporaries| temporaries.insert(temporary.clone()));
-        match File::options().write(true).create_new(true).open(&temporary) {
-            Ok(file) => Ok(Self {
-                writer: BufWriter::with_capacity(BUFFER, file),
-                temporary,
-                path: path.to_owned(),
-                committed: false,
-                room: u64::MAX,
-            }),
-            Err(error) => {
-                register(|temporaries| temporaries.remove(&temporary));
-                Err(error)
-            }
-        }
+        let temporary = Temporary::beside(path)?;
+        let file = File::options().write(true).create_new(true).open(temporary.path())?;
+        let writer = BufWriter::with_capacity(BUFFER, file);
+        Ok(Self { writer, temporary, path: path.to_owned(), room: u64::MAX })
     }
 
     /// Writes what is left, makes sure that it is on the disk, and gives the file its name.
@@ -91,9 +106,7 @@ impl AtomicFile {
     pub fn commit(mut self) -> io::Result<()> {
         self.writer.flush()?;
         self.writer.get_ref().sync_all()?;
-        fs::rename(&self.temporary, &self.path)?;
-        self.committed = true;
-        register(|temporaries| temporaries.remove(&self.temporary));
+        fs::rename(self.temporary.path(), &self.path)?;
         // The name is safe on disk once its folder is. Not every file system can do that.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
@@ -121,15 +134,6 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
-    }
-}
-
-impl Drop for AtomicFile {
-    fn drop(&mut self) {
-        if !self.committed {
-            let _ = fs::remove_file(&self.temporary);
-            register(|temporaries| temporaries.remove(&self.temporary));
-        }
     }
 }
 

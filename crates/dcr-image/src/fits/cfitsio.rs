@@ -224,7 +224,7 @@ impl FitsReader {
         if values.is_empty() {
             return Ok(values);
         }
-        let count = repeat as i64;
+        let count: i64 = repeat;
         self.call("read a table's cell", |file, status| {
             // SAFETY: as in `call`; `values` has room for the elements of the cell, of the type that
             // DATATYPE names; undefined values are not looked for.

@@ -1,131 +1,137 @@
-//! Lossless tile compression of an image HDU, done by cfitsio in memory.
+//! Lossless tile compression of an image HDU, done by cfitsio in a temporary file.
 
-#![allow(unsafe_code, reason = "cfitsio compresses; only its memory file is used here")]
+#![allow(unsafe_code, reason = "cfitsio compresses")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::ptr;
 
 use fitsio_sys as ffi;
 
 use super::FitsError;
+use super::atomic::Temporary;
 use super::cfitsio::library_error;
 use super::write::{Pixels, named};
 use crate::header::{Card, Header, format_card};
 
-/// cfitsio's file in memory. Boxed, for cfitsio keeps pointers to the second and third field.
-struct MemoryFile {
-    /// The memory itself. It is all zeros at first, as cfitsio takes what it has not written for
-    /// zeros, and large enough: cfitsio has no means to make it larger.
-    bytes: Vec<u8>,
-    memory: *mut c_void,
-    size: usize,
-    handle: *mut ffi::fitsfile,
-}
+/// A file that cfitsio writes, closed when dropped.
+struct Handle(*mut ffi::fitsfile);
 
-impl MemoryFile {
-    fn new(room: usize) -> Box<Self> {
-        let mut bytes = vec![0_u8; room];
-        let memory = bytes.as_mut_ptr().cast::<c_void>();
-        Box::new(Self { bytes, memory, size: room, handle: ptr::null_mut() })
-    }
-}
-
-impl Drop for MemoryFile {
-    fn drop(&mut self) {
-        let mut status: c_int = 0;
-        if !self.handle.is_null() {
-            // SAFETY: the handle is open, and not used again; its memory is still there.
-            unsafe { ffi::ffclos(self.handle, &raw mut status) };
+impl Handle {
+    /// Closes the file, which writes what cfitsio still holds.
+    fn close(&mut self, status: &mut c_int) {
+        let handle = std::mem::replace(&mut self.0, ptr::null_mut());
+        if !handle.is_null() {
+            // SAFETY: the handle was open, and is not used again.
+            unsafe { ffi::ffclos(handle, status) };
         }
     }
 }
 
-/// More than any compressed image of this size takes: gzip adds less than 1 % and 32 bytes a tile,
-/// which is a row, to what it cannot compress.
-fn room_for((height, width): (usize, usize), cards: usize) -> usize {
-    let raw = height * width * 8;
-    raw + raw / 64 + height * 256 + cards * 160 + 64 * 2880
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close(&mut 0);
+    }
 }
 
 /// The cards and data of the HDU that holds an image compressed with GZIP_2, row by row, NaN and
-/// every bit kept.
+/// every bit kept. The temporary file lies beside `path`.
 pub(super) fn compressed(
     path: &Path,
     name: &str,
     pixels: &Pixels<'_>,
     extra: &[Card],
 ) -> Result<(Vec<Card>, Vec<u8>), FitsError> {
+    let io = |source| FitsError::Io { path: path.to_owned(), action: "compress an image", source };
+    let temporary = Temporary::beside(path).map_err(io)?;
+    let file_name = CString::new(temporary.path().as_os_str().as_encoded_bytes())
+        .map_err(|_| io(io::Error::other("its name contains a zero byte")))?;
     let mut status: c_int = 0;
-    let (height, width) = pixels.dim();
-    let mut file = MemoryFile::new(room_for((height, width), extra.len()));
-    let mut axes = [width as c_long, height as c_long];
-    let mut first = [1 as c_long; 2];
-    let bitpix =
-        if matches!(pixels, Pixels::U16(_)) { ffi::USHORT_IMG as c_int } else { pixels.bitpix() as c_int };
-    // SAFETY: `file` is boxed and outlives its handle, so that cfitsio's pointers to `memory` and
-    // `size` stay valid; `axes` and `first` have the two numbers that an image of two axes needs. Each
-    // call does nothing once `status` is set.
-    unsafe {
-        ffi::ffimem(&raw mut file.handle, &raw mut file.memory, &raw mut file.size, 0, None, &raw mut status);
-        if status == 0 {
-            ffi::ffcrim(file.handle, 8, 0, axes.as_mut_ptr(), &raw mut status);
-            ffi::fits_set_compression_type(file.handle, ffi::GZIP_2 as c_int, &raw mut status);
-            // Level 0 means: real numbers are not quantised.
-            ffi::fits_set_quantize_level(file.handle, 0.0, &raw mut status);
-            ffi::ffcrim(file.handle, bitpix, 2, axes.as_mut_ptr(), &raw mut status);
+    let mut handle = ptr::null_mut();
+    // SAFETY: `file_name` is terminated; `handle` and `status` are written to.
+    unsafe { ffi::ffdkinit(&raw mut handle, file_name.as_ptr(), &raw mut status) };
+    let mut file = Handle(handle);
+    if status == 0 {
+        create_image(&file, pixels, &mut status);
+        // Before the pixels: cfitsio cannot move data that it has compressed.
+        for line in named(name).iter().chain(extra).flat_map(format_card) {
+            let line = CString::new(line).unwrap_or_default();
+            // SAFETY: the handle is open, and `line` a terminated string of 80 characters.
+            unsafe { ffi::ffprec(file.0, line.as_ptr(), &raw mut status) };
         }
+        write_pixels(&file, pixels, &mut status);
     }
-    // Before the pixels: cfitsio cannot move data that it has compressed.
-    for line in named(name).iter().chain(extra).flat_map(format_card) {
-        let line = CString::new(line).unwrap_or_default();
-        // SAFETY: `line` is a terminated string of 80 characters.
-        unsafe { ffi::ffprec(file.handle, line.as_ptr(), &raw mut status) };
-    }
-    let mut write = |datatype: u32, data: *const c_void, status: &mut c_int| {
-        // SAFETY: `data` points to width × height values of the type that `datatype` names, in rows
-        // without gaps, and cfitsio only reads them.
-        unsafe {
-            ffi::ffppx(
-                file.handle,
-                datatype as c_int,
-                first.as_mut_ptr(),
-                (width * height) as i64,
-                data.cast_mut(),
-                status,
-            )
-        }
-    };
-    if status == 0 && width * height > 0 {
-        match pixels {
-            Pixels::F32(view) => write(ffi::TFLOAT, view.as_standard_layout().as_ptr().cast(), &mut status),
-            Pixels::F64(view) => write(ffi::TDOUBLE, view.as_standard_layout().as_ptr().cast(), &mut status),
-            Pixels::I32(view) => write(ffi::TINT, view.as_standard_layout().as_ptr().cast(), &mut status),
-            Pixels::U16(view) => write(ffi::TUSHORT, view.as_standard_layout().as_ptr().cast(), &mut status),
-        };
-    }
-    let mut text: *mut c_char = ptr::null_mut();
-    let (mut count, mut start, mut data, mut end) = (0, 0 as c_long, 0 as c_long, 0 as c_long);
-    // SAFETY: the outputs are written to; `text` receives memory of cfitsio, freed below. Flushing puts
-    // all bytes into `memory`.
-    unsafe {
-        ffi::ffflus(file.handle, &raw mut status);
-        ffi::ffhdr2str(file.handle, 0, ptr::null_mut(), 0, &raw mut text, &raw mut count, &raw mut status);
-        ffi::ffghad(file.handle, &raw mut start, &raw mut data, &raw mut end, &raw mut status);
-    }
+    let (header, data) = if status == 0 { describe(&file, &mut status) } else { (Header::new(), 0..0) };
+    file.close(&mut status);
     if status > 0 {
         return Err(library_error(path, &format!("compress the image {name}"), status));
     }
-    // SAFETY: cfitsio succeeded: `text` is a terminated string until it is freed, which is done with
-    // cfitsio's own function.
+    let mut bytes = vec![0; usize::try_from(data.end - data.start).unwrap_or(0)];
+    let mut written = File::open(temporary.path()).map_err(io)?;
+    written.seek(SeekFrom::Start(data.start)).and_then(|_| written.read_exact(&mut bytes)).map_err(io)?;
+    Ok((header.iter().cloned().collect(), bytes))
+}
+
+/// An empty primary HDU and a compressed image. Like all of cfitsio, does nothing after an error.
+fn create_image(file: &Handle, pixels: &Pixels<'_>, status: &mut c_int) {
+    let (height, width) = pixels.dim();
+    let mut axes = [width as c_long, height as c_long];
+    let bitpix = match pixels {
+        Pixels::U16(_) => ffi::USHORT_IMG as c_int,
+        _ => pixels.bitpix() as c_int,
+    };
+    // SAFETY: the handle is open; `axes` holds the two numbers that an image of two axes needs.
+    unsafe {
+        ffi::ffcrim(file.0, 8, 0, axes.as_mut_ptr(), status);
+        ffi::fits_set_compression_type(file.0, ffi::GZIP_2 as c_int, status);
+        // Level 0 means: real numbers are not quantised.
+        ffi::fits_set_quantize_level(file.0, 0.0, status);
+        ffi::ffcrim(file.0, bitpix, 2, axes.as_mut_ptr(), status);
+    }
+}
+
+fn write_pixels(file: &Handle, pixels: &Pixels<'_>, status: &mut c_int) {
+    let (height, width) = pixels.dim();
+    if height * width == 0 {
+        return;
+    }
+    let mut write = |datatype: u32, data: *const c_void| {
+        let mut first = [1 as c_long; 2];
+        let count = (width * height) as i64;
+        // SAFETY: the handle is open; `data` points to `count` values of the type that `datatype`
+        // names, in rows without gaps, which cfitsio only reads.
+        unsafe { ffi::ffppx(file.0, datatype as c_int, first.as_mut_ptr(), count, data.cast_mut(), status) }
+    };
+    match pixels {
+        Pixels::F32(view) => write(ffi::TFLOAT, view.as_standard_layout().as_ptr().cast()),
+        Pixels::F64(view) => write(ffi::TDOUBLE, view.as_standard_layout().as_ptr().cast()),
+        Pixels::I32(view) => write(ffi::TINT, view.as_standard_layout().as_ptr().cast()),
+        Pixels::U16(view) => write(ffi::TUSHORT, view.as_standard_layout().as_ptr().cast()),
+    };
+}
+
+/// The header of the current HDU, and where its data lie in the file.
+fn describe(file: &Handle, status: &mut c_int) -> (Header, std::ops::Range<u64>) {
+    let mut text: *mut c_char = ptr::null_mut();
+    let (mut count, mut start, mut data, mut end) = (0, 0 as c_long, 0 as c_long, 0 as c_long);
+    // SAFETY: the handle is open; the outputs are written to; `text` receives memory of cfitsio.
+    unsafe {
+        ffi::ffflus(file.0, status);
+        ffi::ffhdr2str(file.0, 0, ptr::null_mut(), 0, &raw mut text, &raw mut count, status);
+        ffi::ffghad(file.0, &raw mut start, &raw mut data, &raw mut end, status);
+    }
+    if text.is_null() {
+        return (Header::new(), 0..0);
+    }
+    // SAFETY: `text` is a terminated string until it is freed, with cfitsio's own function, and not
+    // used after that.
     let header = unsafe {
         let header = Header::parse(CStr::from_ptr(text).to_bytes());
-        ffi::fffree(text.cast::<c_void>(), &raw mut status);
-        // Closing ends what cfitsio does with the memory, so that it can be looked at.
-        ffi::ffclos(std::mem::replace(&mut file.handle, ptr::null_mut()), &raw mut status);
+        ffi::fffree(text.cast::<c_void>(), status);
         header
     };
-    let bytes = usize::try_from(data).ok().zip(usize::try_from(end).ok());
-    let bytes = bytes.and_then(|(data, end)| file.bytes.get(data..end)).unwrap_or_default().to_vec();
-    Ok((header.iter().cloned().collect(), bytes))
+    let at = |position: c_long| u64::try_from(position).unwrap_or(0);
+    (header, at(data)..at(end.max(data)))
 }

@@ -50,7 +50,8 @@ impl Reading<'_> {
             );
         }
         let dispersion_corrector = self.dispersion_corrector();
-        let degrees = |cards: &[&str]| first_number(self.header, cards).map(Angle::from_degrees);
+        let degrees =
+            |cards: &[&str]| first_number(self.header, cards).map(|value| Angle::from_degrees(value % 360.0));
         VisitInfo {
             visit: 0,
             instrument: self.text(self.profile.instrument),

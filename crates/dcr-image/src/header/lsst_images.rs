@@ -33,7 +33,7 @@ pub(super) fn visit_info(observation: &Json) -> VisitInfo {
         Instant { jd1, jd2: jd2 + half }
     });
     let location = observation["location"].as_array().and_then(|values| {
-        let &[ref x, ref y, ref z] = values.as_slice() else { return None };
+        let [x, y, z] = values.as_slice() else { return None };
         site::from_geocentric([x.as_f64()?, y.as_f64()?, z.as_f64()?])
     });
     let elevation = location.map(|site| site.elevation_m);

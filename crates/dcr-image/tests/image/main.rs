@@ -1,5 +1,6 @@
 //! Tests of what goes through files.
 
+mod headers;
 mod reading;
 mod real_files;
 mod support;

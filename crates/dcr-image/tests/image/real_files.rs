@@ -23,6 +23,7 @@ fn smoke() {
         }
         match open(&f) {
             Ok(e) => {
+                crate::headers::show(&f, e.visit());
                 let m = e.read(e.bbox()).unwrap();
                 let fin = m.image.iter().filter(|v| v.is_finite()).count();
                 let fv = m.variance.iter().filter(|v| v.is_finite()).count();

@@ -12,7 +12,8 @@ pub(super) const AFW: Profile = Profile {
     name: "an afw exposure",
     instrument: &["INSTRUMENT", "INSTRUME"],
     filter: &["FILTER", "FILTER01"],
-    visit: &["VISIT", "IDNUM", "EXPID", "EXPNUM"],
+    // EXPID counts exposures and detectors together.
+    visit: &["VISIT", "IDNUM", "EXPNUM", "EXPID"],
     time: &[
         Time::Mid("DATE-AVG"),
         Time::Mid("TIME-MID"),
