@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+/// Headings stand out; the rest is as the terminal has it.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default());
+
+/// Coadds without differential chromatic refraction, and templates that match any exposure.
+///
+/// The air bends blue light more than red, so that one band lands on slightly different pixels in each exposure. dcr
+/// cuts the band into subfilters, finds the sky in each from aligned exposures ("warps") taken at different airmass
+/// and parallactic angle, and makes the template that matches any other exposure.
+#[derive(Debug, Parser)]
+#[command(name = "dcr", version, styles = STYLES, max_term_width = 100, after_help = "\
+Examples:
+  dcr inspect warps/                        what the warps' headers say, and whether they suffice
+  dcr assemble warps/ -o coadds             subfilter coadds and the stacked coadd
+  dcr template coadds -e new.fits -o out    the template that matches new.fits
+  dcr config > dcr.toml                     all settings, explained
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge.")]
+pub(crate) struct Arguments {
+    /// Say more; twice for details of every iteration.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors and results.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Number of threads [default: one per core]. The result does not depend on it.
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Inspect(Inspect),
+    Assemble(Assemble),
+    Template(Template),
+    Config(Config),
+}
+
+/// Show what is known of exposures: time, airmass, parallactic angle, refraction, PSF, noise.
+///
+/// The angles are those of the boresight in the middle of the exposure; refraction and zenith direction (from +x
+/// towards +y) those of the middle of the image. Below the table stands what was assumed, and whether the
+/// refraction of the set differs enough between exposures to tell colours. Exit code 3 if some files cannot be read.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: dcr inspect warps/ --set band.name=lsst-g")]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) warps: Warps,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Make subfilter coadds and the stacked coadd from warps on one pixel grid.
+///
+/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum) and summary.json. All
+/// appear together at the end; if the run fails or is interrupted, none does.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example: dcr assemble warps/ -o coadds --set band.name=lsst-g --set model.subfilters=3"
+)]
+pub(crate) struct Assemble {
+    #[command(flatten)]
+    pub(crate) warps: Warps,
+    /// Directory for the results.
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// A plain coadd on the same grid to start from [default: one is made].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) template: Option<PathBuf>,
+    /// Replace the results of an earlier run.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Memory for pixels, as 6GiB [default: half of what is free].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_limit: Option<dcr_coadd::config::ByteSize>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Make the template that matches an exposure, from the subfilters of an earlier run.
+///
+/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. The
+/// exposure lies on the coadd's grid.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: dcr template coadds -e new/warp_2001.fits new/warp_2002.fits -o templates")]
+pub(crate) struct Template {
+    /// Directory with the results of `dcr assemble`.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) coadd: PathBuf,
+    /// The exposures to match; a directory stands for the FITS files in it.
+    #[arg(short, long, value_name = "EXPOSURE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) exposures: Vec<PathBuf>,
+    /// Directory for template_<visit>.fits; or, for a single exposure, a name that ends in .fits.
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
+    pub(crate) output: PathBuf,
+    /// Replace templates that are there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Print the configuration with every setting explained, as TOML that `--config` takes back.
+#[derive(Args, Debug)]
+#[command(after_help = "Example: dcr config --preset reference > reference.toml")]
+pub(crate) struct Config {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The exposures.
+#[derive(Args, Debug)]
+pub(crate) struct Warps {
+    /// FITS files; a directory stands for the FITS files in it.
+    #[arg(value_name = "WARP", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) warps: Vec<PathBuf>,
+}
+
+/// Where settings come from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Settings (defaults < preset < --config < --set)")]
+pub(crate) struct Settings {
+    /// A file of settings, as `dcr config` prints it; those that it leaves out keep their defaults.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, as model.subfilters=5; an empty value unsets it. May be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Start from `default`, or from `reference` (the established implementation, faults included).
+    #[arg(long, value_name = "NAME", value_parser = dcr_coadd::config::PRESETS, hide_possible_values = true)]
+    pub(crate) preset: Option<String>,
+    /// Weight files, as {dir}/{stem}.weight.fits; same as --set input.weights=…
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) weights: Option<String>,
+    /// Mask files, as {dir}/{stem}.mask.fits; same as --set input.masks=…
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) masks: Option<String>,
+}
+
+/// At least one thread.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of threads, 1 or more".into()),
+        Ok(n) => Ok(n),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

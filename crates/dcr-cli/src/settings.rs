@@ -1,0 +1,232 @@
+//! Settings from a preset, a file and the command line, merged and checked.
+//!
+//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an error can name the one
+//! at fault and where it stands.
+
+mod file;
+mod show;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use dcr_coadd::config::{AssembleConfig, ConfigError, check_key};
+use dcr_physics::Throughput;
+
+pub(crate) use self::show::as_toml;
+use crate::args::Settings;
+
+/// A setting that cannot be taken, and where it stands.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingError {
+    /// There is no such setting, or its value is not allowed.
+    #[error("{place}: {source}")]
+    Config {
+        /// `--set …` or file and line.
+        place: String,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// The value is of the wrong kind.
+    #[error("{place}: {key} = {value}: {reason}")]
+    Kind {
+        /// `--set …` or file and line.
+        place: String,
+        /// The setting.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// A `--set` without `=`.
+    #[error("--set {argument}: expected KEY=VALUE, as --set model.subfilters=5")]
+    NoValue {
+        /// What was given.
+        argument: String,
+    },
+    /// The file cannot be read.
+    #[error("{}: cannot read the configuration: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("{}:{line}: {reason}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+/// A setting from outside: `table.name` or deeper, its value (`None` unsets it) and where it stands.
+#[derive(Clone, Debug)]
+struct Assignment {
+    key: String,
+    value: Option<toml::Value>,
+    place: String,
+}
+
+/// Merges all sources of settings, checks the result, and reads the throughput curve that it names.
+pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
+    let mut config = settings.preset.as_deref().and_then(AssembleConfig::preset).unwrap_or_default();
+    let mut assignments = Vec::new();
+    if let Some(path) = &settings.config {
+        assignments.extend(file::assignments(path)?);
+    }
+    for (key, pattern) in [("input.weights", &settings.weights), ("input.masks", &settings.masks)] {
+        let Some(pattern) = pattern else { continue };
+        let place = format!("--{}", key.trim_start_matches("input."));
+        let value = Some(toml::Value::String(pattern.clone()));
+        assignments.push(Assignment { key: key.into(), value, place });
+    }
+    for argument in &settings.set {
+        assignments.push(from_argument(argument)?);
+    }
+    for assignment in &assignments {
+        config = assigned(&config, assignment)?;
+    }
+    check(&config, &assignments)?;
+    if let Some(path) = &config.band.throughput {
+        let unreadable = || format!("{}: cannot read the throughput curve", path.display());
+        let text = std::fs::read_to_string(path).with_context(unreadable)?;
+        config.throughput = Some(Throughput::parse(&text).with_context(unreadable)?);
+    }
+    Ok(config)
+}
+
+/// `KEY=VALUE`: the value as TOML, or as a string if it is none.
+fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
+    let (key, text) =
+        argument.split_once('=').ok_or_else(|| SettingError::NoValue { argument: argument.into() })?;
+    let text = text.trim();
+    let parsed = || format!("value = {text}").parse::<toml::Table>().ok()?.remove("value");
+    let value = if text.is_empty() {
+        None
+    } else {
+        Some(parsed().unwrap_or_else(|| toml::Value::String(text.into())))
+    };
+    Ok(Assignment { key: key.trim().into(), value, place: format!("--set {}", key.trim()) })
+}
+
+/// The configuration with one more setting.
+fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<AssembleConfig, SettingError> {
+    let Assignment { key, value, place } = assignment;
+    let path: Vec<&str> = key.split('.').collect();
+    let setting = path.iter().take(2).copied().collect::<Vec<_>>().join(".");
+    let unknown = |source| SettingError::Config { place: place.clone(), source };
+    check_key(&setting).map_err(unknown)?;
+    if path.len() < 2 {
+        let shown = value.as_ref().map_or_else(String::new, ToString::to_string);
+        let reason = "this is a table of settings; give them one by one, as table.name".into();
+        return Err(SettingError::Kind { place: place.clone(), key: key.clone(), value: shown, reason });
+    }
+    let kind = |reason: String| SettingError::Kind {
+        place: place.clone(),
+        key: key.clone(),
+        value: value.as_ref().map_or_else(|| "nothing".into(), ToString::to_string),
+        reason,
+    };
+    let mut tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
+    insert(&mut tables, &path, value.clone());
+    let read = tables.try_into::<AssembleConfig>();
+    read.map_err(|error| kind(error.message().lines().collect::<Vec<_>>().join(" ")))
+}
+
+/// Puts a value at a path of names, or takes away what is there.
+fn insert(table: &mut toml::Table, path: &[&str], value: Option<toml::Value>) {
+    match (path, value) {
+        ([], _) => {}
+        ([name], None) => drop(table.remove(*name)),
+        ([name], Some(value)) => drop(table.insert((*name).to_owned(), value)),
+        ([name, rest @ ..], value) => {
+            let inner = table.entry(*name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Validates, and names the place of the setting at fault if it was given.
+fn check(config: &AssembleConfig, assignments: &[Assignment]) -> anyhow::Result<()> {
+    let Err(error) = config.validate() else { return Ok(()) };
+    let fault = match &error {
+        ConfigError::Value { key, .. } => key.clone(),
+        _ => return Err(error.into()),
+    };
+    let given = assignments
+        .iter()
+        .rev()
+        .find(|given| fault == given.key || fault.starts_with(&format!("{}.", given.key)));
+    match given {
+        Some(given) => Err(SettingError::Config { place: given.place.clone(), source: error }.into()),
+        None => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(arguments: &[&str]) -> Result<AssembleConfig, String> {
+        let set = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        gather(&Settings { config: None, set, preset: None, weights: None, masks: None })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn set_takes_toml_and_bare_words() {
+        let config = set(&[
+            "band.name=lsst-g",
+            "band.effective_wavelength_nm = 478.5",
+            "model.subfilters=5",
+            "coadd.subregion_size=[128, 64]",
+            "coadd.bad_mask_planes=[\"BAD\"]",
+            "coadd.mask_propagation_thresholds.CR=0.2",
+            "solver.order=fourier",
+            "solver.max_iterations=7",
+            "solver.accelerate_model=2",
+            "coadd.memory_limit=2GiB",
+        ])
+        .unwrap();
+        assert_eq!(config.band.name.as_deref(), Some("lsst-g"));
+        assert_eq!(config.band.effective_wavelength_nm, Some(478.5));
+        assert_eq!(config.coadd.subregion_size, [128, 64]);
+        assert_eq!(config.coadd.mask_propagation_thresholds.len(), 2);
+        assert_eq!(config.solver.iterative.max_iterations, Some(7));
+        assert_eq!(config.solver.iterative.accelerate_model, 2.0);
+        assert_eq!(config.coadd.memory_limit.unwrap().0, 2 << 30);
+    }
+
+    #[test]
+    fn set_later_wins_and_nothing_unsets() {
+        let config =
+            set(&["band.name=a", "band.name=b", "solver.max_iterations=7", "solver.max_iterations="]);
+        let config = config.unwrap();
+        assert_eq!(config.band.name.as_deref(), Some("b"));
+        assert_eq!(config.solver.iterative.max_iterations, None);
+    }
+
+    #[test]
+    fn set_refuses_by_name_and_place() {
+        for (argument, expected) in [
+            ("model.subfilters", "expected KEY=VALUE"),
+            ("model.subfilter=3", "did you mean model.subfilters?"),
+            ("model.subfilters=three", "--set model.subfilters: model.subfilters = \"three\": "),
+            ("model.subfilters=0", "--set model.subfilters: model.subfilters = 0: expected 1 to 20"),
+            ("model=3", "table of settings"),
+            ("input.site.latitude_deg=95", "longitude_deg"),
+            ("solver.order=2", "expected 1, 3, 5 or \"fourier\""),
+            ("output.compression=zip", "unknown variant"),
+        ] {
+            let message = set(&[argument]).unwrap_err();
+            assert!(message.contains(expected), "{argument}: {message}");
+        }
+    }
+}
