@@ -9,6 +9,7 @@ mod gain;
 mod planes;
 mod project;
 pub mod regularize;
+mod residual;
 mod solve;
 pub mod weights;
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::config::{Edge, Interpolation, IterativeConfig};
 use super::planes::{ForwardPlanes, forward_support};
+use super::residual::{Row, compare};
 use crate::kernel::{FourierPlan, Order, Region, prefilter_f32, shift_add};
 use crate::observation::{DETECTED, GOOD, Observations, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
@@ -48,6 +49,14 @@ struct Tile {
     region: Region,
 }
 
+/// Where a prediction can be believed, in a part of the domain.
+struct Trust {
+    /// Only here, in the part's own indices.
+    inside: Region,
+    /// And not where light came from unconstrained pixels.
+    leaked: Option<Array2<bool>>,
+}
+
 /// A visit in a region: the residual with zeros where there is none, and the metric's sums.
 struct Residual {
     residual: Array2<f32>,
@@ -61,23 +70,24 @@ impl Pass<'_> {
         model_byx: &Array3<f32>,
         significance: &Array2<f32>,
     ) -> Result<Projected, SourceError> {
+        let weight = self.metric_weight(significance);
         match self.config.order {
-            Interpolation::Spline(order) => self.run_splines(model_byx, significance, order),
-            Interpolation::Fourier => self.run_fourier(model_byx, significance),
+            Interpolation::Spline(order) => self.run_splines(model_byx, &weight, order),
+            Interpolation::Fourier => self.run_fourier(model_byx, &weight),
         }
     }
 
     fn run_splines(
         &self,
         model_byx: &Array3<f32>,
-        significance: &Array2<f32>,
+        weight: &Array2<f32>,
         order: Order,
     ) -> Result<Projected, SourceError> {
         let planes = ForwardPlanes::new(model_byx.view(), self.basis, order);
         let tiles = self.tiles();
         let done: Vec<Projected> = tiles
             .par_iter()
-            .map(|tile| self.project_tile(tile, &planes, significance, order))
+            .map(|tile| self.project_tile(tile, &planes, weight, order))
             .collect::<Result<_, _>>()?;
         let mut out = self.nothing_projected();
         for (tile, part) in tiles.iter().zip(done) {
@@ -99,7 +109,7 @@ impl Pass<'_> {
         &self,
         tile: &Tile,
         planes: &ForwardPlanes,
-        significance: &Array2<f32>,
+        weight: &Array2<f32>,
         order: Order,
     ) -> Result<Projected, SourceError> {
         let mut out = Projected {
@@ -116,25 +126,21 @@ impl Pass<'_> {
             let mut template = Array2::zeros(region.shape());
             planes.forward(shifts, &region.within(self.domain), template.view_mut());
             let Residual { mut residual, sums } =
-                self.residual(visit, shifts, &region, &tile.region, template, significance)?;
+                self.residual(visit, shifts, &region, &tile.region, template, weight)?;
             out.metric_sums.push(sums);
             if self.config.edge == Edge::Zero {
                 residual = prefilter_f32(residual.view(), order);
             }
             let target = tile.region.within(&region);
-            let weight = self.observations.weight(visit) as f32;
+            let visit_weight = self.observations.weight(visit) as f32;
             for (shift, plane) in shifts.iter().zip(out.back_byx.axis_iter_mut(Axis(0))) {
-                shift_add(residual.view(), shift.mean.reversed(), order, weight, plane, &target);
+                shift_add(residual.view(), shift.mean.reversed(), order, visit_weight, plane, &target);
             }
         }
         Ok(out)
     }
 
-    fn run_fourier(
-        &self,
-        model_byx: &Array3<f32>,
-        significance: &Array2<f32>,
-    ) -> Result<Projected, SourceError> {
+    fn run_fourier(&self, model_byx: &Array3<f32>, weight: &Array2<f32>) -> Result<Projected, SourceError> {
         let plan = FourierPlan::new(self.domain.shape());
         let halves = self.basis.halves(model_byx.view());
         let transforms = |planes: &Array3<f32>| -> Vec<_> {
@@ -169,12 +175,12 @@ impl Pass<'_> {
                 let mut template = Array2::zeros(self.domain.shape());
                 plan.inverse_add(spectrum, template.view_mut());
                 let Residual { residual, sums } =
-                    self.residual(visit, shifts, self.domain, &area, template, significance)?;
+                    self.residual(visit, shifts, self.domain, &area, template, weight)?;
                 add_sums(&mut out.metric_sums[visit..=visit], &[sums]);
                 let residual = plan.forward(residual.view());
-                let weight = self.observations.weight(visit);
+                let visit_weight = self.observations.weight(visit);
                 for (shift, back) in shifts.iter().zip(&mut back) {
-                    plan.shift_add(&residual, shift.mean.reversed(), weight, back);
+                    plan.shift_add(&residual, shift.mean.reversed(), visit_weight, back);
                 }
             }
             let target = area.within(self.domain);
@@ -189,7 +195,7 @@ impl Pass<'_> {
         Ok(out)
     }
 
-    /// `s − t` where it counts, and the metric's sums over `counted` (both regions in patch coordinates).
+    /// `s − t` where it can be believed, and the metric's sums over `counted` (both regions in patch coordinates).
     fn residual(
         &self,
         visit: usize,
@@ -197,67 +203,88 @@ impl Pass<'_> {
         region: &Region,
         counted: &Region,
         mut template: Array2<f32>,
-        significance: &Array2<f32>,
+        weight: &Array2<f32>,
     ) -> Result<Residual, SourceError> {
         let pixels = self.observations.pixels(visit, region)?;
         let local = region.within(self.domain);
-        let trust = self.trust(shifts, &local);
+        let Trust { inside, leaked } = self.trust(shifts, &local);
+        let counted = counted.within(region).intersection(&inside);
         let mut sums = [0.0_f64; 2];
-        let rows = template
-            .axis_iter_mut(Axis(0))
-            .zip(pixels.image.axis_iter(Axis(0)))
-            .zip(pixels.flags.axis_iter(Axis(0)));
-        for (i, ((mut row, image), flags)) in rows.enumerate() {
-            let y = local.rows.start + i;
-            let row_counted = counted.rows.contains(&(region.rows.start + i));
-            let significance = significance.slice(s![y, local.cols.clone()]);
-            let detected = self.detected.slice(s![y, local.cols.clone()]);
-            for (j, (t, (s, flags))) in row.iter_mut().zip(image.iter().zip(flags)).enumerate() {
-                let usable = flags & GOOD != 0 && trust[[i, j]] && s.is_finite();
-                if !usable {
-                    *t = 0.0;
-                    continue;
+        let rows = template.axis_iter_mut(Axis(0)).zip(pixels.image.axis_iter(Axis(0)));
+        for (i, ((mut template, image), flags)) in rows.zip(pixels.flags.axis_iter(Axis(0))).enumerate() {
+            if !inside.rows.contains(&i) {
+                template.fill(0.0);
+                continue;
+            }
+            template.slice_mut(s![..inside.cols.start]).fill(0.0);
+            template.slice_mut(s![inside.cols.end..]).fill(0.0);
+            let believed = leaked.as_ref().map(|leaked| {
+                Zip::from(&flags).and(leaked.row(i)).map_collect(|f, leaked| if *leaked { 0 } else { *f })
+            });
+            let flags = believed.as_ref().map_or(flags, |b| b.view());
+            let weight = weight.slice(s![local.rows.start + i, local.cols.clone()]);
+            // Pixels beside the tile have a residual, for light comes from there, but count in their own tile.
+            let (start, end) =
+                (counted.cols.start.max(inside.cols.start), counted.cols.end.max(inside.cols.start));
+            for part in [inside.cols.start..start, start..end, end..inside.cols.end] {
+                let cut = s![part.clone()];
+                let (Some(image), Some(flags)) =
+                    (image.slice_move(cut).to_slice(), flags.slice_move(cut).to_slice())
+                else {
+                    unreachable!("rows of a visit are contiguous");
+                };
+                let weight = weight.slice_move(cut);
+                let (Some(weight), Some(template)) =
+                    (weight.to_slice(), template.slice_mut(cut).into_slice())
+                else {
+                    unreachable!("rows of the solver's own planes are contiguous");
+                };
+                let row = Row { image, flags, weight, counted: self.counted_flags() };
+                let parts = compare(&row, template);
+                if part == (start..end) && counted.rows.contains(&i) {
+                    add_sums(std::slice::from_mut(&mut sums), &[parts]);
                 }
-                let residual = s - *t;
-                let is_source =
-                    if self.config.reference_bookkeeping { flags & DETECTED != 0 } else { detected[j] };
-                if is_source && row_counted && counted.cols.contains(&(region.cols.start + j)) {
-                    let weight = f64::from(significance[j]);
-                    let difference = f64::from(residual.abs()) * weight;
-                    let sum = f64::from((s + *t).abs()) * weight / 2.0;
-                    if difference.is_finite() && sum.is_finite() {
-                        sums[0] += difference;
-                        sums[1] += sum;
-                    }
-                }
-                *t = if residual.is_finite() { residual } else { 0.0 };
             }
         }
         Ok(Residual { residual: template, sums })
     }
 
+    /// Weight of each pixel in the metric: its significance on detected sources, 0 elsewhere.
+    fn metric_weight(&self, significance: &Array2<f32>) -> Array2<f32> {
+        match self.config.reference_bookkeeping {
+            true => significance.clone(),
+            false => {
+                Zip::from(significance).and(&self.detected).map_collect(|s, d| if *d { *s } else { 0.0 })
+            }
+        }
+    }
+
+    /// The reference takes each visit's own DETECTED pixels.
+    fn counted_flags(&self) -> u8 {
+        if self.config.reference_bookkeeping { DETECTED } else { 0 }
+    }
+
     /// Where, in a part of the domain, the model's prediction can be believed: its light comes from inside the domain, and
     /// from no pixel that nothing constrains.
-    fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Array2<bool> {
+    fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Trust {
         if self.config.edge == Edge::Zero {
-            return Array2::from_elem(local.shape(), true);
+            return Trust { inside: Region::whole(local.shape()), leaked: None };
         }
         let support = forward_support(self.domain.shape(), shifts).intersection(local);
-        let mut trust = Array2::from_elem(local.shape(), false);
-        if !support.rows.is_empty() && !support.cols.is_empty() {
-            support.within(local).of_mut(trust.view_mut()).fill(true);
+        if support.rows.is_empty() || support.cols.is_empty() {
+            return Trust { inside: Region { rows: 0..0, cols: 0..0 }, leaked: None };
         }
-        let Some(unconstrained) = self.unconstrained else { return trust };
+        let inside = support.within(local);
+        let Some(unconstrained) = self.unconstrained else { return Trust { inside, leaked: None } };
         let sources = local.grown(margin(shifts, Order::LINEAR), &Region::whole(self.domain.shape()));
         if sources.of(&unconstrained).iter().all(|u| *u == 0.0) {
-            return trust;
+            return Trust { inside, leaked: None };
         }
         let mut leaked = Array2::zeros(local.shape());
         for shift in shifts.iter().flat_map(SubfilterShift::forward_shifts) {
             shift_add(unconstrained, *shift, Order::LINEAR, 1.0, leaked.view_mut(), local);
         }
-        trust.zip_mut_with(&leaked, |t, leaked| *t &= *leaked <= TRUST_LEAK);
-        trust
+        Trust { inside, leaked: Some(leaked.mapv(|l| l > TRUST_LEAK)) }
     }
 
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
@@ -349,11 +376,15 @@ impl Pass<'_> {
             let shifts = self.observations.shifts(visit, tile.cell);
             let region = tile.region.grown(margin(shifts, order), self.domain);
             let pixels = self.observations.pixels(visit, &region)?;
-            let trust = self.trust(shifts, &region.within(self.domain));
-            let good = Zip::from(&pixels.flags)
-                .and(&pixels.image)
-                .and(&trust)
-                .map_collect(|f, s, t| f32::from(u8::from(f & GOOD != 0 && s.is_finite() && *t)));
+            let Trust { inside, leaked } = self.trust(shifts, &region.within(self.domain));
+            let mut good = Array2::zeros(region.shape());
+            Zip::from(inside.of_mut(good.view_mut()))
+                .and(inside.of(&pixels.flags.view()))
+                .and(inside.of(&pixels.image.view()))
+                .for_each(|g, f, s| *g = f32::from(u8::from(f & GOOD != 0 && s.is_finite())));
+            if let Some(leaked) = leaked {
+                good.zip_mut_with(&leaked, |g, leaked| *g = if *leaked { 0.0 } else { *g });
+            }
             let good = prefilter_f32(good.view(), order);
             let target = tile.region.within(&region);
             let weight = self.observations.weight(visit) as f32;

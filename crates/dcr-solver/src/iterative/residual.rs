@@ -1,0 +1,91 @@
+//! Data minus prediction, row by row: what is usable, and what it adds to the metric.
+
+use multiversion::multiversion;
+
+use crate::observation::GOOD;
+
+/// Sums are kept in this many parts, so that pixels can be added side by side; the parts are summed in order.
+const LANES: usize = 8;
+
+/// A row of a visit.
+pub(crate) struct Row<'a> {
+    /// The visit's pixels.
+    pub(crate) image: &'a [f32],
+    /// Their flags.
+    pub(crate) flags: &'a [u8],
+    /// Weight of each pixel in the metric.
+    pub(crate) weight: &'a [f32],
+    /// Flags, besides [`GOOD`], that a pixel must have to count in the metric.
+    pub(crate) counted: u8,
+}
+
+/// Turns a row of the prediction `t` into the residual `s − t`, 0 where the pixel is not usable or the result not finite, and
+/// returns `Σ |s − t|·w` and `Σ |s + t|·w/2`, the parts of the metric (ALGORITHM §7.2).
+pub(crate) fn compare(row: &Row, template: &mut [f32]) -> [f64; 2] {
+    let n = template.len();
+    assert!(row.image.len() == n && row.flags.len() == n && row.weight.len() == n, "rows of one length");
+    compare_lanes(row.image, row.flags, row.weight, GOOD | row.counted, template)
+}
+
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn compare_lanes(image: &[f32], flags: &[u8], weight: &[f32], counted: u8, template: &mut [f32]) -> [f64; 2] {
+    let mut differences = [0.0_f64; LANES];
+    let mut sums = [0.0_f64; LANES];
+    let mut one = |lane: usize, s: f32, flags: u8, w: f32, t: &mut f32| {
+        let residual = s - *t;
+        let usable = flags & GOOD != 0 && residual.abs() < f32::INFINITY;
+        let w = if usable && flags & counted == counted { w } else { 0.0 };
+        let sum = if usable { (s + *t).abs() } else { 0.0 };
+        let residual = if usable { residual } else { 0.0 };
+        differences[lane] += f64::from(residual.abs() * w);
+        sums[lane] += f64::from(sum * w * 0.5);
+        *t = residual;
+    };
+    let whole = template.len() / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        let part = start..start + LANES;
+        let (s, f) = (&image[part.clone()], &flags[part.clone()]);
+        let (w, t) = (&weight[part.clone()], &mut template[part]);
+        for lane in 0..LANES {
+            one(lane, s[lane], f[lane], w[lane], &mut t[lane]);
+        }
+    }
+    for i in whole..template.len() {
+        one(i - whole, image[i], flags[i], weight[i], &mut template[i]);
+    }
+    [differences.iter().sum(), sums.iter().sum()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compare_takes_usable_pixels_only() {
+        for n in [1, 7, 8, 19] {
+            let mut image = vec![5.0; n];
+            let mut flags = vec![GOOD; n];
+            let mut template = vec![2.0; n];
+            flags[0] = 0;
+            if n > 3 {
+                image[1] = f32::NAN;
+                template[2] = f32::INFINITY;
+            }
+            let row = Row { image: &image, flags: &flags, weight: &vec![2.0; n], counted: 0 };
+            let sums = compare(&row, &mut template);
+            let used = (n - if n > 3 { 3 } else { 1 }) as f64;
+            assert_eq!(sums, [used * 6.0, used * 7.0]);
+            assert_eq!(template.iter().filter(|r| **r == 3.0).count() as f64, used);
+            assert!(template.iter().all(|r| *r == 3.0 || *r == 0.0));
+        }
+    }
+
+    #[test]
+    fn compare_counts_pixels_with_the_flags_asked_for() {
+        let flags = [GOOD, GOOD | 2, 2, GOOD | 2];
+        let row = Row { image: &[1.0; 4], flags: &flags, weight: &[1.0; 4], counted: 2 };
+        let mut template = [0.0; 4];
+        assert_eq!(compare(&row, &mut template), [2.0, 1.0]);
+        assert_eq!(template, [1.0, 1.0, 0.0, 1.0]);
+    }
+}
