@@ -2,18 +2,19 @@
 //!
 //! A ball of radius `r` is `r` times the cross of five pixels, so both operations are `r` passes with the cross.
 
-use ndarray::{Array2, ArrayView2, Zip};
+use multiversion::multiversion;
+use ndarray::{Array2, ArrayView2};
 
 /// Pixels within L1 distance `radius` of a set pixel. Outside the array counts as not set.
 #[must_use]
 pub fn dilate_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
-    (0..radius).fold(flags.to_owned(), |flags, _| with_cross(flags.view(), false, |a, b| a | b))
+    repeated(flags, radius, false, or_row)
 }
 
 /// Set pixels all of whose neighbours within L1 distance `radius` are set. Outside the array counts as not set.
 #[must_use]
 pub fn erode_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
-    (0..radius).fold(flags.to_owned(), |flags, _| with_cross(flags.view(), false, |a, b| a & b))
+    repeated(flags, radius, true, and_row)
 }
 
 /// Erosion, then dilation: groups of flags that do not contain a diamond of `radius` vanish, the others keep their core.
@@ -22,21 +23,59 @@ pub fn open_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
     dilate_diamond(erode_diamond(flags, radius).view(), radius)
 }
 
-/// Combines every pixel with its four neighbours; `outside` stands in beyond the edge.
-fn with_cross(flags: ArrayView2<bool>, outside: bool, combine: impl Fn(bool, bool) -> bool) -> Array2<bool> {
+/// Combines every pixel with its four neighbours, `radius` times. `erode` clears the outermost pixels, whose neighbours
+/// beyond the edge are not set; a dilation leaves them to the neighbours they have.
+fn repeated(
+    flags: ArrayView2<bool>,
+    radius: usize,
+    erode: bool,
+    combine: fn(&mut [bool], &[bool]),
+) -> Array2<bool> {
     let (rows, cols) = flags.dim();
-    let mut out = flags.to_owned();
-    Zip::indexed(&mut out).for_each(|(y, x), o| {
-        let at = |inside: bool, y: usize, x: usize| if inside { flags[[y, x]] } else { outside };
-        let neighbours = [
-            at(y > 0, y.wrapping_sub(1), x),
-            at(y + 1 < rows, y + 1, x),
-            at(x > 0, y, x.wrapping_sub(1)),
-            at(x + 1 < cols, y, x + 1),
-        ];
-        *o = neighbours.into_iter().fold(*o, &combine);
-    });
-    out
+    let mut now = flags.as_standard_layout().into_owned();
+    if rows == 0 || cols == 0 {
+        return now;
+    }
+    for _ in 0..radius {
+        let before = now.clone();
+        let (Some(before), Some(out)) = (before.as_slice(), now.as_slice_mut()) else {
+            unreachable!("both are in standard layout");
+        };
+        for (y, row) in out.chunks_exact_mut(cols).enumerate() {
+            let at = |y: usize| &before[y * cols..(y + 1) * cols];
+            if erode && (y == 0 || y == rows - 1) {
+                row.fill(false);
+                continue;
+            }
+            if y > 0 {
+                combine(row, at(y - 1));
+            }
+            if y + 1 < rows {
+                combine(row, at(y + 1));
+            }
+            combine(&mut row[..cols - 1], &at(y)[1..]);
+            combine(&mut row[1..], &at(y)[..cols - 1]);
+            if erode {
+                row[0] = false;
+                row[cols - 1] = false;
+            }
+        }
+    }
+    now
+}
+
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn or_row(row: &mut [bool], other: &[bool]) {
+    for (r, o) in row.iter_mut().zip(other) {
+        *r |= *o;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn and_row(row: &mut [bool], other: &[bool]) {
+    for (r, o) in row.iter_mut().zip(other) {
+        *r &= *o;
+    }
 }
 
 #[cfg(test)]
