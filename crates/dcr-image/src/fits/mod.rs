@@ -11,7 +11,9 @@ mod companions;
 mod compress;
 mod error;
 mod exposure;
+mod folder;
 mod layout;
+mod memory;
 mod noise;
 mod write;
 
@@ -19,8 +21,10 @@ pub use atomic::{AtomicFile, remove_temporaries};
 pub(crate) use cfitsio::{FitsReader, HduKind};
 pub use error::FitsError;
 pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
+pub use folder::OutputFolder;
 pub use layout::UncertaintyKind;
 pub(crate) use layout::{Hdu, inventory, survey};
+pub use memory::{free_memory, peak_memory};
 pub use write::{
     Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, write_exposure,
 };
