@@ -18,6 +18,7 @@ use ndarray::Array2;
 use super::cfitsio::{FitsReader, Pixel};
 use super::companions::{mask_beside, weights_beside};
 use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
+use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
 use crate::psf::Psf;
@@ -417,63 +418,4 @@ fn companion_plane(path: &Path, image_name: &str) -> Result<(PlaneSource, Header
         }
     })?;
     Ok((hdu.source(path)?, Header::merged(&hdus[0].header, &hdu.header)))
-}
-
-/// The JSON tree of an lsst-images file, which holds what other files have in their cards.
-fn observation_tree(
-    reader: &mut FitsReader,
-    hdus: &[super::layout::Hdu],
-) -> Result<Option<serde_json::Value>, FitsError> {
-    let Some(hdu) = hdus.iter().find(|hdu| hdu.name == "JSON") else {
-        return Ok(None);
-    };
-    reader.go_to(hdu.index)?;
-    let Some(column) = reader.column("JSON") else {
-        return Ok(None);
-    };
-    let bytes: Vec<u8> = reader.cell::<i32>(column, 0)?.into_iter().map(|byte| byte as u8).collect();
-    serde_json::from_slice(&without_nan(bytes)).map(Some).map_err(|error| FitsError::Content {
-        path: reader.path().to_owned(),
-        hdu: hdu.label(),
-        reason: format!("the JSON tree cannot be read: {error}"),
-    })
-}
-
-/// Python writes numbers that are none as NaN and Infinity, which JSON does not have: null instead.
-fn without_nan(bytes: Vec<u8>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let (mut in_string, mut i) = (false, 0);
-    while i < bytes.len() {
-        let rest = &bytes[i..];
-        let word = [&b"NaN"[..], b"-Infinity", b"Infinity"].into_iter().find(|word| rest.starts_with(word));
-        match (in_string, word) {
-            (false, Some(word)) => {
-                out.extend_from_slice(b"null");
-                i += word.len();
-                continue;
-            }
-            // What a backslash escapes ends no string.
-            (true, _) if bytes[i] == b'\\' && i + 1 < bytes.len() => {
-                out.push(bytes[i]);
-                i += 1;
-            }
-            _ if bytes[i] == b'"' => in_string = !in_string,
-            _ => {}
-        }
-        out.push(bytes[i]);
-        i += 1;
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_nan_outside_strings_becomes_null() {
-        let text = br#"{"a": NaN, "NaN \" NaN": -Infinity, "b": "Infinity"}"#;
-        let expected = br#"{"a": null, "NaN \" NaN": null, "b": "Infinity"}"#;
-        assert_eq!(without_nan(text.to_vec()), expected);
-    }
 }

@@ -15,6 +15,7 @@ mod folder;
 mod layout;
 mod memory;
 mod noise;
+mod tree;
 mod write;
 
 pub use atomic::{AtomicFile, remove_temporaries};
