@@ -51,8 +51,9 @@ pub(crate) enum Command {
 
 /// Show what is known of exposures: time, airmass, parallactic angle, refraction, PSF, noise.
 ///
-/// The angles are those of the boresight in the middle of the exposure; refraction and zenith direction (from +x
-/// towards +y) those of the middle of the image. Below the table stands what was assumed, and whether the
+/// Altitude and parallactic angle q are those of the boresight in the middle of the exposure; beside them stand those
+/// at its start, and the altitude in the header. DCR is the refraction across the band, and zenith the direction to
+/// the zenith (from +x towards +y), both in the middle of the image. Below the table stands what was assumed, and whether the
 /// refraction of the set differs enough between exposures to tell colours. Exit code 3 if some files cannot be read.
 #[derive(Args, Debug)]
 #[command(after_help = "Example: dcr inspect warps/ --set band.name=lsst-g")]

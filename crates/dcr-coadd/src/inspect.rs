@@ -61,13 +61,11 @@ pub fn inspect(files: &[PathBuf], config: &AssembleConfig) -> Inspection {
 /// What to mind about the set as a whole.
 fn warnings(inspection: &Inspection) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut files_of_visit: BTreeMap<u64, Vec<&VisitInspection>> = BTreeMap::new();
-    for visit in &inspection.visits {
-        files_of_visit.entry(visit.visit).or_default().push(visit);
-    }
-    for (number, visits) in files_of_visit.iter().filter(|(_, visits)| visits.len() > 1) {
-        let names: Vec<String> = visits.iter().map(|visit| visit.file.display().to_string()).collect();
-        warnings.push(format!("visit {number} is the number of {} files: {}", names.len(), names.join(", ")));
+    let twice = shared_numbers(&inspection.visits);
+    if !twice.is_empty() {
+        let shown: Vec<&str> = twice.iter().take(3).map(String::as_str).collect();
+        let more = if twice.len() > 3 { format!(" and {} more", twice.len() - 3) } else { String::new() };
+        warnings.push(format!("several files have one visit number: {}{more}", shown.join("; ")));
     }
     for (what, values) in [
         ("filters", distinct(inspection, |visit| visit.filter.as_deref())),
@@ -88,6 +86,17 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// The visit numbers that several files have, each with these.
+fn shared_numbers(visits: &[VisitInspection]) -> Vec<String> {
+    let mut files: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for visit in visits {
+        let name = visit.file.file_name().unwrap_or_default();
+        files.entry(visit.visit).or_default().push(name.to_string_lossy().into_owned());
+    }
+    files.retain(|_, names| names.len() > 1);
+    files.into_iter().map(|(number, names)| format!("{number} ({})", names.join(", "))).collect()
 }
 
 fn distinct<'a>(

@@ -38,12 +38,7 @@ fn as_text(inspection: &Inspection) -> String {
     }
     for (warning, heading) in [(true, "warning"), (false, "note")] {
         for (said, names) in said(&inspection.visits, warning) {
-            let who = if names.len() == inspection.visits.len() && names.len() > 1 {
-                format!("all {}", names.len())
-            } else {
-                names.join(", ")
-            };
-            let _ = writeln!(text, "{heading}: {who}: {said}");
+            let _ = writeln!(text, "{heading}: {}: {said}", who(&names, inspection.visits.len()));
         }
     }
     for unreadable in &inspection.unreadable {
@@ -59,8 +54,10 @@ fn visits(visits: &[VisitInspection]) -> Table {
         words("middle (UTC)"),
         numbers("airmass"),
         numbers("alt °"),
+        numbers("at start"),
         numbers("header"),
         numbers("q °"),
+        numbers("at start"),
         numbers("zenith °"),
         numbers("DCR px"),
         numbers("mas"),
@@ -76,8 +73,10 @@ fn visits(visits: &[VisitInspection]) -> Table {
             visit.mid_time.clone().unwrap_or_else(|| "–".into()),
             fixed(of_place(|place| place.airmass), 3),
             fixed(of_place(|place| place.altitude_deg), 2),
+            fixed(visit.boresight_at_start.map(|place| place.altitude_deg), 2),
             fixed(visit.header_altitude_deg, 2),
             fixed(of_place(|place| place.parallactic_angle_deg), 2),
+            fixed(visit.boresight_at_start.map(|place| place.parallactic_angle_deg), 2),
             fixed(visit.zenith_direction_deg, 1),
             fixed(visit.dispersion.map(|dispersion| dispersion.px), 2),
             fixed(visit.dispersion.map(|dispersion| dispersion.mas), 0),
@@ -111,6 +110,16 @@ fn set(inspection: &Inspection) -> String {
     }
     text.push('\n');
     text
+}
+
+/// The names of some of the visits, in short.
+fn who(names: &[String], of: usize) -> String {
+    const SHOWN: usize = 6;
+    match names.len() {
+        n if n == of && n > 1 => format!("all {n}"),
+        n if n > SHOWN + 1 => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
 }
 
 /// What was said of the visits, each with the names of those that it was said of, in the order of the visits.

@@ -5,18 +5,15 @@ use std::path::{Path, PathBuf};
 use dcr_image::fits::MissingVariance;
 use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions};
 use dcr_physics::{
-    Angle, Assumption, GeometryOrigin, LocalSky, SkyPosition, VisitInfo, Weather, ZenithGeometry,
+    Angle, Assumption, GeometryError, GeometryOrigin, GeometrySource, LocalSky, SkyPosition, VisitInfo,
+    Weather, ZenithGeometry,
 };
 use serde::Serialize;
 
-use crate::config::{AssembleConfig, StatedBand};
+use crate::config::{AssembleConfig, ConfigError, StatedBand};
 
 /// Side in px of the middle part of the image whose noise is looked at.
 const NOISE_SIDE: usize = 1024;
-/// Turning of the sky in degrees, over half an exposure, from which on start and middle are told apart.
-const TURN_DEG: f64 = 0.1;
-/// A header's altitude that is as close as this in degrees needs no mention.
-const SAME_ALTITUDE_DEG: f64 = 0.02;
 /// The Earth's rotation in degrees per second.
 const EARTH_DEG_PER_S: f64 = 360.985_647_366 / 86_400.0;
 
@@ -168,19 +165,17 @@ fn refract(
     config: &AssembleConfig,
     centre: SkyPosition,
 ) {
-    let geometry = match ZenithGeometry::resolve(visit, config.input.geometry) {
-        Ok(geometry) => geometry,
-        Err(error) => {
-            notes.push(warning("zenith", format!("{error}.")));
-            return;
-        }
-    };
+    let Some((geometry, source)) = zenith(visit, config.input.geometry, notes) else { return };
     notes.extend(geometry.assumptions().iter().cloned());
+    if geometry.disagreement().is_some() {
+        let remedy = "To coadd all the same, set input.geometry to \"time\" or \"header\", and input.on_disagreement to \"warn\".";
+        notes.push(note("altitude", remedy.into()));
+    }
     let sky = geometry.at(centre);
     seen.zenith_from = Some(geometry.origin());
     seen.boresight = geometry.boresight().map(Place::from);
+    seen.boresight_at_start = at_start(visit, &geometry, source);
     seen.centre = Some(sky.into());
-    tell_motion(seen, notes, visit, config);
 
     let (x, y) = file.bbox().centre();
     let zenith = file.wcs().zenith_direction(x, y, sky.parallactic_angle).ok();
@@ -193,7 +188,7 @@ fn refract(
     let resolved = match config.band.resolve(config.throughput.as_ref(), &StatedBand::of(file)) {
         Ok(resolved) => resolved,
         Err(error) => {
-            notes.push(warning("band", format!("No dispersion: {error}.")));
+            notes.push(warning("band", without_band(&error)));
             return;
         }
     };
@@ -217,43 +212,53 @@ fn refract(
         across_the_band(Angle::from_degrees(45.0)).ok().map(|lift| 1000.0 * lift.arcsec());
 }
 
-/// Tells how the sky turned during the exposure, and the header's altitude where it is another one.
-fn tell_motion(
-    seen: &mut VisitInspection,
-    notes: &mut Vec<Assumption>,
+/// Why there is no dispersion, without the list of all that is built in.
+fn without_band(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Band { name: None, filter: Some(filter), .. } => format!(
+            "No dispersion: the wavelengths of filter {filter:?} are not known; set band.name, or the band's wavelengths."
+        ),
+        ConfigError::Band { name: None, filter: None, .. } => {
+            "No dispersion: the header names no filter; set band.name, or the band's wavelengths.".into()
+        }
+        other => format!("No dispersion: {other}."),
+    }
+}
+
+/// The zenith of a visit. Where the time of a header that was not singled out in the settings puts the boresight
+/// below the horizon, its angles are used.
+fn zenith(
     visit: &VisitInfo,
-    config: &AssembleConfig,
-) {
-    let start = visit
-        .exposure_s
-        .and_then(|exposure_s| {
-            ZenithGeometry::resolve(&earlier(visit, exposure_s / 2.0), config.input.geometry).ok()
-        })
-        .and_then(|geometry| geometry.boresight());
-    seen.boresight_at_start = start.map(Place::from);
-    let (Some(start), Some(middle)) = (seen.boresight_at_start, seen.boresight) else { return };
-    let turned = Angle::from_degrees(middle.parallactic_angle_deg - start.parallactic_angle_deg).wrapped();
-    if turned.degrees().abs().max((middle.altitude_deg - start.altitude_deg).abs()) > TURN_DEG {
-        notes.push(note(
-            "altitude",
-            format!(
-                "From start to middle of the exposure the altitude goes from {:.2}° to {:.2}°, the parallactic angle \
-                 from {:.2}° to {:.2}°.",
-                start.altitude_deg, middle.altitude_deg, start.parallactic_angle_deg, middle.parallactic_angle_deg
+    source: GeometrySource,
+    notes: &mut Vec<Assumption>,
+) -> Option<(ZenithGeometry, GeometrySource)> {
+    let error = match ZenithGeometry::resolve(visit, source) {
+        Ok(geometry) => return Some((geometry, source)),
+        Err(error) => error,
+    };
+    let below = matches!(error, GeometryError::BelowHorizon { .. }) && source == GeometrySource::Auto;
+    let by_angles = below.then(|| ZenithGeometry::resolve(visit, GeometrySource::Header).ok()).flatten();
+    notes.push(warning(
+        "zenith",
+        match by_angles {
+            Some(_) => format!(
+                "{}; shown is what the header's angles say. To use it, set input.geometry to \"header\".",
+                sentence(&error.to_string())
             ),
-        ));
+            None => format!("{}.", sentence(&error.to_string())),
+        },
+    ));
+    Some((by_angles?, GeometrySource::Header))
+}
+
+/// The sky at the boresight when the exposure started, where the zenith is from something that runs with time.
+fn at_start(visit: &VisitInfo, geometry: &ZenithGeometry, source: GeometrySource) -> Option<Place> {
+    use GeometryOrigin::{EarthRotationAngle, HourAngle, Time};
+    if !matches!(geometry.origin(), EarthRotationAngle | Time | HourAngle) {
+        return None;
     }
-    if let Some(header) = seen.header_altitude_deg
-        && (header - middle.altitude_deg).abs() > SAME_ALTITUDE_DEG
-    {
-        notes.push(note(
-            "altitude",
-            format!(
-                "The header's altitude is {header:.2}°; it is {:.2}° in the middle of the exposure.",
-                middle.altitude_deg
-            ),
-        ));
-    }
+    let start = earlier(visit, visit.exposure_s? / 2.0);
+    ZenithGeometry::resolve(&start, source).ok()?.boresight().map(Place::from)
 }
 
 /// The visit a number of seconds earlier.
@@ -295,6 +300,12 @@ fn noise(file: &ExposureFile) -> Result<Option<f64>, FitsError> {
     let middle = known.len() / 2;
     let (_, median, _) = known.select_nth_unstable_by(middle, f32::total_cmp);
     Ok(Some(f64::from(*median).sqrt()))
+}
+
+/// The text with a capital.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn note(quantity: &str, text: String) -> Assumption {

@@ -1,0 +1,77 @@
+//! `dcr inspect`: on the test data, and on real files whose angles are known.
+
+use crate::fixture::{Fixture, testdata, text};
+
+/// Altitudes and angles of FORMATS §6 are given to 0.1°.
+const PUBLISHED_DEG: f64 = 0.1;
+
+#[test]
+fn inspect_table_of_the_test_field() {
+    insta::assert_snapshot!(Fixture::new().run(&["inspect", text(&testdata("field"))]));
+}
+
+#[test]
+fn inspect_without_leverage_warns() {
+    let visit = testdata("field/warp_1004.fits");
+    let other = testdata("field/warp_1006.fits");
+    insta::assert_snapshot!(Fixture::new().run(&["inspect", text(&visit), text(&other)]));
+}
+
+#[test]
+fn inspect_as_json_has_what_the_table_has() {
+    let shown = Fixture::new().run(&["inspect", "--json", text(&testdata("field"))]);
+    let json: serde_json::Value =
+        serde_json::from_str(shown.split_once("--- stdout\n").unwrap().1).expect("JSON on stdout");
+    assert_eq!(json["visits"].as_array().unwrap().len(), 10);
+    let last = &json["visits"][9];
+    assert_eq!(last["visit"], 1010);
+    assert!((last["dispersion"]["px"].as_f64().unwrap() - 6.25).abs() < 0.01);
+    assert!(json["leverage"]["tan_z"].as_f64().unwrap() > 1.0);
+}
+
+#[test]
+fn inspect_goes_on_past_files_that_cannot_be_read() {
+    let fixture = Fixture::new();
+    fixture.write("text.fits", "no FITS at all");
+    let shown = fixture.run(&["inspect", text(&testdata("field/warp_1001.fits")), "text.fits"]);
+    assert!(shown.starts_with("exit code 3\n"), "{shown}");
+    assert!(shown.contains("unreadable: text.fits: "), "{shown}");
+    assert!(fixture.run(&["inspect", "text.fits"]).starts_with("exit code 1\n"));
+}
+
+/// File (under realdata/), altitude at the start, parallactic angle at start and middle, and what must be said.
+const KNOWN: [(&str, f64, f64, f64, &str); 2] = [
+    ("afw/calexp_hsc_i.fits", 64.96, 37.63, 37.74, "dispersion corrector"),
+    (
+        "decam_cp_legacypipe/testcase6/images/decam/CP/V4.8.2a/CP20181103/c4d_181104_072440_ooi_g_ls9.S4.fits",
+        30.32,
+        -153.29,
+        -153.55,
+        "counts west",
+    ),
+];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+fn inspect_real_files_shows_the_known_angles() {
+    let realdata = testdata("../../shared/realdata");
+    for (name, altitude, start, middle, said) in KNOWN {
+        let file = realdata.join(name);
+        if !file.exists() {
+            eprintln!("skipped: {} is not there", file.display());
+            continue;
+        }
+        let shown = Fixture::new().run(&["inspect", "--json", text(&file)]);
+        let json: serde_json::Value =
+            serde_json::from_str(shown.split_once("--- stdout\n").unwrap().1).expect("JSON on stdout");
+        let visit = &json["visits"][0];
+        let near = |place: &str, key: &str, known: f64| {
+            let got = visit[place][key].as_f64().unwrap();
+            assert!((got - known).abs() < PUBLISHED_DEG, "{name}: {place} {key} {got}, known {known}");
+        };
+        near("boresight_at_start", "altitude_deg", altitude);
+        near("boresight_at_start", "parallactic_angle_deg", start);
+        near("boresight", "parallactic_angle_deg", middle);
+        assert!(shown.contains(said), "{name}: {shown}");
+    }
+}

@@ -1,0 +1,7 @@
+//! `dcr` as its users meet it: what it prints and how it ends.
+
+mod config;
+mod errors;
+mod fixture;
+mod help;
+mod inspect;
