@@ -23,6 +23,17 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Draw a large synthetic field, to measure speed and memory on.
+    Field {
+        /// Folder to write warps to.
+        folder: std::path::PathBuf,
+        /// Pixels along each side.
+        #[arg(long, default_value_t = 2000)]
+        side: usize,
+        /// Number of visits.
+        #[arg(long, default_value_t = 40)]
+        visits: usize,
+    },
     /// Check the house rules: layering, file access, file lengths, the code map.
     Tidy,
 }
@@ -31,6 +42,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Testdata { check: false } => testdata::write(&testdata::folder()),
         Command::Testdata { check: true } => testdata::check(&testdata::folder()),
+        Command::Field { folder, side, visits } => testdata::write_large(&folder, side, visits),
         Command::Tidy => tidy::run(&root()),
     }
 }

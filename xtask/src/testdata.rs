@@ -47,6 +47,24 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as dense as in `testdata/`.
+pub(crate) fn write_large(folder: &Path, side: usize, visits: usize) -> Result<()> {
+    let mut config = config();
+    let denser = (side * side) as f64 / (config.width * config.height) as f64;
+    config.sources.stars = (config.sources.stars as f64 * denser).round() as usize;
+    config.sources.galaxies = (config.sources.galaxies as f64 * denser).round() as usize;
+    (config.width, config.height) = (side, side);
+    config.visits.count = visits;
+    let field = Field::draw(&config)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for plan in field.visits() {
+        let path = folder.join(format!("warp_{}.fits", plan.info.visit));
+        fs::write(&path, exposure_file(&field, plan)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Draws all files and compares them with those in `folder`.
 ///
 /// # Errors
