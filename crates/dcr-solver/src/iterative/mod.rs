@@ -11,6 +11,8 @@ mod project;
 pub mod regularize;
 mod residual;
 mod solve;
+mod state;
+mod update;
 pub mod weights;
 
 pub use config::{ConfigError, Edge, FrequencyClamp, Gain, Interpolation, IterationClamp, IterativeConfig};
@@ -19,4 +21,5 @@ pub use planes::{forward_support, predict};
 pub use project::Coverage;
 pub use solve::{
     IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, solve, solve_regions,
+    solve_regions_from,
 };

@@ -1,0 +1,211 @@
+//! The model while it is solved for: comparing it with the visits, and the loop that improves it.
+
+use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
+
+use super::config::{Edge, IterativeConfig};
+use super::gain::{base_gain, next_gain};
+use super::planes::{amplified, fill_from_neighbours};
+use super::project::{Pass, Projected};
+use super::solve::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
+use super::weights::{background_noise, model_weights, significance};
+use crate::kernel::{Region, dilate_diamond};
+
+/// The model's state while it is solved for.
+pub(super) struct State<'a> {
+    pub(super) problem: &'a Problem<'a>,
+    pub(super) config: &'a IterativeConfig,
+    /// Planes over the whole patch. With [`IterativeConfig::reference_bookkeeping`] not yet amplified.
+    pub(super) model_byx: Array3<f32>,
+    pub(super) template: Array2<f32>,
+    pub(super) background: Array2<bool>,
+    pub(super) inverse_weight_byx: Array3<f32>,
+    /// See [`Pass::unconstrained`].
+    unconstrained: Option<Array2<f32>>,
+}
+
+impl<'a> State<'a> {
+    pub(super) fn new(problem: &'a Problem<'a>, config: &'a IterativeConfig) -> Self {
+        let template = problem.template.mapv(|t| if t.is_finite() { t } else { 0.0 });
+        let mut model_byx = Array3::zeros((problem.fractions.len(), template.nrows(), template.ncols()));
+        for (mut plane, fraction) in model_byx.axis_iter_mut(Axis(0)).zip(problem.fractions) {
+            plane.assign(&template);
+            plane *= *fraction as f32;
+        }
+        let background = Zip::from(&problem.detected)
+            .and(&problem.bad)
+            .and(&problem.template)
+            .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
+        let inverse_weight_byx = Array3::zeros(model_byx.dim());
+        Self { problem, config, model_byx, template, background, inverse_weight_byx, unconstrained: None }
+    }
+
+    pub(super) fn pass<'b>(&'b self, domain: &'b Region) -> Pass<'b> {
+        Pass {
+            observations: self.problem.observations,
+            cells: self.problem.cells,
+            basis: self.problem.basis,
+            config: self.config,
+            domain,
+            detected: domain.of(&self.problem.detected),
+            unconstrained: self.unconstrained.as_ref().map(|u| domain.of(&u.view())),
+        }
+    }
+
+    /// Notes the model pixels that no visit constrains, with those whose splines they enter; whether there are any.
+    ///
+    /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
+    /// predicts one displacement away.
+    pub(super) fn note_unconstrained(&mut self) -> bool {
+        if self.config.edge == Edge::Zero {
+            return false;
+        }
+        let covered = self.inverse_weight_byx.index_axis(Axis(0), 0);
+        let open =
+            Zip::from(&covered).and(&self.problem.template).map_collect(|w, t| *w == 0.0 || !t.is_finite());
+        if !open.iter().any(|o| *o) {
+            return false;
+        }
+        let reach = self.config.spline_order().reach();
+        self.unconstrained = Some(dilate_diamond(open.view(), reach).mapv(|o| f32::from(u8::from(o))));
+        true
+    }
+
+    pub(super) fn solve_region(
+        &mut self,
+        inner: &Region,
+        domain: &Region,
+        progress: &mut Progress,
+    ) -> Result<SolveReport, SolveError> {
+        let config = self.config;
+        let n = self.problem.basis.subfilters();
+        let (fewest, most) = if config.reference_bookkeeping {
+            (config.min_iterations(n) + 1, config.max_iterations(n) + 2)
+        } else {
+            (config.min_iterations(n), config.max_iterations(n))
+        };
+        let base = base_gain(config.base_gain, n);
+        let detected = domain.of(&self.problem.detected);
+        let weights = match config.use_model_weights {
+            true => model_weights(detected, config.model_weights_width),
+            false => Array2::ones(domain.shape()),
+        };
+
+        let (mut projected, mut visits, initial_metric) = self.project(inner, domain)?;
+        let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
+        let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
+        let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
+        if config.use_convergence && initial_metric == 0.0 && !config.reference_bookkeeping {
+            let iterations = vec![];
+            return Ok(SolveReport {
+                outcome: Outcome::NoData,
+                initial_metric,
+                final_metric: initial_metric,
+                iterations,
+                visit_metrics: visits,
+            });
+        }
+        while iterations.len() < most {
+            let gain = next_gain(config.gain, base, &metrics, &gains);
+            self.update(inner, domain, &projected, &weights, gain);
+            let metric;
+            (projected, visits, metric) = self.project(inner, domain)?;
+            iterations.push(IterationReport { gain, metric });
+            tracing::debug!(iteration = iterations.len(), metric, gain, "iteration");
+            if !progress(iterations.len(), most, &IterationReport { gain, metric }) {
+                return Err(SolveError::Cancelled);
+            }
+            let improvement = (metrics.last().copied().unwrap_or(metric) - metric) / metric;
+            gains.push(gain);
+            metrics.push(metric);
+            if !config.use_convergence {
+                continue;
+            }
+            if metric == 0.0 || !metric.is_finite() {
+                outcome = Outcome::NoData;
+                break;
+            }
+            if metric < best.0 && !config.reference_bookkeeping {
+                best = (metric, self.model_byx.clone(), visits.clone());
+            }
+            if iterations.len() < fewest {
+                continue;
+            }
+            // Small steps either way are convergence: the metric is not quite what the iteration minimises.
+            let worse = if config.reference_bookkeeping { 0.0 } else { config.convergence_threshold };
+            if improvement < -worse {
+                outcome = Outcome::Diverged;
+                break;
+            }
+            if improvement <= config.convergence_threshold {
+                outcome = Outcome::Converged;
+                break;
+            }
+        }
+        let last = metrics.last().copied().unwrap_or(initial_metric);
+        let mut final_metric = last;
+        if config.use_convergence && !config.reference_bookkeeping && best.0 < last {
+            (final_metric, self.model_byx, visits) = best;
+        }
+        Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
+    }
+
+    /// Compares the present model with the visits; also gives each visit's metric and their mean.
+    fn project(&self, inner: &Region, domain: &Region) -> Result<(Projected, Vec<f64>, f64), SolveError> {
+        let config = self.config;
+        let old = self.over(domain);
+        let mut model = if config.reference_bookkeeping {
+            amplified(old, config.accelerate_model)
+        } else {
+            old.to_owned()
+        };
+        if let Some(unconstrained) = &self.unconstrained {
+            fill_from_neighbours(&mut model, domain.of(&unconstrained.view()));
+        }
+        let second = self.model_byx.index_axis(Axis(0), 1.min(self.model_byx.len_of(Axis(0)) - 1));
+        let noise = background_noise(second, self.background.view(), self.reach());
+        let mean = old.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(domain.shape()));
+        let significance = significance(mean.view(), noise);
+        let mut projected = self.pass(domain).run(&model, &significance).map_err(SolveError::Source)?;
+        if config.edge == Edge::Zero && inner != domain {
+            // The reference measures a region on its own, without the border that it solves it with.
+            let part = inner.within(domain);
+            let model = model.slice(s![.., part.rows.clone(), part.cols.clone()]).to_owned();
+            let significance = part.of(&significance.view()).to_owned();
+            projected.metric_sums =
+                self.pass(inner).run(&model, &significance).map_err(SolveError::Source)?.metric_sums;
+        }
+        let visits: Vec<f64> = projected
+            .metric_sums
+            .iter()
+            .map(|[difference, sum]| if *sum > 0.0 { difference / sum } else { 0.0 })
+            .collect();
+        let weight = |visit: usize| self.problem.observations.weight(visit);
+        let total: f64 = (0..visits.len()).map(weight).sum();
+        let metric = visits.iter().enumerate().map(|(i, m)| weight(i) * m).sum::<f64>() / total;
+        Ok((projected, visits, metric))
+    }
+
+    /// The largest displacement in whole pixels, and one; the noise is estimated that far from the edge, as in the reference.
+    fn reach(&self) -> usize {
+        let cells = 0..self.problem.cells.len();
+        let reach = (0..self.problem.observations.visits())
+            .flat_map(|visit| cells.clone().map(move |cell| (visit, cell)))
+            .flat_map(|(visit, cell)| self.problem.observations.shifts(visit, cell))
+            .map(|shift| shift.mean.max_component())
+            .fold(0.0, f64::max);
+        reach.ceil() as usize + 1
+    }
+
+    pub(super) fn over(&self, domain: &Region) -> ArrayView3<'_, f32> {
+        self.model_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()])
+    }
+
+    /// The planes as they are to be written.
+    pub(super) fn output(&self) -> Array3<f32> {
+        if self.config.reference_bookkeeping {
+            amplified(self.model_byx.view(), self.config.accelerate_model)
+        } else {
+            self.model_byx.clone()
+        }
+    }
+}
