@@ -5,6 +5,7 @@
 //! what it finds depends a little on when it stops.
 
 mod config;
+mod coverage;
 mod gain;
 mod planes;
 mod project;
@@ -16,9 +17,9 @@ mod update;
 pub mod weights;
 
 pub use config::{ConfigError, Edge, FrequencyClamp, Gain, Interpolation, IterationClamp, IterativeConfig};
+pub use coverage::Coverage;
 pub use gain::{base_gain, next_gain};
 pub use planes::{forward_support, predict};
-pub use project::Coverage;
 pub use solve::{
     IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, solve, solve_regions,
     solve_regions_from,

@@ -13,7 +13,7 @@ use super::config::{Edge, Interpolation, IterativeConfig};
 use super::planes::{ForwardPlanes, forward_support};
 use super::residual::{Row, compare};
 use crate::kernel::{FourierPlan, Order, Region, prefilter_f32, shift_add};
-use crate::observation::{DETECTED, GOOD, Observations, SourceError, SubfilterShift};
+use crate::observation::{DETECTED, Observations, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
 /// Sides of a tile, rows and columns: a handful of planes of this size stay in a core's cache.
@@ -44,17 +44,17 @@ pub(crate) struct Projected {
 }
 
 /// A piece of a cell, in patch coordinates.
-struct Tile {
-    cell: usize,
-    region: Region,
+pub(crate) struct Tile {
+    pub(crate) cell: usize,
+    pub(crate) region: Region,
 }
 
 /// Where a prediction can be believed, in a part of the domain.
-struct Trust {
+pub(crate) struct Trust {
     /// Only here, in the part's own indices.
-    inside: Region,
+    pub(crate) inside: Region,
     /// And not where light came from unconstrained pixels.
-    leaked: Option<Array2<bool>>,
+    pub(crate) leaked: Option<Array2<bool>>,
 }
 
 /// A visit in a region: the residual with zeros where there is none, and the metric's sums.
@@ -266,7 +266,7 @@ impl Pass<'_> {
 
     /// Where, in a part of the domain, the model's prediction can be believed: its light comes from inside the domain, and
     /// from no pixel that nothing constrains.
-    fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Trust {
+    pub(crate) fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Trust {
         if self.config.edge == Edge::Zero {
             return Trust { inside: Region::whole(local.shape()), leaked: None };
         }
@@ -288,7 +288,7 @@ impl Pass<'_> {
     }
 
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
-    fn tiles(&self) -> Vec<Tile> {
+    pub(crate) fn tiles(&self) -> Vec<Tile> {
         if self.config.edge == Edge::Zero {
             let middle = |r: &Range<usize>| (r.start + r.end) / 2;
             let (y, x) = (middle(&self.domain.rows), middle(&self.domain.cols));
@@ -322,7 +322,7 @@ impl Pass<'_> {
 }
 
 /// How far beyond a tile its residuals are needed.
-fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
+pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
     let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
     reach.ceil() as usize + order.reach()
 }
@@ -331,110 +331,5 @@ fn add_sums(total: &mut [[f64; 2]], part: &[[f64; 2]]) {
     for (t, p) in total.iter_mut().zip(part) {
         t[0] += p[0];
         t[1] += p[1];
-    }
-}
-
-/// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
-#[derive(Clone, Debug)]
-pub struct Coverage {
-    /// Number of visits, as their good-pixel maps displaced and summed, `(subfilters, rows, cols)`.
-    pub count_byx: Array3<f32>,
-    /// The same with the visits' weights.
-    pub weight_byx: Array3<f32>,
-    /// Rounded counts.
-    pub n_image_byx: Array3<u16>,
-}
-
-impl Pass<'_> {
-    /// Coverage of the domain.
-    pub(crate) fn coverage(&self) -> Result<Coverage, SourceError> {
-        // Weights are never interpolated with an order that overshoots, but in the reference.
-        let order = match self.config.edge {
-            Edge::NoWeight => Order::LINEAR,
-            Edge::Zero => self.config.spline_order(),
-        };
-        let tiles = self.tiles();
-        let done: Vec<Coverage> =
-            tiles.par_iter().map(|tile| self.cover_tile(tile, order)).collect::<Result<_, _>>()?;
-        let n = self.basis.subfilters();
-        let (rows, cols) = self.domain.shape();
-        let mut out = Coverage::zeros((n, rows, cols));
-        for (tile, part) in tiles.iter().zip(done) {
-            let region = tile.region.within(self.domain);
-            let at = s![.., region.rows, region.cols];
-            out.count_byx.slice_mut(at).assign(&part.count_byx);
-            out.weight_byx.slice_mut(at).assign(&part.weight_byx);
-            out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
-        }
-        Ok(out)
-    }
-
-    fn cover_tile(&self, tile: &Tile, order: Order) -> Result<Coverage, SourceError> {
-        let mut out =
-            Coverage::zeros((self.basis.subfilters(), tile.region.rows.len(), tile.region.cols.len()));
-        for visit in 0..self.observations.visits() {
-            let shifts = self.observations.shifts(visit, tile.cell);
-            let region = tile.region.grown(margin(shifts, order), self.domain);
-            let pixels = self.observations.pixels(visit, &region)?;
-            let Trust { inside, leaked } = self.trust(shifts, &region.within(self.domain));
-            let mut good = Array2::zeros(region.shape());
-            Zip::from(inside.of_mut(good.view_mut()))
-                .and(inside.of(&pixels.flags.view()))
-                .and(inside.of(&pixels.image.view()))
-                .for_each(|g, f, s| *g = f32::from(u8::from(f & GOOD != 0 && s.is_finite())));
-            if let Some(leaked) = leaked {
-                good.zip_mut_with(&leaked, |g, leaked| *g = if *leaked { 0.0 } else { *g });
-            }
-            let good = prefilter_f32(good.view(), order);
-            let target = tile.region.within(&region);
-            let weight = self.observations.weight(visit) as f32;
-            for (b, shift) in shifts.iter().enumerate() {
-                let mut share = Array2::zeros(tile.region.shape());
-                shift_add(good.view(), shift.mean.reversed(), order, 1.0, share.view_mut(), &target);
-                out.count_byx.index_axis_mut(Axis(0), b).zip_mut_with(&share, |c, g| *c += g);
-                out.weight_byx.index_axis_mut(Axis(0), b).zip_mut_with(&share, |c, g| *c += weight * g);
-                out.n_image_byx
-                    .index_axis_mut(Axis(0), b)
-                    .zip_mut_with(&share, |c, g| *c += g.round_ties_even().max(0.0) as u16);
-            }
-        }
-        Ok(out)
-    }
-}
-
-impl Coverage {
-    fn zeros(shape: (usize, usize, usize)) -> Self {
-        Self {
-            count_byx: Array3::zeros(shape),
-            weight_byx: Array3::zeros(shape),
-            n_image_byx: Array3::zeros(shape),
-        }
-    }
-
-    /// 1/weight where enough visits see the pixel in every subfilter, else 0; `n_image` is emptied there too.
-    pub(crate) fn into_inverse(mut self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
-        let (n, rows, cols) = self.count_byx.dim();
-        let enough = |count: f32| {
-            if config.reference_bookkeeping {
-                f64::from(count) > config.min_coverage
-            } else {
-                // Interpolation weights sum to 1 only to rounding.
-                f64::from(count) > config.min_coverage - 1e-3
-            }
-        };
-        for y in 0..rows {
-            for x in 0..cols {
-                let covered =
-                    (0..n).all(|b| enough(self.count_byx[[b, y, x]]) && self.weight_byx[[b, y, x]] > 0.0);
-                for b in 0..n {
-                    let weight = &mut self.weight_byx[[b, y, x]];
-                    *weight = if covered { 1.0 / *weight } else { 0.0 };
-                    if !covered {
-                        self.n_image_byx[[b, y, x]] = 0;
-                    }
-                }
-            }
-        }
-        (self.weight_byx, self.n_image_byx)
     }
 }
