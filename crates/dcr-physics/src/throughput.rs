@@ -137,6 +137,11 @@ impl Throughput {
         self.transmission[left] + fraction * (self.transmission[right] - self.transmission[left])
     }
 
+    /// The points of the curve, by wavelength in nm.
+    pub fn points(&self) -> impl ExactSizeIterator<Item = (f64, f64)> {
+        self.nm.iter().copied().zip(self.transmission.iter().copied())
+    }
+
     /// The highest transmission.
     #[must_use]
     pub fn peak(&self) -> f64 {

@@ -11,8 +11,8 @@ use super::{ConfigError, refuse};
 table! {
     /// The band. Without any of these settings the warps' own headers are asked.
     pub struct BandConfig = "band" {
-        /// Name of the band. One of the built-in names (`dcr config` lists them at the top of this table)
-        /// brings its wavelengths along; any other name needs the two numbers below.
+        /// Name of the band. A built-in name (`dcr config` prints them) brings its wavelengths along; any other needs
+        /// the two numbers below.
         /// Unset: the headers' EFFWAVE and BANDWID, or the wavelengths in DECam's FILTER.
         name: Option<String> = None; "\"lsst-g\"",
         /// Middle of the band in nm. Set it to override the built-in number or for a band that is not built in.

@@ -1,0 +1,241 @@
+//! What keeps a patch from being coadded. Every variant names the file, what was expected and what to do.
+
+use std::path::PathBuf;
+
+use dcr_image::psf::StampError;
+use dcr_image::{FitsError, MaskError, WcsError};
+use dcr_physics::{BandError, GeometryError, RefractionError, ThroughputError};
+use dcr_solver::iterative::SolveError;
+
+use crate::config::ConfigError;
+
+/// A patch that cannot be coadded, or an exposure that no template can be made for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoaddError {
+    /// Nothing was given.
+    #[error("no exposures were given; name at least one FITS file")]
+    NoInputs,
+    /// No file has a pixel that can be used.
+    #[error(
+        "none of the {count} warps has a usable pixel: all are NaN, masked ({planes}) or of variance 0 or less; \
+         see coadd.bad_mask_planes"
+    )]
+    NothingUsable {
+        /// How many were given.
+        count: usize,
+        /// The planes that count as bad.
+        planes: String,
+    },
+    /// A file on another pixel grid.
+    #[error(
+        "{}: its grid is not that of {}: {difference}; warp all exposures to one grid first", path.display(), first.display()
+    )]
+    Grid {
+        /// The file.
+        path: PathBuf,
+        /// The file it was compared with.
+        first: PathBuf,
+        /// What differs, by how much.
+        difference: GridDifference,
+    },
+    /// Nobody says what the pixel values are.
+    #[error("{}: the header has no unit (card BUNIT); add it, or set input.unit", path.display())]
+    NoUnit {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Files in different units.
+    #[error(
+        "{}: BUNIT is {unit:?}, but {} has {expected:?}; bring all exposures to one unit", path.display(), first.display()
+    )]
+    Unit {
+        /// The file.
+        path: PathBuf,
+        /// Its unit.
+        unit: String,
+        /// The file it was compared with.
+        first: PathBuf,
+        /// That file's unit.
+        expected: String,
+    },
+    /// Two files that call themselves the same visit.
+    #[error(
+        "{} and {} both say that they are visit {visit}; leave one out, or correct the card", first.display(), second.display()
+    )]
+    SameVisit {
+        /// The number.
+        visit: u64,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// Files taken through different filters.
+    #[error(
+        "{}: the filter is {filter:?}, but {against} {expected:?}; coadd the exposures of one band only", path.display()
+    )]
+    Filter {
+        /// The file.
+        path: PathBuf,
+        /// Its filter.
+        filter: String,
+        /// What it was compared with, in words.
+        against: String,
+        /// The filter there.
+        expected: String,
+    },
+    /// The zenith cannot be told.
+    #[error("{}: {source}; see input.geometry and input.site", path.display())]
+    Geometry {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: GeometryError,
+    },
+    /// A header that contradicts itself.
+    #[error(
+        "{}: {contradiction} Set input.geometry to \"header\" or \"time\", whichever is right, and \
+         input.on_disagreement to \"warn\"; or correct the header", path.display()
+    )]
+    Disagreement {
+        /// The file.
+        path: PathBuf,
+        /// What contradicts what.
+        contradiction: String,
+    },
+    /// The air over the telescope cannot be told.
+    #[error("{}: the header has neither the telescope's site nor the air pressure; set input.site", path.display())]
+    NoSite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The header lacks an angle that the chosen shift rule needs.
+    #[error("{}: model.shift_rule = \"reference\" needs the {lacks} in the header", path.display())]
+    ReferenceAngle {
+        /// The file.
+        path: PathBuf,
+        /// The angle.
+        lacks: &'static str,
+    },
+    /// The zero point is asked for and missing.
+    #[error("{}: the header has no magnitude zero point; set input.zero_point to \"off\"", path.display())]
+    NoZeroPoint {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Refraction cannot be computed.
+    #[error("{}: {source}", path.display())]
+    Refraction {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RefractionError,
+    },
+    /// A place in the image has no place on the sky.
+    #[error("{}: {source}", path.display())]
+    Wcs {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: WcsError,
+    },
+    /// The mask planes of all files together are too many.
+    #[error("{}: {source}", path.display())]
+    Mask {
+        /// The file whose planes no longer fit.
+        path: PathBuf,
+        /// Why.
+        source: MaskError,
+    },
+    /// A PSF that cannot be used.
+    #[error("the PSFs of the visits cannot be averaged: {0}")]
+    Psf(#[from] StampError),
+    /// A file that should be one of a run's and is not.
+    #[error("{}: {reason}; give the folder that `dcr assemble` wrote", path.display())]
+    NotARun {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An exposure that lies elsewhere than the coadd, or on other pixels.
+    #[error(
+        "{}: {difference}; templates are made on the coadd's own pixels, other grids come with a later version: warp \
+         the exposure to the coadd's grid", path.display()
+    )]
+    OtherGrid {
+        /// The file.
+        path: PathBuf,
+        /// What differs, by how much.
+        difference: GridDifference,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Fits(#[from] FitsError),
+    /// A setting cannot be meant.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The band cannot be divided.
+    #[error(transparent)]
+    Band(#[from] BandError),
+    /// The throughput curve in a run's header is broken.
+    #[error("the throughput curve: {0}")]
+    Throughput(#[from] ThroughputError),
+    /// The patch cannot be solved.
+    #[error(transparent)]
+    Solve(SolveError),
+    /// The caller asked to stop.
+    #[error("stopped on request; nothing was written")]
+    Cancelled,
+}
+
+/// How two pixel grids differ.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum GridDifference {
+    /// In the pixels that they cover.
+    Box {
+        /// What the file covers.
+        got: dcr_image::BBox,
+        /// What it should cover, or lie in.
+        expected: dcr_image::BBox,
+    },
+    /// In the places of the pixels on the sky.
+    Place {
+        /// The largest distance in px.
+        px: f64,
+        /// The largest allowed.
+        allowed_px: f64,
+    },
+    /// So much that pixels of one have no place in the other.
+    Apart(WcsError),
+}
+
+impl std::fmt::Display for GridDifference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Box { got, expected } => {
+                write!(f, "it covers the pixels {got} ({} × {}), not {expected} ({} × {})", got.width, got.height, expected.width, expected.height)
+            }
+            Self::Place { px, allowed_px } => {
+                write!(f, "its pixels lie up to {px:.3} px away on the sky, more than {allowed_px} px")
+            }
+            Self::Apart(error) => write!(f, "it lies elsewhere on the sky ({error})"),
+        }
+    }
+}
+
+impl From<SolveError> for CoaddError {
+    /// Errors of reading pixels come back as what they were.
+    fn from(error: SolveError) -> Self {
+        match error {
+            SolveError::Cancelled => Self::Cancelled,
+            SolveError::Source(source) => match source.downcast::<FitsError>() {
+                Ok(fits) => Self::Fits(*fits),
+                Err(other) => Self::Solve(SolveError::Source(other)),
+            },
+            other => Self::Solve(other),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The warps of a patch: opened, and checked to belong together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
+use rayon::prelude::*;
+
+use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
+use crate::error::{CoaddError, GridDifference};
+use crate::sky::Sky;
+
+/// A warp, its pixels still on disk.
+pub(crate) struct Input {
+    pub(crate) file: ExposureFile,
+    pub(crate) sky: Sky,
+    /// Pixel values are multiplied by this.
+    pub(crate) scale: f32,
+}
+
+/// Warps that belong together.
+pub(crate) struct Inputs {
+    /// In the order given; there is at least one.
+    pub(crate) visits: Vec<Input>,
+    pub(crate) bbox: BBox,
+    pub(crate) wcs: Wcs,
+    pub(crate) unit: String,
+    /// What the headers say of the band.
+    pub(crate) stated: StatedBand,
+}
+
+impl Input {
+    /// The visit's number.
+    pub(crate) fn number(&self) -> u64 {
+        self.sky.visit.visit
+    }
+
+    /// The visit's number and file, for messages.
+    pub(crate) fn name(&self) -> String {
+        format!("visit {} ({})", self.number(), self.file.path().display())
+    }
+
+    /// FWHM of its PSF in px at a place, from the PSF or else from the header.
+    pub(crate) fn fwhm_px(&self, (x, y): (f64, f64)) -> Option<f64> {
+        let of_psf = self.file.psf().and_then(|psf| psf.fwhm_px(x, y).ok());
+        of_psf.or(self.sky.visit.psf_fwhm_px).filter(|fwhm| *fwhm > 0.0)
+    }
+}
+
+impl Inputs {
+    /// Opens the warps, in the order given.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] for the first file, in that order, that cannot be opened or does not belong to those before it.
+    pub(crate) fn open(paths: &[PathBuf], config: &AssembleConfig) -> Result<Self, CoaddError> {
+        let opened: Vec<Result<(ExposureFile, Sky), CoaddError>> = paths
+            .par_iter()
+            .map(|path| {
+                let file = ExposureFile::open(path, &config.input.open_options(path))?;
+                let sky = Sky::of(&file, &config.input, config.model.refraction)?;
+                Ok((file, sky))
+            })
+            .collect();
+        let opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
+        let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
+        let unit = unit_of(first, config)?;
+        let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
+        check_filter(first, first_sky, config.band.name.as_deref(), "band.name is")?;
+
+        let mut files_of_visit: BTreeMap<u64, &Path> = BTreeMap::new();
+        for (file, sky) in &opened {
+            check_grid(file, first, config.coadd.grid_tolerance_px)?;
+            let own_unit = unit_of(file, config)?;
+            if own_unit != unit {
+                return Err(CoaddError::Unit {
+                    path: file.path().to_owned(),
+                    unit: own_unit,
+                    first: first.path().to_owned(),
+                    expected: unit,
+                });
+            }
+            let against = format!("{} has", first.path().display());
+            check_filter(file, sky, first_sky.visit.filter.as_deref(), &against)?;
+            if let Some(earlier) = files_of_visit.insert(sky.visit.visit, file.path()) {
+                return Err(CoaddError::SameVisit {
+                    visit: sky.visit.visit,
+                    first: earlier.to_owned(),
+                    second: file.path().to_owned(),
+                });
+            }
+        }
+        let zero_point = |file: &ExposureFile, sky: &Sky| match config.input.zero_point {
+            ZeroPoint::Off => Ok(0.0),
+            ZeroPoint::Header => sky
+                .visit
+                .zero_point_mag
+                .ok_or_else(|| CoaddError::NoZeroPoint { path: file.path().to_owned() }),
+        };
+        let common = zero_point(first, first_sky)?;
+        let scales = opened
+            .iter()
+            .map(|(file, sky)| Ok(10_f64.powf(0.4 * (common - zero_point(file, sky)?)) as f32))
+            .collect::<Result<Vec<_>, CoaddError>>()?;
+        let visits =
+            opened.into_iter().zip(scales).map(|((file, sky), scale)| Input { file, sky, scale }).collect();
+        Ok(Self { visits, bbox, wcs, unit, stated })
+    }
+
+    /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Mask`] if there are more than 31.
+    pub(crate) fn planes(&self, others: Option<&ExposureFile>) -> Result<MaskPlanes, CoaddError> {
+        let mut planes = MaskPlanes::canonical();
+        for file in self.visits.iter().map(|visit| &visit.file).chain(others) {
+            planes
+                .merge(file.mask_planes())
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        }
+        Ok(planes)
+    }
+}
+
+/// Refuses a file that does not cover the pixels of `first`, or covers other places with them.
+pub(crate) fn check_grid(
+    file: &ExposureFile,
+    first: &ExposureFile,
+    allowed_px: f64,
+) -> Result<(), CoaddError> {
+    let difference = if file.bbox() == first.bbox() {
+        grid_difference(first.wcs(), file.wcs(), &first.bbox(), allowed_px)
+    } else {
+        Some(GridDifference::Box { got: file.bbox(), expected: first.bbox() })
+    };
+    match difference {
+        None => Ok(()),
+        Some(difference) => Err(CoaddError::Grid {
+            path: file.path().to_owned(),
+            first: first.path().to_owned(),
+            difference,
+        }),
+    }
+}
+
+/// How two WCS differ over a box, if by more than what is allowed.
+pub(crate) fn grid_difference(
+    expected: &Wcs,
+    got: &Wcs,
+    bbox: &BBox,
+    allowed_px: f64,
+) -> Option<GridDifference> {
+    match expected.difference_px(got, bbox) {
+        Ok(px) if px <= allowed_px => None,
+        Ok(px) => Some(GridDifference::Place { px, allowed_px }),
+        Err(error) => Some(GridDifference::Apart(error)),
+    }
+}
+
+fn unit_of(file: &ExposureFile, config: &AssembleConfig) -> Result<String, CoaddError> {
+    let unit = file.unit().or(config.input.unit.as_deref());
+    unit.map(str::to_owned).ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })
+}
+
+/// Refuses a filter that is another than `expected`, if both are known.
+fn check_filter(
+    file: &ExposureFile,
+    sky: &Sky,
+    expected: Option<&str>,
+    against: &str,
+) -> Result<(), CoaddError> {
+    let (Some(filter), Some(expected)) = (sky.visit.filter.as_deref(), expected) else { return Ok(()) };
+    if may_be_the_same(filter, expected) {
+        return Ok(());
+    }
+    Err(CoaddError::Filter {
+        path: file.path().to_owned(),
+        filter: filter.into(),
+        against: against.into(),
+        expected: expected.into(),
+    })
+}
+
+/// Whether two names may stand for one filter: they are alike, or have the same band letter, or have none.
+///
+/// A name without a letter of its own, as a user may call a band, says nothing against any other.
+fn may_be_the_same(a: &str, b: &str) -> bool {
+    match (band_letter(a), band_letter(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
+}
+
+/// The band in a filter's name: `g` of "g", "HSC-G", "g_6", "lsst-g" and "g DECam SDSS c0001 4720.0 1520.0".
+fn band_letter(name: &str) -> Option<char> {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words
+        .filter_map(|word| {
+            let mut letters = word.chars();
+            let letter = letters.next()?.to_ascii_lowercase();
+            let rest_is_number = letters.all(|c| c.is_ascii_digit());
+            (rest_is_number && "ugrizy".contains(letter)).then_some(letter)
+        })
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_compared_by_their_band() {
+        for (a, b) in [
+            ("g", "G"),
+            ("g", "g DECam SDSS c0001 4720.0 1520.0"),
+            ("HSC-I2", "i"),
+            ("lsst-g", "g_6"),
+            ("mine", "g"),
+            ("VR DECam c0007 6300.0 2600.0", "mine"),
+        ] {
+            assert!(may_be_the_same(a, b), "{a} {b}");
+        }
+        for (a, b) in [("g", "r"), ("HSC-G", "HSC-R"), ("decam-u", "lsst-y")] {
+            assert!(!may_be_the_same(a, b), "{a} {b}");
+        }
+    }
+}

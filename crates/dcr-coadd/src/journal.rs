@@ -1,0 +1,87 @@
+//! What happens during a run, told to the monitor and kept for the summary.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use dcr_physics::Assumption;
+
+use crate::error::CoaddError;
+use crate::progress::Monitor;
+use crate::summary::{StageSeconds, Warning};
+
+/// The record of a run.
+pub(crate) struct Journal<'a> {
+    pub(crate) monitor: &'a dyn Monitor,
+    pub(crate) warnings: Vec<Warning>,
+    stages: Vec<StageSeconds>,
+    started: Instant,
+    stage_started: Instant,
+}
+
+impl<'a> Journal<'a> {
+    pub(crate) fn new(monitor: &'a dyn Monitor) -> Self {
+        let now = Instant::now();
+        Self { monitor, warnings: vec![], stages: vec![], started: now, stage_started: now }
+    }
+
+    /// Begins a stage of so many steps.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Cancelled`] if the caller wants to stop.
+    pub(crate) fn stage(&mut self, name: &str, steps: usize) -> Result<(), CoaddError> {
+        self.end_stage();
+        self.stages.push(StageSeconds { stage: name.into(), seconds: 0.0 });
+        tracing::debug!(stage = name, steps, "stage");
+        self.monitor.stage(name, steps as u64);
+        self.go_on()
+    }
+
+    /// # Errors
+    ///
+    /// [`CoaddError::Cancelled`] if the caller wants to stop.
+    pub(crate) fn go_on(&self) -> Result<(), CoaddError> {
+        if self.monitor.cancelled() { Err(CoaddError::Cancelled) } else { Ok(()) }
+    }
+
+    pub(crate) fn warn(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        let warning = Warning { subject: subject.into(), text: text.into() };
+        tracing::warn!(subject = warning.subject, "{}", warning.text);
+        self.monitor.warn(&warning);
+        self.warnings.push(warning);
+    }
+
+    /// Warns of what was assumed about visits, once for all visits of which the same was.
+    pub(crate) fn warn_of_assumptions<'b>(
+        &mut self,
+        visits: impl Iterator<Item = (u64, &'b [Assumption])>,
+    ) {
+        let mut visits_of_text: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for (visit, notes) in visits {
+            for note in notes.iter().filter(|note| note.warning) {
+                visits_of_text.entry(&note.text).or_default().push(visit);
+            }
+        }
+        for (text, visits) in visits_of_text {
+            let subject = match visits[..] {
+                [visit] => format!("visit {visit}"),
+                [first, .., last] => format!("{} visits, {first} to {last}", visits.len()),
+                [] => continue,
+            };
+            self.warn(subject, text);
+        }
+    }
+
+    /// Seconds of each stage, the present one up to now, and of all.
+    pub(crate) fn times(&mut self) -> (Vec<StageSeconds>, f64) {
+        self.end_stage();
+        (self.stages.clone(), self.started.elapsed().as_secs_f64())
+    }
+
+    fn end_stage(&mut self) {
+        if let Some(stage) = self.stages.last_mut() {
+            stage.seconds += self.stage_started.elapsed().as_secs_f64();
+        }
+        self.stage_started = Instant::now();
+    }
+}

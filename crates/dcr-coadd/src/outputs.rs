@@ -1,0 +1,113 @@
+//! The files of a run.
+
+use std::io::Write;
+use std::path::Path;
+
+use dcr_image::fits::{
+    AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, TableHdu,
+    WriteOptions, write_exposure,
+};
+use dcr_image::header::Card;
+use dcr_image::{BBox, FitsError, MaskPlanes, Stamp, Wcs};
+use ndarray::{Array2, ArrayView2};
+
+use crate::config::{Compression, OutputConfig};
+use crate::summary::{Summary, VisitSummary};
+
+/// What the images of a run share.
+pub(crate) struct Canvas<'a> {
+    pub(crate) bbox: BBox,
+    pub(crate) wcs: &'a Wcs,
+    pub(crate) unit: &'a str,
+    pub(crate) planes: &'a MaskPlanes,
+    pub(crate) psf: Option<&'a Stamp>,
+    /// Cards of every primary HDU.
+    pub(crate) cards: Vec<Card>,
+    pub(crate) options: WriteOptions,
+}
+
+/// The planes of a file.
+pub(crate) struct Planes<'a> {
+    pub(crate) image: ArrayView2<'a, f32>,
+    pub(crate) mask: ArrayView2<'a, i32>,
+    pub(crate) variance: ArrayView2<'a, f32>,
+    pub(crate) n_image: Option<ArrayView2<'a, u16>>,
+}
+
+/// How files are to be written.
+pub(crate) fn write_options(config: &OutputConfig, overwrite: bool) -> WriteOptions {
+    WriteOptions { overwrite, compress: config.compression == Compression::Gzip }
+}
+
+impl Canvas<'_> {
+    /// Writes a file: IMAGE, MASK, VARIANCE, N_IMAGE and PSF as far as there are, and tables.
+    pub(crate) fn write(
+        &self,
+        path: &Path,
+        planes: &Planes<'_>,
+        own_cards: Vec<Card>,
+        tables: Vec<TableHdu>,
+    ) -> Result<(), FitsError> {
+        let on_grid = |name, pixels| ImageHdu::new(name, pixels).on_grid(self.wcs, &self.bbox);
+        let mut images = vec![
+            on_grid("IMAGE", Pixels::F32(planes.image)).with_unit(self.unit),
+            on_grid("MASK", Pixels::I32(planes.mask)).with_planes(self.planes),
+            on_grid("VARIANCE", Pixels::F32(planes.variance)).with_unit(&format!("({})**2", self.unit)),
+        ];
+        if let Some(n_image) = planes.n_image {
+            images.push(on_grid("N_IMAGE", Pixels::U16(n_image)));
+        }
+        let stamp: Option<Array2<f32>> = self.psf.map(|stamp| stamp.pixels().mapv(|v| v as f32));
+        if let Some(stamp) = &stamp {
+            images.push(ImageHdu::new("PSF", Pixels::F32(stamp.view())));
+        }
+        let primary = self.cards.iter().cloned().chain(own_cards).collect();
+        write_exposure(path, &ExposureToWrite { primary, images, tables }, self.options)
+    }
+}
+
+/// The visits as a table.
+pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
+    let numbers = |name: &str, unit: &str, of: &dyn Fn(&VisitSummary) -> f64| Column {
+        name: name.into(),
+        unit: unit.into(),
+        values: ColumnValues::F64(visits.iter().map(of).collect()),
+    };
+    let file_name = |visit: &VisitSummary| {
+        visit.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let mut columns = vec![
+        Column {
+            name: "VISIT".into(),
+            unit: String::new(),
+            values: ColumnValues::I64(visits.iter().map(|visit| visit.visit as i64).collect()),
+        },
+        Column {
+            name: "FILE".into(),
+            unit: String::new(),
+            values: ColumnValues::Text(visits.iter().map(file_name).collect()),
+        },
+        numbers("AIRMASS", "", &|visit| visit.airmass),
+        numbers("ALTITUDE", "deg", &|visit| visit.altitude_deg),
+        numbers("PARANGLE", "deg", &|visit| visit.parallactic_angle_deg),
+        numbers("PSF_FWHM", "pixel", &|visit| visit.psf_fwhm_px.unwrap_or(f64::NAN)),
+        numbers("VARIANCE", "", &|visit| visit.variance),
+        numbers("WEIGHT", "", &|visit| visit.weight),
+    ];
+    let subfilters = visits.first().map_or(0, |visit| visit.shifts_px.len());
+    for subfilter in 0..subfilters {
+        columns.push(numbers(&format!("DX_{subfilter}"), "pixel", &|visit| visit.shifts_px[subfilter][0]));
+        columns.push(numbers(&format!("DY_{subfilter}"), "pixel", &|visit| visit.shifts_px[subfilter][1]));
+    }
+    TableHdu { name: "VISITS".into(), columns, cards: vec![] }
+}
+
+/// Writes `summary.json`.
+pub(crate) fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
+    let path = folder.staged("summary.json");
+    let io = |source| FitsError::Io { path: path.clone(), action: "write it", source };
+    let mut file = AtomicFile::create(&path).map_err(io)?;
+    serde_json::to_writer_pretty(&mut file, summary).map_err(|error| io(error.into()))?;
+    file.write_all(b"\n").map_err(io)?;
+    file.commit().map_err(io)
+}

@@ -1,0 +1,72 @@
+//! The pixels of a warp as the coadd sees them: which may be used, which are of sources.
+
+use dcr_image::{BBox, FitsError, MaskPlanes, MaskedImage};
+use dcr_solver::{DETECTED, GOOD};
+use ndarray::{Array2, Zip};
+
+use crate::config::CoaddConfig;
+use crate::inputs::Input;
+
+/// Reads warps with the mask planes of the configuration.
+pub(crate) struct PixelReader<'a> {
+    bad: &'a [String],
+    sources: &'a [String],
+}
+
+/// The pixels of a box of a warp, in the patch's unit.
+pub(crate) struct VisitPixels {
+    pub(crate) masked: MaskedImage,
+    /// [`GOOD`] and [`DETECTED`].
+    pub(crate) flags: Array2<u8>,
+}
+
+impl<'a> PixelReader<'a> {
+    pub(crate) fn new(config: &'a CoaddConfig) -> Self {
+        Self { bad: &config.bad_mask_planes, sources: &config.convergence_mask_planes }
+    }
+
+    /// Reads a box. The mask keeps the file's own dictionary.
+    pub(crate) fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, FitsError> {
+        let mut masked = visit.file.read(part)?;
+        if visit.scale != 1.0 {
+            masked.image *= visit.scale;
+            masked.variance *= visit.scale * visit.scale;
+        }
+        let flags = self.flags(&masked, visit.file.mask_planes());
+        Ok(VisitPixels { masked, flags })
+    }
+
+    /// A pixel is good if no bad plane is set and image and variance are numbers, the latter above 0 (ALGORITHM §5.1).
+    pub(crate) fn flags(&self, masked: &MaskedImage, planes: &MaskPlanes) -> Array2<u8> {
+        let (bad, sources) = (planes.bits_of(self.bad), planes.bits_of(self.sources));
+        Zip::from(&masked.image).and(&masked.mask).and(&masked.variance).map_collect(
+            |value, mask, variance| {
+                let good = mask & bad == 0 && value.is_finite() && *variance > 0.0 && variance.is_finite();
+                GOOD * u8::from(good) | DETECTED * u8::from(mask & sources != 0)
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn flags_tell_good_from_bad_in_the_files_own_dictionary() {
+        let mut planes = MaskPlanes::new();
+        for (name, bit) in [("SAT", 7), ("CLIPPED", 0), ("DETECTED", 2)] {
+            planes.insert_at(name, bit).unwrap();
+        }
+        let masked = MaskedImage {
+            bbox: BBox::new(0, 0, 4, 2),
+            image: array![[1.0, 1.0, f32::NAN, 1.0], [1.0, 1.0, f32::INFINITY, 1.0]],
+            mask: array![[1, 1 << 7, 0, 4], [0, 0, 0, 4 | 1 << 7]],
+            variance: array![[1.0, 1.0, 1.0, 1.0], [0.0, f32::NAN, 1.0, -1.0]],
+        };
+        let config = CoaddConfig::default();
+        let flags = PixelReader::new(&config).flags(&masked, &planes);
+        assert_eq!(flags, array![[GOOD, 0, 0, GOOD | DETECTED], [0, 0, 0, DETECTED]]);
+    }
+}

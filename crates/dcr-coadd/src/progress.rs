@@ -1,0 +1,23 @@
+//! How a caller follows a run, and stops it.
+
+use crate::summary::Warning;
+
+/// Told of the run's progress, from the thread that called; asked whether to go on.
+pub trait Monitor: Sync {
+    /// A stage begins, of so many steps at most.
+    fn stage(&self, _name: &str, _steps: u64) {}
+    /// A step of the stage is done.
+    fn step(&self, _message: &str) {}
+    /// Something to be minded came up.
+    fn warn(&self, _warning: &Warning) {}
+    /// Whether to stop.
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody follows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unmonitored;
+
+impl Monitor for Unmonitored {}

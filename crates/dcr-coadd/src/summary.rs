@@ -1,0 +1,195 @@
+//! What a run did, for people and for `summary.json`.
+
+use std::path::PathBuf;
+
+use dcr_image::BBox;
+use dcr_physics::{Assumption, GeometryOrigin, Weather};
+use dcr_solver::iterative::SolveReport;
+use serde::Serialize;
+
+use crate::config::AssembleConfig;
+
+/// How a run ended that wrote its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All is well. Regions that made the most iterations count as well: this method is stopped early by intent.
+    Done,
+    /// Inputs were dropped, or a region diverged or had no data ([`Summary::remarks`]).
+    DoneWithRemarks,
+}
+
+/// Something to be minded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The file, visit or subject.
+    pub subject: String,
+    /// What, in a whole sentence.
+    pub text: String,
+}
+
+/// What [`crate::assemble`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Version of this software.
+    pub version: String,
+    /// Identifies the run in the headers of its files: the same inputs and settings have the same.
+    pub run: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it did not end as [`Outcome::Done`].
+    pub remarks: Vec<String>,
+    /// The band.
+    pub band: BandSummary,
+    /// The patch.
+    pub bbox: BBox,
+    /// Unit of the pixel values.
+    pub unit: String,
+    /// Side of a pixel in the middle of the patch.
+    pub arcsec_per_px: f64,
+    /// Where the template coadd is from.
+    pub template: TemplateSource,
+    /// The visits that were used.
+    pub visits: Vec<VisitSummary>,
+    /// The files that were not.
+    pub dropped: Vec<Warning>,
+    /// The metric with the starting model; the mean over regions.
+    pub initial_metric: f64,
+    /// The metric with the model that was kept; the mean over regions.
+    pub final_metric: f64,
+    /// The course of the solve, region by region.
+    pub regions: Vec<RegionSummary>,
+    /// FWHM of the coadd's PSF in px.
+    pub psf_fwhm_px: Option<f64>,
+    /// What is to be minded.
+    pub warnings: Vec<Warning>,
+    /// The files written.
+    pub files: Vec<PathBuf>,
+    /// Seconds per stage.
+    pub stages: Vec<StageSeconds>,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// The most memory held, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Whether the visits' pixels were held in memory.
+    pub in_memory: bool,
+    /// All settings.
+    pub configuration: AssembleConfig,
+}
+
+/// The band and its subfilters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BandSummary {
+    /// Its name.
+    pub name: String,
+    /// Its middle.
+    pub effective_nm: f64,
+    /// Its full width.
+    pub bandwidth_nm: f64,
+    /// The wavelength that stays in place.
+    pub reference_nm: f64,
+    /// Blue and red edge of each subfilter.
+    pub subfilters_nm: Vec<[f64; 2]>,
+    /// Share of each subfilter in a flat spectrum.
+    pub fractions: Vec<f64>,
+    /// What was taken from where.
+    pub notes: Vec<Assumption>,
+}
+
+/// Where the template coadd is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateSource {
+    /// It was given.
+    File(PathBuf),
+    /// It was made of the visits.
+    Made,
+}
+
+/// A visit that was used. The sky is that at the middle of the patch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VisitSummary {
+    /// Its number.
+    pub visit: u64,
+    /// Its file.
+    pub file: PathBuf,
+    /// Secant of the zenith distance.
+    pub airmass: f64,
+    /// Apparent altitude in degrees.
+    pub altitude_deg: f64,
+    /// Position angle of the zenith in ICRS, in degrees.
+    pub parallactic_angle_deg: f64,
+    /// What told where the zenith was.
+    pub zenith_from: GeometryOrigin,
+    /// The air that refraction was computed for.
+    pub weather: Weather,
+    /// FWHM of its PSF in px.
+    pub psf_fwhm_px: Option<f64>,
+    /// Whether its PSF went into that of the coadd.
+    pub psf_selected: bool,
+    /// Clipped mean of the variance of its pixels.
+    pub variance: f64,
+    /// Its weight; the mean is 1.
+    pub weight: f64,
+    /// Share of its pixels that could be used.
+    pub usable: f64,
+    /// Mean displacement of each subfilter, blue to red, `[dx, dy]` in px.
+    pub shifts_px: Vec<[f64; 2]>,
+    /// The metric with the final model, the mean over regions.
+    pub metric: Option<f64>,
+    /// What was assumed, converted or doubted.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// A region that was solved on its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegionSummary {
+    /// Its pixels.
+    pub bbox: BBox,
+    /// Its course.
+    #[serde(flatten)]
+    pub report: SolveReport,
+}
+
+/// Time spent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageSeconds {
+    /// On what.
+    pub stage: String,
+    /// How long.
+    pub seconds: f64,
+}
+
+/// What [`crate::matched_templates`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TemplateSummary {
+    /// The run whose coadds were used.
+    pub run: String,
+    /// Its band.
+    pub band: String,
+    /// The templates, in the order of the exposures.
+    pub templates: Vec<MatchedTemplate>,
+    /// What is to be minded.
+    pub warnings: Vec<Warning>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// A matched template.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MatchedTemplate {
+    /// The exposure's visit.
+    pub visit: u64,
+    /// The exposure.
+    pub exposure: PathBuf,
+    /// The template.
+    pub file: PathBuf,
+    /// Secant of the zenith distance in the middle of the exposure.
+    pub airmass: f64,
+    /// Position angle of the zenith there in ICRS, in degrees.
+    pub parallactic_angle_deg: f64,
+    /// Mean displacement of each subfilter there, blue to red, `[dx, dy]` in px.
+    pub shifts_px: Vec<[f64; 2]>,
+    /// Share of its pixels that have a value.
+    pub covered: f64,
+}

@@ -1,0 +1,125 @@
+//! How much each visit counts: the inverse of its noise.
+
+use dcr_image::FitsError;
+use dcr_solver::GOOD;
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+
+use crate::config::CoaddConfig;
+use crate::inputs::Input;
+use crate::pixels::PixelReader;
+
+/// Rejection of the clipped mean of the variance, in standard deviations.
+const CLIP_SIGMA: f64 = 3.0;
+/// Passes of it.
+const CLIP_PASSES: usize = 2;
+/// Rows that are read at a time.
+const STRIP_ROWS: usize = 512;
+
+/// A visit that has been read once.
+pub(crate) struct Survey {
+    /// Clipped mean of the variance of its good pixels; `None` if there are none.
+    pub(crate) variance: Option<f64>,
+    /// The share of good pixels.
+    pub(crate) usable: f64,
+    /// Its image and flags, if they are to be kept.
+    pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
+}
+
+/// Reads every visit once, each in strips.
+///
+/// # Errors
+///
+/// The first visit's, in order, that cannot be read.
+pub(crate) fn survey(
+    visits: &[Input],
+    reader: &PixelReader<'_>,
+    keep: bool,
+    done: &(dyn Fn(&Input) + Sync),
+) -> Result<Vec<Survey>, FitsError> {
+    let surveys: Vec<Result<Survey, FitsError>> = visits
+        .par_iter()
+        .map(|visit| {
+            let survey = survey_visit(visit, reader, keep)?;
+            done(visit);
+            Ok(survey)
+        })
+        .collect();
+    surveys.into_iter().collect()
+}
+
+fn survey_visit(visit: &Input, reader: &PixelReader<'_>, keep: bool) -> Result<Survey, FitsError> {
+    let bbox = visit.file.bbox();
+    let mut planes = keep.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
+    let mut variances = Vec::new();
+    for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
+        let pixels = reader.read(visit, strip)?;
+        let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
+        variances.extend(good.map(|(variance, _)| *variance));
+        if let (Some((image, flags)), Some((rows, _))) = (&mut planes, strip.slice_in(&bbox)) {
+            image.slice_mut(s![rows.clone(), ..]).assign(&pixels.masked.image);
+            flags.slice_mut(s![rows, ..]).assign(&pixels.flags);
+        }
+    }
+    let usable = variances.len() as f64 / bbox.area().max(1) as f64;
+    Ok(Survey { variance: clipped_mean(&variances), usable, planes })
+}
+
+/// Mean of the values within 3 standard deviations of the mean, twice; `None` of nothing.
+fn clipped_mean(values: &[f32]) -> Option<f64> {
+    let (mut lo, mut hi) = (f64::NEG_INFINITY, f64::INFINITY);
+    let mut mean = None;
+    for pass in 0..=CLIP_PASSES {
+        let kept = || values.iter().map(|v| f64::from(*v)).filter(|v| (lo..=hi).contains(v));
+        let count = kept().count();
+        if count == 0 {
+            break;
+        }
+        let centre = kept().sum::<f64>() / count as f64;
+        mean = Some(centre);
+        if pass < CLIP_PASSES {
+            let deviation = (kept().map(|v| (v - centre).powi(2)).sum::<f64>() / count as f64).sqrt();
+            // Rounding must not reject values that are all alike.
+            let reach = CLIP_SIGMA * deviation + 1e-12 * centre.abs();
+            (lo, hi) = (centre - reach, centre + reach);
+        }
+    }
+    mean
+}
+
+/// The visits' weights, of mean 1, from their variances and airmasses.
+pub(crate) fn visit_weights(visits: &[(f64, f64)], config: &CoaddConfig) -> Vec<f64> {
+    let weight = |(variance, airmass): &(f64, f64)| {
+        let noise = if config.weight_visits { variance.recip() } else { 1.0 };
+        let leverage = if config.airmass_weight { *airmass } else { 1.0 };
+        noise * leverage
+    };
+    let weights: Vec<f64> = visits.iter().map(weight).collect();
+    let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
+    weights.iter().map(|weight| weight / mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipped_mean_of_outliers_and_nothing() {
+        assert_eq!(clipped_mean(&[]), None);
+        assert_eq!(clipped_mean(&[4.0]), Some(4.0));
+        let mut values = vec![2.0_f32; 99];
+        values.push(1e6);
+        assert!((clipped_mean(&values).unwrap() - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn weights_have_mean_one_and_follow_the_settings() {
+        let visits = [(1.0, 1.0), (3.0, 2.0)];
+        let ours = CoaddConfig::default();
+        assert_eq!(visit_weights(&visits, &ours), [1.5, 0.5]);
+        let alike = CoaddConfig { weight_visits: false, ..ours.clone() };
+        assert_eq!(visit_weights(&visits, &alike), [1.0, 1.0]);
+        let far = CoaddConfig { airmass_weight: true, ..alike };
+        assert_eq!(visit_weights(&visits, &far), [2.0 / 3.0, 4.0 / 3.0]);
+    }
+}

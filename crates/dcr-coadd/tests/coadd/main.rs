@@ -1,0 +1,5 @@
+//! Whole runs through the public API.
+
+mod golden;
+mod shared;
+mod tolerance;
