@@ -26,9 +26,7 @@ use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
 use crate::shifts::{ShiftPlan, Split};
 use crate::store::{Store, fits_in_memory};
-use crate::summary::{
-    BandSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning,
-};
+use crate::summary::{BandSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{given_template, made_template, open_template};
 use crate::weights::{survey, visit_weights};
 
@@ -84,7 +82,8 @@ pub fn assemble(
 
     journal.stage("coadding", 1)?;
     let planes = inputs.planes(template_file.as_ref())?;
-    let plain = plain_coadd(&inputs.visits, &reader, &weights, &planes, &config.coadd, || !monitor.cancelled())?;
+    let plain =
+        plain_coadd(&inputs.visits, &reader, &weights, &planes, &config.coadd, || !monitor.cancelled())?;
     let mut template = match &template_file {
         Some(file) => given_template(file, &plain, &planes)?,
         None => made_template(&plain, &planes),
@@ -144,7 +143,18 @@ pub fn assemble(
     let (remarks, region_warnings) = remarks_on(&regions, &sources, &inputs.bbox, &dropped, config);
     region_warnings.into_iter().for_each(|text| journal.warn("solver", text));
 
-    write_coadds(&folder, &inputs, &planes, &psf, &metadata, &division, &coadds, &visit_summaries, config, &journal)?;
+    write_coadds(
+        &folder,
+        &inputs,
+        &planes,
+        &psf,
+        &metadata,
+        &division,
+        &coadds,
+        &visit_summaries,
+        config,
+        &journal,
+    )?;
     journal.go_on()?;
     let mut files: Vec<PathBuf> =
         (0..config.model.subfilters).map(|a| format!("subfilter_{a}.fits").into()).collect();
@@ -313,11 +323,8 @@ impl Division {
         let solution = if one_by_one(config) {
             let whole = Region::whole(template.dim());
             let buffer = buffer(store);
-            let regions: Vec<(Region, Region)> = self
-                .cell_regions
-                .iter()
-                .map(|cell| (cell.clone(), cell.grown(buffer, &whole)))
-                .collect();
+            let regions: Vec<(Region, Region)> =
+                self.cell_regions.iter().map(|cell| (cell.clone(), cell.grown(buffer, &whole))).collect();
             solve_regions(&problem, iterative, &regions, &mut progress)?
         } else {
             solve(&problem, iterative, &mut progress)?

@@ -68,11 +68,8 @@ impl Coadds {
                 Coadd { image, variance, n_image: n_image.to_owned() }
             })
             .collect();
-        let mut sum = Coadd {
-            image: Array2::zeros(mask.dim()),
-            variance,
-            n_image: Array2::zeros(mask.dim()),
-        };
+        let mut sum =
+            Coadd { image: Array2::zeros(mask.dim()), variance, n_image: Array2::zeros(mask.dim()) };
         for subfilter in &subfilters {
             sum.image += &subfilter.image;
             sum.n_image.zip_mut_with(&subfilter.n_image, |sum, count| *sum = sum.saturating_add(*count));

@@ -43,7 +43,8 @@ impl Detection {
 
     /// The smoothed image over its noise; 0 where there are no data.
     fn significance(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<f32> {
-        let known = Zip::from(&image).and(&variance).map_collect(|i, v| i.is_finite() && *v > 0.0 && v.is_finite());
+        let known =
+            Zip::from(&image).and(&variance).map_collect(|i, v| i.is_finite() && *v > 0.0 && v.is_finite());
         let kept = |plane: ArrayView2<f32>| {
             Zip::from(&plane).and(&known).map_collect(|p, known| if *known { *p } else { 0.0 })
         };
@@ -51,9 +52,10 @@ impl Detection {
         let smooth = gaussian_filter(kept(image).view(), sigma, Boundary::Reflect);
         let noise = gaussian_filter(kept(variance).view(), sigma / 2.0_f64.sqrt(), Boundary::Reflect);
         let energy = (4.0 * std::f64::consts::PI * sigma * sigma).recip() as f32;
-        let mut significance = Zip::from(&smooth).and(&noise).and(&known).map_collect(|s, n, known| {
-            if *known && *n > 0.0 { s / (n * energy).sqrt() } else { f32::NAN }
-        });
+        let mut significance = Zip::from(&smooth)
+            .and(&noise)
+            .and(&known)
+            .map_collect(|s, n, known| if *known && *n > 0.0 { s / (n * energy).sqrt() } else { f32::NAN });
         let values: Vec<f32> = significance.iter().copied().filter(|s| s.is_finite()).collect();
         let centre = median(values.clone());
         let deviation = SIGMA_PER_MAD * median(values.into_iter().map(|s| (s - centre).abs()).collect());

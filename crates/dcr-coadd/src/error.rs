@@ -216,7 +216,11 @@ impl std::fmt::Display for GridDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Box { got, expected } => {
-                write!(f, "it covers the pixels {got} ({} × {}), not {expected} ({} × {})", got.width, got.height, expected.width, expected.height)
+                write!(
+                    f,
+                    "it covers the pixels {got} ({} × {}), not {expected} ({} × {})",
+                    got.width, got.height, expected.width, expected.height
+                )
             }
             Self::Place { px, allowed_px } => {
                 write!(f, "its pixels lie up to {px:.3} px away on the sky, more than {allowed_px} px")

@@ -136,11 +136,9 @@ pub(crate) fn check_grid(
     };
     match difference {
         None => Ok(()),
-        Some(difference) => Err(CoaddError::Grid {
-            path: file.path().to_owned(),
-            first: first.path().to_owned(),
-            difference,
-        }),
+        Some(difference) => {
+            Err(CoaddError::Grid { path: file.path().to_owned(), first: first.path().to_owned(), difference })
+        }
     }
 }
 
@@ -185,7 +183,7 @@ fn check_filter(
 /// Whether two names may stand for one filter: they are alike, or have the same band letter, or have none.
 ///
 /// A name without a letter of its own, as a user may call a band, says nothing against any other.
-fn may_be_the_same(a: &str, b: &str) -> bool {
+pub(crate) fn may_be_the_same(a: &str, b: &str) -> bool {
     match (band_letter(a), band_letter(b)) {
         (Some(a), Some(b)) => a == b,
         _ => true,

@@ -13,7 +13,8 @@ const LEAST_WEIGHT: f32 = 1e-3;
 
 /// Fills the pixels of `plane` that are `missing` or not finite. A plane that is missing altogether becomes 0.
 pub(crate) fn fill_missing(plane: &mut Array2<f32>, missing: ArrayView2<bool>) {
-    let mut known = Zip::from(&*plane).and(&missing).map_collect(|value, missing| value.is_finite() && !missing);
+    let mut known =
+        Zip::from(&*plane).and(&missing).map_collect(|value, missing| value.is_finite() && !missing);
     let side = plane.nrows().max(plane.ncols()) as f64;
     let mut width = FIRST_WIDTH;
     while known.iter().any(|known| !known) {
@@ -25,12 +26,14 @@ pub(crate) fn fill_missing(plane: &mut Array2<f32>, missing: ArrayView2<bool>) {
         let sum = gaussian_filter(values.view(), width, Boundary::Reflect);
         let indicator = known.mapv(|known| f32::from(u8::from(known)));
         let weight = gaussian_filter(indicator.view(), width, Boundary::Reflect);
-        Zip::from(&mut *plane).and(&mut known).and(&sum).and(&weight).for_each(|value, known, sum, weight| {
-            if !*known && *weight > LEAST_WEIGHT {
-                *value = sum / weight;
-                *known = true;
-            }
-        });
+        Zip::from(&mut *plane).and(&mut known).and(&sum).and(&weight).for_each(
+            |value, known, sum, weight| {
+                if !*known && *weight > LEAST_WEIGHT {
+                    *value = sum / weight;
+                    *known = true;
+                }
+            },
+        );
         width *= 2.0;
     }
 }

@@ -52,10 +52,7 @@ impl<'a> Journal<'a> {
     }
 
     /// Warns of what was assumed about visits, once for all visits of which the same was.
-    pub(crate) fn warn_of_assumptions<'b>(
-        &mut self,
-        visits: impl Iterator<Item = (u64, &'b [Assumption])>,
-    ) {
+    pub(crate) fn warn_of_assumptions<'b>(&mut self, visits: impl Iterator<Item = (u64, &'b [Assumption])>) {
         let mut visits_of_text: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for (visit, notes) in visits {
             for note in notes.iter().filter(|note| note.warning) {

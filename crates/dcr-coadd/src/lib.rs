@@ -15,6 +15,7 @@ mod coadds;
 pub mod config;
 mod detection;
 mod error;
+mod finished_run;
 mod inputs;
 pub mod inspect;
 mod interpolate;
@@ -23,13 +24,15 @@ mod metadata;
 mod outputs;
 mod pixels;
 mod plain_coadd;
+mod prediction;
 mod progress;
 mod psf_selection;
 mod remarks;
-mod shifts;
+pub mod shifts;
 mod sky;
 mod store;
 mod summary;
+mod template;
 mod template_coadd;
 mod variance;
 mod weights;
@@ -42,3 +45,4 @@ pub use summary::{
     BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, Summary, TemplateSource,
     TemplateSummary, VisitSummary, Warning,
 };
+pub use template::{TemplateRequest, matched_templates};

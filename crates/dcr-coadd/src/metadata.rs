@@ -69,7 +69,8 @@ impl RunMetadata {
     /// [`CoaddError::NotARun`] for a file that lacks one of them.
     pub(crate) fn of(file: &ExposureFile) -> Result<Self, CoaddError> {
         let (header, path) = (file.header(), file.path());
-        let text = |keyword: &str| header.text(keyword).map(str::to_owned).ok_or_else(|| lacks(path, keyword));
+        let text =
+            |keyword: &str| header.text(keyword).map(str::to_owned).ok_or_else(|| lacks(path, keyword));
         let number = |keyword: &str| header.f64(keyword).ok_or_else(|| lacks(path, keyword));
         let count = |keyword: &str| {
             let value = header.i64(keyword).and_then(|value| usize::try_from(value).ok());

@@ -215,13 +215,7 @@ mod tests {
     use super::*;
 
     fn combination(weights: &[f64]) -> Combination<'_> {
-        Combination {
-            weights,
-            clip_sigma: 2.5,
-            clip_passes: 3,
-            no_data: 256,
-            thresholds: vec![(2, 0.1)],
-        }
+        Combination { weights, clip_sigma: 2.5, clip_passes: 3, no_data: 256, thresholds: vec![(2, 0.1)] }
     }
 
     fn value(value: f64, weight: f64) -> Value {

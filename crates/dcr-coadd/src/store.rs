@@ -67,10 +67,7 @@ impl Observations for Store<'_> {
         match &self.planes {
             Some(planes) => {
                 let (image, flags) = &planes[visit];
-                Ok(Pixels {
-                    image: region.of(&image.view()).into(),
-                    flags: region.of(&flags.view()).into(),
-                })
+                Ok(Pixels { image: region.of(&image.view()).into(), flags: region.of(&flags.view()).into() })
             }
             None => {
                 let (image, flags) = self.read(visit, region)?;

@@ -74,7 +74,12 @@ pub(crate) fn given_template(
                 *variance = *plain_variance;
             }
         });
-    Ok(TemplateCoadd { image: read.image, variance: read.variance, mask: read.mask, psf: file.psf().cloned() })
+    Ok(TemplateCoadd {
+        image: read.image,
+        variance: read.variance,
+        mask: read.mask,
+        psf: file.psf().cloned(),
+    })
 }
 
 /// The plain coadd as template, its sources yet to be detected.
@@ -113,7 +118,10 @@ impl TemplateCoadd {
         // A core without data, as of a saturated star, belongs to the source whose light surrounds it.
         let missing = self.image.mapv(|value| !value.is_finite());
         let beside = dilate_diamond(found.view(), 1);
-        Zip::from(&mut found).and(&missing).and(&beside).for_each(|f, missing, beside| *f |= *missing && *beside);
+        Zip::from(&mut found)
+            .and(&missing)
+            .and(&beside)
+            .for_each(|f, missing, beside| *f |= *missing && *beside);
         let detected = planes.bits_of(["DETECTED"]);
         Zip::from(&mut self.mask).and(&found).for_each(|mask, found| {
             if *found {

@@ -124,9 +124,7 @@ impl LinearSolve<'_> {
         let phases: Vec<Vec<Complex>> = self
             .shifts
             .iter()
-            .map(|shifts| {
-                shifts.iter().map(|s| Complex::unit(ky * s.mean.dy + kx * s.mean.dx)).collect()
-            })
+            .map(|shifts| shifts.iter().map(|s| Complex::unit(ky * s.mean.dy + kx * s.mean.dx)).collect())
             .collect();
         let mut response = vec![vec![Complex::default(); n]; n];
         for (phase, share) in phases.iter().zip(shares) {

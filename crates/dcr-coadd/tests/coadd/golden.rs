@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use dcr_coadd::config::AssembleConfig;
-use dcr_coadd::{AssembleRequest, Summary, Unmonitored, assemble};
+use dcr_coadd::config::{AssembleConfig, TemplateConfig};
+use dcr_coadd::{AssembleRequest, Summary, TemplateRequest, Unmonitored, assemble, matched_templates};
 use dcr_image::fits::MissingVariance;
-use dcr_image::{ExposureFile, OpenOptions};
-use dcr_solver::iterative::Gain;
+use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
+use dcr_solver::iterative::{Gain, Interpolation};
+use dcr_solver::kernel::Order;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use ndarray_npy::NpzReader;
 
@@ -129,4 +130,65 @@ fn golden_n3() {
 #[test]
 fn golden_n3_with_faulty_fallback() {
     check_run("run_small_n3_thr0.4");
+}
+
+/// The matched template of a visit that was not in the run, from the reference's own subfilters written as a run.
+fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> Option<(MaskedImage, NpzReader<File>, f64)> {
+    let folder = golden()?;
+    let output = tempfile::tempdir().unwrap();
+    run(&folder, "run_small_n3", &output.path().join("run"));
+    let mut config = TemplateConfig::from(&AssembleConfig::reference());
+    change(&mut config);
+    let request = TemplateRequest {
+        coadd: output.path().join("run"),
+        exposures: vec![folder.join("heldout_warp_1008.fits")],
+        output: output.path().join("one.fits"),
+        overwrite: false,
+    };
+    let summary = matched_templates(&request, &config, &Unmonitored).unwrap();
+    assert_eq!(summary.templates[0].visit, 1008);
+    let file = open(output.path().join("one.fits"));
+    let arrays = NpzReader::new(File::open(folder.join("template_heldout.npz")).unwrap()).unwrap();
+    let mut model = NpzReader::new(File::open(folder.join("run_small_n3.npz")).unwrap()).unwrap();
+    let model: Array3<f32> = model.by_name("dcrCoadds").unwrap();
+    let peak = model.sum_axis(Axis(0)).iter().fold(0.0_f64, |peak, v| peak.max(f64::from(v.abs())));
+    Some((file.read(file.bbox()).unwrap(), arrays, peak))
+}
+
+/// Where the template has support, it is the reference's.
+fn check_template(read: &MaskedImage, expected: &Array2<f32>, peak: f64) {
+    let supported = read.image.iter().filter(|value| value.is_finite()).count();
+    assert!(supported > read.image.len() * 8 / 10, "{supported}");
+    let difference = read
+        .image
+        .iter()
+        .zip(expected)
+        .filter(|(value, _)| value.is_finite())
+        .map(|(value, expected)| f64::from((value - expected).abs()))
+        .fold(0.0, f64::max);
+    assert!(difference / peak < GOLDEN_MODEL, "{:e}", difference / peak);
+}
+
+#[test]
+fn golden_template_of_order_3() {
+    let Some((read, mut arrays, peak)) = heldout_template(|_| {}) else { return };
+    check_template(&read, &arrays.by_name("template_o3").unwrap(), peak);
+    let variance: Array2<f32> = arrays.by_name("variance").unwrap();
+    for (got, expected) in read.variance.iter().zip(&variance).filter(|(got, _)| got.is_finite()) {
+        assert!(f64::from((got / expected - 1.0).abs()) < ROUNDING, "{got} {expected}");
+    }
+}
+
+#[test]
+fn golden_template_of_order_1() {
+    let order_1 = |config: &mut TemplateConfig| config.template.order = Interpolation::Spline(Order::LINEAR);
+    let Some((read, mut arrays, peak)) = heldout_template(order_1) else { return };
+    check_template(&read, &arrays.by_name("template_o1").unwrap(), peak);
+}
+
+#[test]
+fn golden_template_unsplit() {
+    let unsplit = |config: &mut TemplateConfig| config.template.split_subfilters = false;
+    let Some((read, mut arrays, peak)) = heldout_template(unsplit) else { return };
+    check_template(&read, &arrays.by_name("template_o3_nosplit").unwrap(), peak);
 }

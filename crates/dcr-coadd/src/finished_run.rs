@@ -1,0 +1,118 @@
+//! The files of a finished run, opened again.
+
+use std::path::Path;
+
+use dcr_image::{BBox, ExposureFile, MaskPlanes, OpenOptions, remap};
+use ndarray::{Array2, Array3, Axis};
+
+use crate::error::CoaddError;
+use crate::inputs::grid_difference;
+use crate::metadata::{RunMetadata, subfilter_of};
+
+/// Files of one run lie on one grid to rounding.
+const SAME_GRID_PX: f64 = 1e-6;
+
+/// The subfilter coadds of a run, still on disk.
+pub(crate) struct FinishedRun {
+    pub(crate) metadata: RunMetadata,
+    /// Blue to red.
+    pub(crate) files: Vec<ExposureFile>,
+    /// The planes of all files' masks.
+    pub(crate) planes: MaskPlanes,
+}
+
+/// The model in a box.
+pub(crate) struct ModelPlanes {
+    /// `(subfilters, rows, cols)`; pixels without data are 0, and flagged.
+    pub(crate) image_byx: Array3<f32>,
+    /// Likewise.
+    pub(crate) variance_byx: Array3<f32>,
+    /// The union over subfilters, in the run's dictionary.
+    pub(crate) mask: Array2<i32>,
+}
+
+impl FinishedRun {
+    /// Opens the files in `folder` and checks that they belong together.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] naming the file that is missing, or is of another run, subfilter or grid.
+    pub(crate) fn open(folder: &Path) -> Result<Self, CoaddError> {
+        let path = |a: usize| folder.join(format!("subfilter_{a}.fits"));
+        if !path(0).exists() {
+            let reason = "there is no such file".into();
+            return Err(CoaddError::NotARun { path: path(0), reason });
+        }
+        let first = ExposureFile::open(&path(0), &OpenOptions::default())?;
+        let metadata = RunMetadata::of(&first)?;
+        let mut files = vec![first];
+        for a in 1..metadata.subfilters {
+            let reason = format!("there is no such file, but {} subfilters", metadata.subfilters);
+            if !path(a).exists() {
+                return Err(CoaddError::NotARun { path: path(a), reason });
+            }
+            files.push(ExposureFile::open(&path(a), &OpenOptions::default())?);
+        }
+        let mut planes = MaskPlanes::new();
+        for (a, file) in files.iter().enumerate() {
+            let not_a_run = |reason| CoaddError::NotARun { path: file.path().to_owned(), reason };
+            let own = RunMetadata::of(file)?;
+            if own.run != metadata.run {
+                let reason = format!("it is of run {}, but subfilter_0.fits of {}", own.run, metadata.run);
+                return Err(not_a_run(reason));
+            }
+            if own != metadata {
+                return Err(not_a_run("its cards differ from those of subfilter_0.fits".into()));
+            }
+            let subfilter = subfilter_of(file)?;
+            if subfilter != a {
+                return Err(not_a_run(format!("it says that it is subfilter {subfilter}")));
+            }
+            let bbox = files[0].bbox();
+            if file.bbox() != bbox
+                || grid_difference(files[0].wcs(), file.wcs(), &bbox, SAME_GRID_PX).is_some()
+            {
+                return Err(not_a_run("its grid is not that of subfilter_0.fits".into()));
+            }
+            planes
+                .merge(file.mask_planes())
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        }
+        Ok(Self { metadata, files, planes })
+    }
+
+    /// The pixels of all subfilters.
+    pub(crate) fn bbox(&self) -> BBox {
+        self.files[0].bbox()
+    }
+
+    /// Reads a box of all subfilters.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read.
+    pub(crate) fn read(&self, part: BBox) -> Result<ModelPlanes, CoaddError> {
+        let shape = (self.files.len(), part.height, part.width);
+        let mut out = ModelPlanes {
+            image_byx: Array3::zeros(shape),
+            variance_byx: Array3::zeros(shape),
+            mask: Array2::zeros(part.shape()),
+        };
+        let no_data = self.planes.bits_of(["NO_DATA"]);
+        for (a, file) in self.files.iter().enumerate() {
+            let mut read = file.read(part)?;
+            remap(&mut read.mask, file.mask_planes(), &self.planes)
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+            out.mask.zip_mut_with(&read.mask, |all, own| *all |= own);
+            out.mask.zip_mut_with(&read.image, |all, value| {
+                if !value.is_finite() {
+                    *all |= no_data;
+                }
+            });
+            let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
+            out.image_byx.index_axis_mut(Axis(0), a).assign(&read.image.mapv(finite));
+            out.variance_byx.index_axis_mut(Axis(0), a).assign(&read.variance.mapv(finite));
+        }
+        Ok(out)
+    }
+}
