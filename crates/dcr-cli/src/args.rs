@@ -11,6 +11,9 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default());
 
+/// Options of all commands stand below their own.
+const LAST: usize = 900;
+
 /// Coadds without differential chromatic refraction, and templates that match any exposure.
 ///
 /// The air bends blue light more than red, so that one band lands on slightly different pixels in each exposure. dcr
@@ -27,13 +30,13 @@ Examples:
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge.")]
 pub(crate) struct Arguments {
     /// Say more; twice for details of every iteration.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]
     pub(crate) verbose: u8,
-    /// Say nothing but errors and results.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Show no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     pub(crate) quiet: bool,
     /// Number of threads [default: one per core]. The result does not depend on it.
-    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", value_parser = threads, display_order = LAST)]
     pub(crate) threads: Option<usize>,
     /// What to do.
     #[command(subcommand)]
@@ -107,7 +110,7 @@ pub(crate) struct Template {
     /// The exposures to match; a directory stands for the FITS files in it.
     #[arg(short, long, value_name = "EXPOSURE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) exposures: Vec<PathBuf>,
-    /// Directory for template_<visit>.fits; or, for a single exposure, a name that ends in .fits.
+    /// Directory for `template_<visit>.fits`; or, for a single exposure, a name that ends in .fits.
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
     /// Replace templates that are there.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use dcr_coadd::CoaddError;
 use dcr_coadd::config::ConfigError;
 
 use crate::settings::SettingError;
@@ -38,7 +39,11 @@ impl From<Exit> for ExitCode {
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     eprintln!("error: {}", one_line(error));
     let wrong_settings = error.is::<SettingError>() || error.is::<ConfigError>();
-    if wrong_settings { Exit::Usage } else { Exit::Failed }
+    match error.downcast_ref() {
+        Some(CoaddError::Cancelled) => Exit::Interrupted,
+        _ if wrong_settings => Exit::Usage,
+        _ => Exit::Failed,
+    }
 }
 
 /// The error and its causes in one line; a cause that the line has already is left out.

@@ -8,14 +8,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::Arguments;
 
-/// Starts logging as `-v`, `-q` or `RUST_LOG` ask for. Warnings are shown by default.
+/// Starts logging as `-v`, `-q` or `RUST_LOG` ask for. Without them only errors are logged: the summary at the end
+/// has the warnings.
 pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) {
-    let level = match (arguments.quiet, arguments.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
-        (false, 2) => "debug",
-        (false, _) => "trace",
+    let level = match arguments.verbose {
+        0 => "error",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let colour =

@@ -10,7 +10,9 @@ mod exit;
 mod interrupt;
 mod logging;
 mod output;
+mod progress;
 mod settings;
+mod summary;
 mod table;
 mod warps;
 
@@ -27,7 +29,8 @@ fn main() -> ExitCode {
     let outcome = start_threads(arguments.threads).and_then(|()| match &arguments.command {
         Command::Inspect(inspect) => commands::inspect::run(inspect),
         Command::Config(config) => commands::config::run(config),
-        Command::Assemble(_) | Command::Template(_) => anyhow::bail!("not there yet"),
+        Command::Assemble(assemble) => commands::assemble::run(assemble, bars, arguments.quiet),
+        Command::Template(template) => commands::template::run(template, bars, arguments.quiet),
     });
     match outcome {
         Ok(exit) => exit.into(),

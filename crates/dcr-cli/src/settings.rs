@@ -111,7 +111,7 @@ fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
     } else {
         Some(parsed().unwrap_or_else(|| toml::Value::String(text.into())))
     };
-    Ok(Assignment { key: key.trim().into(), value, place: format!("--set {}", key.trim()) })
+    Ok(Assignment { key: key.trim().into(), value, place: "--set".into() })
 }
 
 /// The configuration with one more setting.
@@ -218,8 +218,8 @@ mod tests {
         for (argument, expected) in [
             ("model.subfilters", "expected KEY=VALUE"),
             ("model.subfilter=3", "did you mean model.subfilters?"),
-            ("model.subfilters=three", "--set model.subfilters: model.subfilters = \"three\": "),
-            ("model.subfilters=0", "--set model.subfilters: model.subfilters = 0: expected 1 to 20"),
+            ("model.subfilters=three", "--set: model.subfilters = \"three\": "),
+            ("model.subfilters=0", "--set: model.subfilters = 0: expected 1 to 20"),
             ("model=3", "table of settings"),
             ("input.site.latitude_deg=95", "longitude_deg"),
             ("solver.order=2", "expected 1, 3, 5 or \"fourier\""),

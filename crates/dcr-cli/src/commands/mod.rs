@@ -1,4 +1,6 @@
 //! The commands, each a file.
 
+pub(crate) mod assemble;
 pub(crate) mod config;
 pub(crate) mod inspect;
+pub(crate) mod template;

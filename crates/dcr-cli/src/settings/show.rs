@@ -18,7 +18,10 @@ pub(crate) fn as_toml(config: &AssembleConfig) -> anyhow::Result<String> {
         if table == "band" {
             text.push_str(&known_bands());
         }
-        for key in keys {
+        for (i, key) in keys.iter().enumerate() {
+            if i > 0 {
+                text.push('\n');
+            }
             for line in key.about.lines() {
                 writeln!(text, "# {}", line.trim())?;
             }

@@ -35,6 +35,25 @@ impl Fixture {
         self.write(name, &content[..bytes.unwrap_or(content.len())])
     }
 
+    /// Copies the test field's warps into the folder `name`; `change` may alter the bytes of each.
+    pub(crate) fn field(&self, name: &str, change: impl Fn(u64, Vec<u8>) -> Vec<u8>) {
+        std::fs::create_dir(self.path(name)).expect("a folder");
+        for visit in 1001..=1010 {
+            let file = format!("warp_{visit}.fits");
+            let content = std::fs::read(testdata(&format!("field/{file}"))).expect("test data");
+            self.write(&format!("{name}/{file}"), change(visit, content));
+        }
+    }
+
+    /// The names of the files in a folder of the directory, sorted; none if it is not there.
+    pub(crate) fn files(&self, name: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path(name)) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// Runs `dcr` in the directory: exit code, stdout and stderr as a text to be reviewed.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = Command::cargo_bin("dcr")
@@ -61,11 +80,61 @@ impl Fixture {
     fn filtered(&self, text: &str) -> String {
         let folder = self.folder.path().canonicalize().expect("the temporary directory");
         let data = Path::new(WORKSPACE).join("testdata");
-        text.replace(&*folder.to_string_lossy(), "[DIR]")
+        let text = text
+            .replace(&*folder.to_string_lossy(), "[DIR]")
             .replace(&*self.folder.path().to_string_lossy(), "[DIR]")
             .replace(&*data.to_string_lossy(), "[TESTDATA]")
-            .replace(env!("CARGO_PKG_VERSION"), "[VERSION]")
+            .replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+        without_measurements(&text)
     }
+}
+
+/// The text without run identifiers, and the lines of `took` without their numbers.
+fn without_measurements(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("took ") {
+            let words = line.split(' ').map(|word| {
+                let number = word.trim_end_matches([',', ')', ';', '\n']);
+                if number.parse::<f64>().is_ok() { word.replace(number, "[N]") } else { word.to_owned() }
+            });
+            shown.push_str(&words.collect::<Vec<_>>().join(" "));
+        } else if let Some((before, after)) = line.split_once("run ").filter(|_| line.starts_with("coadd ")) {
+            let after = after.split_once(',').map_or("", |(_, after)| after);
+            shown.push_str(&format!("{before}run [RUN],{after}"));
+        } else {
+            shown.push_str(line);
+        }
+    }
+    shown
+}
+
+/// The file with one text of its header replaced by another of the same length.
+pub(crate) fn with_card(mut content: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "cards keep their length");
+    let mut changed = 0;
+    for at in 0..content.len() - from.len() {
+        if &content[at..at + from.len()] == from.as_bytes() {
+            content[at..at + from.len()].copy_from_slice(to.as_bytes());
+            changed += 1;
+        }
+    }
+    assert!(changed > 0, "{from:?} is in the header");
+    content
+}
+
+/// The file with every pixel of its first image NaN.
+pub(crate) fn without_pixels(mut content: Vec<u8>) -> Vec<u8> {
+    let end = |from: usize| {
+        let card = (from..content.len()).step_by(80).find(|at| content[*at..].starts_with(b"END     "));
+        (card.expect("END") / 2880 + 1) * 2880
+    };
+    let first = end(end(0));
+    let bytes = 4 * 144 * 144;
+    for pixel in content[first..first + bytes].chunks_exact_mut(4) {
+        pixel.copy_from_slice(&f32::NAN.to_be_bytes());
+    }
+    content
 }
 
 /// A path in the test data.

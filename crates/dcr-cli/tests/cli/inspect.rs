@@ -75,3 +75,43 @@ fn inspect_real_files_shows_the_known_angles() {
         assert!(shown.contains(said), "{name}: {shown}");
     }
 }
+
+/// Files of all kinds that headers in the wild have taught us.
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+fn inspect_reads_every_kind_of_file() {
+    let shared = testdata("../../shared");
+    let mut files = Vec::new();
+    for folder in
+        ["sim", "golden/run_small", "realdata/decam_cp_legacypipe", "realdata/mosaic_bok_cp_legacypipe"]
+    {
+        gather(&shared.join(folder), &mut files);
+    }
+    files.retain(|file| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        let of_pipeline = name.contains("_ooi_") && !file.iter().any(|folder| folder == "calib");
+        name.starts_with("warp_") || name.starts_with("noise2_") || of_pipeline
+    });
+    for folder in ["realdata/swarp_psfex", "realdata/lsst_images"] {
+        files.push(shared.join(folder));
+    }
+    files.retain(|file| file.exists());
+    if files.is_empty() {
+        eprintln!("skipped: {} has none of the files", shared.display());
+        return;
+    }
+    let arguments: Vec<&str> =
+        std::iter::once("inspect").chain(files.iter().map(|file| text(file))).collect();
+    let shown = Fixture::new().run(&arguments);
+    assert!(shown.starts_with("exit code 0\n"), "{shown}");
+}
+
+/// All files below a folder.
+fn gather(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() { gather(&path, files) } else { files.push(path) }
+    }
+    files.sort();
+}

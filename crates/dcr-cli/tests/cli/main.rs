@@ -1,5 +1,6 @@
 //! `dcr` as its users meet it: what it prints and how it ends.
 
+mod assemble;
 mod config;
 mod errors;
 mod fixture;

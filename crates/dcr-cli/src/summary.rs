@@ -1,0 +1,190 @@
+//! What a run did, in a dozen lines for a person.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dcr_coadd::{Outcome, Summary, TemplateSource, TemplateSummary, Warning};
+
+use crate::table::{digits, fixed};
+
+/// The most warnings that are shown; all are in summary.json.
+const WARNINGS_SHOWN: usize = 6;
+
+/// The summary of `dcr assemble`.
+pub(crate) fn of_assembling(summary: &Summary) -> String {
+    let mut lines = Lines::default();
+    let band = &summary.band;
+    let edges: Vec<String> = band
+        .subfilters_nm
+        .iter()
+        .map(|edges| edges[0])
+        .chain(band.subfilters_nm.last().map(|edges| edges[1]))
+        .map(|nm| format!("{nm:.1}"))
+        .collect();
+    lines.add(
+        "band",
+        format!("{}, {} subfilters: {} nm", band.name, band.subfilters_nm.len(), edges.join(" | ")),
+    );
+    let bbox = &summary.bbox;
+    lines.add(
+        "patch",
+        format!("{} × {} px of {:.3}″, in {}", bbox.width, bbox.height, summary.arcsec_per_px, summary.unit),
+    );
+    lines.add("visits", visits(summary));
+    for dropped in &summary.dropped {
+        lines.add("dropped", format!("{}: {}", dropped.subject, dropped.text));
+    }
+    lines.add("solved", solved(summary));
+    if let Some(fwhm) = summary.psf_fwhm_px {
+        let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
+        lines.add("PSF", format!("FWHM {fwhm:.2} px, of {} of {} visits", selected, summary.visits.len()));
+    }
+    lines.add(
+        "outcome",
+        match summary.outcome {
+            Outcome::Done => "done".to_owned(),
+            Outcome::DoneWithRemarks => format!("done, but {}", summary.remarks.join("; ")),
+        },
+    );
+    let others = summary.warnings.iter().filter(|warning| !summary.dropped.contains(warning));
+    for warning in grouped(others) {
+        lines.add("warning", warning);
+    }
+    lines.add("written", written(&summary.files));
+    let stages: Vec<String> =
+        summary.stages.iter().map(|stage| format!("{} {:.1}", stage.stage, stage.seconds)).collect();
+    let memory = summary.peak_memory_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
+    lines.add(
+        "took",
+        format!(
+            "{:.1} s ({}); at most {} MiB of memory",
+            summary.seconds,
+            stages.join(", "),
+            fixed(memory, 0)
+        ),
+    );
+    lines.text
+}
+
+/// The summary of `dcr template`.
+pub(crate) fn of_templates(summary: &TemplateSummary) -> String {
+    let mut lines = Lines::default();
+    lines.add("coadd", format!("run {}, band {}", summary.run, summary.band));
+    for template in &summary.templates {
+        lines.add(
+            "template",
+            format!(
+                "{}: visit {}, airmass {:.3}, q {:.1}°, {:.1} % covered",
+                template.file.display(),
+                template.visit,
+                template.airmass,
+                template.parallactic_angle_deg,
+                100.0 * template.covered
+            ),
+        );
+    }
+    for warning in grouped(&summary.warnings) {
+        lines.add("warning", warning);
+    }
+    lines.add("took", format!("{:.1} s", summary.seconds));
+    lines.text
+}
+
+/// Lines that begin with what they are about.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn add(&mut self, about: &str, line: String) {
+        self.text.push_str(&format!("{about:<9} {line}\n"));
+    }
+}
+
+fn visits(summary: &Summary) -> String {
+    let airmasses = summary.visits.iter().map(|visit| visit.airmass);
+    let (low, high) = airmasses.fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)));
+    let template = match &summary.template {
+        TemplateSource::File(path) => format!("template {}", path.display()),
+        TemplateSource::Made => "template made of them".to_owned(),
+    };
+    let memory = if summary.in_memory { "" } else { "; read by box, for they do not fit in memory" };
+    format!("{}, airmass {low:.2} to {high:.2}; {template}{memory}", summary.visits.len())
+}
+
+fn solved(summary: &Summary) -> String {
+    let counts = summary.regions.iter().map(|region| region.report.iterations.len());
+    let (fewest, most) = counts.fold((usize::MAX, 0), |(few, most), n| (few.min(n), most.max(n)));
+    let iterations = match (fewest, most) {
+        (few, most) if few >= most => format!("{most} iterations"),
+        (few, most) => format!("{few} to {most} iterations"),
+    };
+    let regions = match summary.regions.len() {
+        1 => String::new(),
+        n => format!(" in {n} regions"),
+    };
+    format!(
+        "{iterations}{regions}; metric {} → {}",
+        digits(Some(summary.initial_metric), 3),
+        digits(Some(summary.final_metric), 3)
+    )
+}
+
+/// Each warning with all its subjects, the most frequent first.
+fn grouped<'a>(warnings: impl IntoIterator<Item = &'a Warning>) -> Vec<String> {
+    let mut subjects: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for warning in warnings {
+        subjects.entry(&warning.text).or_default().push(&warning.subject);
+    }
+    let mut groups: Vec<_> = subjects.into_iter().collect();
+    groups.sort_by_key(|(_, subjects)| std::cmp::Reverse(subjects.len()));
+    let more = groups.len().saturating_sub(WARNINGS_SHOWN);
+    let mut shown: Vec<String> = groups
+        .into_iter()
+        .take(WARNINGS_SHOWN)
+        .map(|(text, subjects)| match subjects.as_slice() {
+            [one] => format!("{one}: {text}"),
+            [one, rest @ ..] => format!("{one} and {} more: {text}", rest.len()),
+            [] => text.to_owned(),
+        })
+        .collect();
+    if more > 0 {
+        shown.push(format!("{more} more in summary.json"));
+    }
+    shown
+}
+
+/// The folder of the files and their names.
+fn written(files: &[PathBuf]) -> String {
+    let Some(folder) = files.first().and_then(|file| file.parent()) else { return "nothing".into() };
+    let names: Vec<_> =
+        files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    format!("{}: {}", folder.display(), names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(subject: &str, text: &str) -> Warning {
+        Warning { subject: subject.into(), text: text.into() }
+    }
+
+    #[test]
+    fn warnings_are_grouped_and_not_too_many() {
+        let all =
+            [warning("visit 1", "No weather."), warning("patch", "Seam."), warning("visit 2", "No weather.")];
+        assert_eq!(grouped(&all), ["visit 1 and 1 more: No weather.", "patch: Seam."]);
+        let many: Vec<Warning> = (0..9).map(|i| warning("patch", &format!("Warning {i}."))).collect();
+        let shown = grouped(&many);
+        assert_eq!(shown.len(), WARNINGS_SHOWN + 1);
+        assert_eq!(shown.last().map(String::as_str), Some("3 more in summary.json"));
+    }
+
+    #[test]
+    fn written_files_stand_behind_their_folder() {
+        assert_eq!(written(&["out/a.fits".into(), "out/b.fits".into()]), "out: a.fits, b.fits");
+        assert_eq!(written(&[]), "nothing");
+    }
+}
