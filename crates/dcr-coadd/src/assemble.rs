@@ -131,7 +131,7 @@ pub fn assemble(
         config,
     };
     let coadds = Coadds::new(&patch, solved);
-    let run = run_name_of(&inputs, &usable, &weights, config);
+    let run = run_name_of(&inputs, &usable, &weights, &coadds.sum.image, config);
     let regions: Vec<RegionSummary> = division
         .regions(config)
         .into_iter()
@@ -251,7 +251,8 @@ impl Division {
         let split = match config.model.split_subfilters {
             true => Split::From(config.model.split_threshold),
             false => Split::Never,
-        };
+        }
+        .of_subfilters(config.model.subfilters);
         let basis = spectral_basis(&grid, config.model.spectrum);
         let fractions = grid.fractions();
         let plan = ShiftPlan { grid, reference: band.reference, rule: config.model.shift_rule, split };
@@ -372,7 +373,14 @@ fn buffer(store: &Store<'_>) -> usize {
     largest.ceil() as usize + 1
 }
 
-fn run_name_of(inputs: &Inputs, usable: &[f64], weights: &[f64], config: &AssembleConfig) -> String {
+/// A name that tells runs of other settings, visits or results apart.
+fn run_name_of(
+    inputs: &Inputs,
+    usable: &[f64],
+    weights: &[f64],
+    coadd: &Array2<f32>,
+    config: &AssembleConfig,
+) -> String {
     let settings = serde_json::to_vec(config).unwrap_or_default();
     let mut parts: Vec<Vec<u8>> = vec![env!("CARGO_PKG_VERSION").into(), settings];
     for ((visit, usable), weight) in inputs.visits.iter().zip(usable).zip(weights) {
@@ -380,6 +388,7 @@ fn run_name_of(inputs: &Inputs, usable: &[f64], weights: &[f64], config: &Assemb
         parts.push(usable.to_le_bytes().into());
         parts.push(weight.to_le_bytes().into());
     }
+    parts.push(coadd.iter().flat_map(|value| value.to_le_bytes()).collect());
     run_name(parts.iter().map(Vec::as_slice))
 }
 

@@ -36,6 +36,14 @@ pub enum Split {
     From(f64),
 }
 
+impl Split {
+    /// This, or never for a single subfilter: one plane is the plain coadd, smeared as the visits are, and smearing it once
+    /// more in the model would ask for it to be sharpened.
+    pub(crate) fn of_subfilters(self, subfilters: usize) -> Self {
+        if subfilters > 1 { self } else { Self::Never }
+    }
+}
+
 /// The displacements of subfilters that are smeared and lifted by `dispersion`.
 #[must_use]
 pub fn integrated_shifts(

@@ -202,6 +202,7 @@ impl<'a> Matcher<'a> {
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let basis = spectral_basis(&grid, metadata.spectrum);
         let split = if config.template.split_subfilters { Split::From(0.0) } else { Split::Never };
+        let split = split.of_subfilters(metadata.subfilters);
         let (x, y) = run.bbox().centre();
         let psf = run.files[0].psf().map(|psf| psf.stamp_at(x, y)).transpose()?;
         let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split };

@@ -1,5 +1,8 @@
 //! Whole runs through the public API.
 
+mod bad_input;
+mod field;
 mod golden;
+mod runs;
 mod shared;
 mod tolerance;
