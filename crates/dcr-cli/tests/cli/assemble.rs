@@ -44,7 +44,9 @@ fn assemble_refuses_warps_that_do_not_belong_together() {
         }),
         ("other_unit", |warp| with_card(warp, "BUNIT   = 'electron'", "BUNIT   = 'adu     '")),
         ("other_filter", |warp| with_card(warp, "FILTER  = 'g       '", "FILTER  = 'r       '")),
-        ("altitude_disagrees", |warp| with_card(warp, "BORE-ALT=          54.", "BORE-ALT=          44.")),
+        ("altitude_disagrees", |warp| {
+            with_card(warp, "54.911584042 / [deg] refr", "44.911584042 / [deg] refr")
+        }),
     ];
     for (name, damage) in damages {
         let fixture = Fixture::new();

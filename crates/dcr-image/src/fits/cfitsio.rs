@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "the calls of cfitsio are here, and only here")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
@@ -15,6 +16,8 @@ use fitsio_sys as ffi;
 use super::FitsError;
 use crate::header::Header;
 
+/// Bytes of a card.
+const CARD: usize = 80;
 /// cfitsio's limit on the number of axes, with room to spare.
 const MAX_AXES: usize = 9;
 /// FLEN_STATUS, the length of a status text with its terminator.
@@ -25,6 +28,8 @@ const STATUS_LENGTH: usize = 31;
 pub(crate) struct FitsReader {
     handle: NonNull<ffi::fitsfile>,
     path: PathBuf,
+    /// Bytes of the file; `None` when it is compressed as a whole and cfitsio sees others.
+    length: Option<u64>,
 }
 
 /// What an HDU holds.
@@ -79,7 +84,13 @@ impl FitsReader {
             return Err(io(std::io::Error::other("it is a directory")));
         }
         // cfitsio tells no reason; the operating system does.
-        std::fs::File::open(path).map_err(io)?;
+        let mut file = std::fs::File::open(path).map_err(io)?;
+        let mut beginning = Vec::with_capacity(CARD);
+        file.by_ref().take(CARD as u64).read_to_end(&mut beginning).map_err(io)?;
+        let gzipped = beginning.starts_with(&[0x1f, 0x8b]);
+        if !gzipped && !beginning.starts_with(b"SIMPLE") {
+            return Err(FitsError::NotFits { path: path.to_owned(), found: begins(&beginning) });
+        }
         let name = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| io(std::io::Error::other("its name contains a zero byte")))?;
         let mut handle = ptr::null_mut();
@@ -87,7 +98,9 @@ impl FitsReader {
         // SAFETY: `name` is terminated and outlives the call; `handle` and `status` are written to.
         unsafe { ffi::ffdkopn(&raw mut handle, name.as_ptr(), ffi::READONLY as c_int, &raw mut status) };
         match NonNull::new(handle) {
-            Some(handle) if status == 0 => Ok(Self { handle, path: path.to_owned() }),
+            Some(handle) if status == 0 => {
+                Ok(Self { handle, path: path.to_owned(), length: (!gzipped).then_some(metadata.len()) })
+            }
             _ => Err(library_error(path, "open it as a FITS file", status)),
         }
     }
@@ -112,6 +125,7 @@ impl FitsReader {
             // SAFETY: as in `call`; `kind` is written to.
             unsafe { ffi::ffmahd(file, number, &raw mut kind, status) }
         })?;
+        self.check_length(hdu)?;
         if kind != ffi::IMAGE_HDU as c_int {
             return Ok(HduKind::Table);
         }
@@ -128,6 +142,21 @@ impl FitsReader {
         let axes = usize::try_from(axes).unwrap_or(0).min(MAX_AXES);
         let axes = lengths[..axes].iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
         Ok(HduKind::Image { axes, integer: bitpix > 0 })
+    }
+
+    /// Whether the file reaches to the end of the current HDU's data.
+    fn check_length(&mut self, hdu: usize) -> Result<(), FitsError> {
+        let Some(got) = self.length else { return Ok(()) };
+        let mut end: ffi::LONGLONG = 0;
+        self.call(&format!("find the end of HDU {hdu}"), |file, status| {
+            // SAFETY: as in `call`; the two addresses that are not wanted may be null, `end` is written to.
+            unsafe { ffi::ffghadll(file, ptr::null_mut(), ptr::null_mut(), &raw mut end, status) }
+        })?;
+        let expected = u64::try_from(end).unwrap_or(0);
+        if expected > got {
+            return Err(FitsError::Truncated { path: self.path.clone(), hdu, expected, got });
+        }
+        Ok(())
     }
 
     /// All cards of the current HDU.
@@ -281,4 +310,13 @@ pub(super) fn library_error(path: &Path, action: &str, status: c_int) -> FitsErr
     // SAFETY: the call takes no arguments, and locks.
     unsafe { ffi::ffcmsg() };
     FitsError::Library { path: path.to_owned(), action: action.to_owned(), status, reason }
+}
+
+/// The first few bytes of something that is no FITS file, for a person.
+fn begins(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "it is empty".to_owned();
+    }
+    let text: String = String::from_utf8_lossy(bytes).chars().take(12).collect();
+    format!("it begins with {text:?}, not with SIMPLE")
 }

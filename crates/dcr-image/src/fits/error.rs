@@ -18,6 +18,28 @@ pub enum FitsError {
         /// The reason.
         source: std::io::Error,
     },
+    /// The file does not begin as FITS files do.
+    #[error("{}: this is no FITS file: {found}", path.display())]
+    NotFits {
+        /// The file.
+        path: PathBuf,
+        /// How it begins, and should.
+        found: String,
+    },
+    /// The file ends before its data do.
+    #[error(
+        "{}: the file is cut short: it has {got} bytes, and HDU {hdu} needs {expected}; copy it again", path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The HDU that is cut, 0 the primary.
+        hdu: usize,
+        /// Bytes that the file needs up to the end of that HDU.
+        expected: u64,
+        /// Bytes that it has.
+        got: u64,
+    },
     /// The FITS library refused.
     #[error("{}: cannot {action}: {reason} (cfitsio status {status}){}", path.display(), hint(*status))]
     Library {
@@ -119,6 +141,8 @@ impl FitsError {
     pub fn path(&self) -> &Path {
         match self {
             Self::Io { path, .. }
+            | Self::NotFits { path, .. }
+            | Self::Truncated { path, .. }
             | Self::Library { path, .. }
             | Self::Missing { path, .. }
             | Self::NotAnImage { path, .. }

@@ -122,7 +122,7 @@ fn directory_text_and_empty_files_are_no_fits() {
         [("empty.fits", &b""[..]), ("text.fits", b"This is no FITS file.\n"), ("zeros.fits", &[0; 5760])]
     {
         let text = message(&folder.file(name, bytes));
-        assert!(text.contains("cannot open it as a FITS file"), "{text}");
+        assert!(text.contains("this is no FITS file: it "), "{text}");
     }
 }
 
