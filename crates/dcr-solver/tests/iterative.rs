@@ -356,3 +356,17 @@ fn pixels_flagged_good_are_what_counts() {
     let masked = case.solve().model_byx;
     assert!(worst(&masked, &clean) < 0.01, "{}", worst(&masked, &clean));
 }
+
+#[test]
+fn solve_report_of_three_stars() {
+    let mut case = Case::new();
+    case.config = IterativeConfig::default();
+    let solution = case.solve();
+    insta::assert_yaml_snapshot!(solution.reports, {
+        "[].initial_metric" => insta::rounded_redaction(4),
+        "[].final_metric" => insta::rounded_redaction(4),
+        "[].iterations[].metric" => insta::rounded_redaction(4),
+        "[].iterations[].gain" => insta::rounded_redaction(3),
+        "[].visit_metrics[]" => insta::rounded_redaction(3),
+    });
+}
