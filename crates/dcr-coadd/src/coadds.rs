@@ -115,7 +115,7 @@ impl Patch<'_> {
             let at = s![region.rows.clone(), region.cols.clone()];
             for (b, factor) in smooth.into_iter().enumerate() {
                 let variance = propagated(&plain, &template, &free, self.fractions[b], factor);
-                subfilters.index_axis_mut(Axis(0), b).slice_mut(at.clone()).assign(&variance);
+                subfilters.index_axis_mut(Axis(0), b).slice_mut(at).assign(&variance);
             }
             sum.slice_mut(at).assign(&propagated(&plain, &template, &free, 1.0, factors.sum));
         }

@@ -14,6 +14,7 @@ mod cells;
 mod coadds;
 pub mod config;
 mod detection;
+mod division;
 mod error;
 mod finished_run;
 mod inputs;
@@ -40,7 +41,6 @@ mod weights;
 pub use assemble::{AssembleRequest, assemble};
 pub use error::{CoaddError, GridDifference};
 pub use progress::{Monitor, Unmonitored};
-pub use shifts::{Split, integrated_shifts, reference_shifts};
 pub use summary::{
     BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, Summary, TemplateSource,
     TemplateSummary, VisitSummary, Warning,

@@ -42,7 +42,7 @@ impl<'a> PixelReader<'a> {
         Zip::from(&masked.image).and(&masked.mask).and(&masked.variance).map_collect(
             |value, mask, variance| {
                 let good = mask & bad == 0 && value.is_finite() && *variance > 0.0 && variance.is_finite();
-                GOOD * u8::from(good) | DETECTED * u8::from(mask & sources != 0)
+                (GOOD * u8::from(good)) | (DETECTED * u8::from(mask & sources != 0))
             },
         )
     }

@@ -5,7 +5,7 @@ use dcr_solver::SubfilterShift;
 use dcr_solver::iterative;
 use ndarray::Array2;
 
-use crate::assemble::any_in;
+use crate::cells::region_in;
 use crate::config::AssembleConfig;
 use crate::journal::Journal;
 use crate::summary::{RegionSummary, Warning};
@@ -107,4 +107,9 @@ pub(crate) fn warn_of_small_leverage(
             ),
         );
     }
+}
+
+/// Whether a box of the patch has a pixel of a source.
+fn any_in(sources: &Array2<bool>, part: &BBox, patch: &BBox) -> bool {
+    region_in(part, patch).of(&sources.view()).iter().any(|source| *source)
 }

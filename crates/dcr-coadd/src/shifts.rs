@@ -153,3 +153,121 @@ impl ShiftPlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dcr_physics::{Band, RefractionModel, Site, WeatherReadings};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Shifts against the reference's, relative: both are `f64` throughout.
+    const ROUNDING: f64 = 1e-12;
+
+    fn number(value: &Value) -> f64 {
+        value.as_f64().unwrap()
+    }
+
+    fn pair(value: &Value) -> PixelShift {
+        PixelShift { dy: number(&value[0]), dx: number(&value[1]) }
+    }
+
+    /// All cases of golden/calculateDcr.json: six visits in four bands and more, one to five subfilters, split and not.
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    fn reference_shifts_are_the_references() {
+        let path =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/calculateDcr.json");
+        let Ok(text) = std::fs::read(&path) else {
+            eprintln!("skipped: {} is not here", path.display());
+            return;
+        };
+        let golden: Value = serde_json::from_slice(&text).unwrap();
+        let mut checked = 0;
+        for case in golden["cases"].as_array().unwrap().iter().filter(|case| case["error"].is_null()) {
+            let visit = &golden["visits"][case["visit"].as_u64().unwrap() as usize];
+            let observatory = &golden["observatories"][visit["obs"].as_str().unwrap()];
+            let site = Site {
+                longitude: Angle::from_degrees(number(&observatory[0])),
+                latitude: Angle::from_degrees(number(&observatory[1])),
+                elevation_m: number(&observatory[2]),
+            };
+            let readings = WeatherReadings {
+                temperature_c: visit["temp"].as_f64(),
+                pressure_pa: visit["press"].as_f64(),
+                humidity_percent: visit["hum"].as_f64(),
+            };
+            let air = RefractionModel::Reference.at(&site, &readings.complete(site.elevation_m).0);
+            let numbers = &golden["filters"][case["filter"].as_str().unwrap()];
+            let band =
+                Band::new("golden", Wavelength::from_nm(number(&numbers[0])), number(&numbers[1])).unwrap();
+            let grid = band.wavelength_grid(case["n"].as_u64().unwrap() as usize).unwrap();
+            let altitude = Angle::from_degrees(number(&visit["alt"]));
+            let dispersion = subfilter_dispersion(&grid, air.as_ref(), altitude, band.effective()).unwrap();
+            let direction = Angle::from_degrees(number(&visit["parang"]) - number(&visit["rotang"]));
+            let scale = match case["bbox"].is_null() {
+                true => number(&golden["pixelScale_arcsec"]["origin"]),
+                false => number(&golden["pixelScale_arcsec"]["bboxCentre"]),
+            };
+            let is_split = case["split"].as_bool().unwrap();
+            let split = if is_split { Split::From(0.0) } else { Split::Never };
+            let got = reference_shifts(&dispersion, direction, scale, split);
+            // Of the case's largest: the middle subfilter's is a small difference of large numbers.
+            let size = got.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
+            for (got, expected) in got.iter().zip(case["shift_yx"].as_array().unwrap()) {
+                let expected = match is_split {
+                    true => vec![pair(&expected[0]), pair(&expected[1])],
+                    false => vec![pair(expected)],
+                };
+                for (got, expected) in got.forward_shifts().iter().zip(&expected) {
+                    let off = (got.dy - expected.dy).hypot(got.dx - expected.dx);
+                    assert!(off < ROUNDING * size, "{case}: {got:?}, not {expected:?}");
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 1000, "{checked}");
+    }
+
+    fn dispersion(mean: f64, spread: f64) -> SubfilterDispersion {
+        SubfilterDispersion {
+            mean: Angle::from_arcsec(mean),
+            spread: Angle::from_arcsec(spread),
+            blue_edge: Angle::from_arcsec(mean + 2.0 * spread),
+            red_edge: Angle::from_arcsec(mean - 2.0 * spread),
+        }
+    }
+
+    #[test]
+    fn blue_light_is_moved_towards_the_zenith() {
+        let zenith = ZenithDirection { dx: -0.6, dy: 0.8, arcsec_per_px: 0.2 };
+        let shifts = integrated_shifts(&[dispersion(0.5, 0.1)], &zenith, Split::From(0.1));
+        let ForwardShift::Halves([blue, red]) = shifts[0].forward else { panic!("{shifts:?}") };
+        assert!((blue.dx + 1.8).abs() < 1e-12 && (blue.dy - 2.4).abs() < 1e-12);
+        assert!((red.dx + 1.2).abs() < 1e-12 && (red.dy - 1.6).abs() < 1e-12);
+        assert!((shifts[0].mean.dx + 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn halves_move_apart_from_the_threshold_on() {
+        let zenith = ZenithDirection { dx: 1.0, dy: 0.0, arcsec_per_px: 0.25 };
+        let forward =
+            |spread, split| integrated_shifts(&[dispersion(1.0, spread)], &zenith, split)[0].forward;
+        let whole = ForwardShift::Whole(PixelShift { dy: 0.0, dx: 4.0 });
+        // 2 × 0.0125″ are 0.1 px.
+        assert!(matches!(forward(0.0126, Split::From(0.1)), ForwardShift::Halves(_)));
+        assert_eq!(forward(0.0124, Split::From(0.1)), whole);
+        assert_eq!(forward(1.0, Split::Never), whole);
+        assert!(matches!(forward(0.0, Split::From(0.0)), ForwardShift::Halves(_)));
+        assert_eq!(Split::From(0.0).of_subfilters(1), Split::Never);
+    }
+
+    #[test]
+    fn reference_averages_the_wrong_axis_below_the_threshold() {
+        let shifts =
+            reference_shifts(&[dispersion(1.0, 0.01)], Angle::from_degrees(-30.0), 1.0, Split::From(0.1));
+        let ForwardShift::Whole(shift) = shifts[0].forward else { panic!("{shifts:?}") };
+        let wrong = f64::midpoint(30_f64.to_radians().cos(), -0.5);
+        assert!((shift.dy - 1.01 * wrong).abs() < 1e-12 && (shift.dx - 0.99 * wrong).abs() < 1e-12);
+    }
+}

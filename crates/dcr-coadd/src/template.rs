@@ -122,9 +122,8 @@ impl Exposure {
         if !patch.contains_box(&own) {
             return Err(other_grid(GridDifference::Box { got: own, expected: patch }));
         }
-        match grid_difference(run.files[0].wcs(), file.wcs(), &own, GRID_TOLERANCE_PX) {
-            Some(difference) => return Err(other_grid(difference)),
-            None => {}
+        if let Some(difference) = grid_difference(run.files[0].wcs(), file.wcs(), &own, GRID_TOLERANCE_PX) {
+            return Err(other_grid(difference));
         }
         let band = run.metadata.band.name();
         match sky.visit.filter.as_deref() {

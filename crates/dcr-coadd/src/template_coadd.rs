@@ -94,20 +94,20 @@ pub(crate) fn made_template(plain: &PlainCoadd, planes: &MaskPlanes) -> Template
 }
 
 impl TemplateCoadd {
-    /// The pixels of sources: those of the convergence planes, or found here if no pixel has any of them. Whether they
-    /// were found here is told too, and then they carry DETECTED.
+    /// The pixels of sources: those of the convergence planes, or found here if no pixel has any of them; then they
+    /// get DETECTED.
     pub(crate) fn sources(
         &mut self,
         visits: &[Input],
         planes: &MaskPlanes,
         config: &AssembleConfig,
-    ) -> (Array2<bool>, bool) {
+    ) -> Array2<bool> {
         let bits = planes.bits_of(&config.coadd.convergence_mask_planes);
         let flagged = self.mask.mapv(|mask| mask & bits != 0);
         if flagged.iter().any(|flagged| *flagged) {
-            return (flagged, false);
+            return flagged;
         }
-        let Some(bbox) = visits.first().map(|visit| visit.file.bbox()) else { return (flagged, false) };
+        let Some(bbox) = visits.first().map(|visit| visit.file.bbox()) else { return flagged };
         let widths: Vec<f64> = visits.iter().filter_map(|visit| visit.fwhm_px(bbox.centre())).collect();
         let fwhm = match widths.len() {
             0 => UNKNOWN_FWHM_PX,
@@ -128,6 +128,6 @@ impl TemplateCoadd {
                 *mask |= detected;
             }
         });
-        (found, true)
+        found
     }
 }

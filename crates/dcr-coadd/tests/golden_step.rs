@@ -35,7 +35,7 @@ fn read(path: &Path) -> Warp {
     let pixels = file.read(file.bbox()).unwrap();
     let planes = file.mask_planes();
     let (bad, detected) = (planes.bits_of(["BAD", "SAT", "NO_DATA"]), planes.bits_of(["DETECTED"]));
-    let flag = |m: i32| u8::from(m & bad == 0) * GOOD | u8::from(m & detected != 0) * DETECTED;
+    let flag = |m: i32| (u8::from(m & bad == 0) * GOOD) | (u8::from(m & detected != 0) * DETECTED);
     let flags = pixels.mask.mapv(flag);
     Warp { image: pixels.image, flags, bad: pixels.mask.mapv(|m| m & bad != 0), visit: file.visit().clone() }
 }

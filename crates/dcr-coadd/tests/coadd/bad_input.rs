@@ -29,7 +29,8 @@ fn bad_grid_of_another_size() {
     let message = message(|warp| {
         warp.pixels = warp.pixels.sub_image(BBox::new(0, 0, 100, 90)).unwrap();
     });
-    let expected = "/warp_2.fits: its grid is not that of /warp_0.fits: it covers the pixels [0:100, 0:90] (100 × 90)";
+    let expected =
+        "/warp_2.fits: its grid is not that of /warp_0.fits: it covers the pixels [0:100, 0:90] (100 × 90)";
     assert!(message.starts_with(expected), "{message}");
 }
 
@@ -46,15 +47,24 @@ fn bad_grid_moved_on_the_sky_tells_by_how_much() {
 #[test]
 fn bad_unit_missing_or_other() {
     let message_of_other = message(|warp| warp.unit = Some("adu".into()));
-    assert!(message_of_other.contains(r#"BUNIT is "adu", but /warp_0.fits has "electron""#), "{message_of_other}");
+    assert!(
+        message_of_other.contains(r#"BUNIT is "adu", but /warp_0.fits has "electron""#),
+        "{message_of_other}"
+    );
     let message_of_none = message(|warp| warp.unit = None);
-    assert!(message_of_none.contains("/warp_2.fits: the header has no unit (card BUNIT)"), "{message_of_none}");
+    assert!(
+        message_of_none.contains("/warp_2.fits: the header has no unit (card BUNIT)"),
+        "{message_of_none}"
+    );
 }
 
 #[test]
 fn bad_visit_number_twice() {
     let message = message(|warp| warp.set("VISIT", 1001_i64));
-    assert!(message.starts_with("/warp_0.fits and /warp_2.fits both say that they are visit 1001"), "{message}");
+    assert!(
+        message.starts_with("/warp_0.fits and /warp_2.fits both say that they are visit 1001"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -47,7 +47,12 @@ pub(crate) fn held_out(config: &FieldConfig) -> Warp {
 }
 
 fn warp(field: &Field, plan: &VisitPlan) -> Warp {
-    let visit = field.expose(plan).unwrap();
+    warp_again(field, plan, 0)
+}
+
+/// A visit, the `draw`-th time it is taken.
+pub(crate) fn warp_again(field: &Field, plan: &VisitPlan, draw: u64) -> Warp {
+    let visit = field.expose_again(plan, draw).unwrap();
     Warp {
         pixels: visit.exposure,
         planes: visit.planes,

@@ -4,10 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::{AssembleConfig, TemplateConfig};
+use dcr_coadd::shifts::{Split, reference_shifts};
 use dcr_coadd::{AssembleRequest, Summary, TemplateRequest, Unmonitored, assemble, matched_templates};
 use dcr_image::fits::MissingVariance;
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
-use dcr_solver::iterative::{Gain, Interpolation};
+use dcr_physics::{Angle, Band, RefractionModel, Wavelength, subfilter_dispersion};
+use dcr_solver::SpectralBasis;
+use dcr_solver::iterative::{Gain, Interpolation, predict};
 use dcr_solver::kernel::Order;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use ndarray_npy::NpzReader;
@@ -191,4 +194,30 @@ fn golden_template_unsplit() {
     let unsplit = |config: &mut TemplateConfig| config.template.split_subfilters = false;
     let Some((read, mut arrays, peak)) = heldout_template(unsplit) else { return };
     check_template(&read, &arrays.by_name("template_o3_nosplit").unwrap(), peak);
+}
+
+/// With a threshold of 0.5 px, which all subfilters of this visit reach (the bluest and the reddest halves lie 0.54 px apart and
+/// more). What happens below it is in the run with the faulty fallback.
+#[test]
+fn golden_template_with_a_threshold() {
+    let Some(folder) = golden() else { return };
+    let file = open(folder.join("heldout_warp_1008.fits"));
+    let visit = file.visit();
+    let site = visit.site.unwrap();
+    let air = RefractionModel::Reference.at(&site, &visit.weather.complete(site.elevation_m).0);
+    let settings = json(&folder.join("run_small_n3.json"));
+    let number = |key: &str| settings["config"][key].as_f64().unwrap();
+    let band =
+        Band::new("g", Wavelength::from_nm(number("effectiveWavelength")), number("bandwidth")).unwrap();
+    let grid = band.wavelength_grid(3).unwrap();
+    let dispersion =
+        subfilter_dispersion(&grid, air.as_ref(), visit.altitude.unwrap(), band.effective()).unwrap();
+    let q = visit.parallactic_angle.unwrap().radians() - visit.rotator_angle.unwrap().radians();
+    let shifts = reference_shifts(&dispersion, Angle::from_radians(q), 0.2, Split::From(0.5));
+    let npz = |name: &str| NpzReader::new(File::open(folder.join(name)).unwrap()).unwrap();
+    let model: Array3<f32> = npz("run_small_n3.npz").by_name("dcrCoadds").unwrap();
+    let expected: Array2<f32> = npz("template_heldout.npz").by_name("template_o3_thr").unwrap();
+    let got = predict(model.view(), &SpectralBasis::constant(3), &shifts, Order::CUBIC);
+    let peak = expected.iter().fold(0.0_f64, |peak, v| peak.max(f64::from(v.abs())));
+    assert!(largest(got.view(), expected.view()) / peak < GOLDEN_MODEL);
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod field;
 mod golden;
+mod noise;
 mod runs;
 mod shared;
 mod tolerance;

@@ -21,7 +21,9 @@ fn largest_difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 fn run_of_one_visit() {
     let bench = Bench::new(&warps(&small_field(1)));
     let summary = bench.run(&AssembleConfig::default()).unwrap();
-    assert!(summary.warnings.iter().any(|w| w.text.contains("colours in the subfilters come from the prior")));
+    assert!(
+        summary.warnings.iter().any(|w| w.text.contains("colours in the subfilters come from the prior"))
+    );
     assert!(finite(&bench.subfilters("run", 3)));
 }
 
@@ -38,7 +40,7 @@ fn run_with_one_subfilter_is_the_plain_coadd() {
     for (warp, visit) in warps.iter().zip(&summary.visits) {
         mean.scaled_add((visit.weight / total) as f32, &warp.pixels.image);
     }
-    let inside = s![6..-6, 6..-6];
+    let inside = s![6..90, 6..106];
     let coadd = bench.read("run/coadd.fits").image.slice(inside).to_owned();
     let difference = largest_difference(&coadd, &mean.slice(inside).to_owned());
     assert!(difference < COADD_OF_ONE * peak(&mean), "{difference} of {}", peak(&mean));
@@ -142,7 +144,8 @@ fn pixels_without_data_are_flagged_and_filled() {
 fn headers_and_tables_tell_everything() {
     let bench = Bench::new(&warps(&small_field(4)));
     let summary = bench.run(&AssembleConfig::default()).unwrap();
-    let file = dcr_image::ExposureFile::open(&bench.path("run/subfilter_1.fits"), &Default::default()).unwrap();
+    let file =
+        dcr_image::ExposureFile::open(&bench.path("run/subfilter_1.fits"), &Default::default()).unwrap();
     let header = file.header();
     assert_eq!((header.i64("NSUBFILT"), header.i64("SUBFILT")), (Some(3), Some(1)));
     assert_eq!(header.text("DCRRUN"), Some(summary.run.as_str()));
@@ -155,7 +158,10 @@ fn headers_and_tables_tell_everything() {
         serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
     assert_eq!(written["outcome"], "done");
     assert_eq!(written["visits"].as_array().unwrap().len(), 4);
-    assert_eq!(written["regions"][0]["iterations"].as_array().unwrap().len(), summary.regions[0].report.iterations.len());
+    assert_eq!(
+        written["regions"][0]["iterations"].as_array().unwrap().len(),
+        summary.regions[0].report.iterations.len()
+    );
 }
 
 /// The template leaves a held-out visit with noise alone.
@@ -188,8 +194,7 @@ fn template_matches_a_held_out_visit() {
         });
         sum / count
     };
-    let (matched, unmatched) =
-        (chi(&template.image, &template.variance), chi(&plain.image, &plain.variance));
+    let (matched, unmatched) = (chi(&template.image, &template.variance), chi(&plain.image, &plain.variance));
     assert!(matched < MATCHED && unmatched > 2.0 * matched, "{matched} {unmatched}");
     let again = matched_templates(&request, &config, &Unmonitored).unwrap_err().to_string();
     assert!(again.contains("template_5001.fits: the file exists"), "{again}");
