@@ -107,7 +107,8 @@ pub fn assemble(
     let summary = finished.summary(visits, &mut journal);
     write_summary(&folder, &summary)?;
     journal.go_on()?;
-    folder.publish()?;
+    // An earlier run may have had more subfilters.
+    folder.publish(|name| name.starts_with("subfilter_") && name.ends_with(".fits"))?;
     Ok(summary)
 }
 

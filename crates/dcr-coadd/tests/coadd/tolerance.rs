@@ -9,13 +9,13 @@ pub(crate) const GOLDEN_GAIN: f64 = 1e-3;
 /// Variances that are copied or divided by the number of subfilters, relative: one rounding to `f32`.
 pub(crate) const ROUNDING: f64 = 3e-7;
 /// One subfilter against the weighted mean, of the peak: the band's mean wavelength is displaced from its middle by up to
-/// 0.05 px at airmass 2, which moves a star's flank by 2 % of its peak.
+/// 0.05 px at airmass 2, which moves a star's flank by 1.8 % of its peak.
 pub(crate) const COADD_OF_ONE: f32 = 0.02;
-/// Subregions of 64 px against the whole, of the peak: what the issue asks for.
+/// Subregions of 64 px against the whole, of the peak. Measured: 1.7e-5.
 pub(crate) const SUBREGIONS: f32 = 1e-4;
 /// Mean squared difference between a held-out visit and its template on sources, in units of both variances. 1 would be noise
-/// alone; bright cores are left with the model's own errors.
-pub(crate) const MATCHED: f64 = 1.5;
+/// alone; bright cores are left with the model's own errors. Measured: 1.16, and 2.81 with the plain coadd.
+pub(crate) const MATCHED: f64 = 1.3;
 /// Scatter of the coadds' pixels over the variance written, on detected pixels. Measured: 0.96, 1.04 and 0.82 in the
 /// subfilters, 0.97 in their sum; the mean of 16 draws over some thousand pixels is good to 2 %.
 pub(crate) const NOISE_ON_SOURCES: std::ops::Range<f64> = 0.75..1.15;

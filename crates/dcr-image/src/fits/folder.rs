@@ -61,12 +61,13 @@ impl OutputFolder {
         self.stage.join(name)
     }
 
-    /// Gives all files their final names; returns these, sorted.
+    /// Gives all files their final names; returns these, sorted. Other files in the folder that are `stale` by their name,
+    /// left by an earlier run, are removed.
     ///
     /// # Errors
     ///
     /// [`FitsError::Io`] if the operating system refuses a name.
-    pub fn publish(mut self) -> Result<Vec<PathBuf>, FitsError> {
+    pub fn publish(mut self, stale: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, FitsError> {
         let io = |path: &Path, action| {
             let path = path.to_owned();
             move |source| FitsError::Io { path, action, source }
@@ -84,6 +85,13 @@ impl OutputFolder {
             published.push(path);
         }
         self.published = true;
+        for entry in fs::read_dir(&self.folder).map_err(io(&self.folder, "list this folder"))? {
+            let path = entry.map_err(io(&self.folder, "list this folder"))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if stale(&name) && !published.contains(&path) {
+                fs::remove_file(&path).map_err(io(&path, "remove what an earlier run left"))?;
+            }
+        }
         Ok(published)
     }
 }
@@ -121,7 +129,7 @@ mod tests {
             fs::write(out.staged(name), name).unwrap();
             assert!(!folder.join(name).exists());
         }
-        assert_eq!(out.publish().unwrap(), [folder.join("x"), folder.join("y")]);
+        assert_eq!(out.publish(|_| false).unwrap(), [folder.join("x"), folder.join("y")]);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     }
 
@@ -134,8 +142,11 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let out = OutputFolder::create(folder.path(), true).unwrap();
         fs::write(out.staged("x"), "new").unwrap();
+        fs::write(folder.path().join("x1"), "older").unwrap();
+        fs::write(folder.path().join("notes"), "mine").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
-        out.publish().unwrap();
+        out.publish(|name| name.starts_with('x')).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "new");
         assert!(OutputFolder::create(&folder.path().join("x"), true).is_err());
     }
