@@ -50,7 +50,7 @@ fn first_pixels_are_these_on_every_machine() {
 }
 
 /// FNV-1a, by words, of the planes of the default field's last visit.
-const PIXELS_OF_VISIT_1010: u64 = 0x516e_1566_327e_88e0;
+const PIXELS_OF_VISIT_1010: u64 = 0x1ac4_c20b_7bf5_71c5;
 
 #[test]
 fn other_seeds_give_other_visits() {
