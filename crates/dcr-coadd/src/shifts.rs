@@ -129,6 +129,10 @@ impl ShiftPlan {
         let too_low = |source: RefractionError| CoaddError::Refraction { path: path.to_owned(), source };
         let air: &dyn Refraction = sky.air.as_ref();
         match self.rule {
+            // One subfilter is no model of DCR: it is the plain coadd, each exposure where its WCS says.
+            ShiftRule::Integrated if self.grid.subfilters().len() == 1 => {
+                Ok(vec![SubfilterShift::whole(PixelShift::default())])
+            }
             ShiftRule::Integrated => {
                 let (x, y) = cell.centre();
                 let local = sky.at(wcs.pixel_to_sky(x, y).map_err(wcs_error)?);

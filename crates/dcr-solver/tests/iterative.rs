@@ -163,8 +163,7 @@ fn solve_with_one_subfilter_is_the_weighted_mean() {
         visit.shifts = vec![dcr_solver::SubfilterShift::whole(dcr_solver::PixelShift::default())];
         visit.weight = 1.0 + i as f64;
     }
-    case.config.use_model_weights = false;
-    case.config.regularize_model_iterations = 0.0;
+    case.template.fill(7.0);
     let model = case.solve().model_byx;
     let total: f64 = case.visits.visits.iter().map(|v| v.weight).sum();
     let mut mean = Array2::<f64>::zeros(SHAPE);

@@ -27,7 +27,7 @@ fn run_of_one_visit() {
     assert!(finite(&bench.subfilters("run", 3)));
 }
 
-/// One subfilter is the plain weighted coadd, but for the displacement of the band's mean from its middle.
+/// One subfilter is the plain weighted coadd.
 #[test]
 fn run_with_one_subfilter_is_the_plain_coadd() {
     let warps = warps(&small_field(5));

@@ -8,9 +8,8 @@ pub(crate) const GOLDEN_METRIC: f64 = 2e-5;
 pub(crate) const GOLDEN_GAIN: f64 = 1e-3;
 /// Variances that are copied or divided by the number of subfilters, relative: one rounding to `f32`.
 pub(crate) const ROUNDING: f64 = 3e-7;
-/// One subfilter against the weighted mean, of the peak: the band's mean wavelength is displaced from its middle by up to
-/// 0.05 px at airmass 2, which moves a star's flank by 1.8 % of its peak.
-pub(crate) const COADD_OF_ONE: f32 = 0.02;
+/// One subfilter against the weighted mean, of the peak: sums in `f32`.
+pub(crate) const COADD_OF_ONE: f32 = 1e-5;
 /// Subregions of 64 px against the whole, of the peak. Measured: 1.7e-5.
 pub(crate) const SUBREGIONS: f32 = 1e-4;
 /// Mean squared difference between a held-out visit and its template on sources, in units of both variances. 1 would be noise

@@ -91,6 +91,9 @@ impl<'a> State<'a> {
         };
 
         let (mut projected, mut visits, initial_metric) = self.project(inner, domain)?;
+        if n == 1 && !config.reference_bookkeeping {
+            return self.solve_one_subfilter(inner, domain, &projected, initial_metric);
+        }
         let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
         let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
         let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
@@ -147,6 +150,20 @@ impl<'a> State<'a> {
             (final_metric, self.model_byx, visits) = best;
         }
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
+    }
+
+    /// One subfilter is no model of DCR but the visits' weighted mean, which one whole step reaches from anywhere.
+    fn solve_one_subfilter(
+        &mut self,
+        inner: &Region,
+        domain: &Region,
+        projected: &Projected,
+        initial_metric: f64,
+    ) -> Result<SolveReport, SolveError> {
+        self.take_whole_step(inner, domain, projected);
+        let (_, visit_metrics, final_metric) = self.project(inner, domain)?;
+        let outcome = if final_metric == 0.0 { Outcome::NoData } else { Outcome::Converged };
+        Ok(SolveReport { outcome, initial_metric, final_metric, iterations: vec![], visit_metrics })
     }
 
     /// Compares the present model with the visits; also gives each visit's metric and their mean.

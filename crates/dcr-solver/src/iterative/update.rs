@@ -39,6 +39,21 @@ impl State<'_> {
         }
     }
 
+    /// Moves the model all the way that the residuals ask for, unclamped.
+    pub(super) fn take_whole_step(&mut self, inner: &Region, domain: &Region, projected: &Projected) {
+        let within = inner.within(domain);
+        for (b, back) in projected.back_byx.axis_iter(Axis(0)).enumerate() {
+            let weight = self.inverse_weight_byx.index_axis(Axis(0), b);
+            let plane = inner.of_mut(self.model_byx.index_axis_mut(Axis(0), b));
+            Zip::from(plane).and(within.of(&back)).and(inner.of(&weight)).for_each(|y, back, w| {
+                let step = back * w;
+                if step.is_finite() {
+                    *y += step;
+                }
+            });
+        }
+    }
+
     /// ALGORITHM §6 to the letter.
     fn reference_update(
         &self,
