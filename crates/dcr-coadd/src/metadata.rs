@@ -54,9 +54,7 @@ impl RunMetadata {
             cards.push(Card::new("PSF-FWHM", fwhm).with_comment("[px]"));
         }
         if let Some(curve) = self.band.throughput() {
-            let points: Vec<String> =
-                curve.points().map(|(nm, transmission)| format!("{nm} {transmission}")).collect();
-            cards.push(Card::new("THRUCURV", points.join(";")));
+            cards.push(Card::new("THRUCURV", curve_text(curve)));
         }
         cards.push(Card::new("DCRCONF", self.configuration.as_str()));
         cards
@@ -95,6 +93,15 @@ impl RunMetadata {
             configuration: header.text("DCRCONF").unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// A curve in one text, without the zeros between zeros: curves come with thousands of them.
+fn curve_text(curve: &Throughput) -> String {
+    let points: Vec<(f64, f64)> = curve.points().collect();
+    let lit = |i: usize| points.get(i).is_some_and(|(_, transmission)| *transmission > 0.0);
+    let telling = (0..points.len()).filter(|&i| lit(i) || lit(i + 1) || (i > 0 && lit(i - 1)));
+    let texts: Vec<String> = telling.map(|i| format!("{} {}", points[i].0, points[i].1)).collect();
+    texts.join(";")
 }
 
 /// The cards of one subfilter's file.

@@ -3,6 +3,7 @@
 use dcr_coadd::config::{AssembleConfig, ByteSize};
 use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
 use dcr_image::MaskedImage;
+use dcr_physics::Throughput;
 use dcr_sim::{FieldConfig, SourceSettings, VisitSettings};
 use ndarray::{Array2, Zip, s};
 
@@ -164,14 +165,30 @@ fn headers_and_tables_tell_everything() {
     );
 }
 
-/// The template leaves a held-out visit with noise alone.
 #[test]
 fn template_matches_a_held_out_visit() {
+    check_held_out_visit(&AssembleConfig::default());
+}
+
+/// The field's own band as a curve of 8000 points: templates take it from the headers.
+#[test]
+fn template_takes_the_throughput_from_the_run() {
+    let point = |i: i32| {
+        let nm = 300.0 + 0.1 * f64::from(i);
+        format!("{nm:.1} {}\n", u8::from((405.0..552.0).contains(&nm)))
+    };
+    let curve: String = (0..8000).map(point).collect();
+    let throughput = Some(Throughput::parse(&curve).unwrap());
+    check_held_out_visit(&AssembleConfig { throughput, ..AssembleConfig::default() });
+}
+
+/// The template leaves a held-out visit with noise alone.
+fn check_held_out_visit(config: &AssembleConfig) {
     let bright = SourceSettings { flux_electrons: [2e4, 1e6], ..small_field(10).sources };
     let field = FieldConfig { sources: bright, ..small_field(10) };
     let exposure = held_out(&field);
     let bench = Bench::new(&warps(&field));
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(config).unwrap();
     exposure.write(&bench.path("exposure.fits"));
     let request = TemplateRequest {
         coadd: bench.path("run"),
@@ -179,7 +196,7 @@ fn template_matches_a_held_out_visit() {
         output: bench.path("templates"),
         overwrite: false,
     };
-    let config = (&AssembleConfig::default()).into();
+    let config = config.into();
     matched_templates(&request, &config, &Unmonitored).unwrap();
     let template = bench.read("templates/template_5001.fits");
     let plain = bench.read("run/coadd.fits");

@@ -253,8 +253,9 @@ fn write_hdu(
         let own = [Card::new("DATASUM", data_sum.value().to_string()), Card::new("CHECKSUM", checksum)];
         let mut text: String = cards.iter().chain(&own).flat_map(format_card).collect();
         text.push_str("END");
-        let padded = text.len().next_multiple_of(BLOCK);
-        format!("{text:<padded$}")
+        let blanks = text.len().next_multiple_of(BLOCK) - text.len();
+        text.extend(std::iter::repeat_n(' ', blanks));
+        text
     };
     let mut sum = data_sum.clone();
     sum.add(header(&"0".repeat(16)).as_bytes());

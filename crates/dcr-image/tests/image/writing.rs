@@ -41,6 +41,19 @@ fn round_trip_compressed_is_exact() {
     check_round_trip(WriteOptions { compress: true, overwrite: false });
 }
 
+/// A header of more characters than a formatted text may be wide.
+#[test]
+fn long_header_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.fits");
+    let small = Small::new(BBox::new(0, 0, 7, 5));
+    let text: String = (0..20_000).map(|i| format!("{i} ")).collect();
+    let mut exposure = small.to_write();
+    exposure.primary.push(dcr_image::header::Card::new("CURVE", text.as_str()));
+    write_exposure(&path, &exposure, WriteOptions::default()).unwrap();
+    assert_eq!(open(&path).unwrap().header().text("CURVE").map(str::trim_end), Some(text.trim_end()));
+}
+
 #[test]
 fn existing_file_is_kept_unless_overwriting_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
