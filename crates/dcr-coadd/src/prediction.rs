@@ -9,8 +9,8 @@
 //! scatter of templates is 0.6 of this variance on sources (`variance_meets_the_scatter_of_noise`). The mask is
 //! the union of the model's over all pixels that an interpolation reaches.
 
-use dcr_solver::iterative::{Interpolation, forward_support, predict};
-use dcr_solver::kernel::{FourierPlan, Order, Region, prefilter, shift_scalar};
+use dcr_solver::iterative::{Interpolation, forward_support, predict, predict_fourier};
+use dcr_solver::kernel::{Order, Region, prefilter, shift_scalar};
 use dcr_solver::{ForwardShift, PixelShift, SpectralBasis, SubfilterShift};
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 
@@ -30,32 +30,6 @@ pub(crate) fn predict_image(
         Interpolation::Spline(order) => predict(model_byx, basis, shifts, order),
         Interpolation::Fourier => predict_fourier(model_byx, basis, shifts),
     }
-}
-
-fn predict_fourier(
-    model_byx: ArrayView3<f32>,
-    basis: &SpectralBasis,
-    shifts: &[SubfilterShift],
-) -> Array2<f32> {
-    let (_, rows, cols) = model_byx.dim();
-    let plan = FourierPlan::new((rows, cols));
-    let halves = basis.halves(model_byx);
-    let mut spectrum = plan.zeros();
-    let mut add = |plane: ArrayView2<f32>, shift| {
-        plan.shift_add(&plan.forward(plane), shift, 1.0, &mut spectrum);
-    };
-    for (b, shift) in shifts.iter().enumerate() {
-        match shift.forward {
-            ForwardShift::Whole(shift) => add(model_byx.index_axis(Axis(0), b), shift),
-            ForwardShift::Halves(pair) => pair
-                .into_iter()
-                .enumerate()
-                .for_each(|(h, shift)| add(halves.index_axis(Axis(0), 2 * b + h), shift)),
-        }
-    }
-    let mut out = Array2::zeros((rows, cols));
-    plan.inverse_add(spectrum, out.view_mut());
-    out
 }
 
 /// The pixels that all light comes to from inside the planes.

@@ -2,8 +2,9 @@
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 use rayon::prelude::*;
+use realfft::num_complex::Complex64;
 
-use crate::kernel::{Boundary, Order, Region, gaussian_filter, prefilter_f32, shift_add};
+use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefilter_f32, shift_add};
 use crate::observation::{ForwardShift, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
@@ -81,6 +82,59 @@ pub fn predict(
         template.view_mut(),
     );
     template
+}
+
+/// Transforms of the light in whole subfilters and in their halves.
+pub(crate) struct FourierPlanes {
+    pub(crate) plan: FourierPlan,
+    wholes: Vec<Array2<Complex64>>,
+    halves: Vec<Array2<Complex64>>,
+}
+
+impl FourierPlanes {
+    pub(crate) fn new(model_byx: ArrayView3<f32>, basis: &SpectralBasis) -> Self {
+        let (_, rows, cols) = model_byx.dim();
+        let plan = FourierPlan::new((rows, cols));
+        let transforms = |planes: ArrayView3<f32>| -> Vec<_> {
+            let planes: Vec<_> = planes.axis_iter(Axis(0)).collect();
+            planes.into_par_iter().map(|plane| plan.forward(plane)).collect()
+        };
+        let (wholes, halves) = (transforms(model_byx), transforms(basis.halves(model_byx).view()));
+        Self { plan, wholes, halves }
+    }
+
+    /// The displaced model, all planes summed.
+    pub(crate) fn forward(&self, shifts: &[SubfilterShift]) -> Array2<f32> {
+        let mut spectrum = self.plan.zeros();
+        let mut add = |plane, shift| self.plan.shift_add(plane, shift, 1.0, &mut spectrum);
+        for (b, shift) in shifts.iter().enumerate() {
+            match shift.forward {
+                ForwardShift::Whole(shift) => add(&self.wholes[b], shift),
+                ForwardShift::Halves([blue, red]) => {
+                    add(&self.halves[2 * b], blue);
+                    add(&self.halves[2 * b + 1], red);
+                }
+            }
+        }
+        let mut template = Array2::zeros(self.plan.shape());
+        self.plan.inverse_add(spectrum, template.view_mut());
+        template
+    }
+}
+
+/// [`predict`] with exact, band-limited shifts.
+///
+/// # Panics
+///
+/// As [`predict`].
+#[must_use]
+pub fn predict_fourier(
+    model_byx: ArrayView3<f32>,
+    basis: &SpectralBasis,
+    shifts: &[SubfilterShift],
+) -> Array2<f32> {
+    assert_eq!(shifts.len(), basis.subfilters(), "one shift for each subfilter");
+    FourierPlanes::new(model_byx, basis).forward(shifts)
 }
 
 /// The pixels of a plane to which every subfilter's light comes from inside it.

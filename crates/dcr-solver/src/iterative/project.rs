@@ -10,9 +10,9 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, Interpolation, IterativeConfig};
-use super::planes::{ForwardPlanes, forward_support};
+use super::planes::{ForwardPlanes, FourierPlanes, forward_support};
 use super::residual::{Row, compare};
-use crate::kernel::{FourierPlan, Order, Region, prefilter_f32, shift_add};
+use crate::kernel::{Order, Region, prefilter_f32, shift_add};
 use crate::observation::{DETECTED, Observations, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
@@ -141,15 +141,8 @@ impl Pass<'_> {
     }
 
     fn run_fourier(&self, model_byx: &Array3<f32>, weight: &Array2<f32>) -> Result<Projected, SourceError> {
-        let plan = FourierPlan::new(self.domain.shape());
-        let halves = self.basis.halves(model_byx.view());
-        let transforms = |planes: &Array3<f32>| -> Vec<_> {
-            (0..planes.len_of(Axis(0)))
-                .into_par_iter()
-                .map(|i| plan.forward(planes.index_axis(Axis(0), i)))
-                .collect()
-        };
-        let (wholes, halves) = (transforms(model_byx), transforms(&halves));
+        let planes = FourierPlanes::new(model_byx.view(), self.basis);
+        let plan = &planes.plan;
         let mut out = self.nothing_projected();
         for (cell, area) in self.cells.iter().enumerate() {
             let area = area.intersection(self.domain);
@@ -159,21 +152,7 @@ impl Pass<'_> {
             let mut back: Vec<_> = (0..self.basis.subfilters()).map(|_| plan.zeros()).collect();
             for visit in 0..self.observations.visits() {
                 let shifts = self.observations.shifts(visit, cell);
-                let mut spectrum = plan.zeros();
-                for (b, shift) in shifts.iter().enumerate() {
-                    match shift.forward {
-                        crate::ForwardShift::Whole(shift) => {
-                            plan.shift_add(&wholes[b], shift, 1.0, &mut spectrum)
-                        }
-                        crate::ForwardShift::Halves(pair) => {
-                            pair.into_iter().enumerate().for_each(|(h, shift)| {
-                                plan.shift_add(&halves[2 * b + h], shift, 1.0, &mut spectrum)
-                            })
-                        }
-                    }
-                }
-                let mut template = Array2::zeros(self.domain.shape());
-                plan.inverse_add(spectrum, template.view_mut());
+                let template = planes.forward(shifts);
                 let Residual { residual, sums } =
                     self.residual(visit, shifts, self.domain, &area, template, weight)?;
                 add_sums(&mut out.metric_sums[visit..=visit], &[sums]);

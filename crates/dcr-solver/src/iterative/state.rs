@@ -94,19 +94,18 @@ impl<'a> State<'a> {
         if n == 1 && !config.reference_bookkeeping {
             return self.solve_one_subfilter(inner, domain, &projected, initial_metric);
         }
-        let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
-        let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
-        let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
         if config.use_convergence && initial_metric == 0.0 && !config.reference_bookkeeping {
-            let iterations = vec![];
             return Ok(SolveReport {
                 outcome: Outcome::NoData,
                 initial_metric,
                 final_metric: initial_metric,
-                iterations,
+                iterations: vec![],
                 visit_metrics: visits,
             });
         }
+        let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
+        let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
+        let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
         while iterations.len() < most {
             let gain = next_gain(config.gain, base, &metrics, &gains);
             self.update(inner, domain, &projected, &weights, gain);

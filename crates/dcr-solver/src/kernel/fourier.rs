@@ -42,6 +42,12 @@ impl FourierPlan {
         }
     }
 
+    /// Shape of the planes.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
     /// The transform of a plane: shape `(padded rows, padded cols / 2 + 1)`.
     #[must_use]
     pub fn forward(&self, plane: ArrayView2<f32>) -> Array2<Complex64> {
