@@ -1,13 +1,13 @@
 //! How many visits reach each pixel, and with which weight (ALGORITHM §5.4).
 
 use multiversion::multiversion;
-use ndarray::{Array2, Array3, Axis, Zip, s};
+use ndarray::{Array2, Array3, Axis, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
-use super::project::{Pass, Tile, Trust, margin};
-use crate::kernel::{Order, prefilter_f32, shift_add};
-use crate::observation::{GOOD, SourceError};
+use super::project::{Leaked, Pass, TILES_AT_A_TIME, Tile, Trust, margin};
+use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
+use crate::observation::{GOOD, Pixels, SourceError};
 
 /// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
 #[derive(Clone, Debug)]
@@ -23,60 +23,156 @@ pub struct Coverage {
 impl Pass<'_> {
     /// Coverage of the domain.
     pub(crate) fn coverage(&self) -> Result<Coverage, SourceError> {
+        let n = self.basis.subfilters();
+        let (rows, cols) = self.domain.shape();
+        let mut out = Coverage::zeros((n, rows, cols));
+        self.cover(&self.tiles(), &mut out)?;
+        Ok(out)
+    }
+
+    /// Coverage again where it can draw on pixels that nothing constrains.
+    pub(crate) fn withdraw_unconstrained(&self, coverage: &mut Coverage) -> Result<(), SourceError> {
+        let tiles: Vec<Tile> = self.tiles().into_iter().filter(|tile| self.near_unconstrained(tile).is_some()).collect();
+        self.cover(&tiles, coverage)
+    }
+
+    fn cover(&self, tiles: &[Tile], out: &mut Coverage) -> Result<(), SourceError> {
+        for batch in tiles.chunks(TILES_AT_A_TIME) {
+            let done: Vec<Coverage> = batch
+                .par_iter()
+                .map_init(CoverageWork::default, |work, tile| self.cover_tile(tile, work))
+                .collect::<Result<_, _>>()?;
+            for (tile, part) in batch.iter().zip(done) {
+                let region = tile.region.within(self.domain);
+                let at = s![.., region.rows, region.cols];
+                out.count_byx.slice_mut(at).assign(&part.count_byx);
+                out.weight_byx.slice_mut(at).assign(&part.weight_byx);
+                out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
+            }
+        }
+        Ok(())
+    }
+
+    fn cover_tile(&self, tile: &Tile, work: &mut CoverageWork) -> Result<Coverage, SourceError> {
         // Weights are never interpolated with an order that overshoots, but in the reference.
         let order = match self.config.edge {
             Edge::NoWeight => Order::LINEAR,
             Edge::Zero => self.config.spline_order(),
         };
-        let tiles = self.tiles();
-        let done: Vec<Coverage> =
-            tiles.par_iter().map(|tile| self.cover_tile(tile, order)).collect::<Result<_, _>>()?;
-        let n = self.basis.subfilters();
-        let (rows, cols) = self.domain.shape();
-        let mut out = Coverage::zeros((n, rows, cols));
-        for (tile, part) in tiles.iter().zip(done) {
-            let region = tile.region.within(self.domain);
-            let at = s![.., region.rows, region.cols];
-            out.count_byx.slice_mut(at).assign(&part.count_byx);
-            out.weight_byx.slice_mut(at).assign(&part.weight_byx);
-            out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
-        }
-        Ok(out)
-    }
-
-    fn cover_tile(&self, tile: &Tile, order: Order) -> Result<Coverage, SourceError> {
-        let mut out =
-            Coverage::zeros((self.basis.subfilters(), tile.region.rows.len(), tile.region.cols.len()));
+        let here = tile.region.within(self.domain);
+        let mut out = Coverage::zeros((self.basis.subfilters(), here.rows.len(), here.cols.len()));
+        let near = self.near_unconstrained(tile);
+        // Visits that are good everywhere around the tile.
+        let (mut whole_visits, mut whole_weight) = (0_u16, 0.0_f64);
         for visit in 0..self.observations.visits() {
             let shifts = self.observations.shifts(visit, tile.cell);
             let region = tile.region.grown(margin(shifts, order), self.domain);
             let pixels = self.observations.pixels(visit, &region)?;
-            let Trust { inside, leaked } = self.trust(shifts, &region.within(self.domain));
-            let mut good = Array2::zeros(region.shape());
-            Zip::from(inside.of_mut(good.view_mut()))
-                .and(inside.of(&pixels.flags.view()))
-                .and(inside.of(&pixels.image.view()))
-                .for_each(|g, f, s| *g = f32::from(u8::from(f & GOOD != 0 && s.is_finite())));
-            if let Some(leaked) = leaked {
-                good.zip_mut_with(&leaked, |g, leaked| *g = if *leaked { 0.0 } else { *g });
+            let local = region.within(self.domain);
+            let Trust { inside, leaked } = self.trust(shifts, &local, near.as_ref());
+            work.good.cover_around(&here, margin(shifts, order));
+            let all_good = work.note_good(&pixels, &local, &inside, leaked.as_ref());
+            let back: Vec<Stencil> = shifts
+                .iter()
+                .map(|shift| Stencil::new(order, self.domain.shape(), shift.mean.reversed(), 1.0))
+                .collect();
+            let weight = self.observations.weight(visit);
+            if all_good && self.config.edge == Edge::NoWeight && back.iter().all(|s| s.reaches(&here)) {
+                whole_visits += 1;
+                whole_weight += weight;
+                continue;
             }
-            let good = prefilter_f32(good.view(), order);
-            let target = tile.region.within(&region);
-            let weight = self.observations.weight(visit) as f32;
-            for (b, shift) in shifts.iter().enumerate() {
-                let mut share = Array2::zeros(tile.region.shape());
-                shift_add(good.view(), shift.mean.reversed(), order, 1.0, share.view_mut(), &target);
-                let mut count = out.count_byx.index_axis_mut(Axis(0), b);
-                let mut total = out.weight_byx.index_axis_mut(Axis(0), b);
-                let mut n_image = out.n_image_byx.index_axis_mut(Axis(0), b);
-                if let (Some(share), Some(count), Some(total), Some(n_image)) =
-                    (share.as_slice(), count.as_slice_mut(), total.as_slice_mut(), n_image.as_slice_mut())
-                {
-                    add_share(share, weight, count, total, n_image);
-                }
+            if order.needs_prefilter() {
+                work.prefilter(&local, order);
+            }
+            work.good.mirror_beyond(&local);
+            for (b, stencil) in back.iter().enumerate() {
+                work.add_visit(&here, b, stencil, weight as f32, &mut out);
             }
         }
+        out.count_byx += f32::from(whole_visits);
+        out.weight_byx += whole_weight as f32;
+        out.n_image_byx += whole_visits;
         Ok(out)
+    }
+}
+
+/// Work space of a tile.
+#[derive(Default)]
+struct CoverageWork {
+    good: Window,
+    share: Vec<f32>,
+    blended: Vec<f32>,
+}
+
+impl CoverageWork {
+    /// Notes which pixels of a region of a visit count, 1 or 0; whether all do.
+    fn note_good(
+        &mut self,
+        pixels: &Pixels,
+        region: &Region,
+        inside: &Region,
+        leaked: Option<&Leaked>,
+    ) -> bool {
+        let mut all = inside.shape() == region.shape();
+        for y in inside.rows.clone() {
+            let (x, count) = (region.cols.start + inside.cols.start, inside.cols.len());
+            let row = self.good.row_mut((region.rows.start + y) as isize, x as isize, count);
+            let part = s![y, inside.cols.clone()];
+            if let (Some(image), Some(flags)) =
+                (pixels.image.slice(part).as_slice(), pixels.flags.slice(part).as_slice())
+            {
+                good_pixels(image, flags, row);
+            }
+            if let Some(leaked) = leaked {
+                leaked.clear(y, &inside.cols, row, 0.0);
+            }
+            all &= row.iter().fold(1.0_f32, |least, g| least.min(*g)) == 1.0;
+        }
+        all
+    }
+
+    /// Turns the noted pixels into spline coefficients.
+    fn prefilter(&mut self, region: &Region, order: Order) {
+        let (top, left) = (region.rows.start as isize, region.cols.start as isize);
+        let mut plane = Array2::zeros(region.shape());
+        for (y, mut row) in (top..).zip(plane.rows_mut()) {
+            let good = self.good.row(y, left, row.len());
+            row.iter_mut().zip(good).for_each(|(v, g)| *v = *g);
+        }
+        let filtered = prefilter_f32(plane.view(), order);
+        for (y, row) in (top..).zip(filtered.rows()) {
+            let good = self.good.row_mut(y, left, row.len());
+            good.iter_mut().zip(row).for_each(|(g, v)| *g = *v);
+        }
+    }
+
+    /// Adds a visit's displaced pixels to the sums of a subfilter.
+    fn add_visit(&mut self, tile: &Region, b: usize, stencil: &Stencil, weight: f32, out: &mut Coverage) {
+        let part = tile.intersection(&stencil.support());
+        self.share.resize(part.cols.len(), 0.0);
+        self.blended.resize(part.cols.len() + Stencil::SCRATCH, 0.0);
+        let cols = part.cols.start - tile.cols.start..part.cols.end - tile.cols.start;
+        for y in part.rows.clone() {
+            self.share.fill(0.0);
+            stencil.add_row(&self.good, (y, part.cols.start), &mut self.blended, &mut self.share);
+            let at = s![b, y - tile.rows.start, cols.clone()];
+            if let (Some(count), Some(total), Some(n_image)) = (
+                out.count_byx.slice_mut(at).as_slice_mut(),
+                out.weight_byx.slice_mut(at).as_slice_mut(),
+                out.n_image_byx.slice_mut(at).as_slice_mut(),
+            ) {
+                add_share(&self.share, weight, count, total, n_image);
+            }
+        }
+    }
+}
+
+/// 1 for pixels that may be used, 0 for others.
+#[multiversion(targets("x86_64+avx2"))]
+fn good_pixels(image: &[f32], flags: &[u8], out: &mut [f32]) {
+    for ((g, s), f) in out.iter_mut().zip(image).zip(flags) {
+        *g = if (f & GOOD != 0) & (s.abs() < f32::INFINITY) { 1.0 } else { 0.0 };
     }
 }
 
@@ -89,36 +185,35 @@ impl Coverage {
         }
     }
 
-    /// 1/weight where enough visits see the pixel in every subfilter, else 0; `n_image` is emptied there too.
-    pub(crate) fn into_inverse(mut self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
-        let (n, rows, cols) = self.count_byx.dim();
-        let enough = |count: f32| {
-            if config.reference_bookkeeping {
-                f64::from(count) > config.min_coverage
-            } else {
-                // Interpolation weights sum to 1 only to rounding.
-                f64::from(count) > config.min_coverage - 1e-3
-            }
-        };
+    /// 1/weight where enough visits see the pixel in every subfilter, else 0; `n_image` is 0 there too.
+    pub(crate) fn inverse(&self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
+        let (_, rows, cols) = self.count_byx.dim();
+        // Interpolation weights sum to 1 only to rounding.
+        let leeway = if config.reference_bookkeeping { 0.0 } else { 1e-3 };
+        let enough = (config.min_coverage - leeway) as f32;
+        let (mut inverse, mut n_image) = (self.weight_byx.clone(), self.n_image_byx.clone());
+        let mut covered = vec![true; cols];
         for y in 0..rows {
-            for x in 0..cols {
-                let covered =
-                    (0..n).all(|b| enough(self.count_byx[[b, y, x]]) && self.weight_byx[[b, y, x]] > 0.0);
-                for b in 0..n {
-                    let weight = &mut self.weight_byx[[b, y, x]];
-                    *weight = if covered { 1.0 / *weight } else { 0.0 };
-                    if !covered {
-                        self.n_image_byx[[b, y, x]] = 0;
-                    }
+            covered.fill(true);
+            let planes = self.count_byx.axis_iter(Axis(0)).zip(self.weight_byx.axis_iter(Axis(0)));
+            for (count, weight) in planes {
+                for ((covered, count), weight) in covered.iter_mut().zip(count.row(y)).zip(weight.row(y)) {
+                    *covered &= (*count > enough) & (*weight > 0.0);
+                }
+            }
+            for (mut inverse, mut n) in inverse.axis_iter_mut(Axis(0)).zip(n_image.axis_iter_mut(Axis(0))) {
+                for ((w, n), covered) in inverse.row_mut(y).iter_mut().zip(n.row_mut(y)).zip(&covered) {
+                    *w = if *covered { 1.0 / *w } else { 0.0 };
+                    *n = if *covered { *n } else { 0 };
                 }
             }
         }
-        (self.weight_byx, self.n_image_byx)
+        (inverse, n_image)
     }
 }
 
 /// Adds a visit's share of each pixel, between 0 and 1 but for the ringing of high orders, to the three sums.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn add_share(share: &[f32], weight: f32, count: &mut [f32], total: &mut [f32], n_image: &mut [u16]) {
     /// Adding and taking away 1.5 × 2²³ rounds to the nearest integer, ties to even.
     const ROUNDER: f32 = 12_582_912.0;

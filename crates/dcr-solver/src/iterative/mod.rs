@@ -7,12 +7,15 @@
 mod config;
 mod coverage;
 mod gain;
+mod models;
 mod planes;
 mod project;
 pub mod regularize;
 mod residual;
 mod solve;
 mod state;
+mod tile;
+mod untiled;
 mod update;
 pub mod weights;
 

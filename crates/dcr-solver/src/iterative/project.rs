@@ -6,18 +6,22 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, Interpolation, IterativeConfig};
-use super::planes::{ForwardPlanes, FourierPlanes, forward_support};
-use super::residual::{Row, compare};
+use super::planes::forward_support;
+use super::tile::{Comparison, ModelPlanes, TileWork, VisitStencils};
+use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_f32, shift_add};
-use crate::observation::{DETECTED, Observations, SourceError, SubfilterShift};
+use crate::observation::{DETECTED, GOOD, Observations, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
-/// Sides of a tile, rows and columns: a handful of planes of this size stay in a core's cache.
-const TILE: (usize, usize) = (64, 512);
+/// Sides of a tile, rows and columns: all its planes stay in a core's cache.
+const TILE: (usize, usize) = (48, 256);
+
+/// Tiles whose results are held before they are put in their places.
+pub(crate) const TILES_AT_A_TIME: usize = 256;
 
 /// The share of a pixel's samples that may come from unconstrained pixels: interpolation weights below it are rounding.
 const TRUST_LEAK: f32 = 1e-3;
@@ -54,198 +58,137 @@ pub(crate) struct Trust {
     /// Only here, in the part's own indices.
     pub(crate) inside: Region,
     /// And not where light came from unconstrained pixels.
-    pub(crate) leaked: Option<Array2<bool>>,
+    pub(crate) leaked: Option<Leaked>,
 }
 
-/// A visit in a region: the residual with zeros where there is none, and the metric's sums.
-struct Residual {
-    residual: Array2<f32>,
-    sums: [f64; 2],
+/// Pixels whose prediction draws on what no visit constrains.
+pub(crate) struct Leaked {
+    /// All of them are here, in the indices of the part of the domain that was asked about.
+    region: Region,
+    pixels: Array2<bool>,
+}
+
+impl Leaked {
+    /// Sets a row's values to `nothing` where the prediction is not to be believed; `cols` are the row's columns.
+    pub(crate) fn clear<T: Copy>(&self, y: usize, cols: &Range<usize>, row: &mut [T], nothing: T) {
+        if !self.region.rows.contains(&y) {
+            return;
+        }
+        for (x, leaked) in self.region.cols.clone().zip(self.pixels.row(y - self.region.rows.start)) {
+            if *leaked && cols.contains(&x) {
+                row[x - cols.start] = nothing;
+            }
+        }
+    }
 }
 
 impl Pass<'_> {
     /// Compares `model_byx` (over the domain) with every visit.
     pub(crate) fn run(
         &self,
-        model_byx: &Array3<f32>,
-        significance: &Array2<f32>,
+        model_byx: ArrayView3<f32>,
+        significance: &Significance,
     ) -> Result<Projected, SourceError> {
-        let weight = self.metric_weight(significance);
-        match self.config.order {
-            Interpolation::Spline(order) => self.run_splines(model_byx, &weight, order),
-            Interpolation::Fourier => self.run_fourier(model_byx, &weight),
+        match (self.config.order, self.config.edge) {
+            (Interpolation::Spline(order), Edge::NoWeight) => self.run_tiles(model_byx, significance, order),
+            (Interpolation::Spline(order), Edge::Zero) => self.run_in_one_piece(model_byx, significance, order),
+            (Interpolation::Fourier, _) => self.run_fourier(model_byx, significance),
         }
     }
 
-    fn run_splines(
-        &self,
-        model_byx: &Array3<f32>,
-        weight: &Array2<f32>,
-        order: Order,
-    ) -> Result<Projected, SourceError> {
-        let planes = ForwardPlanes::new(model_byx.view(), self.basis, order);
-        let tiles = self.tiles();
-        let done: Vec<Projected> = tiles
-            .par_iter()
-            .map(|tile| self.project_tile(tile, &planes, weight, order))
-            .collect::<Result<_, _>>()?;
+    /// The domain in tiles, side by side.
+    fn run_tiles(&self, model_byx: ArrayView3<f32>, significance: &Significance, order: Order) -> Result<Projected, SourceError> {
+        let coefficients: CowArray<f32, _> = match order.needs_prefilter() {
+            true => prefiltered(model_byx, order).into(),
+            false => model_byx.into(),
+        };
+        let planes = ModelPlanes::new(coefficients.view(), self.basis);
         let mut out = self.nothing_projected();
-        for (tile, part) in tiles.iter().zip(done) {
-            let region = tile.region.within(self.domain);
-            out.back_byx.slice_mut(s![.., region.rows, region.cols]).assign(&part.back_byx);
-            add_sums(&mut out.metric_sums, &part.metric_sums);
+        let stencils = self.stencils(&planes, order);
+        for batch in self.tiles().chunks(TILES_AT_A_TIME) {
+            let done: Vec<(Array3<f32>, Vec<[f64; 2]>)> = batch
+                .par_iter()
+                .map_init(TileWork::default, |work, tile| {
+                    let sums = self.run_tile(tile, &planes, &stencils[tile.cell], significance, order, work)?;
+                    Ok((std::mem::take(&mut work.back_byx), sums))
+                })
+                .collect::<Result<_, SourceError>>()?;
+            for (tile, (back_byx, sums)) in batch.iter().zip(done) {
+                let region = tile.region.within(self.domain);
+                out.back_byx.slice_mut(s![.., region.rows, region.cols]).assign(&back_byx);
+                add_sums(&mut out.metric_sums, &sums);
+            }
         }
-        if self.config.edge == Edge::NoWeight && order.needs_prefilter() {
+        if order.needs_prefilter() {
             // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
-            out.back_byx.axis_iter_mut(Axis(0)).collect::<Vec<_>>().into_par_iter().for_each(|mut plane| {
-                let filtered = prefilter_f32(plane.view(), order);
-                plane.assign(&filtered);
-            });
+            out.back_byx = prefiltered(out.back_byx.view(), order);
         }
         Ok(out)
     }
-
-    fn project_tile(
+    /// Compares a tile's pixels with the visits; leaves what comes back in `work`.
+    fn run_tile(
         &self,
         tile: &Tile,
-        planes: &ForwardPlanes,
-        weight: &Array2<f32>,
+        planes: &ModelPlanes,
+        visits: &[VisitStencils],
+        significance: &Significance,
         order: Order,
-    ) -> Result<Projected, SourceError> {
-        let mut out = Projected {
-            back_byx: Array3::zeros((
-                self.basis.subfilters(),
-                tile.region.rows.len(),
-                tile.region.cols.len(),
-            )),
-            metric_sums: Vec::with_capacity(self.observations.visits()),
-        };
-        for visit in 0..self.observations.visits() {
+        work: &mut TileWork,
+    ) -> Result<Vec<[f64; 2]>, SourceError> {
+        let here = tile.region.within(self.domain);
+        let weight = self.metric_weight(significance, &here);
+        let near_leaks = self.near_unconstrained(tile);
+        work.begin(&here, planes, visits, order);
+        let mut sums = Vec::with_capacity(visits.len());
+        for (visit, stencils) in visits.iter().enumerate() {
+            let region = tile.region.grown(stencils.margin(), self.domain);
+            let pixels = self.observations.pixels(visit, &region)?;
+            let local = region.within(self.domain);
             let shifts = self.observations.shifts(visit, tile.cell);
-            let region = tile.region.grown(margin(shifts, order), self.domain);
-            let mut template = Array2::zeros(region.shape());
-            planes.forward(shifts, &region.within(self.domain), template.view_mut());
-            let Residual { mut residual, sums } =
-                self.residual(visit, shifts, &region, &tile.region, template, weight)?;
-            out.metric_sums.push(sums);
-            if self.config.edge == Edge::Zero {
-                residual = prefilter_f32(residual.view(), order);
-            }
-            let target = tile.region.within(&region);
-            let visit_weight = self.observations.weight(visit) as f32;
-            for (shift, plane) in shifts.iter().zip(out.back_byx.axis_iter_mut(Axis(0))) {
-                shift_add(residual.view(), shift.mean.reversed(), order, visit_weight, plane, &target);
-            }
+            let leaked = near_leaks.as_ref().and_then(|near| self.leaked(shifts, &local, near));
+            let with = Comparison {
+                pixels: &pixels,
+                region: &local,
+                leaked: leaked.as_ref(),
+                weight: weight.view(),
+                counted: self.counted_flags(),
+            };
+            sums.push(work.add_visit(&here, stencils, &with));
         }
-        Ok(out)
+        Ok(sums)
     }
 
-    fn run_fourier(&self, model_byx: &Array3<f32>, weight: &Array2<f32>) -> Result<Projected, SourceError> {
-        let planes = FourierPlanes::new(model_byx.view(), self.basis);
-        let plan = &planes.plan;
-        let mut out = self.nothing_projected();
-        for (cell, area) in self.cells.iter().enumerate() {
-            let area = area.intersection(self.domain);
-            if area.rows.is_empty() || area.cols.is_empty() {
-                continue;
-            }
-            let mut back: Vec<_> = (0..self.basis.subfilters()).map(|_| plan.zeros()).collect();
-            for visit in 0..self.observations.visits() {
-                let shifts = self.observations.shifts(visit, cell);
-                let template = planes.forward(shifts);
-                let Residual { residual, sums } =
-                    self.residual(visit, shifts, self.domain, &area, template, weight)?;
-                add_sums(&mut out.metric_sums[visit..=visit], &[sums]);
-                let residual = plan.forward(residual.view());
-                let visit_weight = self.observations.weight(visit);
-                for (shift, back) in shifts.iter().zip(&mut back) {
-                    plan.shift_add(&residual, shift.mean.reversed(), visit_weight, back);
-                }
-            }
-            let target = area.within(self.domain);
-            for (back, mut plane) in back.into_iter().zip(out.back_byx.axis_iter_mut(Axis(0))) {
-                let mut whole = Array2::zeros(self.domain.shape());
-                plan.inverse_add(back, whole.view_mut());
-                plane
-                    .slice_mut(s![target.rows.clone(), target.cols.clone()])
-                    .assign(&target.of(&whole.view()));
-            }
-        }
-        Ok(out)
+    /// The displacements of all visits, by cell.
+    fn stencils(&self, planes: &ModelPlanes, order: Order) -> Vec<Vec<VisitStencils>> {
+        let shape = self.domain.shape();
+        let visit = |visit, cell| {
+            let shifts = self.observations.shifts(visit, cell);
+            let support = forward_support(shape, shifts);
+            let weight = self.observations.weight(visit);
+            VisitStencils::new(shifts, planes, order, weight, support, margin(shifts, order))
+        };
+        (0..self.cells.len())
+            .map(|cell| (0..self.observations.visits()).map(|v| visit(v, cell)).collect())
+            .collect()
     }
 
-    /// `s − t` where it can be believed, and the metric's sums over `counted` (both regions in patch coordinates).
-    fn residual(
-        &self,
-        visit: usize,
-        shifts: &[SubfilterShift],
-        region: &Region,
-        counted: &Region,
-        mut template: Array2<f32>,
-        weight: &Array2<f32>,
-    ) -> Result<Residual, SourceError> {
-        let pixels = self.observations.pixels(visit, region)?;
-        let local = region.within(self.domain);
-        let Trust { inside, leaked } = self.trust(shifts, &local);
-        let counted = counted.within(region).intersection(&inside);
-        let mut sums = [0.0_f64; 2];
-        let rows = template.axis_iter_mut(Axis(0)).zip(pixels.image.axis_iter(Axis(0)));
-        for (i, ((mut template, image), flags)) in rows.zip(pixels.flags.axis_iter(Axis(0))).enumerate() {
-            if !inside.rows.contains(&i) {
-                template.fill(0.0);
-                continue;
-            }
-            template.slice_mut(s![..inside.cols.start]).fill(0.0);
-            template.slice_mut(s![inside.cols.end..]).fill(0.0);
-            let believed = leaked.as_ref().map(|leaked| {
-                Zip::from(&flags).and(leaked.row(i)).map_collect(|f, leaked| if *leaked { 0 } else { *f })
-            });
-            let flags = believed.as_ref().map_or(flags, |b| b.view());
-            let weight = weight.slice(s![local.rows.start + i, local.cols.clone()]);
-            // Pixels beside the tile have a residual, for light comes from there, but count in their own tile.
-            let (start, end) =
-                (counted.cols.start.max(inside.cols.start), counted.cols.end.max(inside.cols.start));
-            for part in [inside.cols.start..start, start..end, end..inside.cols.end] {
-                let cut = s![part.clone()];
-                let (Some(image), Some(flags)) =
-                    (image.slice_move(cut).to_slice(), flags.slice_move(cut).to_slice())
-                else {
-                    unreachable!("rows of a visit are contiguous");
-                };
-                let weight = weight.slice_move(cut);
-                let (Some(weight), Some(template)) =
-                    (weight.to_slice(), template.slice_mut(cut).into_slice())
-                else {
-                    unreachable!("rows of the solver's own planes are contiguous");
-                };
-                let row = Row { image, flags, weight, counted: self.counted_flags() };
-                let parts = compare(&row, template);
-                if part == (start..end) && counted.rows.contains(&i) {
-                    add_sums(std::slice::from_mut(&mut sums), &[parts]);
-                }
-            }
+    /// Weight of a region's pixels in the metric: their significance, on detected sources.
+    pub(crate) fn metric_weight(&self, significance: &Significance, region: &Region) -> Array2<f32> {
+        let mut weight = significance.of(region);
+        if !self.config.reference_bookkeeping {
+            weight.zip_mut_with(&region.of(&self.detected), |w, d| *w = if *d { *w } else { 0.0 });
         }
-        Ok(Residual { residual: template, sums })
-    }
-
-    /// Weight of each pixel in the metric: its significance on detected sources, 0 elsewhere.
-    fn metric_weight(&self, significance: &Array2<f32>) -> Array2<f32> {
-        match self.config.reference_bookkeeping {
-            true => significance.clone(),
-            false => {
-                Zip::from(significance).and(&self.detected).map_collect(|s, d| if *d { *s } else { 0.0 })
-            }
-        }
+        weight
     }
 
     /// The reference takes each visit's own DETECTED pixels.
-    fn counted_flags(&self) -> u8 {
-        if self.config.reference_bookkeeping { DETECTED } else { 0 }
+    pub(crate) fn counted_flags(&self) -> u8 {
+        GOOD | if self.config.reference_bookkeeping { DETECTED } else { 0 }
     }
 
     /// Where, in a part of the domain, the model's prediction can be believed: its light comes from inside the domain, and
-    /// from no pixel that nothing constrains.
-    pub(crate) fn trust(&self, shifts: &[SubfilterShift], local: &Region) -> Trust {
+    /// from no pixel that nothing constrains. All of these are in `near`.
+    pub(crate) fn trust(&self, shifts: &[SubfilterShift], local: &Region, near: Option<&Region>) -> Trust {
         if self.config.edge == Edge::Zero {
             return Trust { inside: Region::whole(local.shape()), leaked: None };
         }
@@ -253,17 +196,48 @@ impl Pass<'_> {
         if support.rows.is_empty() || support.cols.is_empty() {
             return Trust { inside: Region { rows: 0..0, cols: 0..0 }, leaked: None };
         }
-        let inside = support.within(local);
-        let Some(unconstrained) = self.unconstrained else { return Trust { inside, leaked: None } };
-        let sources = local.grown(margin(shifts, Order::LINEAR), &Region::whole(self.domain.shape()));
-        if sources.of(&unconstrained).iter().all(|u| *u == 0.0) {
-            return Trust { inside, leaked: None };
+        let leaked = near.and_then(|near| self.leaked(shifts, local, near));
+        Trust { inside: support.within(local), leaked }
+    }
+
+    /// The pixels around a tile whose prediction may draw on what nothing constrains lie in this region; `None` if there are none.
+    pub(crate) fn near_unconstrained(&self, tile: &Tile) -> Option<Region> {
+        let unconstrained = self.unconstrained?;
+        let visits = 0..self.observations.visits();
+        let reach = visits
+            .map(|v| margin(self.observations.shifts(v, tile.cell), self.config.spline_order()))
+            .max()
+            .unwrap_or(0);
+        let whole = Region::whole(self.domain.shape());
+        let around = tile.region.within(self.domain).grown(2 * reach, &whole);
+        let mut marked: Option<Region> = None;
+        for (y, row) in around.rows.clone().zip(around.of(&unconstrained).rows()) {
+            let Some(first) = row.iter().position(|u| *u != 0.0) else { continue };
+            let last = row.iter().rposition(|u| *u != 0.0).unwrap_or(first);
+            let cols = around.cols.start + first..around.cols.start + last + 1;
+            marked = Some(match marked {
+                None => Region { rows: y..y + 1, cols },
+                Some(m) => Region {
+                    rows: m.rows.start..y + 1,
+                    cols: m.cols.start.min(cols.start)..m.cols.end.max(cols.end),
+                },
+            });
         }
-        let mut leaked = Array2::zeros(local.shape());
+        Some(marked?.grown(reach, &whole))
+    }
+
+    /// Pixels of a part of the domain, all of them in `near`, whose light comes from pixels that nothing constrains.
+    fn leaked(&self, shifts: &[SubfilterShift], local: &Region, near: &Region) -> Option<Leaked> {
+        let unconstrained = self.unconstrained?;
+        let region = near.intersection(local);
+        if region.rows.is_empty() || region.cols.is_empty() {
+            return None;
+        }
+        let mut light = Array2::zeros(region.shape());
         for shift in shifts.iter().flat_map(SubfilterShift::forward_shifts) {
-            shift_add(unconstrained, *shift, Order::LINEAR, 1.0, leaked.view_mut(), local);
+            shift_add(unconstrained, *shift, Order::LINEAR, 1.0, light.view_mut(), &region);
         }
-        Trust { inside, leaked: Some(leaked.mapv(|l| l > TRUST_LEAK)) }
+        Some(Leaked { region: region.within(local), pixels: light.mapv(|l| l > TRUST_LEAK) })
     }
 
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
@@ -291,7 +265,7 @@ impl Pass<'_> {
         tiles
     }
 
-    fn nothing_projected(&self) -> Projected {
+    pub(crate) fn nothing_projected(&self) -> Projected {
         let (rows, cols) = self.domain.shape();
         Projected {
             back_byx: Array3::zeros((self.basis.subfilters(), rows, cols)),
@@ -306,7 +280,20 @@ pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
     reach.ceil() as usize + order.reach()
 }
 
-fn add_sums(total: &mut [[f64; 2]], part: &[[f64; 2]]) {
+/// Coefficients of all planes.
+pub(crate) fn prefiltered(planes: ArrayView3<f32>, order: Order) -> Array3<f32> {
+    let filtered: Vec<Array2<f32>> = (0..planes.len_of(Axis(0)))
+        .into_par_iter()
+        .map(|b| prefilter_f32(planes.index_axis(Axis(0), b), order))
+        .collect();
+    let mut out = Array3::zeros(planes.dim());
+    for (mut plane, filtered) in out.axis_iter_mut(Axis(0)).zip(filtered) {
+        plane.assign(&filtered);
+    }
+    out
+}
+
+pub(crate) fn add_sums(total: &mut [[f64; 2]], part: &[[f64; 2]]) {
     for (t, p) in total.iter_mut().zip(part) {
         t[0] += p[0];
         t[1] += p[1];

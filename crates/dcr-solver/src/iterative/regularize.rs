@@ -1,56 +1,134 @@
 //! What keeps a solution sensible: clamps between iterations and between subfilters (ALGORITHM §6.4 to §6.9, §12.2).
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
+use std::ops::Range;
+
+use multiversion::multiversion;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::config::{FrequencyClamp, IterationClamp, IterativeConfig};
-use super::weights::background_noise;
-use crate::kernel::{Boundary, gaussian_filter, open_diamond};
+use super::weights::{background_noise, noise_of_sum};
+use crate::kernel::{Boundary, Region, Smoother, Window, copy_folded, gaussian_filter, open_diamond_rows};
 
 /// Noise estimates keep this far from the edge, px.
 const NOISE_MARGIN: usize = 5;
 
+/// Rows that are worked on at a time, and beside each other.
+pub(crate) const ROWS_AT_A_TIME: usize = 64;
+
+/// Columns that are worked on at a time.
+const COLS_AT_A_TIME: usize = 512;
+
+/// Beyond the upper bound.
+const HIGH: u8 = 1;
+/// Beyond the lower bound.
+const LOW: u8 = 2;
+
 /// Sets pixels beyond a bound to the bound, unless they stand in groups smaller than `width` (radius in px of a
-/// diamond): these look like noise. High first, then low; `None` leaves that side free.
+/// diamond): these look like noise. `None` leaves that side free; no low bound lies above the high one.
 pub fn clamp_groups(
-    mut plane: ArrayViewMut2<f32>,
+    plane: ArrayViewMut2<f32>,
     high: Option<ArrayView2<f32>>,
     low: Option<ArrayView2<f32>>,
     width: usize,
 ) {
-    let mut side = |bound: Option<ArrayView2<f32>>, beyond: fn(f32, f32) -> bool| {
-        let Some(bound) = bound else { return };
-        let flags = Zip::from(&plane).and(&bound).map_collect(|v, b| beyond(*v, *b));
-        let flags = open_diamond(flags.view(), width);
-        Zip::from(&mut plane).and(&bound).and(&flags).for_each(|v, b, f| {
-            if *f {
-                *v = *b;
-            }
-        });
+    let bounds = |at: (usize, usize)| {
+        (low.map_or(f32::NEG_INFINITY, |low| low[at]), high.map_or(f32::INFINITY, |high| high[at]))
     };
-    side(high, |v, bound| v > bound);
-    side(low, |v, bound| v < bound);
+    let mut flags = Array2::zeros(plane.dim());
+    Zip::indexed(&mut flags).and(&plane).for_each(|at, flag, v| *flag = beyond(*v, bounds(at)));
+    set_groups(plane, &flags, width, bounds);
 }
 
 /// Keeps `new` near `old`: no pixel changes by more than the clamp allows (ALGORITHM §6.4; §12.2 for the symmetric form).
-pub fn clamp_iteration(
-    mut new: ArrayViewMut2<f32>,
-    old: ArrayView2<f32>,
-    noise: f64,
-    config: &IterativeConfig,
-) {
+pub fn clamp_iteration(new: ArrayViewMut2<f32>, old: ArrayView2<f32>, noise: f64, config: &IterativeConfig) {
     let factor = config.regularize_model_iterations as f32;
     if factor == 0.0 {
         return;
     }
-    let (high, low) = match config.iteration_clamp {
-        IterationClamp::Reference => (old.mapv(|y| y.abs() * factor), old.mapv(|y| y / factor)),
-        IterationClamp::Symmetric => {
-            let room = |y: f32| y.abs() * (factor - 1.0) + 3.0 * noise as f32;
-            (old.mapv(|y| y + room(y)), old.mapv(|y| y - room(y)))
-        }
+    let room = match config.iteration_clamp {
+        IterationClamp::Reference => Room::Reference { factor },
+        IterationClamp::Symmetric => Room::Symmetric { change: factor - 1.0, floor: 3.0 * noise as f32 },
     };
-    clamp_groups(new.view_mut(), Some(high.view()), Some(low.view()), config.regularization_width);
+    let mut flags = Array2::zeros(new.dim());
+    let bands: Vec<_> = flags.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME).collect();
+    bands.into_par_iter().enumerate().for_each(|(i, mut band)| {
+        for (y, mut flags) in band.axis_iter_mut(Axis(0)).enumerate() {
+            let y = i * ROWS_AT_A_TIME + y;
+            if let (Some(flags), Some(new), Some(old)) =
+                (flags.as_slice_mut(), new.row(y).to_slice(), old.row(y).to_slice())
+            {
+                room.flag(new, old, flags);
+            }
+        }
+    });
+    set_groups(new, &flags, config.regularization_width, |at| room.bounds(old[at]));
+}
+
+/// How far a pixel may go in an iteration.
+#[derive(Clone, Copy)]
+enum Room {
+    Symmetric { change: f32, floor: f32 },
+    Reference { factor: f32 },
+}
+
+impl Room {
+    fn bounds(self, old: f32) -> (f32, f32) {
+        match self {
+            Self::Symmetric { change, floor } => symmetric_bounds(old, change, floor),
+            Self::Reference { factor } => (old / factor, old.abs() * factor),
+        }
+    }
+
+    fn flag(self, new: &[f32], old: &[f32], flags: &mut [u8]) {
+        match self {
+            Self::Symmetric { change, floor } => flag_symmetric([change, floor], new, old, flags),
+            Self::Reference { .. } => {
+                for ((flag, new), old) in flags.iter_mut().zip(new).zip(old) {
+                    *flag = beyond(*new, self.bounds(*old));
+                }
+            }
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn flag_symmetric([change, floor]: [f32; 2], new: &[f32], old: &[f32], flags: &mut [u8]) {
+    for ((flag, new), old) in flags.iter_mut().zip(new).zip(old) {
+        *flag = beyond(*new, symmetric_bounds(*old, change, floor));
+    }
+}
+
+#[inline(always)]
+fn symmetric_bounds(old: f32, change: f32, floor: f32) -> (f32, f32) {
+    let room = old.abs() * change + floor;
+    (old - room, old + room)
+}
+
+#[inline(always)]
+fn beyond(value: f32, (low, high): (f32, f32)) -> u8 {
+    HIGH * u8::from(value > high) | LOW * u8::from(value < low)
+}
+
+/// Sets flagged pixels to the bound that they are beyond, if their flags stand in large enough groups.
+fn set_groups(
+    mut plane: ArrayViewMut2<f32>,
+    flags: &Array2<u8>,
+    width: usize,
+    bounds: impl Fn((usize, usize)) -> (f32, f32) + Sync,
+) {
+    let bands: Vec<_> = plane.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME).collect();
+    bands.into_par_iter().enumerate().for_each(|(i, mut band)| {
+        let rows = i * ROWS_AT_A_TIME..i * ROWS_AT_A_TIME + band.nrows();
+        let Some(kept) = open_diamond_rows(flags.view(), rows.clone(), width) else { return };
+        for ((y, x), value) in band.indexed_iter_mut() {
+            let (low, high) = match kept[[y, x]] {
+                0 => continue,
+                _ => bounds((rows.start + y, x)),
+            };
+            *value = if kept[[y, x]] & HIGH != 0 { high } else { low };
+        }
+    });
 }
 
 /// What the frequency clamp looks at besides the planes themselves.
@@ -68,11 +146,25 @@ pub fn clamp_frequency(new_byx: &mut Array3<f32>, around: &Surroundings, config:
     if config.regularize_model_frequency == 0.0 || new_byx.len_of(Axis(0)) < 2 {
         return;
     }
-    match config.frequency_clamp {
-        FrequencyClamp::Conserving => conserving(new_byx, around, config),
-        FrequencyClamp::Reference => reference(new_byx, around, config),
+    if conserves(config, new_byx.len_of(Axis(0))) {
+        let mut out = Array3::zeros(new_byx.dim());
+        let whole = Region::whole((out.len_of(Axis(1)), out.len_of(Axis(2))));
+        conserving_into(new_byx.view(), around, config, &whole, out.view_mut(), &|_, _, _| {});
+        *new_byx = out;
+    } else {
+        reference(new_byx, around, config);
     }
 }
+
+/// Whether the frequency clamp is the one that conserves flux, and does something.
+pub(crate) fn conserves(config: &IterativeConfig, subfilters: usize) -> bool {
+    config.regularize_model_frequency > 0.0
+        && config.frequency_clamp == FrequencyClamp::Conserving
+        && subfilters > 1
+}
+
+/// Is told the subfilter, the place `(y, x)` and the pixels of a piece of a row, and may change them.
+pub(crate) type Settle<'a> = dyn Fn(usize, (usize, usize), &mut [f32]) + Sync + 'a;
 
 /// Flux-conserving and sign-blind: colours are smooth.
 ///
@@ -81,45 +173,182 @@ pub fn clamp_frequency(new_byx: &mut Array3<f32>, around: &Surroundings, config:
 /// neighbourhood (`regularization_width`), and shrinks to 0 where there is only noise. The `c_a` sum to 0 too: t does not change in
 /// any pixel. Last, all δ of a pixel are scaled by one factor so that no `c_a` exceeds `f_a·(√clamp − 1)` nor falls below
 /// `f_a·(1/√clamp − 1)`.
-fn conserving(new_byx: &mut Array3<f32>, around: &Surroundings, config: &IterativeConfig) {
+///
+/// Only `part` of the planes is written, to `out`; every piece of a row is handed to `settle` when it is done.
+pub(crate) fn conserving_into(
+    new_byx: ArrayView3<f32>,
+    around: &Surroundings,
+    config: &IterativeConfig,
+    part: &Region,
+    mut out: ArrayViewMut3<f32>,
+    settle: &Settle,
+) {
+    let noise = noise_of_sum(new_byx, around.background, NOISE_MARGIN);
+    let clamp = Conserving {
+        planes_byx: new_byx,
+        fractions: around.fractions.iter().map(|f| *f as f32).collect(),
+        // Two degrees of smoothing: the slope's own noise is that of as many pixels as the Gaussian averages.
+        floor: (noise * noise) as f32,
+        root: config.regularize_model_frequency.sqrt() as f32,
+    };
     let width = config.regularization_width.max(1) as f64;
-    let root = config.regularize_model_frequency.sqrt() as f32;
-    let total = new_byx.sum_axis(Axis(0));
-    let noise = background_noise(total.view(), around.background, NOISE_MARGIN);
-    let power = gaussian_filter(total.mapv(|t| t * t).view(), width, Boundary::Reflect);
-    // Two degrees of smoothing: the slope's own noise is that of as many pixels as the Gaussian averages.
-    let floor = (noise * noise) as f32;
-    let slopes: Vec<Array2<f32>> = new_byx
-        .axis_iter(Axis(0))
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .zip(around.fractions)
-        .map(|(plane, fraction)| {
-            let fraction = *fraction as f32;
-            let product = Zip::from(&plane).and(&total).map_collect(|y, t| (y - fraction * t) * t);
-            let mut slope = gaussian_filter(product.view(), width, Boundary::Reflect);
-            slope.zip_mut_with(&power, |c, p| *c = if *p + floor > 0.0 { *c / (p + floor) } else { 0.0 });
-            slope
-        })
-        .collect();
-    let mut scale = Array2::<f32>::ones(total.dim());
-    for (slope, fraction) in slopes.iter().zip(around.fractions) {
-        let (high, low) = (*fraction as f32 * (root - 1.0), *fraction as f32 * (1.0 / root - 1.0));
-        scale.zip_mut_with(slope, |s, c| {
-            if *c > high {
-                *s = s.min(high / c);
-            } else if *c < low {
-                *s = s.min(low / c);
+    let bands: Vec<_> = out.axis_chunks_iter_mut(Axis(1), ROWS_AT_A_TIME).collect();
+    bands.into_par_iter().enumerate().for_each_init(
+        || ConservingWork::new(width, new_byx.len_of(Axis(0))),
+        |work, (i, mut band)| {
+            let (height, top) = (band.len_of(Axis(1)), part.rows.start + i * ROWS_AT_A_TIME);
+            for left in part.cols.clone().step_by(COLS_AT_A_TIME) {
+                let block = Region { rows: top..top + height, cols: left..(left + COLS_AT_A_TIME).min(part.cols.end) };
+                clamp.prepare(&block, work);
+                for y in block.rows.clone() {
+                    clamp.row(y, &block.cols, work);
+                    for (b, row) in work.rows.iter_mut().enumerate() {
+                        let (y, x) = (y - top, left - part.cols.start);
+                        settle(b, (i * ROWS_AT_A_TIME + y, x), row);
+                        let mut target = band.slice_mut(s![b, y, x..x + row.len()]);
+                        if let Some(target) = target.as_slice_mut() {
+                            target.copy_from_slice(row);
+                        }
+                    }
+                }
             }
-        });
+        },
+    );
+}
+
+/// The flux-conserving clamp of planes.
+struct Conserving<'a> {
+    planes_byx: ArrayView3<'a, f32>,
+    fractions: Vec<f32>,
+    floor: f32,
+    root: f32,
+}
+
+/// Its work space.
+struct ConservingWork {
+    smoother: Smoother,
+    /// t², and δ_a t for all but the last plane, whose sum is 0 with them.
+    products: Vec<Window>,
+    /// The finished row of each plane.
+    rows: Vec<Vec<f32>>,
+    /// Each pixel's slopes, smoothed power and total.
+    slopes: Vec<Vec<f32>>,
+    power: Vec<f32>,
+    total: Vec<f32>,
+    scale: Vec<f32>,
+}
+
+impl ConservingWork {
+    fn new(width: f64, planes: usize) -> Self {
+        Self {
+            smoother: Smoother::new(width),
+            products: vec![Window::default(); planes],
+            rows: vec![vec![]; planes],
+            slopes: vec![vec![]; planes],
+            power: vec![],
+            total: vec![],
+            scale: vec![],
+        }
     }
-    for ((mut plane, slope), fraction) in new_byx.axis_iter_mut(Axis(0)).zip(&slopes).zip(around.fractions) {
-        let fraction = *fraction as f32;
-        Zip::from(&mut plane)
-            .and(slope)
-            .and(&scale)
-            .and(&total)
-            .for_each(|y, c, s, t| *y = (fraction + c * s) * t);
+}
+
+impl Conserving<'_> {
+    /// Computes the products around a block.
+    fn prepare(&self, block: &Region, work: &mut ConservingWork) {
+        let radius = work.smoother.radius();
+        work.products.iter_mut().for_each(|product| product.cover_around(block, radius));
+        let Some(first) = work.products.first() else { return };
+        let cols = first.cols();
+        for y in first.rows() {
+            for (plane, row) in self.planes_byx.axis_iter(Axis(0)).zip(&mut work.rows) {
+                row.resize(cols.len(), 0.0);
+                copy_folded(plane, (y, cols.start), Boundary::Reflect, row);
+            }
+            sum_rows(&work.rows, &mut work.total);
+            let (power, others) = work.products.split_at_mut(1);
+            multiply(0.0, &work.total, &work.total, power[0].row_mut(y, cols.start, cols.len()));
+            for ((product, row), fraction) in others.iter_mut().zip(&work.rows).zip(&self.fractions) {
+                multiply(*fraction, row, &work.total, product.row_mut(y, cols.start, cols.len()));
+            }
+        }
+    }
+
+    /// Clamps the columns `cols` of row `y`; leaves them in `work.rows`.
+    fn row(&self, y: usize, cols: &Range<usize>, work: &mut ConservingWork) {
+        let at = (y as isize, cols.start as isize);
+        work.rows.iter_mut().for_each(|row| row.resize(cols.len(), 0.0));
+        for (plane, row) in self.planes_byx.axis_iter(Axis(0)).zip(&mut work.rows) {
+            copy_folded(plane, at, Boundary::Reflect, row);
+        }
+        sum_rows(&work.rows, &mut work.total);
+        work.power.resize(cols.len(), 0.0);
+        work.smoother.row(&work.products[0], at, &mut work.power);
+        work.scale.clear();
+        work.scale.resize(cols.len(), 1.0);
+        let Some((last, free)) = work.slopes.split_last_mut() else { return };
+        last.clear();
+        last.resize(cols.len(), 0.0);
+        for (slope, product) in free.iter_mut().zip(&work.products[1..]) {
+            slope.resize(cols.len(), 0.0);
+            work.smoother.row(product, at, slope);
+            to_slope(&work.power, self.floor, slope, last);
+        }
+        for (slope, fraction) in work.slopes.iter().zip(&self.fractions) {
+            limit_scale([fraction * (self.root - 1.0), fraction * (1.0 / self.root - 1.0)], slope, &mut work.scale);
+        }
+        for ((slope, fraction), row) in work.slopes.iter().zip(&self.fractions).zip(&mut work.rows) {
+            share_out(*fraction, slope, &work.scale, &work.total, row);
+        }
+    }
+}
+
+/// `total = Σ rows`.
+fn sum_rows(rows: &[Vec<f32>], total: &mut Vec<f32>) {
+    total.clear();
+    total.resize(rows.first().map_or(0, Vec::len), 0.0);
+    rows.iter().for_each(|row| add(row, total));
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn add(row: &[f32], total: &mut [f32]) {
+    for (t, v) in total.iter_mut().zip(row) {
+        *t += v;
+    }
+}
+
+/// `out = (row − fraction·total)·total`.
+#[multiversion(targets("x86_64+avx2"))]
+fn multiply(fraction: f32, row: &[f32], total: &[f32], out: &mut [f32]) {
+    for ((o, v), t) in out.iter_mut().zip(row).zip(total) {
+        *o = (v - fraction * t) * t;
+    }
+}
+
+/// A smoothed product becomes a slope, which the last plane's is less by.
+#[multiversion(targets("x86_64+avx2"))]
+fn to_slope(power: &[f32], floor: f32, slope: &mut [f32], last: &mut [f32]) {
+    for ((c, last), p) in slope.iter_mut().zip(last).zip(power) {
+        let power = p + floor;
+        *c = if power > 0.0 { *c / power } else { 0.0 };
+        *last -= *c;
+    }
+}
+
+/// Lowers each pixel's scale until its slope is between the bounds, one above and one below 0.
+#[multiversion(targets("x86_64+avx2"))]
+fn limit_scale([high, low]: [f32; 2], slope: &[f32], scale: &mut [f32]) {
+    for (s, c) in scale.iter_mut().zip(slope) {
+        let bound = if *c > 0.0 { high } else { low };
+        let most = if (*c > high) | (*c < low) { bound / c } else { 1.0 };
+        *s = if most < *s { most } else { *s };
+    }
+}
+
+/// `row = (fraction + slope·scale)·total`.
+#[multiversion(targets("x86_64+avx2"))]
+fn share_out(fraction: f32, slope: &[f32], scale: &[f32], total: &[f32], row: &mut [f32]) {
+    for (((v, c), s), t) in row.iter_mut().zip(slope).zip(scale).zip(total) {
+        *v = (fraction + c * s) * t;
     }
 }
 

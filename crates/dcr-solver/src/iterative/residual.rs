@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use crate::observation::GOOD;
 
 /// Sums are kept in this many parts, so that pixels can be added side by side; the parts are summed in order.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// A row of a visit.
 pub(crate) struct Row<'a> {
@@ -27,33 +27,49 @@ pub(crate) fn compare(row: &Row, template: &mut [f32]) -> [f64; 2] {
     compare_lanes(row.image, row.flags, row.weight, GOOD | row.counted, template)
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn compare_lanes(image: &[f32], flags: &[u8], weight: &[f32], counted: u8, template: &mut [f32]) -> [f64; 2] {
     let mut differences = [0.0_f64; LANES];
     let mut sums = [0.0_f64; LANES];
-    let mut one = |lane: usize, s: f32, flags: u8, w: f32, t: &mut f32| {
-        let residual = s - *t;
-        let usable = flags & GOOD != 0 && residual.abs() < f32::INFINITY;
-        let w = if usable && flags & counted == counted { w } else { 0.0 };
-        let sum = if usable { (s + *t).abs() } else { 0.0 };
-        let residual = if usable { residual } else { 0.0 };
-        differences[lane] += f64::from(residual.abs() * w);
-        sums[lane] += f64::from(sum * w * 0.5);
-        *t = residual;
-    };
-    let whole = template.len() / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        let part = start..start + LANES;
-        let (s, f) = (&image[part.clone()], &flags[part.clone()]);
-        let (w, t) = (&weight[part.clone()], &mut template[part]);
+    let chunks = template.chunks_exact_mut(LANES);
+    let whole = chunks.len() * LANES;
+    let others = image.chunks_exact(LANES).zip(flags.chunks_exact(LANES)).zip(weight.chunks_exact(LANES));
+    for (t, ((s, f), w)) in chunks.zip(others) {
         for lane in 0..LANES {
-            one(lane, s[lane], f[lane], w[lane], &mut t[lane]);
+            let (residual, difference, sum) = one(s[lane], f[lane], w[lane], counted, t[lane]);
+            t[lane] = residual;
+            differences[lane] += f64::from(difference);
+            sums[lane] += f64::from(sum);
         }
     }
-    for i in whole..template.len() {
-        one(i - whole, image[i], flags[i], weight[i], &mut template[i]);
+    for (lane, i) in (whole..template.len()).enumerate() {
+        let (residual, difference, sum) = one(image[i], flags[i], weight[i], counted, template[i]);
+        template[i] = residual;
+        differences[lane] += f64::from(difference);
+        sums[lane] += f64::from(sum);
     }
     [differences.iter().sum(), sums.iter().sum()]
+}
+
+/// A pixel's residual and its parts of the metric. No branches: whole vectors of pixels go through this.
+#[inline(always)]
+fn one(s: f32, flags: u8, w: f32, counted: u8, t: f32) -> (f32, f32, f32) {
+    let residual = s - t;
+    let usable = (flags & GOOD != 0) & (residual.abs() < f32::INFINITY);
+    let residual = if usable { residual } else { 0.0 };
+    let sum = if usable { (s + t).abs() } else { 0.0 };
+    let w = if flags & counted == counted { w } else { 0.0 };
+    (residual, residual.abs() * w, sum * w * 0.5)
+}
+
+/// Turns a row of the prediction into the residual, where nothing is counted.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn subtract(image: &[f32], flags: &[u8], template: &mut [f32]) {
+    for ((t, s), f) in template.iter_mut().zip(image).zip(flags) {
+        let residual = s - *t;
+        let usable = (f & GOOD != 0) & (residual.abs() < f32::INFINITY);
+        *t = if usable { residual } else { 0.0 };
+    }
 }
 
 #[cfg(test)]

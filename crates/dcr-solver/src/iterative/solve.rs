@@ -161,19 +161,20 @@ pub fn solve_regions_from<'a>(
     let whole = Region::whole(shape);
     let mut state = State::new(problem, config);
     if let Some(start) = start {
-        state.model_byx.assign(&start);
+        state.models.now_byx.assign(&start);
     }
-    let coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
+    let mut coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
     let mut n_image_byx;
-    (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
+    (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
     if state.note_unconstrained() {
-        let coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
-        (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
+        state.pass(&whole).withdraw_unconstrained(&mut coverage).map_err(SolveError::Source)?;
+        (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
     }
+    drop(coverage);
     let mut reports = vec![];
     for (inner, domain) in regions {
         reports.push(state.solve_region(inner, domain, progress)?);
     }
-    let model_byx = state.output();
+    let model_byx = state.take_output();
     Ok(Solution { model_byx, n_image_byx, inverse_weight_byx: state.inverse_weight_byx, reports })
 }

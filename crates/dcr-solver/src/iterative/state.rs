@@ -1,13 +1,14 @@
 //! The model while it is solved for: comparing it with the visits, and the loop that improves it.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Zip, s};
 
 use super::config::{Edge, IterativeConfig};
 use super::gain::{base_gain, next_gain};
+use super::models::Models;
 use super::planes::{amplified, fill_from_neighbours};
 use super::project::{Pass, Projected};
 use super::solve::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
-use super::weights::{background_noise, model_weights, significance};
+use super::weights::{Significance, background_noise, model_weights};
 use crate::kernel::{Region, dilate_diamond};
 
 /// The model's state while it is solved for.
@@ -15,10 +16,12 @@ pub(super) struct State<'a> {
     pub(super) problem: &'a Problem<'a>,
     pub(super) config: &'a IterativeConfig,
     /// Planes over the whole patch. With [`IterativeConfig::reference_bookkeeping`] not yet amplified.
-    pub(super) model_byx: Array3<f32>,
+    pub(super) models: Models,
     pub(super) template: Array2<f32>,
     pub(super) background: Array2<bool>,
     pub(super) inverse_weight_byx: Array3<f32>,
+    /// The noise is estimated this far from the edge, as in the reference.
+    reach: usize,
     /// See [`Pass::unconstrained`].
     unconstrained: Option<Array2<f32>>,
 }
@@ -36,7 +39,14 @@ impl<'a> State<'a> {
             .and(&problem.template)
             .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
         let inverse_weight_byx = Array3::zeros(model_byx.dim());
-        Self { problem, config, model_byx, template, background, inverse_weight_byx, unconstrained: None }
+        Self {
+            problem,
+            config,
+            models: Models::new(model_byx),
+            template,
+            background,
+            inverse_weight_byx,
+            reach: reach(problem), unconstrained: None }
     }
 
     pub(super) fn pass<'b>(&'b self, domain: &'b Region) -> Pass<'b> {
@@ -104,11 +114,12 @@ impl<'a> State<'a> {
             });
         }
         let (mut metrics, mut gains, mut iterations) = (vec![initial_metric], vec![], vec![]);
-        let mut best = (initial_metric, self.model_byx.clone(), visits.clone());
+        let mut best = (initial_metric, visits.clone());
+        self.models.mark_best();
         let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
         while iterations.len() < most {
             let gain = next_gain(config.gain, base, &metrics, &gains);
-            self.update(inner, domain, &projected, &weights, gain);
+            self.update(inner, domain, projected, &weights, gain);
             let metric;
             (projected, visits, metric) = self.project(inner, domain)?;
             iterations.push(IterationReport { gain, metric });
@@ -127,7 +138,8 @@ impl<'a> State<'a> {
                 break;
             }
             if metric < best.0 && !config.reference_bookkeeping {
-                best = (metric, self.model_byx.clone(), visits.clone());
+                best = (metric, visits.clone());
+                self.models.mark_best();
             }
             if iterations.len() < fewest {
                 continue;
@@ -146,7 +158,8 @@ impl<'a> State<'a> {
         let last = metrics.last().copied().unwrap_or(initial_metric);
         let mut final_metric = last;
         if config.use_convergence && !config.reference_bookkeeping && best.0 < last {
-            (final_metric, self.model_byx, visits) = best;
+            (final_metric, visits) = best;
+            self.models.restore_best();
         }
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
     }
@@ -169,26 +182,27 @@ impl<'a> State<'a> {
     fn project(&self, inner: &Region, domain: &Region) -> Result<(Projected, Vec<f64>, f64), SolveError> {
         let config = self.config;
         let old = self.over(domain);
-        let mut model = if config.reference_bookkeeping {
-            amplified(old, config.accelerate_model)
-        } else {
-            old.to_owned()
+        let second = self.models.now_byx.index_axis(Axis(0), 1.min(self.models.now_byx.len_of(Axis(0)) - 1));
+        let noise = background_noise(second, self.background.view(), self.reach);
+        let mut model: CowArray<f32, _> = match config.reference_bookkeeping {
+            true => amplified(old, config.accelerate_model).into(),
+            false => old.into(),
         };
         if let Some(unconstrained) = &self.unconstrained {
-            fill_from_neighbours(&mut model, domain.of(&unconstrained.view()));
+            let mut filled = model.into_owned();
+            fill_from_neighbours(&mut filled, domain.of(&unconstrained.view()));
+            model = filled.into();
         }
-        let second = self.model_byx.index_axis(Axis(0), 1.min(self.model_byx.len_of(Axis(0)) - 1));
-        let noise = background_noise(second, self.background.view(), self.reach());
-        let mean = old.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(domain.shape()));
-        let significance = significance(mean.view(), noise);
-        let mut projected = self.pass(domain).run(&model, &significance).map_err(SolveError::Source)?;
+        let significance = Significance::new(old, noise);
+        let mut projected =
+            self.pass(domain).run(model.view(), &significance).map_err(SolveError::Source)?;
         if config.edge == Edge::Zero && inner != domain {
             // The reference measures a region on its own, without the border that it solves it with.
             let part = inner.within(domain);
-            let model = model.slice(s![.., part.rows.clone(), part.cols.clone()]).to_owned();
-            let significance = part.of(&significance.view()).to_owned();
+            let at = s![.., part.rows.clone(), part.cols.clone()];
+            let significance = Significance::new(self.over(inner), noise);
             projected.metric_sums =
-                self.pass(inner).run(&model, &significance).map_err(SolveError::Source)?.metric_sums;
+                self.pass(inner).run(model.slice(at), &significance).map_err(SolveError::Source)?.metric_sums;
         }
         let visits: Vec<f64> = projected
             .metric_sums
@@ -201,27 +215,28 @@ impl<'a> State<'a> {
         Ok((projected, visits, metric))
     }
 
-    /// The largest displacement in whole pixels, and one; the noise is estimated that far from the edge, as in the reference.
-    fn reach(&self) -> usize {
-        let cells = 0..self.problem.cells.len();
-        let reach = (0..self.problem.observations.visits())
-            .flat_map(|visit| cells.clone().map(move |cell| (visit, cell)))
-            .flat_map(|(visit, cell)| self.problem.observations.shifts(visit, cell))
-            .map(|shift| shift.mean.max_component())
-            .fold(0.0, f64::max);
-        reach.ceil() as usize + 1
-    }
-
     pub(super) fn over(&self, domain: &Region) -> ArrayView3<'_, f32> {
-        self.model_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()])
+        self.models.now_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()])
     }
 
     /// The planes as they are to be written.
-    pub(super) fn output(&self) -> Array3<f32> {
+    pub(super) fn take_output(&mut self) -> Array3<f32> {
+        let model = std::mem::take(&mut self.models.now_byx);
         if self.config.reference_bookkeeping {
-            amplified(self.model_byx.view(), self.config.accelerate_model)
+            amplified(model.view(), self.config.accelerate_model)
         } else {
-            self.model_byx.clone()
+            model
         }
     }
+}
+
+/// The largest displacement in whole pixels, and one.
+fn reach(problem: &Problem) -> usize {
+    let visits = 0..problem.observations.visits();
+    let largest = visits
+        .flat_map(|visit| (0..problem.cells.len()).map(move |cell| (visit, cell)))
+        .flat_map(|(visit, cell)| problem.observations.shifts(visit, cell))
+        .map(|shift| shift.mean.max_component())
+        .fold(0.0, f64::max);
+    largest.ceil() as usize + 1
 }

@@ -1,9 +1,13 @@
 //! One step of the model, from what the residuals ask for.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
+use multiversion::multiversion;
+use ndarray::{Array2, Array3, Axis, Zip, s};
+use rayon::prelude::*;
 
 use super::project::Projected;
-use super::regularize::{Surroundings, clamp_frequency, clamp_iteration};
+use super::regularize::{
+    ROWS_AT_A_TIME, Surroundings, clamp_frequency, clamp_iteration, conserving_into, conserves,
+};
 use super::state::State;
 use super::weights::background_noise;
 use crate::kernel::Region;
@@ -14,29 +18,49 @@ impl State<'_> {
         &mut self,
         inner: &Region,
         domain: &Region,
-        projected: &Projected,
+        projected: Projected,
         weights: &Array2<f32>,
         gain: f64,
     ) {
-        let old = self.over(domain).to_owned();
-        let mut step = projected.back_byx.clone();
-        step *= &self.inverse_weight_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()]);
-        let new = if self.config.reference_bookkeeping {
-            self.reference_update(&old, &step, domain, gain)
-        } else {
-            self.accelerated_update(&old, &step, domain, gain)
-        };
-        let fallback = domain.of(&self.template.view());
         let within = inner.within(domain);
-        let (weights, fallback) = (within.of(&weights.view()), within.of(&fallback));
-        for (b, fraction) in self.problem.fractions.iter().enumerate() {
-            let new = new.index_axis(Axis(0), b);
-            let new = within.of(&new);
-            let plane = inner.of_mut(self.model_byx.index_axis_mut(Axis(0), b));
-            Zip::from(plane).and(&new).and(&weights).and(&fallback).for_each(|y, new, m, t| {
-                *y = m * new + (1.0 - m) * *fraction as f32 * t;
-            });
+        let (weights, fallback) = (within.of(&weights.view()), inner.of(&self.template.view()).to_owned());
+        let fractions = self.problem.fractions;
+        // Away from sources the model is the template (ALGORITHM §5.5).
+        let settle = |b: usize, (y, x): (usize, usize), new: &mut [f32]| {
+            let end = x + new.len();
+            let (m, t) = (weights.slice(s![y, x..end]), fallback.slice(s![y, x..end]));
+            let (Some(m), Some(t)) = (m.to_slice(), t.to_slice()) else {
+                unreachable!("rows of the solver's own planes are contiguous");
+            };
+            mix(fractions[b] as f32, m, t, new);
+        };
+        let mut next = self.models.buffer();
+        if inner.shape() != self.template.dim() {
+            next.assign(&self.models.now_byx);
         }
+        let mut target = next.slice_mut(s![.., inner.rows.clone(), inner.cols.clone()]);
+        let new = if self.config.reference_bookkeeping {
+            self.reference_update(projected.back_byx, domain, gain)
+        } else {
+            let new = self.accelerated_update(projected.back_byx, domain, gain);
+            let around = self.surroundings(domain);
+            if conserves(self.config, fractions.len()) {
+                conserving_into(new.view(), &around, self.config, &within, target.view_mut(), &settle);
+                self.models.advance(next);
+                return;
+            }
+            let mut new = new;
+            clamp_frequency(&mut new, &around, self.config);
+            new
+        };
+        target.assign(&new.slice(s![.., within.rows.clone(), within.cols.clone()]));
+        for (b, mut plane) in target.axis_iter_mut(Axis(0)).enumerate() {
+            for (y, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {
+                let Some(row) = row.as_slice_mut() else { unreachable!("rows of a model are contiguous") };
+                settle(b, (y, 0), row);
+            }
+        }
+        self.models.advance(next);
     }
 
     /// Moves the model all the way that the residuals ask for, unclamped.
@@ -44,7 +68,7 @@ impl State<'_> {
         let within = inner.within(domain);
         for (b, back) in projected.back_byx.axis_iter(Axis(0)).enumerate() {
             let weight = self.inverse_weight_byx.index_axis(Axis(0), b);
-            let plane = inner.of_mut(self.model_byx.index_axis_mut(Axis(0), b));
+            let plane = inner.of_mut(self.models.now_byx.index_axis_mut(Axis(0), b));
             Zip::from(plane).and(within.of(&back)).and(inner.of(&weight)).for_each(|y, back, w| {
                 let step = back * w;
                 if step.is_finite() {
@@ -54,24 +78,19 @@ impl State<'_> {
         }
     }
 
-    /// ALGORITHM §6 to the letter.
-    fn reference_update(
-        &self,
-        old: &Array3<f32>,
-        step: &Array3<f32>,
-        domain: &Region,
-        gain: f64,
-    ) -> Array3<f32> {
-        let mut new = old + step;
-        Zip::from(&mut new).and(old).for_each(|u, y| {
-            if !u.is_finite() {
-                *u = *y;
-            }
+    /// ALGORITHM §6 to the letter. `back_byx` is what the residuals ask for, before it is divided by coverage.
+    fn reference_update(&self, back_byx: Array3<f32>, domain: &Region, gain: f64) -> Array3<f32> {
+        let old = self.over(domain);
+        let mut new = back_byx;
+        let inverse = self.inverse_weight_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()]);
+        Zip::from(&mut new).and(old).and(inverse).for_each(|u, y, w| {
+            let moved = y + *u * w;
+            *u = if moved.is_finite() { moved } else { *y };
         });
         for (new, old) in new.axis_iter_mut(Axis(0)).zip(old.axis_iter(Axis(0))) {
             clamp_iteration(new, old, 0.0, self.config);
         }
-        clamp_frequency(&mut new, &self.surroundings(old.view(), domain), self.config);
+        clamp_frequency(&mut new, &self.surroundings(domain), self.config);
         let gain = gain as f32;
         Zip::from(&mut new).and(old).for_each(|u, y| *u = (gain * *u + y) / (1.0 + gain));
         new
@@ -79,43 +98,75 @@ impl State<'_> {
 
     /// The same step in the amplified planes, on which the clamps act then: they are what is output (ALGORITHM §12.2).
     ///
-    /// The step's sum is taken with the share of each subfilter, its contrast `accelerate_model` times.
-    fn accelerated_update(
-        &self,
-        old: &Array3<f32>,
-        step: &Array3<f32>,
-        domain: &Region,
-        gain: f64,
-    ) -> Array3<f32> {
+    /// The step's sum is taken with the share of each subfilter, its contrast `accelerate_model` times. The frequency clamp
+    /// is left to the caller.
+    fn accelerated_update(&self, back_byx: Array3<f32>, domain: &Region, gain: f64) -> Array3<f32> {
         let share = if gain.is_finite() { gain / (1.0 + gain) } else { 1.0 };
-        let contrast = self.config.accelerate_model;
-        let total = step.sum_axis(Axis(0));
-        let mut new = old.clone();
-        for ((mut plane, step), fraction) in
-            new.axis_iter_mut(Axis(0)).zip(step.axis_iter(Axis(0))).zip(self.problem.fractions)
-        {
-            let (share, contrast, fraction) = (share as f32, contrast as f32, *fraction as f32);
-            Zip::from(&mut plane).and(step).and(&total).for_each(|y, d, t| {
-                let change = share * (fraction * t + contrast * (d - fraction * t));
-                if change.is_finite() {
-                    *y += change;
+        let old = self.over(domain);
+        let mut new = back_byx;
+        let (_, _, cols) = new.dim();
+        let bands: Vec<_> = new.axis_chunks_iter_mut(Axis(1), ROWS_AT_A_TIME).collect();
+        bands.into_par_iter().enumerate().for_each(|(i, mut band)| {
+            let mut total = vec![0.0_f32; cols];
+            for y in 0..band.len_of(Axis(1)) {
+                let at = i * ROWS_AT_A_TIME + y;
+                total.fill(0.0);
+                for (b, mut plane) in band.axis_iter_mut(Axis(0)).enumerate() {
+                    let inverse = self.inverse_weight_byx.slice(s![b, domain.rows.start + at, domain.cols.clone()]);
+                    if let (Some(back), Some(inverse)) = (plane.row_mut(y).as_slice_mut(), inverse.to_slice()) {
+                        divide(inverse, back, &mut total);
+                    }
                 }
-            });
+                for (b, mut plane) in band.axis_iter_mut(Axis(0)).enumerate() {
+                    let old = old.slice(s![b, at, ..]);
+                    if let (Some(step), Some(old)) = (plane.row_mut(y).as_slice_mut(), old.to_slice()) {
+                        let fraction = self.problem.fractions[b] as f32;
+                        let factors = [share as f32, self.config.accelerate_model as f32, fraction];
+                        advance(factors, old, &total, step);
+                    }
+                }
+            }
+        });
+        let background = domain.of(&self.background.view());
+        for (mut new, old) in new.axis_iter_mut(Axis(0)).zip(old.axis_iter(Axis(0))) {
+            let noise = background_noise(new.view(), background, 0);
+            clamp_iteration(new.view_mut(), old, noise, self.config);
         }
-        let around = self.surroundings(old.view(), domain);
-        for (new, old) in new.axis_iter_mut(Axis(0)).zip(old.axis_iter(Axis(0))) {
-            let noise = background_noise(new.view(), around.background, 0);
-            clamp_iteration(new, old, noise, self.config);
-        }
-        clamp_frequency(&mut new, &around, self.config);
         new
     }
 
-    fn surroundings<'b>(&'b self, old_byx: ArrayView3<'b, f32>, domain: &Region) -> Surroundings<'b> {
+    fn surroundings<'b>(&'b self, domain: &Region) -> Surroundings<'b> {
         Surroundings {
-            old_byx,
+            old_byx: self.over(domain),
             background: domain.of(&self.background.view()),
             fractions: self.problem.fractions,
         }
+    }
+}
+
+/// `back ← back · inverse`, which is added to `total` too.
+#[multiversion(targets("x86_64+avx2"))]
+fn divide(inverse: &[f32], back: &mut [f32], total: &mut [f32]) {
+    for ((back, inverse), total) in back.iter_mut().zip(inverse).zip(total) {
+        *back *= inverse;
+        *total += *back;
+    }
+}
+
+/// `step ← old + share·(fraction·total + contrast·(step − fraction·total))`, or `old` where that is no number.
+#[multiversion(targets("x86_64+avx2"))]
+fn advance([share, contrast, fraction]: [f32; 3], old: &[f32], total: &[f32], step: &mut [f32]) {
+    for ((step, old), total) in step.iter_mut().zip(old).zip(total) {
+        let even = fraction * total;
+        let change = share * (even + contrast * (*step - even));
+        *step = if change.abs() < f32::INFINITY { old + change } else { *old };
+    }
+}
+
+/// `new ← m·new + (1 − m)·fraction·template`.
+#[multiversion(targets("x86_64+avx2"))]
+fn mix(fraction: f32, m: &[f32], template: &[f32], new: &mut [f32]) {
+    for ((new, m), t) in new.iter_mut().zip(m).zip(template) {
+        *new = m * *new + (1.0 - m) * fraction * t;
     }
 }

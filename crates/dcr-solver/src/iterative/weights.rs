@@ -1,8 +1,11 @@
 //! Where the model is free, and how noisy its planes are.
 
-use ndarray::{Array2, ArrayView2, Zip, s};
+use multiversion::multiversion;
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
+use rayon::prelude::*;
 
-use crate::kernel::{Boundary, gaussian_filter};
+use super::regularize::ROWS_AT_A_TIME;
+use crate::kernel::{Boundary, Region, gaussian_filter};
 
 /// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from them.
 ///
@@ -20,36 +23,133 @@ pub fn model_weights(detected: ArrayView2<bool>, width: f64) -> Array2<f32> {
 /// Non-finite pixels are left out.
 #[must_use]
 pub fn background_noise(plane: ArrayView2<f32>, background: ArrayView2<bool>, margin: usize) -> f64 {
-    let (rows, cols) = plane.dim();
+    noise_of_sum(plane.insert_axis(Axis(0)), background, margin)
+}
+
+/// [`background_noise`] of the sum of planes, `(planes, rows, cols)`.
+pub(crate) fn noise_of_sum(planes: ArrayView3<f32>, background: ArrayView2<bool>, margin: usize) -> f64 {
+    let (_, rows, cols) = planes.dim();
     if rows <= 2 * margin || cols <= 2 * margin {
         return 0.0;
     }
-    let inside = s![margin..rows - margin, margin..cols - margin];
-    let (plane, background) = (plane.slice(inside), background.slice(inside));
-    let (mut count, mut sum) = (0_usize, 0.0_f64);
-    Zip::from(&plane).and(&background).for_each(|v, b| {
-        if *b && v.is_finite() {
-            count += 1;
-            sum += f64::from(*v);
+    let (inside_y, inside_x) = (margin..rows - margin, margin..cols - margin);
+    let planes = planes.slice_move(s![.., inside_y.clone(), inside_x.clone()]);
+    let background = background.slice_move(s![inside_y, inside_x]);
+    // Squares are taken about some value of the background, so that a pedestal does not drown them.
+    let usable = |(at, b): ((usize, usize), &bool)| {
+        let sum: f32 = planes.slice(s![.., at.0, at.1]).sum();
+        (*b && sum.is_finite()).then_some(sum)
+    };
+    let Some(centre) = background.indexed_iter().find_map(usable) else { return 0.0 };
+    let bands: Vec<usize> = (0..background.nrows()).step_by(ROWS_AT_A_TIME).collect();
+    let of_band = |top: &usize| {
+        let (mut moments, mut sum) = (Moments::default(), vec![0.0_f32; background.ncols()]);
+        for y in *top..(top + ROWS_AT_A_TIME).min(background.nrows()) {
+            sum.fill(-centre);
+            for plane in planes.axis_iter(Axis(0)) {
+                match plane.row(y).to_slice() {
+                    Some(row) => add(row, &mut sum),
+                    None => sum.iter_mut().zip(plane.row(y)).for_each(|(s, v)| *s += v),
+                }
+            }
+            let Some(background) = background.row(y).to_slice() else {
+                unreachable!("rows of the background are contiguous")
+            };
+            moments.add(&sum, background);
         }
-    });
-    if count == 0 {
-        return 0.0;
+        moments
+    };
+    // Bands have one size and are summed in order, whoever works on them.
+    let parts: Vec<Moments> = bands.par_iter().map(of_band).collect();
+    parts.into_iter().fold(Moments::default(), Moments::with).deviation()
+}
+
+/// Count, sum and sum of squares of values.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, values: &[f32], take: &[bool]) {
+        let [count, sum, squares] = moments_of_row(values, take);
+        *self = self.with(Self { count, sum, squares });
     }
-    let mean = sum / count as f64;
-    let mut squares = 0.0;
-    Zip::from(&plane).and(&background).for_each(|v, b| {
-        if *b && v.is_finite() {
-            squares += (f64::from(*v) - mean).powi(2);
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
         }
-    });
-    (squares / count as f64).sqrt()
+    }
+
+    fn deviation(self) -> f64 {
+        if self.count == 0.0 {
+            return 0.0;
+        }
+        let mean = self.sum / self.count;
+        (self.squares / self.count - mean * mean).max(0.0).sqrt()
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn moments_of_row(values: &[f32], take: &[bool]) -> [f64; 3] {
+    const LANES: usize = 16;
+    let (mut count, mut sum, mut squares) = ([0_u32; LANES], [0.0_f64; LANES], [0.0_f64; LANES]);
+    let mut one = |lane: usize, value: f32, take: bool| {
+        let take = take & (value.abs() < f32::INFINITY);
+        let value = f64::from(if take { value } else { 0.0 });
+        count[lane] += u32::from(take);
+        sum[lane] += value;
+        squares[lane] += value * value;
+    };
+    let whole = values.len() / LANES * LANES;
+    for (values, take) in values.chunks_exact(LANES).zip(take.chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            one(lane, values[lane], take[lane]);
+        }
+    }
+    for i in whole..values.len() {
+        one(i - whole, values[i], take[i]);
+    }
+    [count.iter().map(|c| f64::from(*c)).sum(), sum.iter().sum(), squares.iter().sum()]
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn add(row: &[f32], sum: &mut [f32]) {
+    for (s, v) in sum.iter_mut().zip(row) {
+        *s += v;
+    }
 }
 
 /// Weight of each pixel in the convergence metric (ALGORITHM §7.1): |mean plane| + 3 × noise; all zero becomes 1.
-#[must_use]
-pub fn significance(mean: ArrayView2<f32>, noise: f64) -> Array2<f32> {
-    let floor = 3.0 * noise as f32;
-    let out = mean.mapv(|v| if v.is_finite() { v.abs() + floor } else { floor });
-    if out.iter().all(|v| *v == 0.0) { Array2::ones(out.dim()) } else { out }
+pub(crate) struct Significance<'a> {
+    /// `(subfilters, rows, cols)`
+    model_byx: ArrayView3<'a, f32>,
+    floor: f32,
+    /// The model is 0 everywhere: all pixels count alike.
+    nothing: bool,
+}
+
+impl<'a> Significance<'a> {
+    pub(crate) fn new(model_byx: ArrayView3<'a, f32>, noise: f64) -> Self {
+        let floor = 3.0 * noise as f32;
+        let mut out = Self { model_byx, floor, nothing: false };
+        let (_, rows, cols) = model_byx.dim();
+        out.nothing = floor == 0.0 && out.of(&Region::whole((rows, cols))).iter().all(|s| *s == 0.0);
+        out
+    }
+
+    /// The weights of a region of the model's planes.
+    pub(crate) fn of(&self, region: &Region) -> Array2<f32> {
+        if self.nothing {
+            return Array2::ones(region.shape());
+        }
+        let part = self.model_byx.slice(s![.., region.rows.clone(), region.cols.clone()]);
+        let mean = part.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(region.shape()));
+        mean.mapv_into(|v| if v.is_finite() { v.abs() + self.floor } else { self.floor })
+    }
 }

@@ -1,7 +1,9 @@
 //! The Gaussian filter, as everybody's `gaussian_filter` computes it.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, s};
+
+use super::window::Window;
 
 /// What lies beyond the edge of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +24,58 @@ pub fn gaussian_filter(plane: ArrayView2<f32>, sigma: f64, boundary: Boundary) -
     if sigma.is_nan() || sigma <= 0.0 || plane.is_empty() {
         return plane.to_owned();
     }
-    let kernel: Vec<f32> = gaussian_kernel(sigma).into_iter().map(|w| w as f32).collect();
-    let columns_done = filter_columns(plane, &kernel, boundary);
-    filter_rows(columns_done.view(), &kernel, boundary)
+    let (rows, cols) = plane.dim();
+    let mut smoother = Smoother::new(sigma);
+    let radius = smoother.radius() as isize;
+    let mut out = Array2::zeros((rows, cols));
+    let mut block = Window::default();
+    for (i, mut strip) in out.axis_chunks_iter_mut(Axis(0), BLOCK.0).enumerate() {
+        let (top, height) = ((i * BLOCK.0) as isize, strip.nrows() as isize);
+        for left in (0..cols).step_by(BLOCK.1) {
+            let part = left..(left + BLOCK.1).min(cols);
+            let across = left as isize - radius..part.end as isize + radius;
+            block.cover(top - radius..top + height + radius, across);
+            block.fill(|y, x, row| copy_folded(plane, (y, x), boundary, row));
+            for (i, mut row) in strip.outer_iter_mut().enumerate() {
+                let Some(row) = row.as_slice_mut() else { unreachable!("a new array is in standard layout") };
+                smoother.row(&block, (top + i as isize, left as isize), &mut row[part.clone()]);
+            }
+        }
+    }
+    out
+}
+
+/// Rows and columns that are filtered at a time: they stay in a core's cache.
+const BLOCK: (usize, usize) = (64, 512);
+
+/// A Gaussian filter for planes that come in blocks with their surroundings.
+pub(crate) struct Smoother {
+    /// Weight at distance 0, 1, … radius.
+    half_kernel: Vec<f32>,
+    /// A row that is filtered along y.
+    line: Vec<f32>,
+}
+
+impl Smoother {
+    /// See [`gaussian_filter`]; `sigma` is positive.
+    pub(crate) fn new(sigma: f64) -> Self {
+        Self { half_kernel: gaussian_kernel(sigma).into_iter().map(|w| w as f32).collect(), line: vec![] }
+    }
+
+    /// How far the kernel reaches; a block must reach as far around what is filtered.
+    pub(crate) fn radius(&self) -> usize {
+        self.half_kernel.len() - 1
+    }
+
+    /// Filters the pixels of row `y`, from column `x` on.
+    pub(crate) fn row(&mut self, block: &Window, (y, x): (isize, isize), out: &mut [f32]) {
+        let radius = self.radius();
+        let (left, width) = (x - radius as isize, out.len() + 2 * radius);
+        self.line.resize(width, 0.0);
+        let top = block.from(y - radius as isize, left);
+        filter_column(&self.half_kernel, top, block.cols().len(), &mut self.line);
+        filter_row(&self.half_kernel, &self.line, out);
+    }
 }
 
 /// Half of the kernel: weight at distance 0, 1, … `radius`.
@@ -34,6 +85,25 @@ fn gaussian_kernel(sigma: f64) -> Vec<f64> {
     let sum = half[0] + 2.0 * half[1..].iter().sum::<f64>();
     half.iter_mut().for_each(|w| *w /= sum);
     half
+}
+
+/// Copies a row of a plane, from `(y, x)` on, either of which may lie beyond its edge.
+pub(crate) fn copy_folded(plane: ArrayView2<f32>, (y, x): (isize, isize), boundary: Boundary, out: &mut [f32]) {
+    let Some(y) = folded(y, plane.nrows(), boundary) else { return out.fill(0.0) };
+    let (source, n) = (plane.row(y), plane.ncols() as isize);
+    let (before, beyond) = ((-x).clamp(0, out.len() as isize), (n - x).clamp(0, out.len() as isize));
+    let inside = before as usize..(beyond.max(before)) as usize;
+    for i in (0..inside.start).chain(inside.end..out.len()) {
+        out[i] = folded(x + i as isize, source.len(), boundary).map_or(0.0, |x| source[x]);
+    }
+    if !inside.is_empty() {
+        let from = (x + before) as usize;
+        let source = source.slice(s![from..from + inside.len()]);
+        match source.as_slice() {
+            Some(source) => out[inside].copy_from_slice(source),
+            None => out[inside].iter_mut().zip(source).for_each(|(o, v)| *o = *v),
+        }
+    }
 }
 
 /// An index beyond an axis of length `n`, folded back, or `None` where the boundary is zero.
@@ -51,55 +121,42 @@ fn folded(index: isize, n: usize, boundary: Boundary) -> Option<usize> {
     }
 }
 
-/// Along y: every output row is a weighted sum of input rows.
-fn filter_columns(plane: ArrayView2<f32>, kernel: &[f32], boundary: Boundary) -> Array2<f32> {
-    let (rows, cols) = plane.dim();
-    let plane = plane.as_standard_layout();
-    let mut out = Array2::zeros((rows, cols));
-    let nothing = vec![0.0_f32; cols];
-    let row = |index: isize| match folded(index, rows, boundary) {
-        Some(y) => plane.row(y).to_slice().unwrap_or(&nothing),
-        None => &nothing,
-    };
-    for (y, target) in out.outer_iter_mut().enumerate() {
-        let Some(target) = target.into_slice() else { unreachable!("a new array is in standard layout") };
-        let y = y as isize;
-        add_pair(target, kernel[0], row(y), &nothing);
-        for (k, weight) in kernel.iter().enumerate().skip(1) {
-            add_pair(target, *weight, row(y - k as isize), row(y + k as isize));
+/// Pixels that are summed at a time, in registers.
+const LANES: usize = 64;
+
+/// `out[i] = Σ_k weights[|k|] · rows[radius + k][i]`, where row `r` begins at `rows[r · stride]`.
+#[multiversion(targets("x86_64+avx2"))]
+fn filter_column(half_kernel: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    let radius = half_kernel.len() - 1;
+    let mut start = 0;
+    for out in out.chunks_mut(LANES) {
+        let at = |row: usize| &rows[row * stride + start..][..out.len()];
+        if out.len() == LANES {
+            let mut sums = [0.0_f32; LANES];
+            sums.iter_mut().zip(at(radius)).for_each(|(s, c)| *s = half_kernel[0] * c);
+            for k in 1..=radius {
+                let (w, above, below) = (half_kernel[k], at(radius - k), at(radius + k));
+                for ((s, a), b) in sums.iter_mut().zip(above).zip(below) {
+                    *s += w * (a + b);
+                }
+            }
+            out.copy_from_slice(&sums);
+        } else {
+            for (i, o) in out.iter_mut().enumerate() {
+                let at = |row: usize| rows[row * stride + start + i];
+                *o = (1..=radius).fold(half_kernel[0] * at(radius), |sum, k| {
+                    sum + half_kernel[k] * (at(radius - k) + at(radius + k))
+                });
+            }
         }
+        start += LANES;
     }
-    out
 }
 
-/// Along x: every row is copied with a border, and slid over itself.
-fn filter_rows(plane: ArrayView2<f32>, kernel: &[f32], boundary: Boundary) -> Array2<f32> {
-    let (rows, cols) = plane.dim();
-    let radius = kernel.len() - 1;
-    let mut out = Array2::zeros((rows, cols));
-    let mut bordered = vec![0.0_f32; cols + 2 * radius];
-    let nothing = vec![0.0_f32; cols];
-    for (row, target) in plane.outer_iter().zip(out.outer_iter_mut()) {
-        let Some(target) = target.into_slice() else { unreachable!("a new array is in standard layout") };
-        bordered[radius..radius + cols].iter_mut().zip(row).for_each(|(b, v)| *b = *v);
-        for i in (0..radius).chain(radius + cols..cols + 2 * radius) {
-            bordered[i] = folded(i as isize - radius as isize, cols, boundary).map_or(0.0, |x| row[x]);
-        }
-        add_pair(target, kernel[0], &bordered[radius..radius + cols], &nothing);
-        for (k, weight) in kernel.iter().enumerate().skip(1) {
-            let (left, right) = (&bordered[radius - k..][..cols], &bordered[radius + k..][..cols]);
-            add_pair(target, *weight, left, right);
-        }
-    }
-    out
-}
-
-/// `out += weight · (a + b)`.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn add_pair(out: &mut [f32], weight: f32, a: &[f32], b: &[f32]) {
-    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-        *o += weight * (a + b);
-    }
+/// `out[i] = Σ_k weights[|k|] · line[radius + i + k]`.
+fn filter_row(half_kernel: &[f32], line: &[f32], out: &mut [f32]) {
+    // A column of rows that begin one pixel after each other.
+    filter_column(half_kernel, line, 1, out);
 }
 
 #[cfg(test)]

@@ -2,49 +2,73 @@
 //!
 //! A ball of radius `r` is `r` times the cross of five pixels, so both operations are `r` passes with the cross.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
 /// Pixels within L1 distance `radius` of a set pixel. Outside the array counts as not set.
 #[must_use]
 pub fn dilate_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
-    repeated(flags, radius, false, or_row)
+    as_bits(flags, |bits| repeated(bits, radius, false, or_row))
 }
 
 /// Set pixels all of whose neighbours within L1 distance `radius` are set. Outside the array counts as not set.
 #[must_use]
 pub fn erode_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
-    repeated(flags, radius, true, and_row)
+    as_bits(flags, |bits| repeated(bits, radius, true, and_row))
 }
 
 /// Erosion, then dilation: groups of flags that do not contain a diamond of `radius` vanish, the others keep their core.
 #[must_use]
 pub fn open_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
-    dilate_diamond(erode_diamond(flags, radius).view(), radius)
+    let rows = 0..flags.nrows();
+    as_bits(flags, |bits| {
+        let (opened, shape) = (open_diamond_rows(bits.view(), rows, radius), bits.dim());
+        *bits = opened.unwrap_or_else(|| Array2::zeros(shape));
+    })
+}
+
+/// [`open_diamond`] of each bit by itself, in the rows `rows`; `None` if nothing is left there.
+pub(crate) fn open_diamond_rows(
+    flags: ArrayView2<u8>,
+    rows: Range<usize>,
+    radius: usize,
+) -> Option<Array2<u8>> {
+    // What is further away has no say.
+    let (first, last) = (rows.start.saturating_sub(2 * radius), (rows.end + 2 * radius).min(flags.nrows()));
+    let part = flags.slice_move(s![first..last, ..]);
+    let is_empty = |bits: ArrayView2<u8>| bits.iter().fold(0, |all, b| all | b) == 0;
+    if is_empty(part) {
+        return None;
+    }
+    let mut bits = part.as_standard_layout().into_owned();
+    repeated(&mut bits, radius, true, and_row);
+    if is_empty(bits.view()) {
+        return None;
+    }
+    repeated(&mut bits, radius, false, or_row);
+    Some(bits.slice_move(s![rows.start - first..rows.end - first, ..]))
+}
+
+fn as_bits(flags: ArrayView2<bool>, change: impl FnOnce(&mut Array2<u8>)) -> Array2<bool> {
+    let mut bits = Array2::from_shape_fn(flags.dim(), |at| u8::from(flags[at]));
+    change(&mut bits);
+    bits.mapv(|b| b != 0)
 }
 
 /// Combines every pixel with its four neighbours, `radius` times. `erode` clears the outermost pixels, whose neighbours
 /// beyond the edge are not set; a dilation leaves them to the neighbours they have.
-fn repeated(
-    flags: ArrayView2<bool>,
-    radius: usize,
-    erode: bool,
-    combine: fn(&mut [bool], &[bool]),
-) -> Array2<bool> {
-    let (rows, cols) = flags.dim();
-    let mut now = flags.as_standard_layout().into_owned();
-    if rows == 0 || cols == 0 {
-        return now;
-    }
+fn repeated(bits: &mut Array2<u8>, radius: usize, erode: bool, combine: fn(&mut [u8], &[u8])) {
+    let (rows, cols) = bits.dim();
+    let Some(out) = bits.as_slice_mut().filter(|out| !out.is_empty()) else { return };
+    let mut before = vec![0; out.len()];
     for _ in 0..radius {
-        let before = now.clone();
-        let (Some(before), Some(out)) = (before.as_slice(), now.as_slice_mut()) else {
-            unreachable!("both are in standard layout");
-        };
+        before.copy_from_slice(out);
         for (y, row) in out.chunks_exact_mut(cols).enumerate() {
             let at = |y: usize| &before[y * cols..(y + 1) * cols];
             if erode && (y == 0 || y == rows - 1) {
-                row.fill(false);
+                row.fill(0);
                 continue;
             }
             if y > 0 {
@@ -56,23 +80,22 @@ fn repeated(
             combine(&mut row[..cols - 1], &at(y)[1..]);
             combine(&mut row[1..], &at(y)[..cols - 1]);
             if erode {
-                row[0] = false;
-                row[cols - 1] = false;
+                row[0] = 0;
+                row[cols - 1] = 0;
             }
         }
     }
-    now
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn or_row(row: &mut [bool], other: &[bool]) {
+#[multiversion(targets("x86_64+avx2"))]
+fn or_row(row: &mut [u8], other: &[u8]) {
     for (r, o) in row.iter_mut().zip(other) {
         *r |= *o;
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn and_row(row: &mut [bool], other: &[bool]) {
+#[multiversion(targets("x86_64+avx2"))]
+fn and_row(row: &mut [u8], other: &[u8]) {
     for (r, o) in row.iter_mut().zip(other) {
         *r &= *o;
     }

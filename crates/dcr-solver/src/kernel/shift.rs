@@ -211,7 +211,8 @@ pub fn shift_add(
             let index = mirror(y as isize + along_y.offset + k as isize, rows);
             input.row(index)
         };
-        blend_rows(&weights_y, row, &inner, &mut blended[left..left + inner.len()]);
+        let inner_row = |k| row(k).to_slice().map_or(&[][..], |whole| &whole[inner.clone()]);
+        blend_rows(&weights_y, inner_row, &mut blended[left..left + inner.len()]);
         for i in (0..left).chain(left + inner.len()..needed) {
             let x = mirror(first + i as isize, cols);
             blended[i] = weights_y.iter().enumerate().map(|(k, w)| w * row(k)[x]).sum();
@@ -226,49 +227,43 @@ pub fn shift_add(
     }
 }
 
-/// `out = Σ_k weights[k] · row(k)` over the columns `cols`.
-fn blend_rows<'a>(
-    weights: &[f32],
-    row: impl Fn(usize) -> ndarray::ArrayView1<'a, f32>,
-    cols: &Range<usize>,
-    out: &mut [f32],
-) {
-    let slice = |k: usize| -> &'a [f32] { row(k).to_slice().map_or(&[], |whole| &whole[cols.clone()]) };
+/// `out = Σ_k weights[k] · row(k)`; rows are as long as `out`.
+pub(crate) fn blend_rows<'a>(weights: &[f32], row: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
     match *weights {
-        [w0] => blend1(w0, slice(0), out),
-        [w0, w1] => blend2([w0, w1], slice(0), slice(1), out),
-        [w0, w1, w2, w3] => blend4([w0, w1, w2, w3], [slice(0), slice(1), slice(2), slice(3)], out),
+        [w0] => blend1(w0, row(0), out),
+        [w0, w1] => blend2([w0, w1], row(0), row(1), out),
+        [w0, w1, w2, w3] => blend4([w0, w1, w2, w3], [row(0), row(1), row(2), row(3)], out),
         _ => {
-            blend1(weights[0], slice(0), out);
+            blend1(weights[0], row(0), out);
             for (k, w) in weights.iter().enumerate().skip(1) {
-                blend_more(*w, slice(k), out);
+                blend_more(*w, row(k), out);
             }
         }
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn blend1(w: f32, a: &[f32], out: &mut [f32]) {
     for (o, a) in out.iter_mut().zip(a) {
         *o = w * a;
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn blend_more(w: f32, a: &[f32], out: &mut [f32]) {
     for (o, a) in out.iter_mut().zip(a) {
         *o += w * a;
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn blend2(w: [f32; 2], a: &[f32], b: &[f32], out: &mut [f32]) {
     for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
         *o = w[0] * a + w[1] * b;
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn blend4(w: [f32; 4], rows: [&[f32]; 4], out: &mut [f32]) {
     let n = out.len();
     let [a, b, c, d] = rows.map(|r| &r[..n]);
@@ -278,8 +273,8 @@ fn blend4(w: [f32; 4], rows: [&[f32]; 4], out: &mut [f32]) {
 }
 
 /// `out[i] += Σ_k weights[k] · row[i + k]`.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn slide(weights: &[f32], row: &[f32], out: &mut [f32]) {
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn slide(weights: &[f32], row: &[f32], out: &mut [f32]) {
     let n = out.len();
     match *weights {
         [w0] => {

@@ -166,14 +166,14 @@ fn filter_rows_together(plane: &mut [f32], width: usize, pole: f64) {
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn add_scaled(row: &mut [f32], factor: f32, other: &[f32]) {
     for (r, o) in row.iter_mut().zip(other) {
         *r += factor * o;
     }
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx2"))]
 fn anticausal(row: &mut [f32], z: f32, below: &[f32]) {
     for (r, b) in row.iter_mut().zip(below) {
         *r = z * (b - *r);
