@@ -6,7 +6,7 @@ use dcr_solver::kernel::{Order, Region};
 use dcr_solver::{DETECTED, ForwardShift, GOOD, InMemory, PixelShift, SpectralBasis, SubfilterShift, Visit};
 use ndarray::Array2;
 
-const ITERATIONS: usize = 4;
+const ITERATIONS: usize = 9;
 
 fn visits(side: usize, count: usize) -> InMemory {
     let visits = (0..count)

@@ -5,7 +5,8 @@ use ndarray::{Array2, Array3, Axis, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
-use super::project::{Leaked, Pass, TILES_AT_A_TIME, Tile, Trust, margin};
+use super::leaks::Leaks;
+use super::project::{Pass, TILES_AT_A_TIME, Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
 use crate::observation::{GOOD, Pixels, SourceError};
 
@@ -30,9 +31,14 @@ impl Pass<'_> {
         Ok(out)
     }
 
-    /// Coverage again where it can draw on pixels that nothing constrains.
-    pub(crate) fn withdraw_unconstrained(&self, coverage: &mut Coverage) -> Result<(), SourceError> {
-        let tiles: Vec<Tile> = self.tiles().into_iter().filter(|tile| self.near_unconstrained(tile).is_some()).collect();
+    /// Coverage again, where visits have lost pixels to `leaks`.
+    pub(crate) fn withdraw(&self, leaks: &Leaks, coverage: &mut Coverage) -> Result<(), SourceError> {
+        let reach = |tile: &Tile| {
+            let visits = 0..self.observations.visits();
+            visits.map(|v| margin(self.observations.shifts(v, tile.cell), Order::LINEAR)).max().unwrap_or(0)
+        };
+        let touched = |tile: &Tile| leaks.touch(&tile.region.grown(reach(tile), self.domain));
+        let tiles: Vec<Tile> = self.tiles().into_iter().filter(touched).collect();
         self.cover(&tiles, coverage)
     }
 
@@ -53,6 +59,22 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Takes away the pixels of a visit that draw on what nothing constrains; whether there are any.
+    fn take_leaks(&self, visit: usize, region: &Region, inside: &Region, good: &mut Window) -> bool {
+        let Some(leaks) = self.leaks else { return false };
+        let cols = region.cols.start + inside.cols.start..region.cols.start + inside.cols.end;
+        let mut any = false;
+        for y in region.rows.start + inside.rows.start..region.rows.start + inside.rows.end {
+            if leaks.has_row(visit, y) {
+                let (in_y, in_x) = (y - self.domain.rows.start, cols.start - self.domain.cols.start);
+                let row = good.row_mut(in_y as isize, in_x as isize, cols.len());
+                leaks.clear(visit, (y, &cols), row, 0.0);
+                any = true;
+            }
+        }
+        any
+    }
+
     fn cover_tile(&self, tile: &Tile, work: &mut CoverageWork) -> Result<Coverage, SourceError> {
         // Weights are never interpolated with an order that overshoots, but in the reference.
         let order = match self.config.edge {
@@ -61,7 +83,6 @@ impl Pass<'_> {
         };
         let here = tile.region.within(self.domain);
         let mut out = Coverage::zeros((self.basis.subfilters(), here.rows.len(), here.cols.len()));
-        let near = self.near_unconstrained(tile);
         // Visits that are good everywhere around the tile.
         let (mut whole_visits, mut whole_weight) = (0_u16, 0.0_f64);
         for visit in 0..self.observations.visits() {
@@ -69,9 +90,10 @@ impl Pass<'_> {
             let region = tile.region.grown(margin(shifts, order), self.domain);
             let pixels = self.observations.pixels(visit, &region)?;
             let local = region.within(self.domain);
-            let Trust { inside, leaked } = self.trust(shifts, &local, near.as_ref());
+            let inside = self.support(shifts, &local);
             work.good.cover_around(&here, margin(shifts, order));
-            let all_good = work.note_good(&pixels, &local, &inside, leaked.as_ref());
+            let all_good = work.note_good(&pixels, &local, &inside);
+            let all_good = all_good && !self.take_leaks(visit, &region, &inside, &mut work.good);
             let back: Vec<Stencil> = shifts
                 .iter()
                 .map(|shift| Stencil::new(order, self.domain.shape(), shift.mean.reversed(), 1.0))
@@ -112,7 +134,6 @@ impl CoverageWork {
         pixels: &Pixels,
         region: &Region,
         inside: &Region,
-        leaked: Option<&Leaked>,
     ) -> bool {
         let mut all = inside.shape() == region.shape();
         for y in inside.rows.clone() {
@@ -123,9 +144,6 @@ impl CoverageWork {
                 (pixels.image.slice(part).as_slice(), pixels.flags.slice(part).as_slice())
             {
                 good_pixels(image, flags, row);
-            }
-            if let Some(leaked) = leaked {
-                leaked.clear(y, &inside.cols, row, 0.0);
             }
             all &= row.iter().fold(1.0_f32, |least, g| least.min(*g)) == 1.0;
         }
@@ -150,20 +168,21 @@ impl CoverageWork {
     /// Adds a visit's displaced pixels to the sums of a subfilter.
     fn add_visit(&mut self, tile: &Region, b: usize, stencil: &Stencil, weight: f32, out: &mut Coverage) {
         let part = tile.intersection(&stencil.support());
-        self.share.resize(part.cols.len(), 0.0);
-        self.blended.resize(part.cols.len() + Stencil::SCRATCH, 0.0);
-        let cols = part.cols.start - tile.cols.start..part.cols.end - tile.cols.start;
+        let (width, (rows, cols)) = (part.cols.len(), tile.shape());
+        self.share.resize(width, 0.0);
+        self.blended.resize(width + Stencil::SCRATCH, 0.0);
+        let (Some(count), Some(total), Some(n_image)) =
+            (out.count_byx.as_slice_mut(), out.weight_byx.as_slice_mut(), out.n_image_byx.as_slice_mut())
+        else {
+            unreachable!("a tile's sums are contiguous")
+        };
         for y in part.rows.clone() {
             self.share.fill(0.0);
-            stencil.add_row(&self.good, (y, part.cols.start), &mut self.blended, &mut self.share);
-            let at = s![b, y - tile.rows.start, cols.clone()];
-            if let (Some(count), Some(total), Some(n_image)) = (
-                out.count_byx.slice_mut(at).as_slice_mut(),
-                out.weight_byx.slice_mut(at).as_slice_mut(),
-                out.n_image_byx.slice_mut(at).as_slice_mut(),
-            ) {
-                add_share(&self.share, weight, count, total, n_image);
-            }
+            let displaced = [(stencil, &self.good)];
+            Stencil::add_rows(displaced, (y, part.cols.start), &mut self.blended, &mut self.share);
+            let start = (b * rows + y - tile.rows.start) * cols + part.cols.start - tile.cols.start;
+            let at = start..start + width;
+            add_share(&self.share, weight, &mut count[at.clone()], &mut total[at.clone()], &mut n_image[at]);
         }
     }
 }

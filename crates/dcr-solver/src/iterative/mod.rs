@@ -7,6 +7,7 @@
 mod config;
 mod coverage;
 mod gain;
+mod leaks;
 mod models;
 mod planes;
 mod project;

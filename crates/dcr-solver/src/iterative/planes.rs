@@ -1,6 +1,6 @@
 //! The model, made ready to be shifted: one set of planes for each way in which a subfilter can be displaced.
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 use realfft::num_complex::Complex64;
 
@@ -166,20 +166,51 @@ pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> 
 /// How far, as a Gaussian σ in px, the surroundings of a hole are continued into it.
 const FILL_WIDTH: f64 = 2.0;
 
-/// Replaces pixels that are marked (not 0) by a continuation of those around them, fading to 0 deep inside.
+/// Blocks, rows and columns, that are looked through for marked pixels.
+const FILL_BLOCK: usize = 64;
+
+/// Replaces marked pixels by a continuation of those around them, fading to 0 deep inside.
 ///
 /// A saturated core is a cliff, and the spline through a cliff rings for many pixels around: what is not to be trusted must not
 /// enter the spline either.
-pub(crate) fn fill_from_neighbours(model_byx: &mut Array3<f32>, marked: ArrayView2<f32>) {
-    let known = marked.mapv(|m| if m == 0.0 { 1.0 } else { 0.0 });
+pub(crate) fn fill_from_neighbours(model_byx: &mut Array3<f32>, marked: ArrayView2<bool>) {
+    let whole = Region::whole(marked.dim());
+    // The Gaussian's reach.
+    let reach = (4.0 * FILL_WIDTH + 0.5) as usize;
+    let starts = |n: usize| (0..n).step_by(FILL_BLOCK);
+    let blocks: Vec<Region> = starts(whole.rows.end)
+        .flat_map(|y| starts(whole.cols.end).map(move |x| (y, x)))
+        .map(|(y, x)| Region { rows: y..y + FILL_BLOCK, cols: x..x + FILL_BLOCK }.intersection(&whole))
+        .filter(|block| block.of(&marked).rows().into_iter().any(|row| row.iter().any(|m| *m)))
+        .collect();
+    let model = model_byx.view();
+    let filled: Vec<Array3<f32>> = blocks
+        .par_iter()
+        .map(|block| {
+            let around = block.grown(reach, &whole);
+            let part = model.slice(s![.., around.rows.clone(), around.cols.clone()]);
+            continued(part, around.of(&marked), &block.within(&around))
+        })
+        .collect();
+    for (block, filled) in blocks.into_iter().zip(filled) {
+        model_byx.slice_mut(s![.., block.rows, block.cols]).assign(&filled);
+    }
+}
+
+/// The planes of a block, with marked pixels replaced; `around` is the block with its surroundings.
+fn continued(around_byx: ArrayView3<f32>, marked: ArrayView2<bool>, block: &Region) -> Array3<f32> {
+    let known = marked.mapv(|m| if m { 0.0 } else { 1.0 });
     let weight = gaussian_filter(known.view(), FILL_WIDTH, Boundary::Reflect);
-    for mut plane in model_byx.axis_iter_mut(Axis(0)) {
+    let mut out = around_byx.slice(s![.., block.rows.clone(), block.cols.clone()]).to_owned();
+    for (mut out, plane) in out.axis_iter_mut(Axis(0)).zip(around_byx.axis_iter(Axis(0))) {
         let kept = Zip::from(&plane).and(&known).map_collect(|y, k| if *k > 0.0 { *y } else { 0.0 });
-        let continued = gaussian_filter(kept.view(), FILL_WIDTH, Boundary::Reflect);
-        Zip::from(&mut plane).and(&known).and(&continued).and(&weight).for_each(|y, k, c, w| {
+        let smooth = gaussian_filter(kept.view(), FILL_WIDTH, Boundary::Reflect);
+        let (known, smooth, weight) = (block.of(&known.view()), block.of(&smooth.view()), block.of(&weight.view()));
+        Zip::from(&mut out).and(known).and(smooth).and(weight).for_each(|y, k, c, w| {
             if *k == 0.0 {
                 *y = if *w > 0.0 { c / w.max(1e-3) } else { 0.0 };
             }
         });
     }
+    out
 }

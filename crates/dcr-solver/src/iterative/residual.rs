@@ -7,6 +7,9 @@ use crate::observation::GOOD;
 /// Sums are kept in this many parts, so that pixels can be added side by side; the parts are summed in order.
 const LANES: usize = 16;
 
+/// This many pixels are summed in `f32` before they are added in `f64`: at most 16 values of one sign in each part.
+const RUN: usize = 16 * LANES;
+
 /// A row of a visit.
 pub(crate) struct Row<'a> {
     /// The visit's pixels.
@@ -29,26 +32,32 @@ pub(crate) fn compare(row: &Row, template: &mut [f32]) -> [f64; 2] {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn compare_lanes(image: &[f32], flags: &[u8], weight: &[f32], counted: u8, template: &mut [f32]) -> [f64; 2] {
-    let mut differences = [0.0_f64; LANES];
-    let mut sums = [0.0_f64; LANES];
-    let chunks = template.chunks_exact_mut(LANES);
-    let whole = chunks.len() * LANES;
-    let others = image.chunks_exact(LANES).zip(flags.chunks_exact(LANES)).zip(weight.chunks_exact(LANES));
-    for (t, ((s, f), w)) in chunks.zip(others) {
-        for lane in 0..LANES {
-            let (residual, difference, sum) = one(s[lane], f[lane], w[lane], counted, t[lane]);
-            t[lane] = residual;
-            differences[lane] += f64::from(difference);
-            sums[lane] += f64::from(sum);
+    let mut total = [0.0_f64; 2];
+    let runs = image.chunks(RUN).zip(flags.chunks(RUN)).zip(weight.chunks(RUN));
+    for (template, ((image, flags), weight)) in template.chunks_mut(RUN).zip(runs) {
+        let mut differences = [0.0_f32; LANES];
+        let mut sums = [0.0_f32; LANES];
+        let chunks = template.chunks_exact_mut(LANES);
+        let whole = chunks.len() * LANES;
+        let others = image.chunks_exact(LANES).zip(flags.chunks_exact(LANES)).zip(weight.chunks_exact(LANES));
+        for (t, ((s, f), w)) in chunks.zip(others) {
+            for lane in 0..LANES {
+                let (residual, difference, sum) = one(s[lane], f[lane], w[lane], counted, t[lane]);
+                t[lane] = residual;
+                differences[lane] += difference;
+                sums[lane] += sum;
+            }
         }
+        for (lane, i) in (whole..template.len()).enumerate() {
+            let (residual, difference, sum) = one(image[i], flags[i], weight[i], counted, template[i]);
+            template[i] = residual;
+            differences[lane] += difference;
+            sums[lane] += sum;
+        }
+        total[0] += differences.iter().map(|d| f64::from(*d)).sum::<f64>();
+        total[1] += sums.iter().map(|s| f64::from(*s)).sum::<f64>();
     }
-    for (lane, i) in (whole..template.len()).enumerate() {
-        let (residual, difference, sum) = one(image[i], flags[i], weight[i], counted, template[i]);
-        template[i] = residual;
-        differences[lane] += f64::from(difference);
-        sums[lane] += f64::from(sum);
-    }
-    [differences.iter().sum(), sums.iter().sum()]
+    total
 }
 
 /// A pixel's residual and its parts of the metric. No branches: whole vectors of pixels go through this.

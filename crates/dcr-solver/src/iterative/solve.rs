@@ -166,8 +166,9 @@ pub fn solve_regions_from<'a>(
     let mut coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
     let mut n_image_byx;
     (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
-    if state.note_unconstrained() {
-        state.pass(&whole).withdraw_unconstrained(&mut coverage).map_err(SolveError::Source)?;
+    state.note_unconstrained();
+    if let Some(leaks) = &state.leaks {
+        state.pass(&whole).withdraw(leaks, &mut coverage).map_err(SolveError::Source)?;
         (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
     }
     drop(coverage);

@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Zip, s};
 
 use super::config::{Edge, IterativeConfig};
 use super::gain::{base_gain, next_gain};
+use super::leaks::Leaks;
 use super::models::Models;
 use super::planes::{amplified, fill_from_neighbours};
 use super::project::{Pass, Projected};
@@ -20,10 +21,14 @@ pub(super) struct State<'a> {
     pub(super) template: Array2<f32>,
     pub(super) background: Array2<bool>,
     pub(super) inverse_weight_byx: Array3<f32>,
+    /// Memory for a model whose unconstrained pixels are filled.
+    filled_byx: Array3<f32>,
     /// The noise is estimated this far from the edge, as in the reference.
     reach: usize,
-    /// See [`Pass::unconstrained`].
-    unconstrained: Option<Array2<f32>>,
+    /// Model pixels that no visit constrains, with those whose splines they enter.
+    unconstrained: Option<Array2<bool>>,
+    /// What is predicted from them.
+    pub(super) leaks: Option<Leaks>,
 }
 
 impl<'a> State<'a> {
@@ -46,7 +51,11 @@ impl<'a> State<'a> {
             template,
             background,
             inverse_weight_byx,
-            reach: reach(problem), unconstrained: None }
+            filled_byx: Array3::default((0, 0, 0)),
+            reach: reach(problem),
+            unconstrained: None,
+            leaks: None,
+        }
     }
 
     pub(super) fn pass<'b>(&'b self, domain: &'b Region) -> Pass<'b> {
@@ -57,27 +66,29 @@ impl<'a> State<'a> {
             config: self.config,
             domain,
             detected: domain.of(&self.problem.detected),
-            unconstrained: self.unconstrained.as_ref().map(|u| domain.of(&u.view())),
+            leaks: self.leaks.as_ref(),
         }
     }
 
-    /// Notes the model pixels that no visit constrains, with those whose splines they enter; whether there are any.
+    /// Notes the model pixels that no visit constrains, with those whose splines they enter.
     ///
     /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
     /// predicts one displacement away.
-    pub(super) fn note_unconstrained(&mut self) -> bool {
+    pub(super) fn note_unconstrained(&mut self) {
         if self.config.edge == Edge::Zero {
-            return false;
+            return;
         }
         let covered = self.inverse_weight_byx.index_axis(Axis(0), 0);
         let open =
             Zip::from(&covered).and(&self.problem.template).map_collect(|w, t| *w == 0.0 || !t.is_finite());
         if !open.iter().any(|o| *o) {
-            return false;
+            return;
         }
         let reach = self.config.spline_order().reach();
-        self.unconstrained = Some(dilate_diamond(open.view(), reach).mapv(|o| f32::from(u8::from(o))));
-        true
+        let unconstrained = dilate_diamond(open.view(), reach);
+        let whole = Region::whole(unconstrained.dim());
+        self.leaks = Some(Leaks::find(&self.pass(&whole), unconstrained.view()));
+        self.unconstrained = Some(unconstrained);
     }
 
     pub(super) fn solve_region(
@@ -100,9 +111,10 @@ impl<'a> State<'a> {
             false => Array2::ones(domain.shape()),
         };
 
-        let (mut projected, mut visits, initial_metric) = self.project(inner, domain)?;
+        let mut projected = Projected::default();
+        let (mut visits, initial_metric) = self.project(inner, domain, &mut projected)?;
         if n == 1 && !config.reference_bookkeeping {
-            return self.solve_one_subfilter(inner, domain, &projected, initial_metric);
+            return self.solve_one_subfilter(inner, domain, &mut projected, initial_metric);
         }
         if config.use_convergence && initial_metric == 0.0 && !config.reference_bookkeeping {
             return Ok(SolveReport {
@@ -119,9 +131,9 @@ impl<'a> State<'a> {
         let mut outcome = if config.use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
         while iterations.len() < most {
             let gain = next_gain(config.gain, base, &metrics, &gains);
-            self.update(inner, domain, projected, &weights, gain);
+            self.update(inner, domain, &mut projected, &weights, gain);
             let metric;
-            (projected, visits, metric) = self.project(inner, domain)?;
+            (visits, metric) = self.project(inner, domain, &mut projected)?;
             iterations.push(IterationReport { gain, metric });
             tracing::debug!(iteration = iterations.len(), metric, gain, "iteration");
             if !progress(iterations.len(), most, &IterationReport { gain, metric }) {
@@ -169,18 +181,24 @@ impl<'a> State<'a> {
         &mut self,
         inner: &Region,
         domain: &Region,
-        projected: &Projected,
+        projected: &mut Projected,
         initial_metric: f64,
     ) -> Result<SolveReport, SolveError> {
         self.take_whole_step(inner, domain, projected);
-        let (_, visit_metrics, final_metric) = self.project(inner, domain)?;
+        let (visit_metrics, final_metric) = self.project(inner, domain, projected)?;
         let outcome = if final_metric == 0.0 { Outcome::NoData } else { Outcome::Converged };
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations: vec![], visit_metrics })
     }
 
-    /// Compares the present model with the visits; also gives each visit's metric and their mean.
-    fn project(&self, inner: &Region, domain: &Region) -> Result<(Projected, Vec<f64>, f64), SolveError> {
+    /// Compares the present model with the visits: fills `projected`, and gives each visit's metric and their mean.
+    fn project(
+        &mut self,
+        inner: &Region,
+        domain: &Region,
+        projected: &mut Projected,
+    ) -> Result<(Vec<f64>, f64), SolveError> {
         let config = self.config;
+        let mut filled = std::mem::take(&mut self.filled_byx);
         let old = self.over(domain);
         let second = self.models.now_byx.index_axis(Axis(0), 1.min(self.models.now_byx.len_of(Axis(0)) - 1));
         let noise = background_noise(second, self.background.view(), self.reach);
@@ -189,21 +207,26 @@ impl<'a> State<'a> {
             false => old.into(),
         };
         if let Some(unconstrained) = &self.unconstrained {
-            let mut filled = model.into_owned();
+            if filled.dim() == model.dim() {
+                filled.assign(&model);
+            } else {
+                filled = model.to_owned();
+            }
             fill_from_neighbours(&mut filled, domain.of(&unconstrained.view()));
-            model = filled.into();
+            model = filled.view().into();
         }
         let significance = Significance::new(old, noise);
-        let mut projected =
-            self.pass(domain).run(model.view(), &significance).map_err(SolveError::Source)?;
+        self.pass(domain).run(model.view(), &significance, projected).map_err(SolveError::Source)?;
         if config.edge == Edge::Zero && inner != domain {
             // The reference measures a region on its own, without the border that it solves it with.
             let part = inner.within(domain);
             let at = s![.., part.rows.clone(), part.cols.clone()];
-            let significance = Significance::new(self.over(inner), noise);
-            projected.metric_sums =
-                self.pass(inner).run(model.slice(at), &significance).map_err(SolveError::Source)?.metric_sums;
+            let (significance, mut own) = (Significance::new(self.over(inner), noise), Projected::default());
+            self.pass(inner).run(model.slice(at), &significance, &mut own).map_err(SolveError::Source)?;
+            projected.metric_sums = own.metric_sums;
         }
+        drop(model);
+        self.filled_byx = filled;
         let visits: Vec<f64> = projected
             .metric_sums
             .iter()
@@ -212,7 +235,7 @@ impl<'a> State<'a> {
         let weight = |visit: usize| self.problem.observations.weight(visit);
         let total: f64 = (0..visits.len()).map(weight).sum();
         let metric = visits.iter().enumerate().map(|(i, m)| weight(i) * m).sum::<f64>() / total;
-        Ok((projected, visits, metric))
+        Ok((visits, metric))
     }
 
     pub(super) fn over(&self, domain: &Region) -> ArrayView3<'_, f32> {

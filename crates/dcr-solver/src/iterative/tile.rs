@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 
-use super::project::Leaked;
+use super::leaks::Leaks;
 use super::residual::{Row, compare, subtract};
 use crate::kernel::{Order, Region, Stencil, Window, mirror};
 use crate::observation::{ForwardShift, Pixels, SubfilterShift};
@@ -44,7 +44,7 @@ pub(crate) struct ModelPlanes<'a> {
 /// A tile's work space, used again for the next tile.
 #[derive(Default)]
 pub(crate) struct TileWork {
-    windows: Vec<(Plane, Window)>,
+    windows: Windows,
     residual: Window,
     blended: Vec<f32>,
     flags: Vec<u8>,
@@ -52,13 +52,28 @@ pub(crate) struct TileWork {
     pub(crate) back_byx: Array3<f32>,
 }
 
+/// The model around a tile, plane by plane, in order.
+#[derive(Default)]
+struct Windows(Vec<(Plane, Window)>);
+
+impl Windows {
+    fn of(&self, plane: Plane) -> &Window {
+        match self.0.iter().find(|(p, _)| *p == plane) {
+            Some((_, window)) => window,
+            None => unreachable!("windows are made for the planes of all visits"),
+        }
+    }
+}
+
 /// What a visit is compared in, in the domain's indices.
 pub(crate) struct Comparison<'a> {
     /// The visit's pixels over `region`.
     pub(crate) pixels: &'a Pixels<'a>,
     pub(crate) region: &'a Region,
-    /// Pixels of `region` that draw on what nothing constrains.
-    pub(crate) leaked: Option<&'a Leaked>,
+    /// The domain's first pixel in the patch.
+    pub(crate) origin: (usize, usize),
+    /// Pixels that draw on what nothing constrains, and the visit's number.
+    pub(crate) leaks: Option<(&'a Leaks, usize)>,
     /// Weight in the metric, over the tile.
     pub(crate) weight: ArrayView2<'a, f32>,
     /// Flags that a pixel must have to count in the metric.
@@ -141,15 +156,15 @@ fn add_mirrored(share: f32, row: &[f32], x: isize, out: &mut [f32]) {
 
 impl TileWork {
     /// Copies what the visits' predictions around `tile` draw on, and empties the sums.
-    pub(crate) fn begin(&mut self, tile: &Region, model: &ModelPlanes, visits: &[VisitStencils], order: Order) {
+    pub(crate) fn begin(&mut self, tile: &Region, model: &ModelPlanes, visits: &[VisitStencils]) {
         // Residuals are needed within the margin, and draw on as much again; mirrored edges need no special case.
         let margin = visits.iter().map(VisitStencils::margin).max().unwrap_or(0);
-        let reach = 2 * (margin + order.reach());
+        let reach = 2 * margin;
         let mut planes: Vec<Plane> = visits.iter().flat_map(|v| v.forward.iter().map(|(p, _)| *p)).collect();
         planes.sort_unstable();
         planes.dedup();
-        self.windows.resize_with(planes.len(), || (Plane::Whole(0), Window::default()));
-        for ((plane, window), wanted) in self.windows.iter_mut().zip(planes) {
+        self.windows.0.resize_with(planes.len(), || (Plane::Whole(0), Window::default()));
+        for ((plane, window), wanted) in self.windows.0.iter_mut().zip(planes) {
             *plane = wanted;
             window.cover_around(tile, reach);
             window.fill(|y, x, row| model.add_row(wanted, (y, x), row));
@@ -170,7 +185,7 @@ impl TileWork {
                 let mut row = plane.row_mut(y - tile.rows.start);
                 let Some(row) = row.as_slice_mut() else { unreachable!("rows of a tile are contiguous") };
                 let out = &mut row[cols.start - tile.cols.start..cols.end - tile.cols.start];
-                stencil.add_row(&self.residual, (y, cols.start), &mut self.blended, out);
+                Stencil::add_rows([(stencil, &self.residual)], (y, cols.start), &mut self.blended, out);
             }
         }
         sums
@@ -186,12 +201,8 @@ impl TileWork {
         }
         for y in inside.rows.clone() {
             let out = self.residual.row_mut(y as isize, inside.cols.start as isize, inside.cols.len());
-            for (plane, stencil) in &visit.forward {
-                let Ok(at) = self.windows.binary_search_by(|(p, _)| p.cmp(plane)) else {
-                    unreachable!("windows were made for all planes")
-                };
-                stencil.add_row(&self.windows[at].1, (y, inside.cols.start), &mut self.blended, out);
-            }
+            let displaced = visit.forward.iter().map(|(plane, stencil)| (stencil, self.windows.of(*plane)));
+            Stencil::add_rows(displaced, (y, inside.cols.start), &mut self.blended, out);
             let parts = with.row(tile, (y, &inside.cols), &mut self.flags, out);
             sums[0] += parts[0];
             sums[1] += parts[1];
@@ -209,12 +220,14 @@ impl Comparison<'_> {
             unreachable!("rows of a visit are contiguous");
         };
         let offset = self.region.cols.start;
-        let all_flags = match self.leaked {
+        let in_patch = y + self.origin.0;
+        let all_flags = match self.leaks.filter(|(leaks, visit)| leaks.has_row(*visit, in_patch)) {
             None => all_flags,
-            Some(leaked) => {
+            Some((leaks, visit)) => {
                 flags.clear();
                 flags.extend_from_slice(all_flags);
-                leaked.clear(local, &(0..all_flags.len()), flags, 0);
+                let first = offset + self.origin.1;
+                leaks.clear(visit, (in_patch, &(first..first + flags.len())), flags, 0);
                 flags
             }
         };

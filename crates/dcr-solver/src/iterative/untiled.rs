@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView3, Axis, s};
 
 use super::planes::{ForwardPlanes, FourierPlanes};
-use super::project::{Pass, Projected, Trust, add_sums};
+use super::project::{Pass, Projected, add_sums};
 use super::residual::{Row, compare};
 use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_f32, shift_add};
@@ -23,12 +23,12 @@ impl Pass<'_> {
         model_byx: ArrayView3<f32>,
         significance: &Significance,
         order: Order,
-    ) -> Result<Projected, SourceError> {
+        out: &mut Projected,
+    ) -> Result<(), SourceError> {
         let whole = Region::whole(self.domain.shape());
         let weight = self.metric_weight(significance, &whole);
         let planes = ForwardPlanes::new(model_byx, self.basis, order);
         let cell = self.tiles().first().map_or(0, |tile| tile.cell);
-        let mut out = self.nothing_projected();
         for (visit, visit_sums) in out.metric_sums.iter_mut().enumerate() {
             let shifts = self.observations.shifts(visit, cell);
             let mut template = Array2::zeros(self.domain.shape());
@@ -42,15 +42,19 @@ impl Pass<'_> {
                 shift_add(residual.view(), shift.mean.reversed(), order, visit_weight, plane, &whole);
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// The pass with exact shifts.
-    pub(crate) fn run_fourier(&self, model_byx: ArrayView3<f32>, significance: &Significance) -> Result<Projected, SourceError> {
+    pub(crate) fn run_fourier(
+        &self,
+        model_byx: ArrayView3<f32>,
+        significance: &Significance,
+        out: &mut Projected,
+    ) -> Result<(), SourceError> {
         let weight = self.metric_weight(significance, &Region::whole(self.domain.shape()));
         let planes = FourierPlanes::new(model_byx, self.basis);
         let plan = &planes.plan;
-        let mut out = self.nothing_projected();
         for (cell, area) in self.cells.iter().enumerate() {
             let area = area.intersection(self.domain);
             if area.rows.is_empty() || area.cols.is_empty() {
@@ -78,7 +82,7 @@ impl Pass<'_> {
                     .assign(&target.of(&whole.view()));
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// `s − t` where it can be believed, and the metric's sums over `counted` (both regions in patch coordinates).
@@ -93,8 +97,7 @@ impl Pass<'_> {
     ) -> Result<Residual, SourceError> {
         let pixels = self.observations.pixels(visit, region)?;
         let local = region.within(self.domain);
-        let everywhere = Region::whole(self.domain.shape());
-        let Trust { inside, leaked } = self.trust(shifts, &local, Some(&everywhere));
+        let inside = self.support(shifts, &local);
         let counted = counted.within(region).intersection(&inside);
         let mut sums = [0.0_f64; 2];
         let rows = template.axis_iter_mut(Axis(0)).zip(pixels.image.axis_iter(Axis(0)));
@@ -106,8 +109,8 @@ impl Pass<'_> {
             template.slice_mut(s![..inside.cols.start]).fill(0.0);
             template.slice_mut(s![inside.cols.end..]).fill(0.0);
             let mut believed = flags.to_owned();
-            if let (Some(leaked), Some(flags)) = (&leaked, believed.as_slice_mut()) {
-                leaked.clear(i, &(0..local.cols.len()), flags, 0);
+            if let (Some(leaks), Some(flags)) = (self.leaks, believed.as_slice_mut()) {
+                leaks.clear(visit, (region.rows.start + i, &region.cols), flags, 0);
             }
             let flags = believed.view();
             let weight = weight.slice(s![local.rows.start + i, local.cols.clone()]);

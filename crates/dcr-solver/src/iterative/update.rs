@@ -13,12 +13,12 @@ use super::weights::background_noise;
 use crate::kernel::Region;
 
 impl State<'_> {
-    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9).
+    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9), with what the residuals ask for, which is used up.
     pub(super) fn update(
         &mut self,
         inner: &Region,
         domain: &Region,
-        projected: Projected,
+        projected: &mut Projected,
         weights: &Array2<f32>,
         gain: f64,
     ) {
@@ -39,25 +39,25 @@ impl State<'_> {
             next.assign(&self.models.now_byx);
         }
         let mut target = next.slice_mut(s![.., inner.rows.clone(), inner.cols.clone()]);
-        let new = if self.config.reference_bookkeeping {
-            self.reference_update(projected.back_byx, domain, gain)
+        let new = &mut projected.back_byx;
+        if self.config.reference_bookkeeping {
+            self.reference_update(new, domain, gain);
         } else {
-            let new = self.accelerated_update(projected.back_byx, domain, gain);
-            let around = self.surroundings(domain);
-            if conserves(self.config, fractions.len()) {
-                conserving_into(new.view(), &around, self.config, &within, target.view_mut(), &settle);
-                self.models.advance(next);
-                return;
+            self.accelerated_update(new, domain, gain);
+        }
+        let around = self.surroundings(domain);
+        if !self.config.reference_bookkeeping && conserves(self.config, fractions.len()) {
+            conserving_into(new.view(), &around, self.config, &within, target, &settle);
+        } else {
+            if !self.config.reference_bookkeeping {
+                clamp_frequency(new, &around, self.config);
             }
-            let mut new = new;
-            clamp_frequency(&mut new, &around, self.config);
-            new
-        };
-        target.assign(&new.slice(s![.., within.rows.clone(), within.cols.clone()]));
-        for (b, mut plane) in target.axis_iter_mut(Axis(0)).enumerate() {
-            for (y, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {
-                let Some(row) = row.as_slice_mut() else { unreachable!("rows of a model are contiguous") };
-                settle(b, (y, 0), row);
+            target.assign(&new.slice(s![.., within.rows.clone(), within.cols.clone()]));
+            for (b, mut plane) in target.axis_iter_mut(Axis(0)).enumerate() {
+                for (y, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {
+                    let Some(row) = row.as_slice_mut() else { unreachable!("rows of a model are contiguous") };
+                    settle(b, (y, 0), row);
+                }
             }
         }
         self.models.advance(next);
@@ -78,32 +78,29 @@ impl State<'_> {
         }
     }
 
-    /// ALGORITHM §6 to the letter. `back_byx` is what the residuals ask for, before it is divided by coverage.
-    fn reference_update(&self, back_byx: Array3<f32>, domain: &Region, gain: f64) -> Array3<f32> {
+    /// ALGORITHM §6 to the letter. `new` is what the residuals ask for, not yet divided by coverage, and becomes the new model.
+    fn reference_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let old = self.over(domain);
-        let mut new = back_byx;
         let inverse = self.inverse_weight_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()]);
-        Zip::from(&mut new).and(old).and(inverse).for_each(|u, y, w| {
+        Zip::from(&mut *new).and(old).and(inverse).for_each(|u, y, w| {
             let moved = y + *u * w;
             *u = if moved.is_finite() { moved } else { *y };
         });
         for (new, old) in new.axis_iter_mut(Axis(0)).zip(old.axis_iter(Axis(0))) {
             clamp_iteration(new, old, 0.0, self.config);
         }
-        clamp_frequency(&mut new, &self.surroundings(domain), self.config);
+        clamp_frequency(new, &self.surroundings(domain), self.config);
         let gain = gain as f32;
-        Zip::from(&mut new).and(old).for_each(|u, y| *u = (gain * *u + y) / (1.0 + gain));
-        new
+        Zip::from(new).and(old).for_each(|u, y| *u = (gain * *u + y) / (1.0 + gain));
     }
 
     /// The same step in the amplified planes, on which the clamps act then: they are what is output (ALGORITHM §12.2).
     ///
     /// The step's sum is taken with the share of each subfilter, its contrast `accelerate_model` times. The frequency clamp
     /// is left to the caller.
-    fn accelerated_update(&self, back_byx: Array3<f32>, domain: &Region, gain: f64) -> Array3<f32> {
+    fn accelerated_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let share = if gain.is_finite() { gain / (1.0 + gain) } else { 1.0 };
         let old = self.over(domain);
-        let mut new = back_byx;
         let (_, _, cols) = new.dim();
         let bands: Vec<_> = new.axis_chunks_iter_mut(Axis(1), ROWS_AT_A_TIME).collect();
         bands.into_par_iter().enumerate().for_each(|(i, mut band)| {
@@ -132,7 +129,6 @@ impl State<'_> {
             let noise = background_noise(new.view(), background, 0);
             clamp_iteration(new.view_mut(), old, noise, self.config);
         }
-        new
     }
 
     fn surroundings<'b>(&'b self, domain: &Region) -> Surroundings<'b> {

@@ -95,25 +95,19 @@ impl Moments {
     }
 }
 
+/// Count, sum and sum of squares of the values to be taken.
 #[multiversion(targets("x86_64+avx2"))]
 fn moments_of_row(values: &[f32], take: &[bool]) -> [f64; 3] {
     const LANES: usize = 16;
     let (mut count, mut sum, mut squares) = ([0_u32; LANES], [0.0_f64; LANES], [0.0_f64; LANES]);
-    let mut one = |lane: usize, value: f32, take: bool| {
-        let take = take & (value.abs() < f32::INFINITY);
-        let value = f64::from(if take { value } else { 0.0 });
-        count[lane] += u32::from(take);
-        sum[lane] += value;
-        squares[lane] += value * value;
-    };
-    let whole = values.len() / LANES * LANES;
-    for (values, take) in values.chunks_exact(LANES).zip(take.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            one(lane, values[lane], take[lane]);
+    for (values, take) in values.chunks(LANES).zip(take.chunks(LANES)) {
+        for lane in 0..values.len().min(take.len()) {
+            let take = take[lane] & (values[lane].abs() < f32::INFINITY);
+            let value = f64::from(if take { values[lane] } else { 0.0 });
+            count[lane] += u32::from(take);
+            sum[lane] += value;
+            squares[lane] += value * value;
         }
-    }
-    for i in whole..values.len() {
-        one(i - whole, values[i], take[i]);
     }
     [count.iter().map(|c| f64::from(*c)).sum(), sum.iter().sum(), squares.iter().sum()]
 }
@@ -148,8 +142,21 @@ impl<'a> Significance<'a> {
         if self.nothing {
             return Array2::ones(region.shape());
         }
-        let part = self.model_byx.slice(s![.., region.rows.clone(), region.cols.clone()]);
-        let mean = part.mean_axis(Axis(0)).unwrap_or_else(|| Array2::zeros(region.shape()));
-        mean.mapv_into(|v| if v.is_finite() { v.abs() + self.floor } else { self.floor })
+        let mut out = Array2::zeros(region.shape());
+        let share = 1.0 / self.model_byx.len_of(Axis(0)) as f32;
+        for (y, mut row) in region.rows.clone().zip(out.rows_mut()) {
+            let Some(row) = row.as_slice_mut() else { unreachable!("a new array is contiguous") };
+            for plane in self.model_byx.axis_iter(Axis(0)) {
+                match plane.slice(s![y, region.cols.clone()]).to_slice() {
+                    Some(plane) => add(plane, row),
+                    None => unreachable!("rows of the model are contiguous"),
+                }
+            }
+            for value in row {
+                let mean = *value * share;
+                *value = if mean.is_finite() { mean.abs() + self.floor } else { self.floor };
+            }
+        }
+        out
     }
 }

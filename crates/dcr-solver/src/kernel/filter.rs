@@ -122,33 +122,39 @@ fn folded(index: isize, n: usize, boundary: Boundary) -> Option<usize> {
 }
 
 /// Pixels that are summed at a time, in registers.
-const LANES: usize = 64;
+const LANES: usize = 32;
 
 /// `out[i] = Σ_k weights[|k|] · rows[radius + k][i]`, where row `r` begins at `rows[r · stride]`.
+// No closures: they would not be compiled for the vector unit that the function is.
 #[multiversion(targets("x86_64+avx2"))]
 fn filter_column(half_kernel: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     let radius = half_kernel.len() - 1;
     let mut start = 0;
-    for out in out.chunks_mut(LANES) {
-        let at = |row: usize| &rows[row * stride + start..][..out.len()];
-        if out.len() == LANES {
-            let mut sums = [0.0_f32; LANES];
-            sums.iter_mut().zip(at(radius)).for_each(|(s, c)| *s = half_kernel[0] * c);
+    while start < out.len() {
+        let width = LANES.min(out.len() - start);
+        let mut sums = [0.0_f32; LANES];
+        if width == LANES {
+            let centre = &rows[radius * stride + start..][..LANES];
+            for lane in 0..LANES {
+                sums[lane] = half_kernel[0] * centre[lane];
+            }
             for k in 1..=radius {
-                let (w, above, below) = (half_kernel[k], at(radius - k), at(radius + k));
-                for ((s, a), b) in sums.iter_mut().zip(above).zip(below) {
-                    *s += w * (a + b);
+                let above = &rows[(radius - k) * stride + start..][..LANES];
+                let below = &rows[(radius + k) * stride + start..][..LANES];
+                for lane in 0..LANES {
+                    sums[lane] += half_kernel[k] * (above[lane] + below[lane]);
                 }
             }
-            out.copy_from_slice(&sums);
         } else {
-            for (i, o) in out.iter_mut().enumerate() {
-                let at = |row: usize| rows[row * stride + start + i];
-                *o = (1..=radius).fold(half_kernel[0] * at(radius), |sum, k| {
-                    sum + half_kernel[k] * (at(radius - k) + at(radius + k))
-                });
+            for lane in 0..width {
+                let at = radius * stride + start + lane;
+                sums[lane] = half_kernel[0] * rows[at];
+                for k in 1..=radius {
+                    sums[lane] += half_kernel[k] * (rows[at - k * stride] + rows[at + k * stride]);
+                }
             }
         }
+        out[start..start + width].copy_from_slice(&sums[..width]);
         start += LANES;
     }
 }

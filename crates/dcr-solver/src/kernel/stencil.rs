@@ -53,32 +53,71 @@ impl Stencil {
         self.support.intersection(region) == *region
     }
 
-    /// Adds the displaced window to row `y` of the plane, from column `x` on.
+    /// Adds displaced windows to row `y` of the plane, from column `x` on.
     ///
-    /// `blended` is scratch space, `out.len() + SCRATCH` long. The window must reach as far as the taps do.
-    pub(crate) fn add_row(&self, window: &Window, (y, x): (usize, usize), blended: &mut [f32], out: &mut [f32]) {
-        let (top, left) = (y as isize + self.first.0, x as isize + self.first.1);
-        let needed = out.len() + self.taps - 1;
-        let row = |k: usize| window.row(top + k as isize, left, needed);
-        if self.taps == 2 {
-            let ([y0, y1, ..], [x0, x1, ..]) = (self.weights_y, self.weights_x);
-            add_bilinear([y0 * x0, y0 * x1, y1 * x0, y1 * x1], row(0), row(1), out);
-        } else {
-            let blended = &mut blended[..needed];
-            blend_rows(&self.weights_y[..self.taps], row, blended);
-            slide(&self.weights_x[..self.taps], blended, out);
+    /// `blended` is scratch space, `out.len() + SCRATCH` long. The windows must reach as far as the taps do.
+    pub(crate) fn add_rows<'a>(
+        displaced: impl IntoIterator<Item = (&'a Self, &'a Window)>,
+        (y, x): (usize, usize),
+        blended: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let mut waiting: Option<Bilinear> = None;
+        for (stencil, window) in displaced {
+            let (top, left) = (y as isize + stencil.first.0, x as isize + stencil.first.1);
+            let needed = out.len() + stencil.taps - 1;
+            let row = |k: usize| window.row(top + k as isize, left, needed);
+            if stencil.taps != 2 {
+                blend_rows(&stencil.weights_y[..stencil.taps], row, &mut blended[..needed]);
+                slide(&stencil.weights_x[..stencil.taps], &blended[..needed], out);
+                continue;
+            }
+            let ([y0, y1, ..], [x0, x1, ..]) = (stencil.weights_y, stencil.weights_x);
+            let this = Bilinear { weights: [y0 * x0, y0 * x1, y1 * x0, y1 * x1], above: row(0), below: row(1) };
+            waiting = match waiting {
+                None => Some(this),
+                Some(first) => {
+                    add_two_bilinear(first, this, out);
+                    None
+                }
+            };
+        }
+        if let Some(last) = waiting {
+            add_bilinear(last, out);
         }
     }
 }
 
-/// `out[i] += w0·above[i] + w1·above[i + 1] + w2·below[i] + w3·below[i + 1]`.
+/// Two rows of a plane and what they add: `w0·above[i] + w1·above[i + 1] + w2·below[i] + w3·below[i + 1]`.
+#[derive(Clone, Copy)]
+struct Bilinear<'a> {
+    weights: [f32; 4],
+    above: &'a [f32],
+    below: &'a [f32],
+}
+
 #[multiversion(targets("x86_64+avx2"))]
-fn add_bilinear(w: [f32; 4], above: &[f32], below: &[f32], out: &mut [f32]) {
-    let n = out.len();
-    let (a, b) = (&above[..n], &above[1..n + 1]);
-    let (c, d) = (&below[..n], &below[1..n + 1]);
+fn add_bilinear(one: Bilinear, out: &mut [f32]) {
+    let (n, w) = (out.len(), one.weights);
+    let (a, b) = (&one.above[..n], &one.above[1..n + 1]);
+    let (c, d) = (&one.below[..n], &one.below[1..n + 1]);
     for i in 0..n {
         out[i] += (w[0] * a[i] + w[1] * b[i]) + (w[2] * c[i] + w[3] * d[i]);
+    }
+}
+
+/// [`add_bilinear`] of two in one go: half the traffic.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_two_bilinear(one: Bilinear, two: Bilinear, out: &mut [f32]) {
+    let (n, v, w) = (out.len(), one.weights, two.weights);
+    let (a, b) = (&one.above[..n], &one.above[1..n + 1]);
+    let (c, d) = (&one.below[..n], &one.below[1..n + 1]);
+    let (e, f) = (&two.above[..n], &two.above[1..n + 1]);
+    let (g, h) = (&two.below[..n], &two.below[1..n + 1]);
+    for i in 0..n {
+        let first = (v[0] * a[i] + v[1] * b[i]) + (v[2] * c[i] + v[3] * d[i]);
+        let second = (w[0] * e[i] + w[1] * f[i]) + (w[2] * g[i] + w[3] * h[i]);
+        out[i] += first + second;
     }
 }
 
@@ -115,7 +154,7 @@ mod tests {
             for y in support.rows {
                 let inside = support.cols.clone();
                 if let Some(row) = got.row_mut(y).as_slice_mut() {
-                    stencil.add_row(&window, (y, inside.start), &mut blended, &mut row[inside]);
+                    Stencil::add_rows([(&stencil, &window)], (y, inside.start), &mut blended, &mut row[inside]);
                 }
             }
             for (g, e) in got.iter().zip(&expected) {
