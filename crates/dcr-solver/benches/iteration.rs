@@ -6,7 +6,11 @@ use dcr_solver::kernel::{Order, Region};
 use dcr_solver::{DETECTED, ForwardShift, GOOD, InMemory, PixelShift, SpectralBasis, SubfilterShift, Visit};
 use ndarray::Array2;
 
+/// The most that the default settings allow with three subfilters.
 const ITERATIONS: usize = 9;
+
+/// Wavelengths of the band.
+const POINTS: [f64; 12] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0];
 
 fn visits(side: usize, count: usize) -> InMemory {
     let visits = (0..count)
@@ -36,17 +40,18 @@ fn visits(side: usize, count: usize) -> InMemory {
 fn iteration(c: &mut Criterion) {
     let mut group = c.benchmark_group("iteration");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    for (side, count, order) in [
-        (512, 10, Order::LINEAR),
-        (512, 10, Order::CUBIC),
-        (1000, 20, Order::LINEAR),
-        (1000, 20, Order::CUBIC),
+    let smooth = || SpectralBasis::smooth(&POINTS, &[1.0; 12], &[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], 3);
+    for (side, count, order, name, basis) in [
+        (512, 10, Order::LINEAR, "staircase", SpectralBasis::constant(3)),
+        (1000, 20, Order::LINEAR, "staircase", SpectralBasis::constant(3)),
+        (1000, 20, Order::LINEAR, "smooth spectrum", smooth()),
+        (1000, 20, Order::CUBIC, "smooth spectrum", smooth()),
     ] {
         let observations = visits(side, count);
         let template = observations.visits[0].image.clone();
         let detected = template.mapv(|t| t > 50.0);
         let bad = template.mapv(|_| false);
-        let (cells, basis) = ([Region::whole((side, side))], SpectralBasis::constant(3));
+        let cells = [Region::whole((side, side))];
         let problem = Problem {
             observations: &observations,
             cells: &cells,
@@ -64,7 +69,7 @@ fn iteration(c: &mut Criterion) {
         };
         // One pass more than iterations: the last model is measured too.
         group.throughput(Throughput::Elements((side * side * count * (ITERATIONS + 1)) as u64));
-        let name = format!("order {} {side}² × {count}", order.get());
+        let name = format!("order {}, {name}, {side}² × {count}", order.get());
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter(|| solve(&problem, &config, &mut |_, _, _| true).unwrap());
         });

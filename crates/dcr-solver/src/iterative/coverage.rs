@@ -129,12 +129,7 @@ struct CoverageWork {
 
 impl CoverageWork {
     /// Notes which pixels of a region of a visit count, 1 or 0; whether all do.
-    fn note_good(
-        &mut self,
-        pixels: &Pixels,
-        region: &Region,
-        inside: &Region,
-    ) -> bool {
+    fn note_good(&mut self, pixels: &Pixels, region: &Region, inside: &Region) -> bool {
         let mut all = inside.shape() == region.shape();
         for y in inside.rows.clone() {
             let (x, count) = (region.cols.start + inside.cols.start, inside.cols.len());

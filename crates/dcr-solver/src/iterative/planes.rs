@@ -205,7 +205,8 @@ fn continued(around_byx: ArrayView3<f32>, marked: ArrayView2<bool>, block: &Regi
     for (mut out, plane) in out.axis_iter_mut(Axis(0)).zip(around_byx.axis_iter(Axis(0))) {
         let kept = Zip::from(&plane).and(&known).map_collect(|y, k| if *k > 0.0 { *y } else { 0.0 });
         let smooth = gaussian_filter(kept.view(), FILL_WIDTH, Boundary::Reflect);
-        let (known, smooth, weight) = (block.of(&known.view()), block.of(&smooth.view()), block.of(&weight.view()));
+        let (known, smooth, weight) =
+            (block.of(&known.view()), block.of(&smooth.view()), block.of(&weight.view()));
         Zip::from(&mut out).and(known).and(smooth).and(weight).for_each(|y, k, c, w| {
             if *k == 0.0 {
                 *y = if *w > 0.0 { c / w.max(1e-3) } else { 0.0 };

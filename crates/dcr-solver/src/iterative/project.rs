@@ -60,10 +60,17 @@ impl Pass<'_> {
         significance: &Significance,
         out: &mut Projected,
     ) -> Result<(), SourceError> {
-        out.clear((self.basis.subfilters(), self.domain.rows.len(), self.domain.cols.len()), self.observations.visits());
+        out.make_room(
+            (self.basis.subfilters(), self.domain.rows.len(), self.domain.cols.len()),
+            self.observations.visits(),
+        );
         match (self.config.order, self.config.edge) {
-            (Interpolation::Spline(order), Edge::NoWeight) => self.run_tiles(model_byx, significance, order, out),
-            (Interpolation::Spline(order), Edge::Zero) => self.run_in_one_piece(model_byx, significance, order, out),
+            (Interpolation::Spline(order), Edge::NoWeight) => {
+                self.run_tiles(model_byx, significance, order, out)
+            }
+            (Interpolation::Spline(order), Edge::Zero) => {
+                self.run_in_one_piece(model_byx, significance, order, out)
+            }
             (Interpolation::Fourier, _) => self.run_fourier(model_byx, significance, out),
         }
     }
@@ -151,7 +158,8 @@ impl Pass<'_> {
     pub(crate) fn metric_weight(&self, significance: &Significance, region: &Region) -> Array2<f32> {
         let mut weight = significance.of(region);
         if !self.config.reference_bookkeeping {
-            for (mut weight, detected) in weight.rows_mut().into_iter().zip(region.of(&self.detected).rows()) {
+            for (mut weight, detected) in weight.rows_mut().into_iter().zip(region.of(&self.detected).rows())
+            {
                 weight.iter_mut().zip(detected).for_each(|(w, d)| *w = if *d { *w } else { 0.0 });
             }
         }
@@ -202,11 +210,9 @@ impl Pass<'_> {
 }
 
 impl Projected {
-    /// Empties the sums; memory of the right size is used again.
-    fn clear(&mut self, shape: (usize, usize, usize), visits: usize) {
-        if self.back_byx.dim() == shape {
-            self.back_byx.fill(0.0);
-        } else {
+    /// Makes room for sums; memory of the right size is used again, and back-projections are left as they are.
+    fn make_room(&mut self, shape: (usize, usize, usize), visits: usize) {
+        if self.back_byx.dim() != shape {
             self.back_byx = Array3::zeros(shape);
         }
         self.metric_sums.clear();

@@ -198,7 +198,10 @@ pub(crate) fn conserving_into(
         |work, (i, mut band)| {
             let (height, top) = (band.len_of(Axis(1)), part.rows.start + i * ROWS_AT_A_TIME);
             for left in part.cols.clone().step_by(COLS_AT_A_TIME) {
-                let block = Region { rows: top..top + height, cols: left..(left + COLS_AT_A_TIME).min(part.cols.end) };
+                let block = Region {
+                    rows: top..top + height,
+                    cols: left..(left + COLS_AT_A_TIME).min(part.cols.end),
+                };
                 clamp.prepare(&block, work);
                 for y in block.rows.clone() {
                     clamp.row(y, &block.cols, work);
@@ -294,7 +297,11 @@ impl Conserving<'_> {
             to_slope(&work.power, self.floor, slope, last);
         }
         for (slope, fraction) in work.slopes.iter().zip(&self.fractions) {
-            limit_scale([fraction * (self.root - 1.0), fraction * (1.0 / self.root - 1.0)], slope, &mut work.scale);
+            limit_scale(
+                [fraction * (self.root - 1.0), fraction * (1.0 / self.root - 1.0)],
+                slope,
+                &mut work.scale,
+            );
         }
         for ((slope, fraction), row) in work.slopes.iter().zip(&self.fractions).zip(&mut work.rows) {
             share_out(*fraction, slope, &work.scale, &work.total, row);
@@ -302,11 +309,19 @@ impl Conserving<'_> {
     }
 }
 
-/// `total = Σ rows`.
+/// `total = Σ rows`, of which there are at least two.
 fn sum_rows(rows: &[Vec<f32>], total: &mut Vec<f32>) {
-    total.clear();
-    total.resize(rows.first().map_or(0, Vec::len), 0.0);
-    rows.iter().for_each(|row| add(row, total));
+    let [first, second, others @ ..] = rows else { return };
+    total.resize(first.len(), 0.0);
+    sum_of(first, second, total);
+    others.iter().for_each(|row| add(row, total));
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn sum_of(a: &[f32], b: &[f32], out: &mut [f32]) {
+    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+        *o = a + b;
+    }
 }
 
 #[multiversion(targets("x86_64+avx2"))]

@@ -97,12 +97,12 @@ impl VisitStencils {
                 ForwardShift::Whole(shift) => {
                     forward.push((Plane::Whole(b), Stencil::new(order, shape, shift, 1.0)));
                 }
-                ForwardShift::Halves(pair) => forward.extend(pair.into_iter().enumerate().map(|(h, shift)| {
-                    match model.constant {
+                ForwardShift::Halves(pair) => {
+                    forward.extend(pair.into_iter().enumerate().map(|(h, shift)| match model.constant {
                         true => (Plane::Whole(b), Stencil::new(order, shape, shift, 0.5)),
                         false => (Plane::Half(2 * b + h), Stencil::new(order, shape, shift, 1.0)),
-                    }
-                })),
+                    }))
+                }
             }
         }
         let back = |shift: &SubfilterShift| Stencil::new(order, shape, shift.mean.reversed(), weight as f32);
@@ -213,7 +213,13 @@ impl TileWork {
 
 impl Comparison<'_> {
     /// Turns a row of the prediction into the residual; the metric's sums of its part inside the tile.
-    fn row(&self, tile: &Region, (y, cols): (usize, &Range<usize>), flags: &mut Vec<u8>, out: &mut [f32]) -> [f64; 2] {
+    fn row(
+        &self,
+        tile: &Region,
+        (y, cols): (usize, &Range<usize>),
+        flags: &mut Vec<u8>,
+        out: &mut [f32],
+    ) -> [f64; 2] {
         let local = y - self.region.rows.start;
         let (image, all_flags) = (self.pixels.image.row(local), self.pixels.flags.row(local));
         let (Some(image), Some(all_flags)) = (image.to_slice(), all_flags.to_slice()) else {

@@ -28,6 +28,7 @@ impl Pass<'_> {
         let whole = Region::whole(self.domain.shape());
         let weight = self.metric_weight(significance, &whole);
         let planes = ForwardPlanes::new(model_byx, self.basis, order);
+        out.back_byx.fill(0.0);
         let cell = self.tiles().first().map_or(0, |tile| tile.cell);
         for (visit, visit_sums) in out.metric_sums.iter_mut().enumerate() {
             let shifts = self.observations.shifts(visit, cell);
@@ -55,6 +56,7 @@ impl Pass<'_> {
         let weight = self.metric_weight(significance, &Region::whole(self.domain.shape()));
         let planes = FourierPlanes::new(model_byx, self.basis);
         let plan = &planes.plan;
+        out.back_byx.fill(0.0);
         for (cell, area) in self.cells.iter().enumerate() {
             let area = area.intersection(self.domain);
             if area.rows.is_empty() || area.cols.is_empty() {

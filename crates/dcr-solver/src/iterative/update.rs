@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::project::Projected;
 use super::regularize::{
-    ROWS_AT_A_TIME, Surroundings, clamp_frequency, clamp_iteration, conserving_into, conserves,
+    ROWS_AT_A_TIME, Surroundings, clamp_frequency, clamp_iteration, conserves, conserving_into,
 };
 use super::state::State;
 use super::weights::background_noise;
@@ -55,7 +55,9 @@ impl State<'_> {
             target.assign(&new.slice(s![.., within.rows.clone(), within.cols.clone()]));
             for (b, mut plane) in target.axis_iter_mut(Axis(0)).enumerate() {
                 for (y, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {
-                    let Some(row) = row.as_slice_mut() else { unreachable!("rows of a model are contiguous") };
+                    let Some(row) = row.as_slice_mut() else {
+                        unreachable!("rows of a model are contiguous")
+                    };
                     settle(b, (y, 0), row);
                 }
             }
@@ -109,8 +111,10 @@ impl State<'_> {
                 let at = i * ROWS_AT_A_TIME + y;
                 total.fill(0.0);
                 for (b, mut plane) in band.axis_iter_mut(Axis(0)).enumerate() {
-                    let inverse = self.inverse_weight_byx.slice(s![b, domain.rows.start + at, domain.cols.clone()]);
-                    if let (Some(back), Some(inverse)) = (plane.row_mut(y).as_slice_mut(), inverse.to_slice()) {
+                    let inverse =
+                        self.inverse_weight_byx.slice(s![b, domain.rows.start + at, domain.cols.clone()]);
+                    if let (Some(back), Some(inverse)) = (plane.row_mut(y).as_slice_mut(), inverse.to_slice())
+                    {
                         divide(inverse, back, &mut total);
                     }
                 }

@@ -88,7 +88,12 @@ fn gaussian_kernel(sigma: f64) -> Vec<f64> {
 }
 
 /// Copies a row of a plane, from `(y, x)` on, either of which may lie beyond its edge.
-pub(crate) fn copy_folded(plane: ArrayView2<f32>, (y, x): (isize, isize), boundary: Boundary, out: &mut [f32]) {
+pub(crate) fn copy_folded(
+    plane: ArrayView2<f32>,
+    (y, x): (isize, isize),
+    boundary: Boundary,
+    out: &mut [f32],
+) {
     let Some(y) = folded(y, plane.nrows(), boundary) else { return out.fill(0.0) };
     let (source, n) = (plane.row(y), plane.ncols() as isize);
     let (before, beyond) = ((-x).clamp(0, out.len() as isize), (n - x).clamp(0, out.len() as isize));

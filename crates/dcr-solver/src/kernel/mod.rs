@@ -10,13 +10,13 @@ pub mod spline;
 mod stencil;
 mod window;
 
-pub(crate) use filter::{Smoother, copy_folded};
 pub use filter::{Boundary, gaussian_filter};
+pub(crate) use filter::{Smoother, copy_folded};
 pub use fourier::FourierPlan;
 pub(crate) use morphology::open_diamond_rows;
 pub use morphology::{dilate_diamond, open_diamond};
-pub use shift::{PixelShift, Region, shift_add, shift_scalar, support};
 pub(crate) use shift::mirror;
+pub use shift::{PixelShift, Region, shift_add, shift_scalar, support};
 pub use spline::{Order, prefilter, prefilter_f32};
 pub(crate) use stencil::Stencil;
 pub(crate) use window::Window;

@@ -73,7 +73,8 @@ impl Stencil {
                 continue;
             }
             let ([y0, y1, ..], [x0, x1, ..]) = (stencil.weights_y, stencil.weights_x);
-            let this = Bilinear { weights: [y0 * x0, y0 * x1, y1 * x0, y1 * x1], above: row(0), below: row(1) };
+            let this =
+                Bilinear { weights: [y0 * x0, y0 * x1, y1 * x0, y1 * x1], above: row(0), below: row(1) };
             waiting = match waiting {
                 None => Some(this),
                 Some(first) => {

@@ -71,7 +71,8 @@ impl Window {
         let (rows, cols) = (self.rows(), self.cols());
         let (top, bottom) = (region.rows.start as isize, region.rows.end as isize);
         let (left, right) = (region.cols.start as isize, region.cols.end as isize);
-        let folded = |i: isize, start: isize, end: isize| start + mirror(i - start, (end - start) as usize) as isize;
+        let folded =
+            |i: isize, start: isize, end: isize| start + mirror(i - start, (end - start) as usize) as isize;
         for y in top..bottom {
             for x in (cols.start..left).chain(right..cols.end) {
                 let value = self.row(y, folded(x, left, right), 1)[0];
@@ -90,7 +91,10 @@ impl Window {
     }
 
     fn index(&self, y: isize, x: isize) -> usize {
-        debug_assert!(self.rows().contains(&y) && self.cols().contains(&x), "({y}, {x}) is not in the window");
+        debug_assert!(
+            self.rows().contains(&y) && self.cols().contains(&x),
+            "({y}, {x}) is not in the window"
+        );
         (y - self.origin.0) as usize * self.cols + (x - self.origin.1) as usize
     }
 }
