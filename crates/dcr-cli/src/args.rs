@@ -97,16 +97,20 @@ pub(crate) struct Assemble {
     pub(crate) settings: Settings,
 }
 
-/// Make the template that matches an exposure, from the subfilters of an earlier run.
+/// Make the template that matches an exposure, from the subfilters of earlier runs.
 ///
-/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. The
-/// exposure lies on the coadd's grid.
+/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. An exposure on
+/// the pixels of a coadd, or a part of them, gets the template as it is predicted there. Any other, of another pointing,
+/// angle or scale, gets it warped to its own pixels, from all patches that lie under it (template.warp says how).
 #[derive(Args, Debug)]
-#[command(after_help = "Example: dcr template coadds -e new/warp_2001.fits new/warp_2002.fits -o templates")]
+#[command(after_help = "\
+Examples:
+  dcr template coadds -e new/warp_2001.fits new/warp_2002.fits -o templates
+  dcr template patch_* -e exposure.fits -o template.fits")]
 pub(crate) struct Template {
-    /// Directory with the results of `dcr assemble`.
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) coadd: PathBuf,
+    /// Directories with the results of `dcr assemble`, one for each patch.
+    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath)]
+    pub(crate) coadds: Vec<PathBuf>,
     /// The exposures to match; a directory stands for the FITS files in it.
     #[arg(short, long, value_name = "EXPOSURE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) exposures: Vec<PathBuf>,

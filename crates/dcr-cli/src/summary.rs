@@ -69,17 +69,22 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
 /// The summary of `dcr template`.
 pub(crate) fn of_templates(summary: &TemplateSummary) -> String {
     let mut lines = Lines::default();
-    lines.add("coadd", format!("run {}, band {}", summary.run, summary.band));
+    lines.add("coadd", coadds(&summary.runs, &summary.band));
     for template in &summary.templates {
         lines.add(
             "template",
             format!(
-                "{}: visit {}, airmass {:.3}, q {:.1}°, {:.1} % covered",
+                "{}: visit {}, airmass {:.3}, q {:.1}°, {:.1} % covered{}",
                 template.file.display(),
                 template.visit,
                 template.airmass,
                 template.parallactic_angle_deg,
-                100.0 * template.covered
+                100.0 * template.covered,
+                match template.patches.len() {
+                    _ if !template.warped => String::new(),
+                    1 => ", warped".into(),
+                    patches => format!(", warped from {patches} patches"),
+                }
             ),
         );
     }
@@ -88,6 +93,14 @@ pub(crate) fn of_templates(summary: &TemplateSummary) -> String {
     }
     lines.add("took", format!("{:.1} s", summary.seconds));
     lines.text
+}
+
+/// The runs that templates are from.
+fn coadds(runs: &[String], band: &str) -> String {
+    match runs {
+        [one] => format!("run {one}, band {band}"),
+        several => format!("{} runs, band {band}", several.len()),
+    }
 }
 
 /// Lines that begin with what they are about.

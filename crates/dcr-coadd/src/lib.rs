@@ -16,13 +16,17 @@ pub mod config;
 mod detection;
 mod division;
 mod error;
+mod exposure;
 mod finished_run;
 mod inputs;
 pub mod inspect;
 mod interpolate;
 mod journal;
+mod matcher;
 mod metadata;
+mod mosaic;
 mod outputs;
+mod patches;
 mod pixels;
 mod plain_coadd;
 mod prediction;
@@ -39,7 +43,7 @@ mod variance;
 mod weights;
 
 pub use assemble::{AssembleRequest, assemble};
-pub use error::{CoaddError, GridDifference};
+pub use error::{CoaddError, Disagreement, GridDifference};
 pub use progress::{Monitor, Unmonitored};
 pub use summary::{
     BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, Summary, TemplateSource,

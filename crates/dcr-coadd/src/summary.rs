@@ -163,8 +163,8 @@ pub struct StageSeconds {
 /// What [`crate::matched_templates`] did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TemplateSummary {
-    /// The run whose coadds were used.
-    pub run: String,
+    /// The runs whose coadds were used.
+    pub runs: Vec<String>,
     /// Its band.
     pub band: String,
     /// The templates, in the order of the exposures.
@@ -192,4 +192,8 @@ pub struct MatchedTemplate {
     pub shifts_px: Vec<[f64; 2]>,
     /// Share of its pixels that have a value.
     pub covered: f64,
+    /// The folders of the patches it was made of.
+    pub patches: Vec<PathBuf>,
+    /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
+    pub warped: bool,
 }

@@ -27,7 +27,7 @@ mod kernel;
 mod positions;
 mod stamp;
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
 use crate::{BBox, MaskedImage};
 pub use kernel::WarpKernel;
@@ -70,8 +70,7 @@ impl Resampler {
                 }
             },
         );
-        let rows_done = joined(&pixels.mask, Axis(0), weights.reach(), no_data);
-        let bits_around = joined(&rows_done, Axis(1), weights.reach(), no_data);
+        let bits_around = joined(&pixels.mask, weights.reach(), no_data);
         Self { pixels, no_data, bits_around, weights }
     }
 
@@ -215,17 +214,24 @@ impl Resampler {
     }
 }
 
-/// The union over the taps of a kernel along an axis, with `beyond` for those outside.
-fn joined(mask: &Array2<i32>, axis: Axis, reach: usize, beyond: i32) -> Array2<i32> {
-    let mut out = mask.clone();
-    let n = mask.len_of(axis) as i64;
-    let reach = reach as i64;
-    for i in 0..n {
-        let mut line = out.index_axis_mut(axis, i as usize);
-        for from in (i - reach + 1)..=(i + reach) {
-            match usize::try_from(from).ok().filter(|_| from < n) {
-                Some(from) => line.zip_mut_with(&mask.index_axis(axis, from), |all, own| *all |= own),
-                None => line.mapv_inplace(|all| all | beyond),
+/// The union over the taps of a kernel about each pixel, with `beyond` for those outside.
+fn joined(mask: &Array2<i32>, reach: usize, beyond: i32) -> Array2<i32> {
+    let (rows, cols) = mask.dim();
+    let mut along_x = Array2::zeros((rows, cols));
+    let mut line = vec![beyond; cols + 2 * reach - 1];
+    for (source, mut target) in mask.rows().into_iter().zip(along_x.rows_mut()) {
+        line[reach - 1..reach - 1 + cols].iter_mut().zip(source).for_each(|(to, from)| *to = *from);
+        for tap in 0..2 * reach {
+            target.iter_mut().zip(&line[tap..]).for_each(|(all, own)| *all |= own);
+        }
+    }
+    let mut out = Array2::zeros((rows, cols));
+    for (row, mut target) in out.rows_mut().into_iter().enumerate() {
+        let first = row as i64 + 1 - reach as i64;
+        for from in first..first + 2 * reach as i64 {
+            match usize::try_from(from).ok().filter(|from| *from < rows) {
+                Some(from) => target.zip_mut_with(&along_x.row(from), |all, own| *all |= own),
+                None => target.mapv_inplace(|all| all | beyond),
             }
         }
     }
