@@ -8,6 +8,7 @@ use dcr_physics::{BandError, GeometryError, RefractionError, ThroughputError};
 use dcr_solver::iterative::SolveError;
 
 use crate::config::ConfigError;
+use crate::matching_kernel::MatchError;
 
 /// A patch that cannot be coadded, or an exposure that no template can be made for.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +191,46 @@ pub enum CoaddError {
         exposure: PathBuf,
         /// What differs, by how much.
         difference: Box<GridDifference>,
+    },
+    /// Neither runs nor templates were given.
+    #[error("nothing to subtract; name the folder that `dcr assemble` wrote, or templates")]
+    NothingToSubtract,
+    /// An exposure without a template.
+    #[error("{}: no template is of its visit {visit}; the templates given are of {there}", path.display())]
+    NoTemplate {
+        /// The exposure.
+        path: PathBuf,
+        /// Its visit.
+        visit: u64,
+        /// The visits of the templates.
+        there: String,
+    },
+    /// An exposure in another unit than its template.
+    #[error(
+        "{}: BUNIT is {unit:?}, but its template has {expected:?}; bring it to that unit, or match PSFs, which scales the \
+         template", path.display()
+    )]
+    OtherUnit {
+        /// The exposure.
+        path: PathBuf,
+        /// Its unit.
+        unit: String,
+        /// The template's.
+        expected: String,
+    },
+    /// A PSF is needed and missing.
+    #[error("{}: neither it nor its template tells the PSF that is needed; set input.psfs", path.display())]
+    NoPsf {
+        /// The exposure.
+        path: PathBuf,
+    },
+    /// PSFs cannot be matched.
+    #[error("{}: {source}", path.display())]
+    Match {
+        /// The exposure.
+        path: PathBuf,
+        /// Why.
+        source: MatchError,
     },
     /// A file cannot be read or written.
     #[error(transparent)]
