@@ -25,6 +25,7 @@ Examples:
   dcr inspect warps/                        what the warps' headers say, and whether they suffice
   dcr assemble warps/ -o coadds             subfilter coadds and the stacked coadd
   dcr template coadds -e new.fits -o out    the template that matches new.fits
+  dcr subtract coadds -e new.fits -o diff   new.fits less that template, and what is left
   dcr config > dcr.toml                     all settings, explained
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge.")]
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Assemble(Assemble),
     Template(Template),
+    Subtract(Subtract),
     Config(Config),
 }
 
@@ -97,16 +99,20 @@ pub(crate) struct Assemble {
     pub(crate) settings: Settings,
 }
 
-/// Make the template that matches an exposure, from the subfilters of an earlier run.
+/// Make the template that matches an exposure, from the subfilters of earlier runs.
 ///
-/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. The
-/// exposure lies on the coadd's grid.
+/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. An exposure on
+/// the pixels of a coadd, or a part of them, gets the template as it is predicted there. Any other, of another pointing,
+/// angle or scale, gets it warped to its own pixels, from all patches that lie under it (template.warp says how).
 #[derive(Args, Debug)]
-#[command(after_help = "Example: dcr template coadds -e new/warp_2001.fits new/warp_2002.fits -o templates")]
+#[command(after_help = "\
+Examples:
+  dcr template coadds -e new/warp_2001.fits new/warp_2002.fits -o templates
+  dcr template patch_* -e exposure.fits -o template.fits")]
 pub(crate) struct Template {
-    /// Directory with the results of `dcr assemble`.
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) coadd: PathBuf,
+    /// Directories with the results of `dcr assemble`, one for each patch.
+    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath)]
+    pub(crate) coadds: Vec<PathBuf>,
     /// The exposures to match; a directory stands for the FITS files in it.
     #[arg(short, long, value_name = "EXPOSURE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) exposures: Vec<PathBuf>,
@@ -114,6 +120,45 @@ pub(crate) struct Template {
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
     /// Replace templates that are there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Subtract from each exposure the template that matches it, and find what is left.
+///
+/// Templates are made from the runs in DIR, as `dcr template` does, or read with -t. OUT receives
+/// `difference_<visit>.fits`, with the residuals as a table, `residuals_<visit>.ecsv` and summary.json. The same is done
+/// with the plain coadd of the runs in DIR (plain.fits, or else coadd.fits), to show how many false detections the matched
+/// template saves.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dcr subtract coadds -e new/ -o differences
+  dcr subtract coadds -e new/ -o differences --match     with PSFs matched first
+  dcr subtract -t templates/ -e new/ -o differences      with templates made before")]
+pub(crate) struct Subtract {
+    /// Directories with the results of `dcr assemble`, one for each patch.
+    #[arg(value_name = "DIR", required_unless_present = "templates", value_hint = ValueHint::DirPath)]
+    pub(crate) coadds: Vec<PathBuf>,
+    /// Templates on the pixels of the exposures, paired with them by visit; a directory stands for the FITS files in it
+    /// [default: made from DIR].
+    #[arg(short, long, value_name = "TEMPLATE", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub(crate) templates: Vec<PathBuf>,
+    /// The exposures; a directory stands for the FITS files in it.
+    #[arg(short, long, value_name = "EXPOSURE", num_args = 1.., required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) exposures: Vec<PathBuf>,
+    /// Directory for the results.
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// Bring both to one PSF first, by convolving the sharper; same as --set subtract.match_psf=true.
+    #[arg(long = "match")]
+    pub(crate) match_psf: bool,
+    /// Write the residuals as plain CSV; same as --set subtract.table=csv.
+    #[arg(long)]
+    pub(crate) csv: bool,
+    /// Replace the results of an earlier subtraction.
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Config(config) => commands::config::run(config),
         Command::Assemble(assemble) => commands::assemble::run(assemble, bars, arguments.quiet),
         Command::Template(template) => commands::template::run(template, bars, arguments.quiet),
+        Command::Subtract(subtract) => commands::subtract::run(subtract, bars, arguments.quiet),
     });
     match outcome {
         Ok(exit) => exit.into(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dcr_coadd::{Outcome, Summary, TemplateSource, TemplateSummary, Warning};
+use dcr_coadd::{Convolution, Outcome, SubtractSummary, Summary, TemplateSource, TemplateSummary, Warning};
 
-use crate::table::{digits, fixed};
+use crate::table::{Table, digits, fixed, numbers, words};
 
 /// The most warnings that are shown; all are in summary.json.
 const WARNINGS_SHOWN: usize = 6;
@@ -69,17 +69,22 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
 /// The summary of `dcr template`.
 pub(crate) fn of_templates(summary: &TemplateSummary) -> String {
     let mut lines = Lines::default();
-    lines.add("coadd", format!("run {}, band {}", summary.run, summary.band));
+    lines.add("coadd", coadds(&summary.runs, &summary.band));
     for template in &summary.templates {
         lines.add(
             "template",
             format!(
-                "{}: visit {}, airmass {:.3}, q {:.1}°, {:.1} % covered",
+                "{}: visit {}, airmass {:.3}, q {:.1}°, {:.1} % covered{}",
                 template.file.display(),
                 template.visit,
                 template.airmass,
                 template.parallactic_angle_deg,
-                100.0 * template.covered
+                100.0 * template.covered,
+                match template.patches.len() {
+                    _ if !template.warped => String::new(),
+                    1 => ", warped".into(),
+                    patches => format!(", warped from {patches} patches"),
+                }
             ),
         );
     }
@@ -88,6 +93,69 @@ pub(crate) fn of_templates(summary: &TemplateSummary) -> String {
     }
     lines.add("took", format!("{:.1} s", summary.seconds));
     lines.text
+}
+
+/// The summary of `dcr subtract`.
+pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
+    let mut table = Table::new([
+        words("visit"),
+        numbers("airmass"),
+        numbers("plain coadd"),
+        numbers("matched"),
+        numbers("dipoles"),
+        numbers("noise"),
+        words("PSF matched by"),
+    ]);
+    for visit in &summary.visits {
+        table.row([
+            visit.visit.to_string(),
+            fixed(visit.airmass, 3),
+            visit.plain.map_or_else(|| "–".into(), |plain| plain.detections.to_string()),
+            visit.matched.detections.to_string(),
+            visit.matched.dipoles.to_string(),
+            fixed(Some(visit.noise_factor), 2),
+            visit.matching.as_ref().map_or_else(
+                || "–".into(),
+                |matching| {
+                    let convolved = match matching.convolved {
+                        Convolution::Exposure => "exposure",
+                        _ => "template",
+                    };
+                    format!(
+                        "convolving the {convolved}, scale {:.3}, {} stars",
+                        matching.scale, matching.stamps
+                    )
+                },
+            ),
+        ]);
+    }
+    let mut lines = Lines { text: table.to_string() };
+    let matched = summary.matched;
+    let plain = match (&summary.plain, &summary.plain_coadd) {
+        (Some(plain), Some(name)) => format!("plain coadd ({name}) {}, ", plain.detections),
+        _ => String::new(),
+    };
+    lines.add(
+        "residuals",
+        format!("above {} σ: {plain}matched template {}", summary.threshold, matched.detections),
+    );
+    for warning in grouped(&summary.warnings) {
+        lines.add("warning", warning);
+    }
+    lines.add(
+        "written",
+        format!("{}: differences, tables of residuals, summary.json", summary.folder.display()),
+    );
+    lines.add("took", format!("{:.1} s", summary.seconds));
+    lines.text
+}
+
+/// The runs that templates are from.
+fn coadds(runs: &[String], band: &str) -> String {
+    match runs {
+        [one] => format!("run {one}, band {band}"),
+        several => format!("{} runs, band {band}", several.len()),
+    }
 }
 
 /// Lines that begin with what they are about.

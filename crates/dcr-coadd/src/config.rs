@@ -14,6 +14,7 @@ mod input;
 mod model;
 mod output;
 mod solver;
+mod subtract;
 mod table;
 mod template;
 
@@ -28,6 +29,7 @@ pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVar
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
 pub use solver::{Method, SolverConfig};
+pub use subtract::{DifferenceConfig, SubtractConfig, TableFormat};
 pub use table::Key;
 pub use template::{MatchConfig, TemplateConfig, TemplateVariance};
 
@@ -45,6 +47,8 @@ pub struct AssembleConfig {
     pub coadd: CoaddConfig,
     /// Matched templates.
     pub template: MatchConfig,
+    /// Differences, and what is left in them.
+    pub subtract: DifferenceConfig,
     /// What to make of files and headers.
     pub input: InputConfig,
     /// How results are written.
@@ -55,12 +59,13 @@ pub struct AssembleConfig {
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 7] = [
+pub const KEYS: [&[Key]; 8] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
     CoaddConfig::KEYS,
     MatchConfig::KEYS,
+    DifferenceConfig::KEYS,
     InputConfig::KEYS,
     OutputConfig::KEYS,
 ];
@@ -174,6 +179,7 @@ impl AssembleConfig {
         self.model.validate()?;
         self.solver.validate()?;
         self.coadd.validate()?;
+        self.subtract.validate()?;
         self.input.validate()
     }
 }

@@ -8,6 +8,7 @@ use dcr_physics::{BandError, GeometryError, RefractionError, ThroughputError};
 use dcr_solver::iterative::SolveError;
 
 use crate::config::ConfigError;
+use crate::matching_kernel::MatchError;
 
 /// A patch that cannot be coadded, or an exposure that no template can be made for.
 #[derive(Debug, thiserror::Error)]
@@ -159,16 +160,77 @@ pub enum CoaddError {
         /// What is wrong.
         reason: String,
     },
-    /// An exposure that lies elsewhere than the coadd, or on other pixels.
+    /// No finished run was given.
+    #[error("no run was given; name the folder that `dcr assemble` wrote")]
+    NoPatches,
+    /// An exposure under which there is no patch.
     #[error(
-        "{}: {difference}; templates are made on the coadd's own pixels, other grids come with a later version: warp \
-         the exposure to the coadd's grid", path.display()
+        "{}: it overlaps none of the patches given ({patches}); give those that cover {}", path.display(),
+        place.map_or_else(|| "its place on the sky".into(), |sky| format!("RA {:.4}°, Dec {:+.4}°", sky.ra.degrees(), sky.dec.degrees()))
+    )]
+    NothingOverlaps {
+        /// The exposure.
+        path: PathBuf,
+        /// Its middle.
+        place: Option<dcr_physics::SkyPosition>,
+        /// The patches' folders.
+        patches: String,
+    },
+    /// Patches that cannot be joined.
+    #[error(transparent)]
+    PatchesDisagree(Box<Disagreement>),
+    /// A template that lies elsewhere than its exposure, or on other pixels.
+    #[error(
+        "{}: its pixels are not those of {}: {difference}; make it with `dcr template`, which warps it there",
+        path.display(), exposure.display()
     )]
     OtherGrid {
-        /// The file.
+        /// The template.
         path: PathBuf,
+        /// The exposure.
+        exposure: PathBuf,
         /// What differs, by how much.
-        difference: GridDifference,
+        difference: Box<GridDifference>,
+    },
+    /// Neither runs nor templates were given.
+    #[error("nothing to subtract; name the folder that `dcr assemble` wrote, or templates")]
+    NothingToSubtract,
+    /// An exposure without a template.
+    #[error("{}: no template is of its visit {visit}; the templates given are of {there}", path.display())]
+    NoTemplate {
+        /// The exposure.
+        path: PathBuf,
+        /// Its visit.
+        visit: u64,
+        /// The visits of the templates.
+        there: String,
+    },
+    /// An exposure in another unit than its template.
+    #[error(
+        "{}: BUNIT is {unit:?}, but its template has {expected:?}; bring it to that unit, or match PSFs, which scales the \
+         template", path.display()
+    )]
+    OtherUnit {
+        /// The exposure.
+        path: PathBuf,
+        /// Its unit.
+        unit: String,
+        /// The template's.
+        expected: String,
+    },
+    /// A PSF is needed and missing.
+    #[error("{}: neither it nor its template tells the PSF that is needed; set input.psfs", path.display())]
+    NoPsf {
+        /// The exposure.
+        path: PathBuf,
+    },
+    /// PSFs cannot be matched.
+    #[error("{}: {source}", path.display())]
+    Match {
+        /// The exposure.
+        path: PathBuf,
+        /// Why.
+        source: MatchError,
     },
     /// A file cannot be read or written.
     #[error(transparent)]
@@ -188,6 +250,24 @@ pub enum CoaddError {
     /// The caller asked to stop.
     #[error("stopped on request; nothing was written")]
     Cancelled,
+}
+
+/// What two patches do not share.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: the {what} is {got}, but {} has {expected}; {remedy}", path.display(), first.display())]
+pub struct Disagreement {
+    /// The file.
+    pub path: PathBuf,
+    /// The file it was compared with.
+    pub first: PathBuf,
+    /// What differs.
+    pub what: &'static str,
+    /// What the file has.
+    pub got: String,
+    /// What the other has.
+    pub expected: String,
+    /// What to do.
+    pub remedy: &'static str,
 }
 
 /// How two pixel grids differ.

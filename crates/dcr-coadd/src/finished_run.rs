@@ -81,6 +81,11 @@ impl FinishedRun {
         Ok(Self { metadata, files, planes })
     }
 
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.files[0].path().parent().unwrap_or(Path::new("."))
+    }
+
     /// The pixels of all subfilters.
     pub(crate) fn bbox(&self) -> BBox {
         self.files[0].bbox()

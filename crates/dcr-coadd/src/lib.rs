@@ -2,7 +2,8 @@
 //!
 //! [`assemble`] is the main job: it opens warps, checks that they belong together, weighs them, makes a template coadd or
 //! takes one, finds where each subfilter's light lands in each visit, hands arrays to the solver, and writes the subfilters'
-//! coadds with all that belongs to them. [`matched_templates`] predicts from these what any other exposure sees.
+//! coadds with all that belongs to them. [`matched_templates`] predicts from these what any other exposure sees, and [`subtract`]
+//! takes that away from exposures and finds what is left.
 //! [`inspect`](inspect::inspect) looks at exposures without coadding them; [`config`] holds every setting.
 //!
 //! This crate touches files only through [`dcr_image::fits`], and prints nothing: what is to be told goes to a [`Monitor`]
@@ -13,25 +14,36 @@ mod basis;
 mod cells;
 mod coadds;
 pub mod config;
+mod convolve;
 mod detection;
+mod difference;
 mod division;
 mod error;
+mod exposure;
 mod finished_run;
 mod inputs;
 pub mod inspect;
 mod interpolate;
 mod journal;
+mod matcher;
+mod matching_kernel;
 mod metadata;
+mod mosaic;
 mod outputs;
+mod patches;
 mod pixels;
+mod plain;
 mod plain_coadd;
 mod prediction;
 mod progress;
 mod psf_selection;
 mod remarks;
+mod residual_table;
+mod residuals;
 pub mod shifts;
 mod sky;
 mod store;
+mod subtract;
 mod summary;
 mod template;
 mod template_coadd;
@@ -39,10 +51,14 @@ mod variance;
 mod weights;
 
 pub use assemble::{AssembleRequest, assemble};
-pub use error::{CoaddError, GridDifference};
+pub use difference::{Convolution, Matching};
+pub use error::{CoaddError, Disagreement, GridDifference};
+pub use matching_kernel::MatchError;
 pub use progress::{Monitor, Unmonitored};
+pub use residuals::ResidualCounts;
+pub use subtract::{SubtractRequest, subtract};
 pub use summary::{
-    BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, Summary, TemplateSource,
-    TemplateSummary, VisitSummary, Warning,
+    BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, SubtractSummary, SubtractedVisit,
+    Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
 };
 pub use template::{TemplateRequest, matched_templates};

@@ -8,6 +8,8 @@ use dcr_solver::iterative::SolveReport;
 use serde::Serialize;
 
 use crate::config::AssembleConfig;
+use crate::difference::Matching;
+use crate::residuals::ResidualCounts;
 
 /// How a run ended that wrote its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -163,8 +165,8 @@ pub struct StageSeconds {
 /// What [`crate::matched_templates`] did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TemplateSummary {
-    /// The run whose coadds were used.
-    pub run: String,
+    /// The runs whose coadds were used.
+    pub runs: Vec<String>,
     /// Its band.
     pub band: String,
     /// The templates, in the order of the exposures.
@@ -192,4 +194,58 @@ pub struct MatchedTemplate {
     pub shifts_px: Vec<[f64; 2]>,
     /// Share of its pixels that have a value.
     pub covered: f64,
+    /// The folders of the patches it was made of.
+    pub patches: Vec<PathBuf>,
+    /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
+    pub warped: bool,
+}
+
+/// What [`crate::subtract`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SubtractSummary {
+    /// Version of this software.
+    pub version: String,
+    /// The runs that templates or plain coadds are from.
+    pub runs: Vec<String>,
+    /// Residuals stand out by at least this many standard deviations.
+    pub threshold: f64,
+    /// Residuals of the matched templates, in all visits.
+    pub matched: ResidualCounts,
+    /// Residuals of the plain coadd, if there is one.
+    pub plain: Option<ResidualCounts>,
+    /// The file in the runs' folders that is the plain coadd.
+    pub plain_coadd: Option<String>,
+    /// Visit by visit, in the order of the exposures.
+    pub visits: Vec<SubtractedVisit>,
+    /// What is to be minded.
+    pub warnings: Vec<Warning>,
+    /// The folder of the results.
+    pub folder: PathBuf,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// An exposure less its template.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SubtractedVisit {
+    /// The visit.
+    pub visit: u64,
+    /// The exposure.
+    pub exposure: PathBuf,
+    /// The difference image.
+    pub difference: PathBuf,
+    /// The table of residuals.
+    pub residuals: PathBuf,
+    /// Secant of the zenith distance.
+    pub airmass: Option<f64>,
+    /// Residuals of the matched template.
+    pub matched: ResidualCounts,
+    /// Residuals of the plain coadd.
+    pub plain: Option<ResidualCounts>,
+    /// The noise found in the difference over that of its variance.
+    pub noise_factor: f64,
+    /// FWHM of the difference's PSF.
+    pub psf_fwhm_px: f64,
+    /// How PSFs were matched.
+    pub matching: Option<Matching>,
 }

@@ -11,6 +11,7 @@ pub mod header;
 pub mod mask;
 pub mod masked_image;
 pub mod psf;
+pub mod resample;
 pub mod wcs;
 
 pub use bbox::BBox;

@@ -3,4 +3,5 @@
 pub(crate) mod assemble;
 pub(crate) mod config;
 pub(crate) mod inspect;
+pub(crate) mod subtract;
 pub(crate) mod template;

@@ -14,7 +14,7 @@ use crate::{output, settings, summary, warps};
 pub(crate) fn run(arguments: &Template, bars: MultiProgress, quiet: bool) -> anyhow::Result<Exit> {
     let config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
     let request = TemplateRequest {
-        coadd: arguments.coadd.clone(),
+        coadds: arguments.coadds.clone(),
         exposures: warps::expand(&arguments.exposures)?,
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,

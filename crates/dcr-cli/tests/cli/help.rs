@@ -9,6 +9,7 @@ fn help_of_every_command() {
     insta::assert_snapshot!("help_inspect", fixture.run(&["inspect", "--help"]));
     insta::assert_snapshot!("help_assemble", fixture.run(&["assemble", "--help"]));
     insta::assert_snapshot!("help_template", fixture.run(&["template", "--help"]));
+    insta::assert_snapshot!("help_subtract", fixture.run(&["subtract", "--help"]));
     insta::assert_snapshot!("help_config", fixture.run(&["config", "--help"]));
 }
 

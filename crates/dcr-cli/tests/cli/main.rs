@@ -6,3 +6,4 @@ mod errors;
 mod fixture;
 mod help;
 mod inspect;
+mod subtract;

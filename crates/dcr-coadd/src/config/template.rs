@@ -1,5 +1,6 @@
 //! `[template]`: how `dcr template` makes the matched template of an exposure.
 
+use dcr_image::resample::WarpKernel;
 use dcr_solver::iterative::Interpolation;
 use dcr_solver::kernel::Order;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ table! {
         /// Variance: "propagated", or "reference" (times the number of subfilters, as the established
         /// implementation has it).
         variance: TemplateVariance = TemplateVariance::Propagated,
+        /// Interpolation onto exposures that do not lie on the coadd's pixels: "lanczos3", "lanczos4", "lanczos5" or
+        /// "bilinear". Higher orders are truer for sharp stars, and reach further around holes.
+        warp: WarpKernel = WarpKernel::Lanczos3,
     }
 }
 

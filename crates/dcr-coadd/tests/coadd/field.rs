@@ -177,6 +177,12 @@ impl Bench {
         assemble(&self.request(output), config, &Unmonitored)
     }
 
+    /// Assembles into a folder of another bench.
+    pub(crate) fn run_to(&self, output: &Path, config: &AssembleConfig) -> Result<Summary, CoaddError> {
+        let request = AssembleRequest { output: output.to_owned(), ..self.request("") };
+        assemble(&request, config, &Unmonitored)
+    }
+
     /// The message with which assembling fails; nothing may have been written then.
     pub(crate) fn failure(&self, config: &AssembleConfig) -> String {
         let error = self.run(config).unwrap_err();

@@ -143,7 +143,7 @@ fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> Option<(MaskedI
     let mut config = TemplateConfig::from(&AssembleConfig::reference());
     change(&mut config);
     let request = TemplateRequest {
-        coadd: output.path().join("run"),
+        coadds: vec![output.path().join("run")],
         exposures: vec![folder.join("heldout_warp_1008.fits")],
         output: output.path().join("one.fits"),
         overwrite: false,

@@ -3,7 +3,9 @@
 mod bad_input;
 mod field;
 mod golden;
+mod grids;
 mod noise;
 mod runs;
 mod shared;
+mod sky;
 mod tolerance;

@@ -57,7 +57,7 @@ fn variance_meets_the_scatter_of_noise() {
         sums.push(bench.read("run/coadd.fits"));
         exposure.write(&bench.path("exposure.fits"));
         let request = TemplateRequest {
-            coadd: bench.path("run"),
+            coadds: vec![bench.path("run")],
             exposures: vec![bench.path("exposure.fits")],
             output: bench.path("template.fits"),
             overwrite: false,

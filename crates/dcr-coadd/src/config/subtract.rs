@@ -1,0 +1,80 @@
+//! `[subtract]`: how `dcr subtract` takes differences and finds what is left in them.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::table;
+use super::{AssembleConfig, ConfigError, TemplateConfig, refuse};
+
+table! {
+    /// How differences are made, and what counts as a residual.
+    pub struct DifferenceConfig = "subtract" {
+        /// Residuals stand out of the noise by at least this many standard deviations.
+        threshold: f64 = 5.0,
+        /// Whether template and exposure are brought to one PSF first, by convolving the sharper of the two; `--match`
+        /// says the same.
+        match_psf: bool = false,
+        /// Order of the polynomial by which the matching kernel varies over the exposure: 0 (it does not) to 2. Higher
+        /// ones need three bright sources for each of 3 or 6 terms.
+        kernel_order: usize = 0,
+        /// Order of the polynomial that is fitted with the kernel to the background between the two: 0 to 2.
+        background_order: usize = 0,
+        /// Mask planes, of exposure or template, whose pixels can have no residual.
+        bad_mask_planes: Vec<String> = ["NO_DATA", "BAD", "SAT", "CR", "SUSPECT"].map(str::to_owned).to_vec(),
+        /// Residuals as a table: "ecsv" (CSV with units and types, for astropy) or "csv". The difference's file has
+        /// them as a FITS table in any case.
+        table: TableFormat = TableFormat::Ecsv,
+    }
+}
+
+/// The form of tables in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableFormat {
+    /// CSV with a header in YAML.
+    Ecsv,
+    /// Names and values only.
+    Csv,
+}
+
+impl TableFormat {
+    /// The extension of files.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Ecsv => "ecsv",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+impl DifferenceConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !(self.threshold > 0.0 && self.threshold.is_finite()) {
+            return Err(refuse("subtract.threshold", self.threshold, "above 0"));
+        }
+        for (key, order) in [
+            ("subtract.kernel_order", self.kernel_order),
+            ("subtract.background_order", self.background_order),
+        ] {
+            if order > 2 {
+                return Err(refuse(key, order, "0 to 2"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `dcr subtract` needs of the configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SubtractConfig {
+    /// How differences are made.
+    pub subtract: DifferenceConfig,
+    /// How templates are made, exposures read and files written.
+    pub template: TemplateConfig,
+}
+
+impl From<&AssembleConfig> for SubtractConfig {
+    fn from(config: &AssembleConfig) -> Self {
+        Self { subtract: config.subtract.clone(), template: config.into() }
+    }
+}

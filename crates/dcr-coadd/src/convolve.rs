@@ -1,0 +1,79 @@
+//! Correlation of planes with small kernels, row by row in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+/// Kernel weights smaller than this share of the largest are left out.
+const NEGLIGIBLE: f64 = 1e-9;
+
+/// Correlates a plane with an odd-sided kernel whose middle is `m = 0`. The result does not depend on the number of threads.
+pub(crate) fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32> {
+    let (rows, cols) = plane.dim();
+    let (half_y, half_x) = (kernel.nrows() as isize / 2, kernel.ncols() as isize / 2);
+    let largest = kernel.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
+    let taps: Vec<(isize, isize, f32)> = kernel
+        .indexed_iter()
+        .filter(|(_, weight)| weight.abs() > NEGLIGIBLE * largest)
+        .map(|((i, j), weight)| (i as isize - half_y, j as isize - half_x, *weight as f32))
+        .collect();
+    let mut out = Array2::zeros((rows, cols));
+    let Some(pixels) = out.as_slice_mut().filter(|pixels| !pixels.is_empty()) else { return out };
+    pixels.par_chunks_mut(cols).enumerate().for_each(|(row, target)| {
+        for &(dy, dx, weight) in &taps {
+            let Some(from) = row.checked_add_signed(dy).filter(|from| *from < rows) else { continue };
+            let source = plane.row(from);
+            // target[x] += weight · source[x + dx]
+            let to = (-dx).max(0) as usize..(cols as isize - dx.max(0)).max(0) as usize;
+            let start = dx.max(0) as usize;
+            if to.start >= to.end {
+                continue;
+            }
+            let length = to.len();
+            match source.as_slice() {
+                Some(source) => add(&mut target[to], &source[start..start + length], weight),
+                None => target[to]
+                    .iter_mut()
+                    .zip(source.iter().skip(start))
+                    .for_each(|(out, value)| *out += weight * value),
+            }
+        }
+    });
+    out
+}
+
+fn add(target: &mut [f32], source: &[f32], weight: f32) {
+    target.iter_mut().zip(source).for_each(|(out, value)| *out += weight * value);
+}
+
+/// The kernel turned by half a turn, for convolution instead of correlation.
+pub(crate) fn turned(kernel: ArrayView2<f64>) -> Array2<f64> {
+    kernel.slice(ndarray::s![..;-1, ..;-1]).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn correlation_is_the_sum_of_moved_planes() {
+        let plane = array![[1.0_f32, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [9.0, 10.0, 11.0, 12.0]];
+        let kernel = array![[0.0, 0.0, 0.0], [0.0, 2.0, 10.0], [0.0, 0.0, 100.0]];
+        let out = correlate(plane.view(), kernel.view());
+        assert_eq!(out[[0, 0]], 2.0 + 20.0 + 600.0);
+        assert_eq!(out[[1, 3]], 16.0);
+        assert_eq!(out[[2, 2]], 22.0 + 120.0);
+        let convolved = correlate(plane.view(), turned(kernel.view()).view());
+        assert_eq!(convolved[[1, 1]], 12.0 + 50.0 + 100.0);
+    }
+
+    #[test]
+    fn correlation_of_planes_smaller_than_the_kernel() {
+        let kernel = Array2::from_elem((9, 9), 1.0);
+        for shape in [(1, 1), (2, 5), (0, 0), (3, 0)] {
+            let out = correlate(Array2::from_elem(shape, 1.0).view(), kernel.view());
+            assert!(out.iter().all(|value| *value == (shape.0 * shape.1) as f32));
+        }
+    }
+}

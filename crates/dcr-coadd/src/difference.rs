@@ -1,0 +1,225 @@
+//! An exposure minus its template: pixels, noise, mask and PSF, with the two brought to one PSF if that is asked for.
+//!
+//! The sharper of the two is convolved ([`crate::matching_kernel`]); the difference is in the exposure's units either way. Widths
+//! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
+
+use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Stamp, remap};
+use ndarray::{Array2, Zip};
+use serde::Serialize;
+
+use crate::config::DifferenceConfig;
+use crate::error::CoaddError;
+use crate::matching_kernel::{Frame, MatchError, fit};
+
+/// The template is convolved if its FWHM exceeds the exposure's by no more than this factor.
+const SAME_WIDTH: f64 = 1.02;
+
+/// An image to subtract, or to be subtracted from.
+pub(crate) struct Side {
+    pub(crate) pixels: MaskedImage,
+    /// The meaning of its mask.
+    pub(crate) planes: MaskPlanes,
+    /// The PSF in the middle, with its FWHM in px.
+    pub(crate) psf: Option<(Stamp, f64)>,
+}
+
+/// A difference image.
+pub(crate) struct Difference {
+    /// NaN and NO_DATA where one of the two has no data.
+    pub(crate) pixels: MaskedImage,
+    pub(crate) planes: MaskPlanes,
+    /// Pixels that tell nothing.
+    pub(crate) bad: Array2<bool>,
+    /// Pixels of sources in either image.
+    pub(crate) sources: Array2<bool>,
+    pub(crate) psf: Stamp,
+    pub(crate) fwhm_px: f64,
+    pub(crate) matching: Option<Matching>,
+}
+
+/// How PSFs were matched.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Matching {
+    /// Which of the two was convolved.
+    pub convolved: Convolution,
+    /// The ratio of fluxes: the sum of the kernel.
+    pub scale: f64,
+    /// The background between the two, in the middle.
+    pub background: f64,
+    /// Bright sources that the kernel was fitted to.
+    pub stamps: usize,
+    /// Bright sources that did not follow, and were left out.
+    pub rejected: usize,
+    /// Mean squared residual in them, in units of the noise; their median.
+    pub chi2: f64,
+}
+
+/// The image that was convolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convolution {
+    /// The template, which was the sharper.
+    Template,
+    /// The exposure.
+    Exposure,
+}
+
+/// Why no difference can be made.
+#[derive(Debug)]
+pub(crate) enum DifferenceError {
+    /// Neither image has a PSF, or the one to be matched has none.
+    NoPsf,
+    Match(MatchError),
+    /// The mask planes of both are too many.
+    Mask(MaskError),
+}
+
+impl Side {
+    /// An exposure with its PSF in its middle.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read.
+    pub(crate) fn of(file: &ExposureFile) -> Result<Self, CoaddError> {
+        let (x, y) = file.bbox().centre();
+        let psf = file.psf().and_then(|psf| Some((psf.stamp_at(x, y).ok()?, psf.fwhm_px(x, y).ok()?)));
+        Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
+    }
+
+    /// An image made from others.
+    pub(crate) fn made(pixels: MaskedImage, planes: MaskPlanes, psf: Option<Stamp>) -> Self {
+        let psf = psf.and_then(|stamp| stamp.fwhm_px().ok().map(|fwhm| (stamp, fwhm)));
+        Self { pixels, planes, psf }
+    }
+
+    /// Pixels of the named planes, and those without a number.
+    fn bad(&self, planes: &[String]) -> Array2<bool> {
+        let bits = self.planes.bits_of(planes);
+        Zip::from(&self.pixels.image).and(&self.pixels.variance).and(&self.pixels.mask).map_collect(
+            |value, variance, mask| {
+                mask & bits != 0 || !value.is_finite() || !variance.is_finite() || *variance < 0.0
+            },
+        )
+    }
+}
+
+/// Subtracts a template from an exposure on the same pixels.
+///
+/// # Errors
+///
+/// [`DifferenceError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
+pub(crate) fn subtract(
+    exposure: &Side,
+    template: &Side,
+    config: &DifferenceConfig,
+) -> Result<Difference, DifferenceError> {
+    let bad = (exposure.bad(&config.bad_mask_planes), template.bad(&config.bad_mask_planes));
+    let mut pair = if config.match_psf {
+        matched(exposure, template, (&bad.0, &bad.1), config)?
+    } else {
+        unmatched(exposure, template, (&bad.0, &bad.1))?
+    };
+    let (mut mask, planes) = joined_masks(exposure, template).map_err(DifferenceError::Mask)?;
+    let (no_data, detected) = (planes.bits_of(["NO_DATA"]), planes.bits_of(["DETECTED"]));
+    let sources = mask.mapv(|mask| mask & detected != 0);
+    // What is detected in the difference is yet to be found.
+    let cleared = planes.bits_of(["DETECTED", "DETECTED_NEGATIVE"]);
+    Zip::from(&mut pair.image).and(&mut pair.variance).and(&mut mask).and(&mut pair.bad).for_each(
+        |value, variance, mask, bad| {
+            *mask &= !cleared;
+            if !(value.is_finite() && variance.is_finite() && *variance > 0.0) {
+                (*value, *variance, *bad) = (f32::NAN, f32::NAN, true);
+                *mask |= no_data;
+            }
+        },
+    );
+    let Pair { image, variance, bad, psf: (psf, fwhm_px), matching } = pair;
+    let pixels = MaskedImage { bbox: exposure.pixels.bbox, image, mask, variance };
+    Ok(Difference { pixels, planes, bad, sources, psf, fwhm_px, matching })
+}
+
+/// A difference without its mask.
+struct Pair {
+    image: Array2<f32>,
+    variance: Array2<f32>,
+    bad: Array2<bool>,
+    psf: (Stamp, f64),
+    matching: Option<Matching>,
+}
+
+/// The difference of the images as they are.
+fn unmatched(
+    exposure: &Side,
+    template: &Side,
+    bad: (&Array2<bool>, &Array2<bool>),
+) -> Result<Pair, DifferenceError> {
+    Ok(Pair {
+        image: &exposure.pixels.image - &template.pixels.image,
+        variance: &exposure.pixels.variance + &template.pixels.variance,
+        bad: Zip::from(bad.0).and(bad.1).map_collect(|a, b| *a || *b),
+        psf: exposure.psf.clone().or_else(|| template.psf.clone()).ok_or(DifferenceError::NoPsf)?,
+        matching: None,
+    })
+}
+
+/// The difference after the sharper of the two has been given the PSF of the other.
+fn matched(
+    exposure: &Side,
+    template: &Side,
+    bad: (&Array2<bool>, &Array2<bool>),
+    config: &DifferenceConfig,
+) -> Result<Pair, DifferenceError> {
+    let (Some((_, own_fwhm)), Some((_, other_fwhm))) = (&exposure.psf, &template.psf) else {
+        return Err(DifferenceError::NoPsf);
+    };
+    let frames = (frame(exposure, bad.0, *own_fwhm), frame(template, bad.1, *other_fwhm));
+    let convolved =
+        if *other_fwhm <= SAME_WIDTH * own_fwhm { Convolution::Template } else { Convolution::Exposure };
+    let (sharp, wide) = match convolved {
+        Convolution::Template => (&frames.1, &frames.0),
+        Convolution::Exposure => (&frames.0, &frames.1),
+    };
+    let kernel =
+        fit(sharp, wide, config.kernel_order, config.background_order).map_err(DifferenceError::Match)?;
+    let sum = kernel.sum();
+    if sum.is_nan() || sum <= 0.0 {
+        return Err(DifferenceError::Match(MatchError::Undetermined));
+    }
+    let done = kernel.apply(sharp);
+    // A convolved exposure is in the template's units; the difference is in the exposure's.
+    let (factor, psf) = match convolved {
+        Convolution::Template => (-1.0, exposure.psf.clone()),
+        Convolution::Exposure => (sum.recip() as f32, template.psf.clone()),
+    };
+    let (rows, cols) = done.image.dim();
+    Ok(Pair {
+        image: (&done.image - wide.image) * factor,
+        variance: (&done.variance + wide.variance) * (factor * factor),
+        bad: Zip::from(&done.bad).and(wide.bad).map_collect(|a, b| *a || *b),
+        psf: psf.ok_or(DifferenceError::NoPsf)?,
+        matching: Some(Matching {
+            convolved,
+            scale: sum,
+            background: kernel.background(rows / 2, cols / 2),
+            stamps: kernel.quality.stamps,
+            rejected: kernel.quality.rejected,
+            chi2: kernel.quality.chi2,
+        }),
+    })
+}
+
+fn frame<'a>(side: &'a Side, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
+    Frame { image: &side.pixels.image, variance: &side.pixels.variance, bad, fwhm_px }
+}
+
+/// The union of both masks, and what its bits mean.
+fn joined_masks(exposure: &Side, template: &Side) -> Result<(Array2<i32>, MaskPlanes), MaskError> {
+    let mut planes = MaskPlanes::canonical();
+    planes.merge(&exposure.planes)?;
+    planes.merge(&template.planes)?;
+    let (mut mask, mut other) = (exposure.pixels.mask.clone(), template.pixels.mask.clone());
+    remap(&mut mask, &exposure.planes, &planes)?;
+    remap(&mut other, &template.planes, &planes)?;
+    mask |= &other;
+    Ok((mask, planes))
+}

@@ -1,0 +1,54 @@
+//! An exposure that a template is wanted for: opened, and checked to be of the band.
+
+use std::path::Path;
+
+use dcr_image::ExposureFile;
+use dcr_image::fits::MissingVariance;
+
+use crate::config::InputConfig;
+use crate::error::CoaddError;
+use crate::inputs::may_be_the_same;
+use crate::patches::Patches;
+use crate::sky::Sky;
+
+/// An exposure, its pixels still on disk.
+pub(crate) struct Exposure {
+    pub(crate) file: ExposureFile,
+    pub(crate) sky: Sky,
+}
+
+impl Exposure {
+    /// Opens an exposure. Where nothing of its pixels will be used, variances need not be there.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read, its zenith cannot be told, or it was taken through another filter.
+    pub(crate) fn open(
+        path: &Path,
+        patches: &Patches,
+        input: &InputConfig,
+        pixels_are_used: bool,
+    ) -> Result<Self, CoaddError> {
+        let mut options = input.open_options(path);
+        if !pixels_are_used {
+            options.missing_variance = MissingVariance::Estimate;
+        }
+        let file = ExposureFile::open(path, &options)?;
+        let sky = Sky::of(&file, input, patches.metadata().refraction)?;
+        let band = patches.metadata().band.name();
+        match sky.visit.filter.as_deref() {
+            Some(filter) if !may_be_the_same(filter, band) => Err(CoaddError::Filter {
+                path: path.to_owned(),
+                filter: filter.into(),
+                against: format!("the coadd in {} has", patches.runs[0].files[0].path().display()),
+                expected: band.into(),
+            }),
+            _ => Ok(Self { file, sky }),
+        }
+    }
+
+    /// The visit's number.
+    pub(crate) fn visit(&self) -> u64 {
+        self.sky.visit.visit
+    }
+}

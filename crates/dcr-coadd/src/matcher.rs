@@ -1,0 +1,143 @@
+//! What one patch's model predicts for an exposure, on the patch's own pixels (ALGORITHM §11).
+
+use std::path::Path;
+
+use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, Wcs, remap};
+use dcr_solver::{SpectralBasis, SubfilterShift};
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use crate::basis::spectral_basis;
+use crate::cells::{cells, region_in};
+use crate::config::{MatchConfig, TemplateVariance};
+use crate::error::CoaddError;
+use crate::finished_run::{FinishedRun, ModelPlanes};
+use crate::prediction::{RESPONSE_REACH, predict_image, predict_mask, predict_variance, support};
+use crate::shifts::{ShiftPlan, Split};
+use crate::sky::Sky;
+
+/// Makes predictions of one run.
+pub(crate) struct Matcher<'a> {
+    run: &'a FinishedRun,
+    /// The dictionary of the masks made.
+    planes: &'a MaskPlanes,
+    config: &'a MatchConfig,
+    plan: ShiftPlan,
+    basis: SpectralBasis,
+    cells: Vec<BBox>,
+    /// The PSF in the middle of the patch.
+    pub(crate) psf: Option<Stamp>,
+}
+
+impl<'a> Matcher<'a> {
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the band cannot be divided, or the PSF makes no stamp.
+    pub(crate) fn new(
+        run: &'a FinishedRun,
+        planes: &'a MaskPlanes,
+        config: &'a MatchConfig,
+    ) -> Result<Self, CoaddError> {
+        let metadata = &run.metadata;
+        let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
+        let basis = spectral_basis(&grid, metadata.spectrum);
+        let split = if config.split_subfilters { Split::From(0.0) } else { Split::Never };
+        let split = split.of_subfilters(metadata.subfilters);
+        let (x, y) = run.bbox().centre();
+        let psf = run.files[0].psf().map(|psf| psf.stamp_at(x, y)).transpose()?;
+        let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split };
+        Ok(Self { run, planes, config, plan, basis, cells: cells(&run.bbox(), metadata.cell), psf })
+    }
+
+    /// The displacements in the middle of a box of an image with the WCS `wcs`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShiftPlan::shifts`].
+    pub(crate) fn shifts(
+        &self,
+        path: &Path,
+        sky: &Sky,
+        wcs: &Wcs,
+        bbox: &BBox,
+    ) -> Result<Vec<SubfilterShift>, CoaddError> {
+        self.plan.shifts(path, sky, wcs, bbox, bbox)
+    }
+
+    /// What the exposure at `path` under this sky sees in a box of the patch. Pixels to which light comes from beyond the patch are
+    /// NaN and flagged NO_DATA.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the run cannot be read, or the exposure's displacements cannot be told.
+    pub(crate) fn predict(&self, path: &Path, sky: &Sky, own: BBox) -> Result<MaskedImage, CoaddError> {
+        let (patch, wcs) = (self.run.bbox(), self.run.files[0].wcs());
+        let mut out = MaskedImage {
+            bbox: own,
+            image: Array2::from_elem(own.shape(), f32::NAN),
+            mask: Array2::from_elem(own.shape(), self.run.planes.bits_of(["NO_DATA"])),
+            variance: Array2::from_elem(own.shape(), f32::NAN),
+        };
+        let parts: Vec<(BBox, &BBox)> =
+            self.cells.iter().filter_map(|cell| Some((cell.intersection(&own)?, cell))).collect();
+        let predicted: Vec<Result<Option<MaskedImage>, CoaddError>> = parts
+            .par_iter()
+            .map(|(part, cell)| {
+                let shifts = self.plan.shifts(path, sky, wcs, &patch, cell)?;
+                self.predict_part(part, &shifts)
+            })
+            .collect();
+        for part in predicted {
+            let Some(part) = part? else { continue };
+            let target = region_in(&part.bbox, &own);
+            target.of_mut(out.image.view_mut()).assign(&part.image);
+            target.of_mut(out.variance.view_mut()).assign(&part.variance);
+            target.of_mut(out.mask.view_mut()).assign(&part.mask);
+        }
+        if self.run.planes != *self.planes {
+            remap(&mut out.mask, &self.run.planes, self.planes)
+                .map_err(|source| CoaddError::Mask { path: self.run.files[0].path().to_owned(), source })?;
+        }
+        Ok(out)
+    }
+
+    /// The part of a prediction that lies in one cell, as far as it is supported.
+    fn predict_part(
+        &self,
+        part: &BBox,
+        shifts: &[SubfilterShift],
+    ) -> Result<Option<MaskedImage>, CoaddError> {
+        let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
+        let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&self.run.bbox());
+        let supported = support(around.shape(), shifts).intersection(&region_in(part, &around));
+        if supported.rows.is_empty() || supported.cols.is_empty() {
+            return Ok(None);
+        }
+        let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(around)?;
+        let order = self.config.order;
+        let image = predict_image(image_byx.view(), &self.basis, shifts, order);
+        let variance = match self.config.variance {
+            TemplateVariance::Propagated => predict_variance(variance_byx.view(), &self.basis, shifts, order),
+            // The reference leaves the variance where it is.
+            TemplateVariance::Reference => &variance_byx.index_axis(Axis(0), 0) * shifts.len() as f32,
+        };
+        let mask = predict_mask(mask.view(), shifts, order);
+        let bbox = BBox::new(
+            around.x0 + supported.cols.start as i64,
+            around.y0 + supported.rows.start as i64,
+            supported.cols.len(),
+            supported.rows.len(),
+        );
+        let inside = s![supported.rows.clone(), supported.cols.clone()];
+        Ok(Some(MaskedImage {
+            bbox,
+            image: cut(image.slice(inside)),
+            mask: cut(mask.slice(inside)),
+            variance: cut(variance.slice(inside)),
+        }))
+    }
+}
+
+fn cut<T: Clone>(part: ArrayView2<'_, T>) -> Array2<T> {
+    part.to_owned()
+}

@@ -1,0 +1,84 @@
+//! The plain coadd of the patches, as a template would be: what a user would have subtracted without a model of refraction.
+//!
+//! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
+//! coadd that light of the reference wavelength would make.
+
+use dcr_image::{ExposureFile, MaskPlanes, OpenOptions, Stamp, remap};
+
+use crate::difference::Side;
+use crate::error::CoaddError;
+use crate::finished_run::FinishedRun;
+use crate::mosaic::{Placement, Sheet};
+use crate::patches::Patches;
+
+/// The names under which plain coadds are looked for.
+const NAMES: [&str; 2] = ["plain.fits", "coadd.fits"];
+
+/// The plain coadds of all patches.
+pub(crate) struct PlainCoadds {
+    files: Vec<ExposureFile>,
+    stamps: Vec<Option<Stamp>>,
+    planes: MaskPlanes,
+    /// The name of the files.
+    pub(crate) name: &'static str,
+}
+
+impl PlainCoadds {
+    /// Opens those of all patches, all of one name; `None` if some have neither.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file is there and is no image on the run's pixels.
+    pub(crate) fn open(patches: &Patches) -> Result<Option<Self>, CoaddError> {
+        let in_all = |name: &&&str| patches.runs.iter().all(|run| run.folder().join(name).exists());
+        let Some(&name) = NAMES.iter().find(in_all) else { return Ok(None) };
+        let mut planes = MaskPlanes::canonical();
+        let (mut files, mut stamps) = (Vec::new(), Vec::new());
+        for run in &patches.runs {
+            let file = open_one(run, name)?;
+            planes
+                .merge(file.mask_planes())
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+            let (x, y) = file.bbox().centre();
+            stamps.push(file.psf().map(|psf| psf.stamp_at(x, y)).transpose()?);
+            files.push(file);
+        }
+        Ok(Some(Self { files, stamps, planes, name }))
+    }
+
+    /// The coadds on the pixels of an exposure.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if none lies there, or a file cannot be read.
+    pub(crate) fn on(
+        &self,
+        exposure: &ExposureFile,
+        kernel: dcr_image::resample::WarpKernel,
+        patches_named: impl FnOnce() -> String,
+    ) -> Result<Side, CoaddError> {
+        let sheets: Vec<Sheet<'_>> =
+            self.files.iter().map(|file| Sheet { bbox: file.bbox(), wcs: file.wcs() }).collect();
+        let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
+        let no_data = self.planes.bits_of(["NO_DATA"]);
+        let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
+            let file = &self.files[patch];
+            let mut pixels = file.read(part)?;
+            remap(&mut pixels.mask, file.mask_planes(), &self.planes)
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+            Ok(pixels)
+        })?;
+        let psf = placement.psf(kernel, |patch| self.stamps[patch].as_ref())?;
+        Ok(Side::made(pixels, self.planes.clone(), psf))
+    }
+}
+
+fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
+    let path = run.folder().join(name);
+    let file = ExposureFile::open(&path, &OpenOptions::default())?;
+    if file.bbox() != run.bbox() {
+        let reason = "its pixels are not those of subfilter_0.fits".into();
+        return Err(CoaddError::NotARun { path, reason });
+    }
+    Ok(file)
+}

@@ -1,0 +1,307 @@
+//! What stands out of a difference image: residuals of both signs, and which of them are dipoles.
+//!
+//! With the PSF `k` of the difference, of sum 1, and over the good pixels only,
+//!
+//! ```text
+//! S(p) = Σ_m k(m) d(p+m) / √(Σ_m k(m)² v(p+m))      flux(p) = Σ k d / Σ k²
+//! ```
+//!
+//! is the significance of a point source at `p`, and its flux. From `d` its median where there are no sources is subtracted first.
+//! Interpolation and convolution make neighbouring pixels share noise, which variances do not tell, so `S` is divided by what
+//! its scatter is where there are no sources, from the median absolute deviation. Pixels beyond the threshold that touch, with their diagonals, are one residual, at the peak; one that
+//! comes within 2 px of a bad pixel or of the edge is left out.
+//!
+//! A source that the template has in another place leaves a positive lobe beside a negative one. The lobes of a PSF's derivative, in `S`,
+//! lie 1.2 FWHM apart, and further where light is smeared: pairs within [`DIPOLE_FWHM`] are dipoles, the nearest first, and each
+//! dipole counts as one detection.
+
+use dcr_image::{BBox, Stamp, Wcs};
+use dcr_physics::SkyPosition;
+use dcr_solver::kernel::dilate_diamond;
+use ndarray::{Array2, ArrayView2, Zip, s};
+use serde::Serialize;
+
+use crate::convolve::correlate;
+
+/// The largest distance, in FWHM of the PSF, between the lobes of a dipole.
+pub(crate) const DIPOLE_FWHM: f64 = 2.0;
+/// Residuals nearer than this to a bad pixel, in px, are not believed.
+const NEAR_BAD: usize = 2;
+/// The PSF beyond so many FWHM is left out: a Gaussian has 1e-7 of its light there.
+const PSF_REACH_FWHM: f64 = 2.5;
+/// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
+const FEWEST_FOR_NOISE: usize = 500;
+/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
+const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
+
+/// A difference image, as far as detection goes.
+pub(crate) struct Scene<'a> {
+    pub(crate) bbox: BBox,
+    pub(crate) wcs: &'a Wcs,
+    pub(crate) image: ArrayView2<'a, f32>,
+    pub(crate) variance: ArrayView2<'a, f32>,
+    /// Pixels that tell nothing.
+    pub(crate) bad: ArrayView2<'a, bool>,
+    /// Pixels of sources, whose residuals do not tell the noise.
+    pub(crate) sources: ArrayView2<'a, bool>,
+    /// The PSF of the difference, and its FWHM in px.
+    pub(crate) psf: &'a Stamp,
+    pub(crate) fwhm_px: f64,
+}
+
+/// A residual.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Residual {
+    /// Parent pixel coordinates of the peak.
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) sky: Option<SkyPosition>,
+    /// Whether the exposure has more light than the template.
+    pub(crate) positive: bool,
+    /// Of the peak, in units of the noise; above 0.
+    pub(crate) significance: f64,
+    /// With its sign, in the unit of the image.
+    pub(crate) flux: f64,
+    pub(crate) flux_error: f64,
+    /// Pixels beyond the threshold.
+    pub(crate) pixels: usize,
+    /// The number in the list of the dipole's other lobe.
+    pub(crate) partner: Option<usize>,
+}
+
+/// What was found in a difference image.
+pub(crate) struct Found {
+    /// The most significant first.
+    pub(crate) residuals: Vec<Residual>,
+    /// What the scatter of `S` was before it was made 1.
+    pub(crate) noise_factor: f64,
+    /// Footprints: 1 in positive residuals, −1 in negative ones.
+    pub(crate) footprints: Array2<i8>,
+}
+
+/// How many residuals there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ResidualCounts {
+    /// With more light than the template, lobes of dipoles among them.
+    pub positive: usize,
+    /// With less.
+    pub negative: usize,
+    /// Pairs of one each that belong together.
+    pub dipoles: usize,
+    /// All, a dipole counted once.
+    pub detections: usize,
+}
+
+impl std::ops::AddAssign for ResidualCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.positive += other.positive;
+        self.negative += other.negative;
+        self.dipoles += other.dipoles;
+        self.detections += other.detections;
+    }
+}
+
+impl Found {
+    pub(crate) fn counts(&self) -> ResidualCounts {
+        let positive = self.residuals.iter().filter(|residual| residual.positive).count();
+        let dipoles = self.residuals.iter().filter(|residual| residual.partner.is_some()).count() / 2;
+        let all = self.residuals.len();
+        ResidualCounts { positive, negative: all - positive, dipoles, detections: all - dipoles }
+    }
+}
+
+impl Scene<'_> {
+    /// Finds what is beyond `threshold` standard deviations.
+    pub(crate) fn search(&self, threshold: f64) -> Found {
+        let kernel = self.kernel();
+        let background = median(self.quiet(&self.image));
+        let (significance, noise_factor) = self.significance(&kernel, background);
+        let untrusted = self.untrusted();
+        let mut footprints = Array2::zeros(significance.dim());
+        let mut residuals = Vec::new();
+        for positive in [true, false] {
+            let sign = if positive { 1.0 } else { -1.0 };
+            let above = significance.mapv(|s| f64::from(sign * s) > threshold);
+            for group in groups(&above) {
+                if group.iter().any(|at| untrusted[*at]) {
+                    continue;
+                }
+                group.iter().for_each(|at| footprints[*at] = sign as i8);
+                let peak = |a: &&(usize, usize), b: &&(usize, usize)| {
+                    (sign * significance[**a]).total_cmp(&(sign * significance[**b]))
+                };
+                let Some(at) = group.iter().max_by(peak) else { continue };
+                let (x, y) = self.top(&significance, *at);
+                let (flux, flux_error) = self.flux(&kernel, background, *at);
+                residuals.push(Residual {
+                    x,
+                    y,
+                    sky: self.wcs.pixel_to_sky(x, y).ok(),
+                    positive,
+                    significance: f64::from(significance[*at].abs()),
+                    flux,
+                    flux_error: noise_factor * flux_error,
+                    pixels: group.len(),
+                    partner: None,
+                });
+            }
+        }
+        let rank = |residual: &Residual| (residual.y, residual.x);
+        residuals.sort_by(|a, b| {
+            b.significance.total_cmp(&a.significance).then_with(|| {
+                let ((ay, ax), (by, bx)) = (rank(a), rank(b));
+                ay.total_cmp(&by).then(ax.total_cmp(&bx))
+            })
+        });
+        pair_dipoles(&mut residuals, DIPOLE_FWHM * self.fwhm_px);
+        Found { residuals, noise_factor, footprints }
+    }
+
+    /// The PSF as far as it matters.
+    fn kernel(&self) -> Array2<f64> {
+        let pixels = self.psf.pixels();
+        let reach = (PSF_REACH_FWHM * self.fwhm_px).ceil() as usize;
+        let range = |length: usize| {
+            let half = (length / 2).min(reach);
+            length / 2 - half..length / 2 + half + 1
+        };
+        let part = pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned();
+        let sum = part.sum();
+        if sum > 0.0 { part / sum } else { pixels.clone() }
+    }
+
+    /// The values of a plane where it is good and, if those suffice, without sources.
+    fn quiet(&self, plane: &ArrayView2<f32>) -> Vec<f32> {
+        let values = |with_sources: bool| -> Vec<f32> {
+            Zip::from(plane).and(&self.sources).and(&self.bad).fold(
+                Vec::new(),
+                |mut values, value, source, bad| {
+                    if !bad && value.is_finite() && (with_sources || !source) {
+                        values.push(*value);
+                    }
+                    values
+                },
+            )
+        };
+        let quiet = values(false);
+        if quiet.len() < FEWEST_FOR_NOISE { values(true) } else { quiet }
+    }
+
+    /// `S`, its scatter made 1, and what that was; 0 in bad pixels.
+    fn significance(&self, kernel: &Array2<f64>, background: f32) -> (Array2<f32>, f64) {
+        let kept = |plane: &ArrayView2<f32>, offset: f32| {
+            Zip::from(plane).and(&self.bad).map_collect(|value, bad| if *bad { 0.0 } else { *value - offset })
+        };
+        let signal = correlate(kept(&self.image, background).view(), kernel.view());
+        let noise = correlate(kept(&self.variance, 0.0).view(), kernel.mapv(|weight| weight * weight).view());
+        let mut significance = Zip::from(&signal)
+            .and(&noise)
+            .and(&self.bad)
+            .map_collect(|s, v, bad| if *bad || *v <= 0.0 { f32::NAN } else { s / v.sqrt() });
+        let quiet = self.quiet(&significance.view());
+        let centre = median(quiet.clone());
+        let scatter =
+            SIGMA_PER_MAD * f64::from(median(quiet.into_iter().map(|s| (s - centre).abs()).collect()));
+        let factor = if scatter > 0.0 { scatter } else { 1.0 };
+        significance.mapv_inplace(|s| if s.is_finite() { s / factor as f32 } else { 0.0 });
+        (significance, factor)
+    }
+
+    /// Pixels near bad ones or the edge.
+    fn untrusted(&self) -> Array2<bool> {
+        let mut near = dilate_diamond(self.bad, NEAR_BAD);
+        let (rows, cols) = near.dim();
+        for ((row, col), near) in near.indexed_iter_mut() {
+            *near |= row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD;
+        }
+        near
+    }
+
+    /// The place of a peak, from parabolas through it and its neighbours. It is no pixel of the edge.
+    fn top(&self, significance: &Array2<f32>, (row, col): (usize, usize)) -> (f64, f64) {
+        let at = |row: usize, col: usize| f64::from(significance[[row, col]].abs());
+        let top = |before: f64, peak: f64, after: f64| {
+            let bend = before - 2.0 * peak + after;
+            if bend < 0.0 { (0.5 * (before - after) / bend).clamp(-0.5, 0.5) } else { 0.0 }
+        };
+        let x = top(at(row, col - 1), at(row, col), at(row, col + 1));
+        let y = top(at(row - 1, col), at(row, col), at(row + 1, col));
+        (self.bbox.x0 as f64 + col as f64 + x, self.bbox.y0 as f64 + row as f64 + y)
+    }
+
+    /// The flux of a point source in a pixel, and its standard deviation by the variances.
+    fn flux(&self, kernel: &Array2<f64>, background: f32, (row, col): (usize, usize)) -> (f64, f64) {
+        let (rows, cols) = self.image.dim();
+        let (half_y, half_x) = (kernel.nrows() / 2, kernel.ncols() / 2);
+        let (mut signal, mut noise, mut energy) = (0.0, 0.0, 0.0);
+        for ((i, j), weight) in kernel.indexed_iter() {
+            let (Some(r), Some(c)) = ((row + i).checked_sub(half_y), (col + j).checked_sub(half_x)) else {
+                continue;
+            };
+            if r < rows && c < cols && !self.bad[[r, c]] {
+                signal += weight * f64::from(self.image[[r, c]] - background);
+                noise += weight * weight * f64::from(self.variance[[r, c]]);
+                energy += weight * weight;
+            }
+        }
+        (signal / energy, noise.sqrt() / energy)
+    }
+}
+
+/// Pairs each positive residual with the nearest negative one within `reach`, the closest pairs first.
+fn pair_dipoles(residuals: &mut [Residual], reach: f64) {
+    let mut pairs = Vec::new();
+    for (i, a) in residuals.iter().enumerate().filter(|(_, a)| a.positive) {
+        for (j, b) in residuals.iter().enumerate().filter(|(_, b)| !b.positive) {
+            let distance = (a.x - b.x).hypot(a.y - b.y);
+            if distance <= reach {
+                pairs.push((distance, i, j));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    for (_, i, j) in pairs {
+        if residuals[i].partner.is_none() && residuals[j].partner.is_none() {
+            residuals[i].partner = Some(j);
+            residuals[j].partner = Some(i);
+        }
+    }
+}
+
+/// Groups of set pixels that touch by sides or corners, in the order of their first pixels.
+fn groups(flags: &Array2<bool>) -> Vec<Vec<(usize, usize)>> {
+    let (rows, cols) = flags.dim();
+    let mut open = flags.clone();
+    let mut out = Vec::new();
+    for ((y, x), set) in flags.indexed_iter() {
+        if !set || !std::mem::take(&mut open[[y, x]]) {
+            continue;
+        }
+        let mut group = vec![(y, x)];
+        let mut next = 0;
+        while let Some(&(y, x)) = group.get(next) {
+            next += 1;
+            for ny in y.saturating_sub(1)..(y + 2).min(rows) {
+                for nx in x.saturating_sub(1)..(x + 2).min(cols) {
+                    if std::mem::take(&mut open[[ny, nx]]) {
+                        group.push((ny, nx));
+                    }
+                }
+            }
+        }
+        out.push(group);
+    }
+    out
+}
+
+/// The median; 0 of nothing.
+fn median(mut values: Vec<f32>) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests;
