@@ -107,7 +107,7 @@ fn symmetric_bounds(old: f32, change: f32, floor: f32) -> (f32, f32) {
 
 #[inline(always)]
 fn beyond(value: f32, (low, high): (f32, f32)) -> u8 {
-    HIGH * u8::from(value > high) | LOW * u8::from(value < low)
+    (HIGH * u8::from(value > high)) | (LOW * u8::from(value < low))
 }
 
 /// Sets flagged pixels to the bound that they are beyond, if their flags stand in large enough groups.

@@ -151,11 +151,11 @@ fn filter_column(half_kernel: &[f32], rows: &[f32], stride: usize, out: &mut [f3
                 }
             }
         } else {
-            for lane in 0..width {
+            for (lane, sum) in sums[..width].iter_mut().enumerate() {
                 let at = radius * stride + start + lane;
-                sums[lane] = half_kernel[0] * rows[at];
+                *sum = half_kernel[0] * rows[at];
                 for k in 1..=radius {
-                    sums[lane] += half_kernel[k] * (rows[at - k * stride] + rows[at + k * stride]);
+                    *sum += half_kernel[k] * (rows[at - k * stride] + rows[at + k * stride]);
                 }
             }
         }
