@@ -1,0 +1,69 @@
+//! The frequencies of a half plane of modes, and what depends on nothing else: phases, and the window.
+
+use std::f64::consts::{FRAC_PI_2, TAU};
+
+use rustfft::num_complex::Complex64;
+
+/// Where the window begins to fall, in cycles per pixel.
+const WINDOW_END: f64 = 0.42;
+
+/// Frequencies of a half plane of modes, in cycles per pixel.
+#[derive(Clone, Debug)]
+pub(crate) struct Frequencies {
+    /// Of every `ky`, as transforms order them.
+    pub(crate) y: Vec<f64>,
+    /// Of every `kx`.
+    pub(crate) x: Vec<f64>,
+    shape: (usize, usize),
+}
+
+impl Frequencies {
+    /// Those of planes of a shape.
+    pub(crate) fn new(shape: (usize, usize)) -> Self {
+        Self {
+            y: (0..shape.0).map(|k| signed(k, shape.0) / shape.0 as f64).collect(),
+            x: (0..shape.1 / 2 + 1).map(|k| k as f64 / shape.1 as f64).collect(),
+            shape,
+        }
+    }
+
+    /// How often a mode with this `kx` occurs in a sum over all modes of a real plane, over the number of pixels:
+    /// with it, sums over modes are sums over pixels.
+    pub(crate) fn multiplicity(&self, kx: usize) -> f64 {
+        multiplicity(kx, self.shape)
+    }
+
+    /// The window along y and along x: see [`window`].
+    pub(crate) fn windows(&self) -> [Vec<f64>; 2] {
+        [self.y.iter().map(|f| window(*f)).collect(), self.x.iter().map(|f| window(*f)).collect()]
+    }
+
+    /// exp(−2πi k·distance) along y and along x.
+    pub(crate) fn phases(&self, dy: f64, dx: f64) -> [Vec<Complex64>; 2] {
+        [phases(&self.y, dy), phases(&self.x, dx)]
+    }
+}
+
+/// As [`Frequencies::multiplicity`].
+pub(crate) fn multiplicity(kx: usize, shape: (usize, usize)) -> f64 {
+    f64::from(1 + u8::from(kx > 0)) / (shape.0 * shape.1) as f64
+}
+
+/// 1 at all but the highest frequencies, and from there smoothly to 0 at the Nyquist frequency.
+///
+/// A fractional displacement is a sinc: of what ends abruptly, at a mask's edge, it draws stripes through the whole tile. Without the last
+/// eighth of frequencies, where a well sampled PSF passes nothing, it reaches only a few pixels.
+pub(crate) fn window(f: f64) -> f64 {
+    let beyond = (f.abs() - WINDOW_END) / (0.5 - WINDOW_END);
+    if beyond <= 0.0 { 1.0 } else { (FRAC_PI_2 * beyond.min(1.0)).cos().powi(2) }
+}
+
+/// exp(−2πi f·distance).
+pub(crate) fn phases(frequencies: &[f64], distance: f64) -> Vec<Complex64> {
+    frequencies.iter().map(|f| Complex64::cis(-TAU * f * distance)).collect()
+}
+
+/// The frequency number of an index: those past the middle are negative.
+fn signed(k: usize, length: usize) -> f64 {
+    if k <= length / 2 { k as f64 } else { k as f64 - length as f64 }
+}

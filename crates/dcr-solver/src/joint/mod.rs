@@ -1,0 +1,98 @@
+//! The joint solver: all subfilters of all visits as one weighted least-squares problem, each visit with its own PSF.
+//!
+//! # The model
+//!
+//! A visit `i` sees, at spatial frequency `k`, the subfilters' fluxes `y_a` at a fiducial PSF `P` through transfer functions
+//!
+//! ```text
+//! s_i(k) = Σ_a A_ia(k) y_a(k),    A_ia(k) = Σ_l C_al exp(−2πi k·d_i(l)) K_i(k, l)
+//! ```
+//!
+//! with the displacement `d_i(l)` of light of wavelength `l`, the smooth spectrum `C` that has the given fluxes
+//! ([`SmoothSpectrum`](crate::SmoothSpectrum)), and the ratio `K_i` of the visit's PSF to `P`. At the highest frequencies, next to the Nyquist
+//! frequency, `A` fades to 0: a well sampled PSF passes nothing there, and displacements stay local. What minimises
+//!
+//! ```text
+//! Σ_i Σ_p w_i(p) (s_i − F⁻¹ Σ_a A_ia y_a)²  +  prior,        w_i = 1/(sky variance) where a pixel is used, 0 elsewhere
+//! ```
+//!
+//! is found by conjugate gradients in Fourier space. Weights never follow sources: bright stars would be biased.
+//!
+//! # The order of work
+//!
+//! 1. A first solve under a prior that is the same everywhere, with rounds of clipping pixels that depart from the prediction for their
+//!    own visit: cosmic rays, trails, halos.
+//! 2. Each visit's offset is fitted to its prediction, what is degenerate with the sky is projected out, and the first solve
+//!    goes on from there; up to three times.
+//! 3. The final solve, under a prior that frees colours where there is light, and nowhere else.
+//! 4. Variances, and what the visits can tell of colours at all ([`Identifiability`]).
+//!
+//! The *reference wavelength*, at which displacements are 0, is a choice of the caller's that no data can correct: in g a wrong one by
+//! 10 nm costs colours 0.6 mag, and templates nothing.
+//!
+//! Patches larger than [`JointConfig::tile_size`] are solved in overlapping tiles with common PSF, weights, prior and offsets, one after the
+//! other; parallel work goes on inside a tile. Results are the same, bit for bit, for any number of threads. Modes and planes are in single
+//! precision, scalars and sums in double: against double precision templates change by less than 0.002 of a visit's noise.
+//!
+//! # Example
+//!
+//! ```
+//! use dcr_solver::joint::{JointConfig, JointInMemory, JointProblem, JointVisit, Noise, PsfStamp, Spectrum, solve_joint};
+//! use dcr_solver::{GOOD, PixelShift};
+//! use ndarray::Array2;
+//!
+//! // Two subfilters of two wavelengths each; light of the four is displaced along x, more at higher airmass.
+//! let spectrum = Spectrum::new(&[410.0, 450.0, 490.0, 530.0], &[1.0; 4], &[0, 0, 1, 1], 470.0)?;
+//! let psf = PsfStamp::gaussian(4.0)?;
+//! let visit = |refraction: f64| {
+//!     let displacements = [0.5, 0.15, -0.15, -0.4].map(|d| PixelShift { dy: 0.0, dx: refraction * d }).to_vec();
+//!     let image = Array2::from_shape_fn((32, 32), |(y, x)| {
+//!         let r2 = (y as f32 - 16.0).powi(2) + (x as f32 - 15.0 - 0.025 * refraction as f32).powi(2);
+//!         1000.0 * (-r2 / 5.77).exp()
+//!     });
+//!     let (flags, noise) = (Array2::from_elem((32, 32), GOOD), Noise { sky_variance: 1.0, shot: 0.0 });
+//!     JointVisit { image, flags, noise, psf: psf.clone(), displacements }
+//! };
+//! let visits = JointInMemory { visits: [-1.0, 0.0, 1.0].map(visit).to_vec() };
+//! let problem = JointProblem { visits: &visits, shape: (32, 32), spectrum: &spectrum, fiducial: None };
+//! let solution = solve_joint(&problem, &JointConfig::default(), &mut |_, _| true)?;
+//! let total: f32 = solution.patch_planes().iter().sum();
+//! assert!((total / 18_130.0 - 1.0).abs() < 0.01);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod covariance;
+mod fourier;
+mod frequencies;
+mod hermitian;
+mod identifiability;
+mod modes;
+mod mosaic;
+mod offsets;
+mod operator;
+mod psf;
+mod robust;
+mod session;
+mod solve;
+mod source;
+mod spectrum;
+mod stationary;
+mod template;
+mod tiles;
+mod transfer;
+mod uniform;
+mod unknowns;
+mod visits;
+
+pub use config::{JointConfig, JointConfigError};
+pub use covariance::Covariance;
+pub use identifiability::Identifiability;
+pub use psf::{PsfError, PsfStamp};
+pub use solve::{
+    JointError, JointOutcome, JointProblem, JointProgress, JointReport, JointSolution, TileReport,
+    VisitReport, solve_joint,
+};
+pub use spectrum::{Spectrum, SpectrumError};
+pub use template::{JointModel, JointNoise, JointTemplate, TemplatePsf, joint_template};
+pub use visits::{JointInMemory, JointVisit, JointVisits, Noise};

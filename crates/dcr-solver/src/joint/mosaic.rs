@@ -1,0 +1,148 @@
+//! The patch as it is put together from its finished tiles.
+
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
+use rustfft::num_complex::Complex32;
+
+use super::config::JointConfig;
+use super::psf::PsfStamp;
+use super::robust::FWHM_PER_SIGMA;
+use super::session::Session;
+use super::solve::{JointProblem, VisitReport};
+use super::source::SourceSolve;
+use super::spectrum::Spectrum;
+use super::tiles::TileRegion;
+use crate::kernel::{Boundary, gaussian_filter};
+
+/// Side of the blocks, in pixels, in which it is counted how many pixels each visit has.
+pub(crate) const BLOCK: usize = 64;
+
+/// Everything that covers the patch.
+pub(crate) struct Mosaic {
+    pub(crate) planes_ayx: Array3<f32>,
+    /// Weight of the data used at each pixel over that of all visits.
+    weight_yx: Array2<f32>,
+    /// Variance of the prior on departures from the flat spectrum.
+    freedom_yx: Array2<f32>,
+    pub(crate) clipped: Vec<Vec<u32>>,
+    /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
+    pub(crate) cover_vyx: Array3<f32>,
+    border: usize,
+}
+
+impl Mosaic {
+    pub(crate) fn new(problem: &JointProblem, config: &JointConfig) -> Self {
+        let (rows, cols) = problem.shape;
+        let (border, visits) = (config.border, problem.visits.visits());
+        let n = problem.spectrum.count();
+        Self {
+            planes_ayx: Array3::zeros((n, rows + 2 * border, cols + 2 * border)),
+            weight_yx: Array2::zeros((rows, cols)),
+            freedom_yx: Array2::zeros((rows, cols)),
+            clipped: vec![vec![]; visits],
+            cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
+            border,
+        }
+    }
+
+    /// Makes the final solve on a tile and adds it. Gives back the course of that solve.
+    pub(crate) fn finish(
+        &mut self,
+        mut session: Session,
+        spectrum: &Spectrum,
+        region: &TileRegion,
+        config: &JointConfig,
+        reports: &mut [VisitReport],
+    ) -> Vec<f64> {
+        if session.tile.visits.is_empty() {
+            return vec![];
+        }
+        let (model, freedom, course) = final_model(&mut session, spectrum, config);
+        let planes = session.tile.planes(&model, self.border);
+        for (plane, target) in planes.axis_iter(Axis(0)).zip(self.planes_ayx.axis_iter_mut(Axis(0))) {
+            region.blend(plane, target, self.border);
+        }
+        region.blend(freedom.view(), self.freedom_yx.view_mut(), 0);
+        self.count(&session, region, reports);
+        let sums = session.squared_residuals(&model, &region.own_pixels());
+        session.indices.iter().zip(sums).for_each(|(index, sum)| reports[*index].chi2 += sum);
+        course
+    }
+
+    /// Weights, coverage and clipped pixels of a tile's own pixels.
+    fn count(&mut self, session: &Session, region: &TileRegion, reports: &mut [VisitReport]) {
+        let all = 1.0 / (session.tile.sigma * session.tile.sigma);
+        let cols = self.weight_yx.ncols();
+        let (own, shape) = (region.core.within(&region.grown), region.grown.shape());
+        for (index, visit) in session.indices.iter().zip(&session.tile.visits) {
+            let weight = (visit.weight() / all) as f32;
+            let plane = |flags: &Vec<u8>| {
+                let flags = ArrayView2::from_shape(shape, flags).expect("flags cover the tile");
+                own.of(&flags).to_owned()
+            };
+            let (good, used) = (plane(&visit.good), plane(&visit.used));
+            Zip::from(region.core.of_mut(self.weight_yx.view_mut()))
+                .and(&used)
+                .for_each(|sum, used| *sum += weight * f32::from(*used));
+            for ((y, x), good) in good.indexed_iter().filter(|(_, good)| **good != 0) {
+                let (row, col) = (region.core.rows.start + y, region.core.cols.start + x);
+                reports[*index].good += usize::from(*good);
+                self.cover_vyx[[*index, row / BLOCK, col / BLOCK]] += f32::from(used[[y, x]]);
+                if used[[y, x]] == 0 {
+                    reports[*index].clipped += 1;
+                    self.clipped[*index].push((row * cols + col) as u32);
+                }
+            }
+        }
+    }
+
+    /// Pixels on which some visit's data were used.
+    pub(crate) fn covered(&self) -> Array2<bool> {
+        self.weight_yx.mapv(|w| w > 0.0)
+    }
+
+    /// Weight of the data over that of all visits, smoothed with the PSF.
+    pub(crate) fn coverage(&self, fiducial: &PsfStamp) -> Array2<f32> {
+        gaussian_filter(self.weight_yx.view(), fiducial.fwhm_px() / FWHM_PER_SIGMA, Boundary::Reflect)
+    }
+
+    /// The prior's σ.
+    pub(crate) fn freedom(&self) -> Array2<f32> {
+        self.freedom_yx.mapv(f32::sqrt)
+    }
+
+    /// Fraction of pixels that each visit has in each block.
+    pub(crate) fn block_cover(&self) -> Array3<f32> {
+        let (rows, cols) = self.weight_yx.dim();
+        let length = |i: usize, n: usize| BLOCK.min(n - i * BLOCK) as f32;
+        let mut out = self.cover_vyx.clone();
+        for ((_, y, x), value) in out.indexed_iter_mut() {
+            *value /= length(y, rows) * length(x, cols);
+        }
+        out
+    }
+
+    /// Sorts what came tile by tile.
+    pub(crate) fn sort_clipped(&mut self) {
+        self.clipped.iter_mut().for_each(|pixels| pixels.sort_unstable());
+    }
+}
+
+/// The model of the final solve, the variance of its prior at every pixel, and the solve's course. With one subfilter
+/// there are no departures, and the first solve is the final one.
+fn final_model(
+    session: &mut Session,
+    spectrum: &Spectrum,
+    config: &JointConfig,
+) -> (Vec<Complex32>, Array2<f32>, Vec<f64>) {
+    let shape = session.tile.grid.shape;
+    if spectrum.count() == 1 {
+        let course = session.refine_first(config);
+        return (session.first.model.clone(), Array2::zeros(shape), course);
+    }
+    let (first, amplitude) = (&session.first, &session.amplitude);
+    let mut solve =
+        SourceSolve::new(&mut session.tile, spectrum, amplitude, &first.model, first.total(), config);
+    let course = solve.solve(&mut session.tile, config);
+    let freedom = solve.freedom(&session.tile.grid, session.fiducial_fwhm_px);
+    (solve.into_model(), freedom, course)
+}

@@ -1,0 +1,183 @@
+//! A tile at work: its visits on their grid, and the first solve with its rounds of clipping.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use rustfft::num_complex::Complex32;
+
+use super::config::JointConfig;
+use super::fourier::Grid;
+use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
+use super::operator::{Tile, TileVisit};
+use super::psf::PsfStamp;
+use super::robust::clip;
+use super::solve::{JointError, JointProblem, check_displacements};
+use super::tiles::TileRegion;
+use super::transfer::{Fiducial, displace, visit_transfer};
+use super::uniform::{UniformPrior, UniformSolve};
+use crate::kernel::{PixelShift, Region};
+use crate::observation::GOOD;
+
+/// An open tile.
+pub(crate) struct Session {
+    pub(crate) tile: Tile,
+    /// Which visits of the patch the tile's are.
+    pub(crate) indices: Vec<usize>,
+    /// The offsets that transfer functions contain.
+    applied: Vec<PixelShift>,
+    /// |P| at every mode.
+    pub(crate) amplitude: Vec<f32>,
+    /// Largest displacement along an axis, and FWHM of the fiducial PSF, in pixels.
+    furthest: f64,
+    pub(crate) fiducial_fwhm_px: f64,
+    pub(crate) first: UniformSolve,
+}
+
+/// What all tiles have in common.
+pub(crate) struct Common {
+    pub(crate) fiducial: PsfStamp,
+    /// Noise per pixel of the weighted coadd.
+    pub(crate) sigma: f64,
+    /// Largest displacement of any visit's light along an axis, in pixels.
+    pub(crate) furthest: f64,
+}
+
+/// A tile's first solve, to be continued when the tile is opened again.
+pub(crate) struct Saved {
+    pub(crate) model: Vec<Complex32>,
+    pub(crate) norm: f64,
+}
+
+impl Session {
+    /// Reads a region and prepares its transfer functions. Visits without a good pixel there are left out.
+    pub(crate) fn open(
+        problem: &JointProblem,
+        config: &JointConfig,
+        region: &Region,
+        common: &Common,
+    ) -> Result<Self, JointError> {
+        let (sigma, furthest, fiducial_fwhm_px) = (common.sigma, common.furthest, common.fiducial.fwhm_px());
+        let grid = Grid::new(region.shape(), config.padding);
+        let fiducial = Fiducial::new(&common.fiducial, &grid.frequencies());
+        let visits: Vec<Option<(usize, TileVisit)>> = (0..problem.visits.visits())
+            .into_par_iter()
+            .map(|i| {
+                let visit = read(problem, config, region, i, &grid, &fiducial)?;
+                Ok(visit.map(|v| (i, v)))
+            })
+            .collect::<Result<_, JointError>>()?;
+        let (indices, visits): (Vec<usize>, Vec<TileVisit>) = visits.into_iter().flatten().unzip();
+        let amplitude = fiducial.amplitude();
+        let n = problem.spectrum.count();
+        let prior = UniformPrior::new(&grid, problem.spectrum, &amplitude, sigma, config);
+        let tile = Tile::new(grid, n, visits, sigma);
+        let first = UniformSolve::new(&tile, prior);
+        let applied = vec![PixelShift::default(); indices.len()];
+        Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
+    }
+
+    /// Brings transfer functions to the visits' present offsets.
+    pub(crate) fn displace(&mut self, offsets: &[PixelShift]) {
+        let (frequencies, n) = (self.tile.grid.frequencies(), self.tile.n);
+        let visits = self.tile.visits.par_iter_mut().zip(&self.indices).zip(&mut self.applied);
+        visits.for_each(|((visit, index), applied)| {
+            let offset = offsets[*index];
+            let further = PixelShift { dy: offset.dy - applied.dy, dx: offset.dx - applied.dx };
+            if further != PixelShift::default() {
+                displace(&mut visit.transfer, &frequencies, n, further);
+            }
+            *applied = offset;
+        });
+    }
+
+    /// The first solve. From the beginning: once with all good pixels, then once for every round of clipping. On from an earlier
+    /// one: the last round of clipping, which no longer needs the earlier rounds' caution.
+    pub(crate) fn solve_first(&mut self, config: &JointConfig) -> Vec<Vec<f64>> {
+        let limits = (config.uniform_iterations, config.uniform_tolerance);
+        let mut courses = vec![];
+        let mut rounds = config.clip_rounds.as_slice();
+        if self.first.is_fresh() {
+            courses.push(self.first.start(&mut self.tile, limits));
+        } else if rounds.is_empty() {
+            courses.push(
+                self.first.resume(&mut self.tile, limits, |tile, y, out| tile.add_residual(Some(y), out)),
+            );
+        } else {
+            rounds = &rounds[rounds.len() - 1..];
+        }
+        for factor in rounds {
+            courses.push(self.first.resume(&mut self.tile, limits, |tile, y, out| {
+                tile.add_chosen_residual(y, out, |grid, visit, model| {
+                    clip(grid, visit, model, *factor, config)
+                });
+            }));
+        }
+        courses
+    }
+
+    /// Carries the first solve on to the final solve's tolerance.
+    pub(crate) fn refine_first(&mut self, config: &JointConfig) -> Vec<f64> {
+        let limits = (config.source_iterations, config.source_tolerance);
+        self.first.resume(&mut self.tile, limits, |tile, y, out| tile.add_residual(Some(y), out))
+    }
+
+    /// Fits every visit that the tile has over the tile's own pixels: its index in the patch, and its normal equations.
+    pub(crate) fn fit_offsets(&mut self, region: &TileRegion) -> Vec<(usize, OffsetFit)> {
+        let tile = &mut self.tile;
+        let mut covered = vec![false; tile.grid.shape.0 * tile.grid.shape.1];
+        for visit in &tile.visits {
+            covered.iter_mut().zip(&visit.used).for_each(|(c, used)| *c |= *used != 0);
+        }
+        let covered = ArrayView2::from_shape(tile.grid.shape, &covered).expect("flags cover the tile");
+        let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
+        let mut own = region.own_pixels();
+        own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
+        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &self.first.model, Some(&own));
+        self.indices.iter().copied().zip(fits).collect()
+    }
+
+    /// For every visit that the tile has, the sum of its squared residuals over its sky variance, over the pixels used inside `within`.
+    pub(crate) fn squared_residuals(&mut self, model: &[Complex32], within: &[bool]) -> Vec<f64> {
+        self.tile.with_predictions(model, |visit, prediction| {
+            let pixels = visit.image.iter().zip(prediction).zip(&visit.used).zip(within);
+            let used = pixels.filter(|((_, used), within)| **used != 0 && **within);
+            used.map(|(((s, m), _), _)| f64::from(s - m).powi(2)).sum::<f64>() * visit.weight()
+        })
+    }
+}
+
+fn read(
+    problem: &JointProblem,
+    config: &JointConfig,
+    region: &Region,
+    index: usize,
+    grid: &Grid,
+    fiducial: &Fiducial,
+) -> Result<Option<TileVisit>, JointError> {
+    let pixels = problem.visits.pixels(index, region).map_err(JointError::Source)?;
+    let (got, expected) = (pixels.image.dim(), region.shape());
+    if got != expected || pixels.flags.dim() != expected {
+        return Err(JointError::Shape { visit: index, got, expected });
+    }
+    let good: Vec<u8> = pixels
+        .image
+        .iter()
+        .zip(pixels.flags.iter())
+        .map(|(s, flags)| u8::from(flags & GOOD != 0 && s.is_finite()))
+        .collect();
+    if good.iter().all(|g| *g == 0) {
+        return Ok(None);
+    }
+    let image = pixels.image.iter().zip(&good).map(|(s, g)| if *g != 0 { *s } else { 0.0 }).collect();
+    let psf = problem.visits.psf(index, region).map_err(JointError::Source)?;
+    let displacements = problem.visits.displacements(index, region);
+    check_displacements(index, &displacements, problem.spectrum)?;
+    let spectrum = problem.spectrum;
+    Ok(Some(TileVisit {
+        transfer: visit_transfer(&grid.frequencies(), spectrum, fiducial, Some(&psf), &displacements, config),
+        image,
+        used: good.clone(),
+        good,
+        noise: problem.visits.noise(index),
+        fwhm_px: psf.fwhm_px(),
+    }))
+}

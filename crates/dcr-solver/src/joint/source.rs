@@ -1,0 +1,221 @@
+//! The final solve: a prior that frees colours where there is light.
+//!
+//! ```text
+//! y = f t + E z,    z_j = P ∗ (τ u_j),    penalty  Σ_p Σ_j u_j² + floor Σ_k |t(k)|²/σ²
+//! τ(p)² = (β c(p))² + (τ₀ σ)²,    c = max(total of the first solve, 0)
+//! ```
+//!
+//! The unknowns are the total `t`, free, and `u_j`, which make departures `z_j` from the flat spectrum (columns of `E`: slope,
+//! curvature, …) that are PSF-shaped and proportional to the light around. As `u` is convolved with the PSF *after* the
+//! factor that varies from place to place, no rims appear where it varies.
+//!
+//! # How it is solved
+//!
+//! By conjugate gradients, preconditioned by the same problem without masks ([`super::stationary`]). That one is itself solved by a few
+//! conjugate gradients only, and so not by the same linear operation every time: the outer iteration takes the flexible form
+//! (Polak–Ribière).
+
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+use rustfft::num_complex::Complex32;
+
+use super::config::JointConfig;
+use super::fourier::Grid;
+use super::modes::{add_scaled, add_weighted};
+use super::operator::{Slot, Tile};
+use super::robust::FWHM_PER_SIGMA;
+use super::spectrum::Spectrum;
+use super::stationary::Stationary;
+use super::unknowns::{Unknowns, add_planes, from_modes, to_modes};
+use crate::kernel::{Boundary, gaussian_filter};
+
+/// The final solve on a tile.
+pub(crate) struct SourceSolve<'a> {
+    fractions: Vec<f32>,
+    /// Departures, `subfilter × j`.
+    departures: Vec<f32>,
+    m: usize,
+    /// |P| at every mode.
+    amplitude: &'a [f32],
+    /// τ at every pixel of the grid.
+    width: Vec<f32>,
+    /// `floor/σ²`.
+    total: Vec<f32>,
+    stationary: Stationary,
+    slots: Vec<Slot>,
+    /// Model and back-projection, `kx × subfilter × ky`.
+    model: Vec<Complex32>,
+    back: Vec<Complex32>,
+}
+
+impl<'a> SourceSolve<'a> {
+    /// `first` is the model of the first solve.
+    pub(crate) fn new(
+        tile: &mut Tile,
+        spectrum: &Spectrum,
+        amplitude: &'a [f32],
+        first: &[Complex32],
+        total: &[f32],
+        config: &JointConfig,
+    ) -> Self {
+        let m = tile.n - 1;
+        let departures = spectrum.departures(config.colour_damping);
+        let mut slots: Vec<Slot> = (0..m).map(|_| Slot::new(&tile.grid)).collect();
+        let width = width(&tile.grid, tile.n, first, tile.sigma, config, &mut slots[0]);
+        let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total);
+        Self {
+            fractions: spectrum.fractions().iter().map(|f| *f as f32).collect(),
+            departures: departures.iter().map(|e| *e as f32).collect(),
+            m,
+            amplitude,
+            width,
+            total: total.to_vec(),
+            stationary,
+            slots,
+            model: vec![Complex32::default(); tile.unknowns()],
+            back: vec![Complex32::default(); tile.unknowns()],
+        }
+    }
+
+    /// Solves; the model is then in [`Self::into_model`]. Gives back the residual relative to the data's after each pass over the data.
+    pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig) -> Vec<f64> {
+        let zeros = Unknowns::zeros(&tile.grid, self.m);
+        let (mut x, mut residual) = (zeros.clone(), zeros.clone());
+        let (mut z, mut product, mut before) = (zeros.clone(), zeros.clone(), zeros.clone());
+        self.back.fill(Complex32::default());
+        let mut back = std::mem::take(&mut self.back);
+        tile.add_residual(None, &mut back);
+        self.gather(&tile.grid, &back, &mut residual);
+        self.back = back;
+        self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
+        let norm = residual.inner(&z, &tile.grid);
+        let mut course = vec![];
+        if norm.is_nan() || norm <= 0.0 {
+            self.spread(&tile.grid, &x);
+            return course;
+        }
+        let mut direction = z.clone();
+        let mut squared = norm;
+        for _ in 0..config.source_iterations {
+            self.apply(tile, &direction, &mut product);
+            let curvature = direction.inner(&product, &tile.grid);
+            if curvature.is_nan() || curvature <= 0.0 {
+                break;
+            }
+            let step = (residual.inner(&direction, &tile.grid) / curvature) as f32;
+            x.add(step, &direction, &tile.grid);
+            before.copy_from(&residual);
+            residual.add(-step, &product, &tile.grid);
+            self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
+            let now = residual.inner(&z, &tile.grid);
+            let factor = (now - before.inner(&z, &tile.grid)) / squared;
+            squared = now;
+            direction.turn(factor as f32, &z, &tile.grid);
+            let relative = (squared / norm).max(0.0).sqrt();
+            course.push(relative);
+            if relative < config.source_tolerance {
+                break;
+            }
+        }
+        self.spread(&tile.grid, &x);
+        course
+    }
+
+    /// The variance that the prior allows a departure at every pixel of the tile: `P² ∗ τ²`, as `z = P ∗ (τ u)`.
+    pub(crate) fn freedom(&self, grid: &Grid, fwhm_px: f64) -> Array2<f32> {
+        let squared = self.width.iter().map(|w| w * w).collect();
+        let squared = Array2::from_shape_vec(grid.padded, squared).expect("the width covers the grid");
+        // The square of a Gaussian is narrower by √2.
+        let sigma = fwhm_px / FWHM_PER_SIGMA / std::f64::consts::SQRT_2;
+        let smooth = gaussian_filter(squared.view(), sigma, Boundary::Zero);
+        smooth.slice(s![grid.tile_rows(), grid.tile_cols()]).to_owned()
+    }
+
+    /// The solved model, `kx × subfilter × ky`.
+    pub(crate) fn into_model(self) -> Vec<Complex32> {
+        self.model
+    }
+
+    /// The Hessian: data and penalty.
+    fn apply(&mut self, tile: &mut Tile, x: &Unknowns, out: &mut Unknowns) {
+        self.spread(&tile.grid, x);
+        let mut back = std::mem::take(&mut self.back);
+        back.fill(Complex32::default());
+        tile.add_hessian(&self.model, &mut back);
+        self.gather(&tile.grid, &back, out);
+        self.back = back;
+        let ky = tile.grid.ky();
+        let totals = out
+            .total
+            .par_chunks_exact_mut(ky)
+            .zip(x.total.par_chunks_exact(ky))
+            .zip(self.total.par_chunks_exact(ky));
+        totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
+        add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
+    }
+
+    /// `y = f t + E P τ u`, into `model`.
+    fn spread(&mut self, grid: &Grid, x: &Unknowns) {
+        to_modes(grid, &self.width, &x.departures, &mut self.slots);
+        let (ky, n, m, slots) = (grid.ky(), self.fractions.len(), self.m, &self.slots);
+        let (fractions, departures, amplitude) = (&self.fractions, &self.departures, self.amplitude);
+        self.model.par_chunks_exact_mut(n * ky).enumerate().for_each(|(ix, out)| {
+            let part = ix * ky..(ix + 1) * ky;
+            out.fill(Complex32::default());
+            for (a, out) in out.chunks_exact_mut(ky).enumerate() {
+                add_scaled(out, fractions[a], &x.total[part.clone()]);
+                for (j, slot) in slots.iter().enumerate() {
+                    add_weighted(
+                        out,
+                        departures[a * m + j],
+                        &amplitude[part.clone()],
+                        &slot.spectrum[part.clone()],
+                    );
+                }
+            }
+        });
+    }
+
+    /// The transpose of `spread`.
+    fn gather(&mut self, grid: &Grid, back: &[Complex32], out: &mut Unknowns) {
+        let (ky, n, m) = (grid.ky(), self.fractions.len(), self.m);
+        let (fractions, departures, amplitude) = (&self.fractions, &self.departures, self.amplitude);
+        out.total.par_chunks_exact_mut(ky).zip(back.par_chunks_exact(n * ky)).for_each(|(out, back)| {
+            out.fill(Complex32::default());
+            back.chunks_exact(ky).zip(fractions).for_each(|(back, f)| add_scaled(out, *f, back));
+        });
+        self.slots.par_iter_mut().enumerate().for_each(|(j, slot)| {
+            let inputs = back.chunks_exact(n * ky).zip(amplitude.chunks_exact(ky));
+            for (out, (back, amplitude)) in slot.spectrum.chunks_exact_mut(ky).zip(inputs) {
+                out.fill(Complex32::default());
+                for (a, back) in back.chunks_exact(ky).enumerate() {
+                    add_weighted(out, departures[a * m + j], amplitude, back);
+                }
+            }
+        });
+        from_modes(grid, &self.width, &mut self.slots, &mut out.departures);
+    }
+}
+
+/// τ at every pixel of the grid.
+fn width(
+    grid: &Grid,
+    n: usize,
+    first: &[Complex32],
+    sigma: f64,
+    config: &JointConfig,
+    slot: &mut Slot,
+) -> Vec<f32> {
+    let ky = grid.ky();
+    for (total, rows) in slot.spectrum.chunks_exact_mut(ky).zip(first.chunks_exact(n * ky)) {
+        total.fill(Complex32::default());
+        rows.chunks_exact(ky).for_each(|row| add_scaled(total, 1.0, row));
+    }
+    let mut out = Vec::with_capacity(grid.pixels());
+    let (scale, beta, floor) =
+        (grid.scale(), config.colour_width as f32, (config.colour_floor * sigma) as f32);
+    grid.inverse(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |_, line| {
+        out.extend(line.iter().map(|v| (beta * (v * scale).max(0.0)).hypot(floor)));
+    });
+    out
+}
