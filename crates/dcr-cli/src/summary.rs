@@ -177,7 +177,7 @@ fn visits(summary: &Summary) -> String {
         TemplateSource::File(path) => format!("template {}", path.display()),
         TemplateSource::Made => "template made of them".to_owned(),
     };
-    let memory = if summary.in_memory { "" } else { "; read by box, for they do not fit in memory" };
+    let memory = if summary.in_memory { "" } else { "; pixels on disk, for they did not fit in memory" };
     format!("{}, airmass {low:.2} to {high:.2}; {template}{memory}", summary.visits.len())
 }
 

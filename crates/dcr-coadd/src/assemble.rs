@@ -1,8 +1,9 @@
 //! The main job: from warps to subfilter coadds (ALGORITHM §5 to §10).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use dcr_image::fits::{OutputFolder, peak_memory};
+use dcr_image::fits::{OutputFolder, ScratchFile, peak_memory};
 use dcr_image::{ExposureFile, MaskPlanes};
 use dcr_solver::Observations;
 use ndarray::Array2;
@@ -20,10 +21,11 @@ use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
-use crate::store::{Store, fits_in_memory};
+use crate::memory::MemoryPlan;
+use crate::store::{Store, StoredPixels, Stream};
 use crate::summary::{Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
-use crate::weights::{Survey, survey, visit_weights};
+use crate::weights::{Keep, Survey, survey, visit_weights};
 
 /// What to assemble, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,20 +60,12 @@ pub fn assemble(
     let mut journal = Journal::new(monitor);
     let reader = PixelReader::new(&config.coadd);
 
-    let mut gathered = Gathered::read(request, config, &reader, &mut journal)?;
+    let mut gathered = Gathered::read(request, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config);
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
-    let kept_planes = std::mem::take(&mut gathered.pixels);
-    let store = Store {
-        visits: &gathered.inputs.visits,
-        reader: &reader,
-        bbox: gathered.inputs.bbox,
-        weights,
-        shifts,
-        planes: kept_planes,
-    };
+    let store = Store { weights, shifts, pixels: gathered.take_pixels() };
     warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
     let bad_bits = start.planes.bits_of(&config.coadd.bad_mask_planes);
     let bad = start.template.mask.mapv(|mask| mask & bad_bits != 0);
@@ -120,15 +114,18 @@ struct Gathered {
     variances: Vec<f64>,
     /// Share of each visit's pixels that are good.
     usable: Vec<f64>,
-    /// Images and flags, if they are kept.
-    pixels: Option<Vec<(Array2<f32>, Array2<u8>)>>,
-    in_memory: bool,
+    /// Images and flags, if they are kept in memory.
+    pixels: Vec<(Array2<f32>, Array2<u8>)>,
+    /// The file in which they are else, and each visit's number there.
+    on_disk: Option<(Arc<ScratchFile>, Vec<usize>)>,
+    memory: MemoryPlan,
     dropped: Vec<Warning>,
 }
 
 impl Gathered {
     fn read(
         request: &AssembleRequest,
+        folder: &OutputFolder,
         config: &AssembleConfig,
         reader: &PixelReader<'_>,
         journal: &mut Journal<'_>,
@@ -139,9 +136,14 @@ impl Gathered {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,
         };
-        let in_memory = fits_in_memory(inputs.visits.len(), &inputs.bbox, &config.coadd);
+        let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, config)?;
+        let file = match memory.in_memory {
+            true => None,
+            false => Some(folder.scratch(inputs.visits.len(), inputs.bbox.shape())?),
+        };
+        let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let surveys = survey(&inputs.visits, reader, in_memory, &|visit| monitor.step(&visit.name()))?;
+        let surveys = survey(&inputs.visits, reader, keep, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
@@ -149,12 +151,13 @@ impl Gathered {
             template_file,
             variances: vec![],
             usable: vec![],
-            pixels: in_memory.then(Vec::new),
-            in_memory,
+            pixels: vec![],
+            on_disk: file.map(|file| (Arc::new(file), vec![])),
+            memory,
             dropped: vec![],
         };
-        for (input, survey) in all.into_iter().zip(surveys) {
-            out.keep_if_usable(input, survey, journal);
+        for (slot, (input, survey)) in all.into_iter().zip(surveys).enumerate() {
+            out.keep_if_usable(slot, input, survey, journal);
         }
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable {
@@ -168,7 +171,7 @@ impl Gathered {
         Ok(out)
     }
 
-    fn keep_if_usable(&mut self, input: Input, survey: Survey, journal: &mut Journal<'_>) {
+    fn keep_if_usable(&mut self, slot: usize, input: Input, survey: Survey, journal: &mut Journal<'_>) {
         let Some(variance) = survey.variance else {
             let text =
                 "It has no usable pixel (all are NaN, masked, or of variance 0 or less), and was dropped.";
@@ -179,8 +182,19 @@ impl Gathered {
         self.inputs.visits.push(input);
         self.variances.push(variance);
         self.usable.push(survey.usable);
-        if let (Some(all), Some(planes)) = (&mut self.pixels, survey.planes) {
-            all.push(planes);
+        self.pixels.extend(survey.planes);
+        if let Some((_, slots)) = &mut self.on_disk {
+            slots.push(slot);
+        }
+    }
+
+    /// The visits' pixels, for the solver.
+    fn take_pixels(&mut self) -> StoredPixels {
+        match self.on_disk.take() {
+            None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
+            Some((file, slots)) => {
+                StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time))
+            }
         }
     }
 
@@ -226,7 +240,9 @@ impl Start {
         let planes = inputs.planes(gathered.template_file.as_ref())?;
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
-        let plain = plain_coadd(&inputs.visits, reader, weights, &planes, &config.coadd, go_on)?;
+        let strip_bytes = gathered.memory.strip_bytes;
+        let plain =
+            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
         let mut template = match &gathered.template_file {
             Some(file) => given_template(file, &plain, &planes)?,
             None => made_template(&plain, &planes),
@@ -255,7 +271,7 @@ struct Finished<'a> {
     gathered: &'a Gathered,
     division: &'a Division,
     start: &'a Start,
-    store: &'a Store<'a>,
+    store: &'a Store,
     coadds: &'a Coadds,
 }
 
@@ -362,7 +378,7 @@ impl Finished<'_> {
             stages,
             seconds,
             peak_memory_bytes: peak_memory(),
-            in_memory: self.gathered.in_memory,
+            in_memory: self.gathered.memory.in_memory,
             configuration: self.config.clone(),
         }
     }

@@ -15,7 +15,7 @@ use crate::variance::{LinearSolve, propagated};
 
 /// A patch whose model has been solved for, with what it was solved from.
 pub(crate) struct Patch<'a> {
-    pub(crate) store: &'a Store<'a>,
+    pub(crate) store: &'a Store,
     /// Each visit's variance of a pixel.
     pub(crate) variances: &'a [f64],
     pub(crate) fractions: &'a [f64],

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
-pub use coadd::{CoaddConfig, OutputVariance};
+pub use coadd::{CoaddConfig, OutputVariance, PixelsIn};
 pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};

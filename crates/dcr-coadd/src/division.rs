@@ -83,7 +83,7 @@ impl Division {
 
     pub(crate) fn solve(
         &self,
-        store: &Store<'_>,
+        store: &Store,
         template: &Array2<f32>,
         sources: &Array2<bool>,
         bad: &Array2<bool>,
@@ -175,7 +175,7 @@ fn one_by_one(config: &AssembleConfig) -> bool {
 }
 
 /// By how much a subregion is grown for reading (ALGORITHM §5.6).
-fn buffer(store: &Store<'_>) -> usize {
+fn buffer(store: &Store) -> usize {
     let largest = store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component()).fold(0.0, f64::max);
     largest.ceil() as usize + 1
 }

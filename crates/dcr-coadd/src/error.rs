@@ -28,6 +28,17 @@ pub enum CoaddError {
         /// The planes that count as bad.
         planes: String,
     },
+    /// The patch does not fit into the memory that may be used.
+    #[error(
+        "the patch needs {}, and {} may be used: raise coadd.memory_limit (or --memory-limit), or solve the patch in parts",
+        gibibytes(*needed), gibibytes(*limit)
+    )]
+    Memory {
+        /// Bytes that are needed at least.
+        needed: u64,
+        /// Bytes that may be used.
+        limit: u64,
+    },
     /// A file on another pixel grid.
     #[error(
         "{}: its grid is not that of {}: {difference}; warp all exposures to one grid first", path.display(), first.display()
@@ -322,4 +333,8 @@ impl From<SolveError> for CoaddError {
             other => Self::Solve(other),
         }
     }
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB of memory", bytes as f64 / f64::from(1 << 30))
 }

@@ -27,6 +27,7 @@ mod interpolate;
 mod journal;
 mod matcher;
 mod matching_kernel;
+mod memory;
 mod metadata;
 mod mosaic;
 mod outputs;

@@ -14,7 +14,7 @@
 
 use dcr_image::{BBox, FitsError, MaskPlanes, remap};
 use dcr_solver::GOOD;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut1, Axis, s};
 use rayon::prelude::*;
 
 use crate::config::CoaddConfig;
@@ -22,8 +22,6 @@ use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::pixels::{PixelReader, VisitPixels};
 
-/// Bytes of the pixels of all visits that are held at a time.
-const STRIP_BYTES: usize = 256 << 20;
 /// Bytes of a pixel of a visit, as read.
 const BYTES_PER_PIXEL: usize = 13;
 /// Standard deviation of a normal distribution with an interquartile range of 1.
@@ -50,13 +48,24 @@ struct Combination<'a> {
 /// A visit's value in one pixel.
 #[derive(Clone, Copy)]
 struct Value {
-    value: f64,
+    value: f32,
     weight: f64,
-    variance: f64,
+    variance: f32,
     mask: i32,
 }
 
-/// Coadds the visits over the patch, strip by strip.
+/// What is needed for a pixel, used again for the next.
+#[derive(Default)]
+struct Work {
+    /// The good values.
+    values: Vec<Value>,
+    /// To find quantiles in.
+    sorted: Vec<f32>,
+    /// Weight of the visits that have each plane with a threshold.
+    flagged: Vec<f64>,
+}
+
+/// Coadds the visits over the patch, strip by strip, with about so many bytes of all visits in memory.
 ///
 /// # Errors
 ///
@@ -66,6 +75,7 @@ pub(crate) fn plain_coadd(
     reader: &PixelReader<'_>,
     weights: &[f64],
     planes: &MaskPlanes,
+    strip_bytes: usize,
     config: &CoaddConfig,
     mut go_on: impl FnMut() -> bool,
 ) -> Result<PlainCoadd, CoaddError> {
@@ -88,24 +98,24 @@ pub(crate) fn plain_coadd(
         mask: Array2::zeros(bbox.shape()),
     };
     let row_bytes = (visits.len() * bbox.width * BYTES_PER_PIXEL).max(1);
-    for strip in bbox.tiles((bbox.width, (STRIP_BYTES / row_bytes).max(1))) {
+    for strip in bbox.tiles((bbox.width, (strip_bytes / row_bytes).max(1))) {
         if !go_on() {
             return Err(CoaddError::Cancelled);
         }
         let read: Vec<Result<VisitPixels, CoaddError>> =
             visits.par_iter().map(|visit| read_remapped(visit, reader, strip, planes)).collect();
         let pixels: Vec<VisitPixels> = read.into_iter().collect::<Result<_, _>>()?;
-        let first_row = strip.slice_in(&bbox).map_or(0, |(rows, _)| rows.start);
-        let rows: Vec<Vec<(f32, f32, i32)>> =
-            (0..strip.height).into_par_iter().map(|row| combination.row(&pixels, row)).collect();
-        for (i, row) in rows.into_iter().enumerate() {
-            for (x, (value, variance, mask)) in row.into_iter().enumerate() {
-                let at = [first_row + i, x];
-                coadd.image[at] = value;
-                coadd.variance[at] = variance;
-                coadd.mask[at] = mask;
-            }
-        }
+        let first = strip.slice_in(&bbox).map_or(0, |(rows, _)| rows.start);
+        let at = s![first..first + strip.height, ..];
+        let mut parts = (coadd.image.slice_mut(at), coadd.variance.slice_mut(at), coadd.mask.slice_mut(at));
+        let rows: Vec<_> = (parts.0.axis_iter_mut(Axis(0)))
+            .zip(parts.1.axis_iter_mut(Axis(0)))
+            .zip(parts.2.axis_iter_mut(Axis(0)))
+            .enumerate()
+            .collect();
+        rows.into_par_iter().for_each_init(Work::default, |work, (row, ((image, variance), mask))| {
+            combination.row(&pixels, row, work, (image, variance, mask));
+        });
     }
     Ok(coadd)
 }
@@ -124,54 +134,59 @@ fn read_remapped(
 
 impl Combination<'_> {
     /// Image, variance and mask of a row of a strip.
-    fn row(&self, pixels: &[VisitPixels], row: usize) -> Vec<(f32, f32, i32)> {
-        let width = pixels.first().map_or(0, |visit| visit.flags.ncols());
-        let mut values = Vec::with_capacity(pixels.len());
-        (0..width)
-            .map(|x| {
-                values.clear();
-                let mut seen_weight = 0.0;
-                let mut flagged_weight = vec![0.0; self.thresholds.len()];
-                for (visit, weight) in pixels.iter().zip(self.weights) {
-                    let mask = visit.masked.mask[[row, x]];
-                    if mask & self.no_data == 0 {
-                        seen_weight += weight;
-                        for ((bit, _), flagged) in self.thresholds.iter().zip(&mut flagged_weight) {
-                            *flagged += if mask & bit != 0 { *weight } else { 0.0 };
-                        }
-                    }
-                    if visit.flags[[row, x]] & GOOD != 0 {
-                        values.push(Value {
-                            value: f64::from(visit.masked.image[[row, x]]),
-                            weight: *weight,
-                            variance: f64::from(visit.masked.variance[[row, x]]),
-                            mask,
-                        });
+    fn row(
+        &self,
+        pixels: &[VisitPixels],
+        row: usize,
+        work: &mut Work,
+        (mut image, mut variance, mut mask): (ArrayViewMut1<f32>, ArrayViewMut1<f32>, ArrayViewMut1<i32>),
+    ) {
+        let rows: Vec<_> = pixels
+            .iter()
+            .map(|visit| {
+                let masked = &visit.masked;
+                (masked.image.row(row), masked.variance.row(row), masked.mask.row(row), visit.flags.row(row))
+            })
+            .collect();
+        for x in 0..image.len() {
+            work.values.clear();
+            work.flagged.clear();
+            work.flagged.resize(self.thresholds.len(), 0.0);
+            let mut seen = 0.0;
+            for ((images, variances, masks, flags), weight) in rows.iter().zip(self.weights) {
+                let mask = masks[x];
+                if mask & self.no_data == 0 {
+                    seen += weight;
+                    for ((bit, _), flagged) in self.thresholds.iter().zip(&mut work.flagged) {
+                        *flagged += if mask & bit != 0 { *weight } else { 0.0 };
                     }
                 }
-                let propagated = self
-                    .thresholds
-                    .iter()
-                    .zip(&flagged_weight)
-                    .filter(|((_, threshold), flagged)| **flagged > threshold * seen_weight)
-                    .fold(0, |bits, ((bit, _), _)| bits | bit);
-                let (value, variance, mask) = self.combine(&mut values);
-                (value, variance, mask | propagated)
-            })
-            .collect()
+                if flags[x] & GOOD != 0 {
+                    work.values.push(Value { value: images[x], weight: *weight, variance: variances[x], mask });
+                }
+            }
+            let propagated = self
+                .thresholds
+                .iter()
+                .zip(&work.flagged)
+                .filter(|((_, threshold), flagged)| **flagged > threshold * seen)
+                .fold(0, |bits, ((bit, _), _)| bits | bit);
+            let combined = self.combine(work);
+            (image[x], variance[x], mask[x]) = (combined.0, combined.1, combined.2 | propagated);
+        }
     }
 
     /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
-    fn combine(&self, values: &mut Vec<Value>) -> (f32, f32, i32) {
-        if values.is_empty() {
+    fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
+        if work.values.is_empty() {
             return (f32::NAN, f32::NAN, self.no_data);
         }
-        self.clip(values);
+        self.clip(work);
         let (mut weight, mut sum, mut variance, mut mask) = (0.0, 0.0, 0.0, 0);
-        for value in values.iter() {
+        for value in &work.values {
             weight += value.weight;
-            sum += value.weight * value.value;
-            variance += value.weight * value.weight * value.variance;
+            sum += value.weight * f64::from(value.value);
+            variance += value.weight * value.weight * f64::from(value.variance);
             mask |= value.mask;
         }
         let thresholded = self.thresholds.iter().fold(0, |bits, (bit, _)| bits | bit);
@@ -179,35 +194,45 @@ impl Combination<'_> {
     }
 
     /// Leaves the values that are not rejected; at least one.
-    fn clip(&self, values: &mut Vec<Value>) {
+    fn clip(&self, Work { values, sorted, .. }: &mut Work) {
         if values.len() < 3 {
             return;
         }
-        let noise = quantile(values.iter().map(|v| v.variance), 0.5).sqrt();
-        let quartile = |q| quantile(values.iter().map(|v| v.value), q);
-        let mut centre = quartile(0.5);
-        let mut deviation = SIGMA_PER_IQR * (quartile(0.75) - quartile(0.25));
-        for _ in 0..self.clip_passes {
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.variance));
+        let noise = quantile(sorted, 0.5).sqrt();
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.value));
+        let mut centre = quantile(sorted, 0.5);
+        let mut deviation = SIGMA_PER_IQR * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
+        for pass in 0..self.clip_passes {
             let reach = self.clip_sigma * deviation.max(noise);
-            let kept = |v: &Value| (v.value - centre).abs() <= reach;
-            if !values.iter().any(kept) {
+            let kept = |v: &Value| (f64::from(v.value) - centre).abs() <= reach;
+            let count = values.iter().filter(|v| kept(v)).count();
+            // Nothing rejected about the mean: nothing will be.
+            if count == 0 || (pass > 0 && count == values.len()) {
                 return;
             }
             values.retain(kept);
-            let count = values.len() as f64;
-            centre = values.iter().map(|v| v.value).sum::<f64>() / count;
-            deviation = (values.iter().map(|v| (v.value - centre).powi(2)).sum::<f64>() / count).sqrt();
+            let count = count as f64;
+            centre = values.iter().map(|v| f64::from(v.value)).sum::<f64>() / count;
+            let squares: f64 = values.iter().map(|v| (f64::from(v.value) - centre).powi(2)).sum();
+            deviation = (squares / count).sqrt();
         }
     }
 }
 
-/// A quantile, linear between the values.
-fn quantile(values: impl Iterator<Item = f64>, q: f64) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = q * (sorted.len() as f64 - 1.0);
-    let (below, above) = (at.floor() as usize, at.ceil() as usize);
-    sorted[below] + (at - at.floor()) * (sorted[above] - sorted[below])
+/// A quantile, linear between the values; it changes their order.
+fn quantile(values: &mut [f32], q: f64) -> f64 {
+    let at = q * (values.len() as f64 - 1.0);
+    let below = at.floor();
+    let (_, lower, higher) = values.select_nth_unstable_by(below as usize, f32::total_cmp);
+    let lower = f64::from(*lower);
+    if at == below {
+        return lower;
+    }
+    let upper = higher.iter().copied().min_by(f32::total_cmp).map_or(lower, f64::from);
+    lower + (at - below) * (upper - lower)
 }
 
 #[cfg(test)]
@@ -218,33 +243,37 @@ mod tests {
         Combination { weights, clip_sigma: 2.5, clip_passes: 3, no_data: 256, thresholds: vec![(2, 0.1)] }
     }
 
-    fn value(value: f64, weight: f64) -> Value {
+    fn value(value: f32, weight: f64) -> Value {
         Value { value, weight, variance: 1.0, mask: 4 }
     }
 
     #[test]
     fn combine_is_the_weighted_mean_with_its_variance() {
-        let mut values = vec![value(1.0, 3.0), value(2.0, 1.0)];
-        assert_eq!(combination(&[]).combine(&mut values), (1.25, 0.625, 4));
-        assert!(combination(&[]).combine(&mut vec![]).0.is_nan());
+        let combined = |values: Vec<Value>| {
+            combination(&[]).combine(&mut Work { values, ..Work::default() })
+        };
+        assert_eq!(combined(vec![value(1.0, 3.0), value(2.0, 1.0)]), (1.25, 0.625, 4));
+        assert!(combined(vec![]).0.is_nan());
     }
 
     #[test]
     fn combine_rejects_what_is_far_and_keeps_noise() {
+        let combined = |values: Vec<Value>| {
+            combination(&[]).combine(&mut Work { values, ..Work::default() })
+        };
         let noise = [0.3, -0.2, 1.1, -0.9, 0.0, 0.4, -0.6];
         let mut values: Vec<Value> = noise.iter().map(|v| value(*v, 1.0)).collect();
         values.push(value(100.0, 1.0));
-        let (mean, variance, _) = combination(&[]).combine(&mut values);
-        assert!((f64::from(mean) - noise.iter().sum::<f64>() / 7.0).abs() < 1e-6);
+        let (mean, variance, _) = combined(values);
+        assert!((mean - noise.iter().sum::<f32>() / 7.0).abs() < 1e-6);
         assert!((variance - 1.0 / 7.0).abs() < 1e-6);
-        let mut alike = vec![value(5.0, 1.0); 6];
-        assert_eq!(combination(&[]).combine(&mut alike).0, 5.0);
+        assert_eq!(combined(vec![value(5.0, 1.0); 6]).0, 5.0);
     }
 
     #[test]
     fn quantile_is_linear_between_values() {
-        assert_eq!(quantile([4.0, 1.0, 2.0].into_iter(), 0.5), 2.0);
-        assert_eq!(quantile([0.0, 1.0].into_iter(), 0.25), 0.25);
-        assert_eq!(quantile([7.0].into_iter(), 0.75), 7.0);
+        assert_eq!(quantile(&mut [4.0, 1.0, 2.0], 0.5), 2.0);
+        assert_eq!(quantile(&mut [0.0, 1.0], 0.25), 0.25);
+        assert_eq!(quantile(&mut [7.0], 0.75), 7.0);
     }
 }

@@ -1,58 +1,92 @@
 //! The visits as the solver asks for them: pixels by region, displacements by cell.
+//!
+//! Pixels are kept in memory if they fit, else put aside in a file on disk, from which the rows that the solver works
+//! on are fetched while it works on those before.
 
-use dcr_image::fits::free_memory;
-use dcr_image::{BBox, FitsError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use dcr_image::FitsError;
+use dcr_image::fits::ScratchFile;
 use dcr_solver::kernel::Region;
-use dcr_solver::{Observations, Pixels, SourceError, SubfilterShift};
+use dcr_solver::{AtHand, Observations, Pixels, Rows, SourceError, SubfilterShift};
 use ndarray::Array2;
 
-use crate::config::CoaddConfig;
-use crate::inputs::Input;
-use crate::pixels::PixelReader;
-
-/// Bytes of a pixel that is kept: `f32` and a byte of flags.
-const BYTES_PER_PIXEL: u64 = 5;
-
 /// Visits with their weights and displacements.
-pub(crate) struct Store<'a> {
-    pub(crate) visits: &'a [Input],
-    pub(crate) reader: &'a PixelReader<'a>,
-    pub(crate) bbox: BBox,
+pub(crate) struct Store {
     pub(crate) weights: Vec<f64>,
     /// By visit, then cell, then subfilter.
     pub(crate) shifts: Vec<Vec<Vec<SubfilterShift>>>,
-    /// Images and flags of the visits; `None` if they are read from their files each time.
-    pub(crate) planes: Option<Vec<(Array2<f32>, Array2<u8>)>>,
+    pub(crate) pixels: StoredPixels,
 }
 
-/// Whether the pixels of so many visits may be kept in memory.
-pub(crate) fn fits_in_memory(visits: usize, bbox: &BBox, config: &CoaddConfig) -> bool {
-    let wanted = (visits as u64).saturating_mul(bbox.area() as u64).saturating_mul(BYTES_PER_PIXEL);
-    let limit = config.memory_limit.map(|size| size.0).or_else(|| free_memory().map(|free| free / 2));
-    limit.is_none_or(|limit| wanted <= limit)
+/// The pixels of the visits.
+pub(crate) enum StoredPixels {
+    /// Image and flags of each visit.
+    InMemory(Vec<(Array2<f32>, Array2<u8>)>),
+    /// On disk.
+    OnDisk(Stream),
 }
 
-impl Store<'_> {
-    /// A region of the patch's arrays as a box of pixels.
-    fn bbox_of(&self, region: &Region) -> BBox {
-        BBox::new(
-            self.bbox.x0 + region.cols.start as i64,
-            self.bbox.y0 + region.rows.start as i64,
-            region.cols.len(),
-            region.rows.len(),
-        )
+/// Pixels that are on disk, and the rows of them that are being fetched.
+pub(crate) struct Stream {
+    pub(crate) file: Arc<ScratchFile>,
+    /// Each visit's number in the file.
+    pub(crate) slots: Vec<usize>,
+    pub(crate) rows_at_a_time: usize,
+    ahead: Mutex<Option<(Range<usize>, JoinHandle<Result<Fetched, FitsError>>)>>,
+}
+
+/// Rows of all visits.
+struct Fetched {
+    rows: Range<usize>,
+    visits: Vec<(Array2<f32>, Array2<u8>)>,
+}
+
+impl Stream {
+    pub(crate) fn new(file: Arc<ScratchFile>, slots: Vec<usize>, rows_at_a_time: usize) -> Self {
+        Self { file, slots, rows_at_a_time, ahead: Mutex::new(None) }
     }
 
-    /// Image and flags of a visit, read from its file.
-    fn read(&self, visit: usize, region: &Region) -> Result<(Array2<f32>, Array2<u8>), FitsError> {
-        let pixels = self.reader.read(&self.visits[visit], self.bbox_of(region))?;
-        Ok((pixels.masked.image, pixels.flags))
+    /// Waits for rows that are being fetched, or fetches them; then begins to fetch the next.
+    fn fetch(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Fetched, FitsError> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = match ahead.take() {
+            Some((range, thread)) if range == rows => match thread.join() {
+                Ok(fetched) => fetched?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            // Another pass may have stopped half-way: what it began to fetch is not wanted.
+            _ => Fetched::read(&self.file, &self.slots, rows)?,
+        };
+        *ahead = next.map(|range| {
+            let (file, slots, rows) = (Arc::clone(&self.file), self.slots.clone(), range.clone());
+            (range, std::thread::spawn(move || Fetched::read(&file, &slots, rows)))
+        });
+        Ok(here)
     }
 }
 
-impl Observations for Store<'_> {
+impl Fetched {
+    fn read(file: &ScratchFile, slots: &[usize], rows: Range<usize>) -> Result<Self, FitsError> {
+        let visits = slots.iter().map(|slot| file.read(*slot, rows.clone())).collect::<Result<_, _>>()?;
+        Ok(Self { rows, visits })
+    }
+}
+
+impl Rows for Fetched {
+    fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
+        let (image, flags) = &self.visits[visit];
+        let rows = region.rows.start - self.rows.start..region.rows.end - self.rows.start;
+        let here = Region { rows, cols: region.cols.clone() };
+        Ok(Pixels { image: here.of(&image.view()).into(), flags: here.of(&flags.view()).into() })
+    }
+}
+
+impl Observations for Store {
     fn visits(&self) -> usize {
-        self.visits.len()
+        self.weights.len()
     }
 
     fn weight(&self, visit: usize) -> f64 {
@@ -64,15 +98,31 @@ impl Observations for Store<'_> {
     }
 
     fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
-        match &self.planes {
-            Some(planes) => {
-                let (image, flags) = &planes[visit];
+        match &self.pixels {
+            StoredPixels::InMemory(visits) => {
+                let (image, flags) = &visits[visit];
                 Ok(Pixels { image: region.of(&image.view()).into(), flags: region.of(&flags.view()).into() })
             }
-            None => {
-                let (image, flags) = self.read(visit, region)?;
-                Ok(Pixels { image: image.into(), flags: flags.into() })
+            StoredPixels::OnDisk(stream) => {
+                let (image, flags) = stream.file.read(stream.slots[visit], region.rows.clone())?;
+                let cols = Region { rows: 0..region.rows.len(), cols: region.cols.clone() };
+                let part = (cols.of(&image.view()).to_owned(), cols.of(&flags.view()).to_owned());
+                Ok(Pixels { image: part.0.into(), flags: part.1.into() })
             }
+        }
+    }
+
+    fn rows_at_a_time(&self) -> usize {
+        match &self.pixels {
+            StoredPixels::InMemory(_) => usize::MAX,
+            StoredPixels::OnDisk(stream) => stream.rows_at_a_time,
+        }
+    }
+
+    fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Box<dyn Rows + '_>, SourceError> {
+        match &self.pixels {
+            StoredPixels::InMemory(_) => Ok(Box::new(AtHand(self))),
+            StoredPixels::OnDisk(stream) => Ok(Box::new(stream.fetch(rows, next)?)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How much each visit counts: the inverse of its noise.
 
 use dcr_image::FitsError;
+use dcr_image::fits::ScratchFile;
 use dcr_solver::GOOD;
 use ndarray::{Array2, s};
 use rayon::prelude::*;
@@ -22,8 +23,17 @@ pub(crate) struct Survey {
     pub(crate) variance: Option<f64>,
     /// The share of good pixels.
     pub(crate) usable: f64,
-    /// Its image and flags, if they are to be kept.
+    /// Its image and flags, if they are kept in memory.
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
+}
+
+/// Where the pixels that are read are kept.
+#[derive(Clone, Copy)]
+pub(crate) enum Keep<'a> {
+    /// In memory.
+    InMemory,
+    /// On disk.
+    OnDisk(&'a ScratchFile),
 }
 
 /// Reads every visit once, each in strips.
@@ -34,13 +44,14 @@ pub(crate) struct Survey {
 pub(crate) fn survey(
     visits: &[Input],
     reader: &PixelReader<'_>,
-    keep: bool,
+    keep: Keep,
     done: &(dyn Fn(&Input) + Sync),
 ) -> Result<Vec<Survey>, FitsError> {
     let surveys: Vec<Result<Survey, FitsError>> = visits
         .par_iter()
-        .map(|visit| {
-            let survey = survey_visit(visit, reader, keep)?;
+        .enumerate()
+        .map(|(slot, visit)| {
+            let survey = survey_visit(slot, visit, reader, keep)?;
             done(visit);
             Ok(survey)
         })
@@ -48,15 +59,25 @@ pub(crate) fn survey(
     surveys.into_iter().collect()
 }
 
-fn survey_visit(visit: &Input, reader: &PixelReader<'_>, keep: bool) -> Result<Survey, FitsError> {
+fn survey_visit(
+    slot: usize,
+    visit: &Input,
+    reader: &PixelReader<'_>,
+    keep: Keep,
+) -> Result<Survey, FitsError> {
     let bbox = visit.file.bbox();
-    let mut planes = keep.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
+    let in_memory = matches!(keep, Keep::InMemory);
+    let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
     let mut variances = Vec::new();
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let pixels = reader.read(visit, strip)?;
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
-        if let (Some((image, flags)), Some((rows, _))) = (&mut planes, strip.slice_in(&bbox)) {
+        let Some((rows, _)) = strip.slice_in(&bbox) else { continue };
+        if let Keep::OnDisk(file) = keep {
+            file.write(slot, rows.start, pixels.masked.image.view(), pixels.flags.view())?;
+        }
+        if let Some((image, flags)) = &mut planes {
             image.slice_mut(s![rows.clone(), ..]).assign(&pixels.masked.image);
             flags.slice_mut(s![rows, ..]).assign(&pixels.flags);
         }

@@ -12,6 +12,6 @@ mod spectrum;
 
 pub use kernel::PixelShift;
 pub use observation::{
-    DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, SourceError, SubfilterShift, Visit,
+    AtHand, DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, Rows, SourceError, SubfilterShift, Visit,
 };
 pub use spectrum::{SmoothSpectrum, SpectralBasis};

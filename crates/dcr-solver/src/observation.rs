@@ -1,5 +1,7 @@
 //! What the solver is given: pixels with flags, weights and displacements, region by region.
 
+use std::ops::Range;
+
 use ndarray::{CowArray, Ix2};
 
 use crate::kernel::{PixelShift, Region};
@@ -78,6 +80,36 @@ pub trait Observations: Sync {
     ///
     /// Whatever reading them may cause.
     fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError>;
+    /// How many rows of all visits may be asked for at a time, as far as memory goes.
+    fn rows_at_a_time(&self) -> usize {
+        usize::MAX
+    }
+    /// The pixels of some rows of all visits, which the solver works on together. Those of `next` will be asked for after
+    /// them, and may be fetched in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading them may cause.
+    fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Box<dyn Rows + '_>, SourceError>;
+}
+
+/// Rows of all visits.
+pub trait Rows: Sync {
+    /// The pixels of a region in these rows, in the patch's indices.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading them may cause.
+    fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError>;
+}
+
+/// Rows of observations that give any pixels at any time.
+pub struct AtHand<'a>(pub &'a dyn Observations);
+
+impl Rows for AtHand<'_> {
+    fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
+        self.0.pixels(visit, region)
+    }
 }
 
 /// Visits held in memory, with one cell.
@@ -119,5 +151,9 @@ impl Observations for InMemory {
             image: region.of(&visit.image.view()).into(),
             flags: region.of(&visit.flags.view()).into(),
         })
+    }
+
+    fn rows(&self, _: Range<usize>, _: Option<Range<usize>>) -> Result<Box<dyn Rows + '_>, SourceError> {
+        Ok(Box::new(AtHand(self)))
     }
 }

@@ -46,9 +46,24 @@ table! {
         select_psfs: bool = true,
         /// Largest difference in px between the grids of two warps that count as one grid.
         grid_tolerance_px: f64 = 0.01,
-        /// Memory for pixels; warps that do not fit are read again and again. Unset: half of what is free.
+        /// The most memory that a run may take. Unset: half of what is free.
         memory_limit: Option<ByteSize> = None; "\"6GiB\"",
+        /// Where the pixels of the visits are while the patch is solved: in "memory", on "disk" (in a file in the folder
+        /// of the results that is gone afterwards, 5 bytes for each pixel and visit), or "auto": in memory if they fit.
+        pixels_in: PixelsIn = PixelsIn::Auto,
     }
+}
+
+/// Where the pixels of the visits are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelsIn {
+    /// In memory if they fit, else on disk.
+    Auto,
+    /// In memory, or the run is refused.
+    Memory,
+    /// On disk.
+    Disk,
 }
 
 /// Where the variance of the outputs is from.

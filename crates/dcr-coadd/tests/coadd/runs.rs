@@ -1,6 +1,6 @@
 //! Whole runs on synthetic fields: borders of what can be coadded, and what a result must not depend on.
 
-use dcr_coadd::config::{AssembleConfig, ByteSize};
+use dcr_coadd::config::{AssembleConfig, ByteSize, PixelsIn};
 use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
 use dcr_image::MaskedImage;
 use dcr_physics::Throughput;
@@ -92,13 +92,23 @@ fn run_does_not_depend_on_threads_or_memory() {
     };
     let (one, _) = on(1, "one", &config);
     let (four, in_memory) = on(4, "four", &config);
-    config.coadd.memory_limit = Some(ByteSize(1));
+    config.coadd.pixels_in = PixelsIn::Disk;
     let (from_disk, on_disk) = on(4, "disk", &config);
     assert!(in_memory.in_memory && !on_disk.in_memory);
     for ((one, four), disk) in one.iter().zip(&four).zip(&from_disk) {
         assert_eq!((&one.image, &one.mask, &one.variance), (&four.image, &four.mask, &four.variance));
         assert_eq!((&one.image, &one.mask, &one.variance), (&disk.image, &disk.mask, &disk.variance));
     }
+}
+
+#[test]
+fn run_is_refused_if_the_patch_does_not_fit() {
+    let bench = Bench::new(&warps(&small_field(2)));
+    let mut config = AssembleConfig::default();
+    config.coadd.memory_limit = Some(ByteSize(1));
+    let error = bench.run_into("run", &config).unwrap_err().to_string();
+    assert!(error.contains("memory_limit"), "{error}");
+    assert!(!bench.path("run").exists());
 }
 
 #[test]

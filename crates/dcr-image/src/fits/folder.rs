@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::FitsError;
+use super::{FitsError, ScratchFile};
 
 /// The folder inside the results' own in which they are written; hidden, and on the same disk.
 const STAGE: &str = ".unfinished";
@@ -53,6 +53,15 @@ impl OutputFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// A file on the same disk for pixels that memory has no room for.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Io`] if it cannot be made.
+    pub fn scratch(&self, exposures: usize, shape: (usize, usize)) -> Result<ScratchFile, FitsError> {
+        ScratchFile::create(&self.stage, exposures, shape)
     }
 
     /// Where to write the file that will be called `name`.

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
 use super::leaks::Leaks;
-use super::project::{Pass, TILES_AT_A_TIME, Tile, margin};
+use super::project::{Pass, Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
-use crate::observation::{GOOD, Pixels, SourceError};
+use crate::observation::{GOOD, Pixels, Rows, SourceError};
 
 /// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Pass<'_> {
         let n = self.basis.subfilters();
         let (rows, cols) = self.domain.shape();
         let mut out = Coverage::zeros((n, rows, cols));
-        self.cover(&self.tiles(), &mut out)?;
+        self.cover(self.tiles(), &mut out)?;
         Ok(out)
     }
 
@@ -39,24 +39,32 @@ impl Pass<'_> {
         };
         let touched = |tile: &Tile| leaks.touch(&tile.region.grown(reach(tile), self.domain));
         let tiles: Vec<Tile> = self.tiles().into_iter().filter(touched).collect();
-        self.cover(&tiles, coverage)
+        self.cover(tiles, coverage)
     }
 
-    fn cover(&self, tiles: &[Tile], out: &mut Coverage) -> Result<(), SourceError> {
-        for batch in tiles.chunks(TILES_AT_A_TIME) {
-            let done: Vec<Coverage> = batch
+    fn cover(&self, tiles: Vec<Tile>, out: &mut Coverage) -> Result<(), SourceError> {
+        self.for_batches(tiles, self.coverage_order(), |tiles, rows| {
+            let done: Vec<Coverage> = tiles
                 .par_iter()
-                .map_init(CoverageWork::default, |work, tile| self.cover_tile(tile, work))
+                .map_init(CoverageWork::default, |work, tile| self.cover_tile(tile, rows, work))
                 .collect::<Result<_, _>>()?;
-            for (tile, part) in batch.iter().zip(done) {
+            for (tile, part) in tiles.iter().zip(done) {
                 let region = tile.region.within(self.domain);
                 let at = s![.., region.rows, region.cols];
                 out.count_byx.slice_mut(at).assign(&part.count_byx);
                 out.weight_byx.slice_mut(at).assign(&part.weight_byx);
                 out.n_image_byx.slice_mut(at).assign(&part.n_image_byx);
             }
+            Ok(())
+        })
+    }
+
+    /// Weights are never interpolated with an order that overshoots, but in the reference.
+    fn coverage_order(&self) -> Order {
+        match self.config.edge {
+            Edge::NoWeight => Order::LINEAR,
+            Edge::Zero => self.config.spline_order(),
         }
-        Ok(())
     }
 
     /// Takes away the pixels of a visit that draw on what nothing constrains; whether there are any.
@@ -75,12 +83,13 @@ impl Pass<'_> {
         any
     }
 
-    fn cover_tile(&self, tile: &Tile, work: &mut CoverageWork) -> Result<Coverage, SourceError> {
-        // Weights are never interpolated with an order that overshoots, but in the reference.
-        let order = match self.config.edge {
-            Edge::NoWeight => Order::LINEAR,
-            Edge::Zero => self.config.spline_order(),
-        };
+    fn cover_tile(
+        &self,
+        tile: &Tile,
+        rows: &dyn Rows,
+        work: &mut CoverageWork,
+    ) -> Result<Coverage, SourceError> {
+        let order = self.coverage_order();
         let here = tile.region.within(self.domain);
         let mut out = Coverage::zeros((self.basis.subfilters(), here.rows.len(), here.cols.len()));
         // Visits that are good everywhere around the tile.
@@ -88,7 +97,7 @@ impl Pass<'_> {
         for visit in 0..self.observations.visits() {
             let shifts = self.observations.shifts(visit, tile.cell);
             let region = tile.region.grown(margin(shifts, order), self.domain);
-            let pixels = self.observations.pixels(visit, &region)?;
+            let pixels = rows.pixels(visit, &region)?;
             let local = region.within(self.domain);
             let inside = self.support(shifts, &local);
             work.good.cover_around(&here, margin(shifts, order));

@@ -15,14 +15,14 @@ use super::planes::forward_support;
 use super::tile::{Comparison, ModelPlanes, TileWork, VisitStencils};
 use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_f32};
-use crate::observation::{DETECTED, GOOD, Observations, SourceError, SubfilterShift};
+use crate::observation::{DETECTED, GOOD, Observations, Rows, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
 /// Sides of a tile, rows and columns: all its planes stay in a core's cache.
 const TILE: (usize, usize) = (64, 256);
 
 /// Tiles whose results are held before they are put in their places.
-pub(crate) const TILES_AT_A_TIME: usize = 256;
+const TILES_AT_A_TIME: usize = 256;
 
 /// Where the solver works: all arrays cover `domain`, a region of the patch.
 pub(crate) struct Pass<'a> {
@@ -89,23 +89,65 @@ impl Pass<'_> {
         };
         let planes = ModelPlanes::new(coefficients.view(), self.basis);
         let stencils = self.stencils(&planes, order);
-        for batch in self.tiles().chunks(TILES_AT_A_TIME) {
-            let done: Vec<(Array3<f32>, Vec<[f64; 2]>)> = batch
+        self.for_batches(self.tiles(), order, |tiles, rows| {
+            let done: Vec<(Array3<f32>, Vec<[f64; 2]>)> = tiles
                 .par_iter()
                 .map_init(TileWork::default, |work, tile| {
-                    let sums = self.run_tile(tile, &planes, &stencils[tile.cell], significance, work)?;
+                    let sums = self.run_tile(tile, rows, &planes, &stencils[tile.cell], significance, work)?;
                     Ok((std::mem::take(&mut work.back_byx), sums))
                 })
                 .collect::<Result<_, SourceError>>()?;
-            for (tile, (back_byx, sums)) in batch.iter().zip(done) {
+            for (tile, (back_byx, sums)) in tiles.iter().zip(done) {
                 let region = tile.region.within(self.domain);
                 out.back_byx.slice_mut(s![.., region.rows, region.cols]).assign(&back_byx);
                 add_sums(&mut out.metric_sums, &sums);
             }
-        }
+            Ok(())
+        })?;
         if order.needs_prefilter() {
             // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
             out.back_byx = prefiltered(out.back_byx.view(), order);
+        }
+        Ok(())
+    }
+
+    /// Works on tiles in batches, from the top down, with the rows of the visits that each needs.
+    pub(crate) fn for_batches(
+        &self,
+        mut tiles: Vec<Tile>,
+        order: Order,
+        mut work: impl FnMut(&[Tile], &dyn Rows) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        tiles.sort_by_key(|tile| tile.region.rows.start);
+        let visits = 0..self.observations.visits();
+        let reach = visits
+            .flat_map(|visit| (0..self.cells.len()).map(move |cell| (visit, cell)))
+            .map(|(visit, cell)| margin(self.observations.shifts(visit, cell), order))
+            .max()
+            .unwrap_or(0);
+        let needed = |tiles: &[Tile]| {
+            let start = tiles.iter().map(|tile| tile.region.rows.start).min().unwrap_or(0);
+            let end = tiles.iter().map(|tile| tile.region.rows.end).max().unwrap_or(0);
+            let whole = Region { rows: start..end, cols: 0..1 };
+            whole.grown(reach, &Region { rows: self.domain.rows.clone(), cols: 0..1 }).rows
+        };
+        let mut batches: Vec<&[Tile]> = vec![];
+        let mut rest = tiles.as_slice();
+        while let Some(first) = rest.first() {
+            let top = first.region.rows.start;
+            let fits = |tile: &Tile| {
+                tile.region.rows.start == top
+                    || tile.region.rows.end - top + 2 * reach <= self.observations.rows_at_a_time()
+            };
+            let count = rest.iter().take(TILES_AT_A_TIME).take_while(|tile| fits(tile)).count();
+            let (batch, others) = rest.split_at(count);
+            batches.push(batch);
+            rest = others;
+        }
+        for (i, batch) in batches.iter().enumerate() {
+            let next = batches.get(i + 1).map(|next| needed(next));
+            let rows = self.observations.rows(needed(batch), next)?;
+            work(batch, rows.as_ref())?;
         }
         Ok(())
     }
@@ -114,6 +156,7 @@ impl Pass<'_> {
     fn run_tile(
         &self,
         tile: &Tile,
+        rows: &dyn Rows,
         planes: &ModelPlanes,
         visits: &[VisitStencils],
         significance: &Significance,
@@ -125,7 +168,7 @@ impl Pass<'_> {
         let mut sums = Vec::with_capacity(visits.len());
         for (visit, stencils) in visits.iter().enumerate() {
             let region = tile.region.grown(stencils.margin(), self.domain);
-            let pixels = self.observations.pixels(visit, &region)?;
+            let pixels = rows.pixels(visit, &region)?;
             let local = region.within(self.domain);
             let with = Comparison {
                 pixels: &pixels,
