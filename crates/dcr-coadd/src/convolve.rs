@@ -1,5 +1,6 @@
 //! Correlation of planes with small kernels, row by row in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
 
+use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -41,6 +42,7 @@ pub(crate) fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Arra
     out
 }
 
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
 fn add(target: &mut [f32], source: &[f32], weight: f32) {
     target.iter_mut().zip(source).for_each(|(out, value)| *out += weight * value);
 }

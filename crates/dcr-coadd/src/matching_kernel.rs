@@ -30,7 +30,7 @@ pub(crate) use fit::fit;
 /// Side of the tiles in which the kernel that variances go through is taken for constant, in px.
 const VARIANCE_TILE: usize = 128;
 /// The share of a kernel's absolute weight that may fall on bad pixels, which are filled from their neighbours, or beyond the edge.
-const MISSING_WEIGHT: f64 = 0.005;
+const MISSING_WEIGHT: f64 = 0.02;
 
 /// An image to be matched, or to match.
 #[derive(Clone, Copy)]

@@ -8,8 +8,9 @@
 //!
 //! is the significance of a point source at `p`, and its flux. From `d` its median where there are no sources is subtracted first.
 //! Interpolation and convolution make neighbouring pixels share noise, which variances do not tell, so `S` is divided by what
-//! its scatter is where there are no sources, from the median absolute deviation. Pixels beyond the threshold that touch, with their diagonals, are one residual, at the peak; one that
-//! comes within 2 px of a bad pixel or of the edge is left out.
+//! its scatter is where there are no sources, from the median absolute deviation. Pixels beyond the threshold that touch, with
+//! their diagonals, are one residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it is most
+//! likely of what is wrong there.
 //!
 //! A source that the template has in another place leaves a positive lobe beside a negative one. The lobes of a PSF's derivative, in `S`,
 //! lie 1.2 FWHM apart, and further where light is smeared: pairs within [`DIPOLE_FWHM`] are dipoles, the nearest first, and each
@@ -123,14 +124,11 @@ impl Scene<'_> {
             let sign = if positive { 1.0 } else { -1.0 };
             let above = significance.mapv(|s| f64::from(sign * s) > threshold);
             for group in groups(&above) {
-                if group.iter().any(|at| untrusted[*at]) {
-                    continue;
-                }
-                group.iter().for_each(|at| footprints[*at] = sign as i8);
                 let peak = |a: &&(usize, usize), b: &&(usize, usize)| {
                     (sign * significance[**a]).total_cmp(&(sign * significance[**b]))
                 };
-                let Some(at) = group.iter().max_by(peak) else { continue };
+                let Some(at) = group.iter().max_by(peak).filter(|at| !untrusted[**at]) else { continue };
+                group.iter().for_each(|at| footprints[*at] = sign as i8);
                 let (x, y) = self.top(&significance, *at);
                 let (flux, flux_error) = self.flux(&kernel, background, *at);
                 residuals.push(Residual {
@@ -250,10 +248,13 @@ impl Scene<'_> {
 
 /// Pairs each positive residual with the nearest negative one within `reach`, the closest pairs first.
 fn pair_dipoles(residuals: &mut [Residual], reach: f64) {
+    let mut negative: Vec<usize> = (0..residuals.len()).filter(|i| !residuals[*i].positive).collect();
+    negative.sort_by(|a, b| residuals[*a].y.total_cmp(&residuals[*b].y).then(a.cmp(b)));
     let mut pairs = Vec::new();
     for (i, a) in residuals.iter().enumerate().filter(|(_, a)| a.positive) {
-        for (j, b) in residuals.iter().enumerate().filter(|(_, b)| !b.positive) {
-            let distance = (a.x - b.x).hypot(a.y - b.y);
+        let first = negative.partition_point(|j| residuals[*j].y < a.y - reach);
+        for &j in negative[first..].iter().take_while(|j| residuals[**j].y <= a.y + reach) {
+            let distance = (a.x - residuals[j].x).hypot(a.y - residuals[j].y);
             if distance <= reach {
                 pairs.push((distance, i, j));
             }

@@ -123,10 +123,13 @@ fn displaced_star_is_one_dipole() {
 fn residuals_at_bad_pixels_and_edges_are_not_believed() {
     let mut sky = Sky::noise((100, 100), 6);
     sky.add_star(30.0, 30.0, 1000.0);
-    sky.add_star(70.0, 1.0, 1000.0);
+    sky.add_star(70.0, -0.3, 1000.0);
     sky.add_star(60.0, 60.0, 1000.0);
-    sky.bad[[32, 31]] = true;
-    sky.image[[32, 31]] = f32::NAN;
+    sky.bad[[31, 31]] = true;
+    sky.image[[31, 31]] = f32::NAN;
+    // The last star is bright, and its footprint reaches a bad pixel; its peak is far from it.
+    sky.add_star(60.0, 60.0, 5000.0);
+    sky.bad[[66, 60]] = true;
     let found = sky.search();
     assert_eq!(found.residuals.len(), 1);
     assert!((found.residuals[0].x - 160.0).abs() < 1.0);

@@ -1,6 +1,7 @@
 //! Whole runs through the public API.
 
 mod bad_input;
+mod differences;
 mod field;
 mod golden;
 mod grids;

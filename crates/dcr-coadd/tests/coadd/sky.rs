@@ -61,6 +61,10 @@ impl Sky {
 
     /// The sky on a grid, and the grid's WCS.
     pub(crate) fn on(&self, grid: &Grid, visits: usize) -> (Field, Wcs) {
+        self.seen_on(grid, VisitSettings { count: visits, ..VisitSettings::default() })
+    }
+
+    fn seen_on(&self, grid: &Grid, visits: VisitSettings) -> (Field, Wcs) {
         let place = self.place(grid.east, grid.north);
         let config = FieldConfig {
             width: grid.size.0,
@@ -69,7 +73,7 @@ impl Sky {
             ra_deg: place.ra.degrees(),
             dec_deg: place.dec.degrees(),
             rotation_deg: grid.rotation_deg,
-            visits: VisitSettings { count: visits, held_out: 1, ..VisitSettings::default() },
+            visits,
             ..self.config.clone()
         };
         let own = wcs(&Field::with_catalogue(&self.config, vec![]).unwrap(), 0.0);
@@ -87,9 +91,10 @@ impl Sky {
         field.visits().iter().map(|plan| warp_again(&field, plan, 0)).collect()
     }
 
-    /// An exposure of a grid that is not one of its warps.
+    /// An exposure of a grid at airmass 1.8, which is not one of its warps.
     pub(crate) fn exposure(&self, grid: &Grid) -> Warp {
-        let (field, _) = self.on(grid, 1);
+        let low = VisitSettings { count: 1, held_out: 1, airmass: [1.8, 1.8], ..VisitSettings::default() };
+        let (field, _) = self.seen_on(grid, low);
         warp_again(&field, &field.held_out()[0], 0)
     }
 }

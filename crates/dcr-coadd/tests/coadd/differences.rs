@@ -1,0 +1,194 @@
+//! `subtract` on synthetic fields: what is found, what is not, and either image convolved.
+
+use dcr_coadd::config::{AssembleConfig, SubtractConfig, TableFormat};
+use dcr_coadd::{
+    CoaddError, Convolution, SubtractRequest, SubtractSummary, TemplateRequest, Unmonitored,
+    matched_templates, subtract,
+};
+use dcr_image::{ExposureFile, OpenOptions};
+use dcr_sim::{Field, FieldConfig, SourceSettings, VisitSettings};
+
+use crate::field::{Bench, Warp, small_field, warp_again, warps};
+use crate::sky::{Grid, Sky};
+use crate::tolerance::MATCHED_SCALE;
+
+fn request(bench: &Bench, output: &str) -> SubtractRequest {
+    SubtractRequest {
+        coadds: vec![bench.path("run")],
+        templates: vec![],
+        exposures: vec![bench.path("exposure.fits")],
+        output: bench.path(output),
+        overwrite: true,
+    }
+}
+
+fn run(request: &SubtractRequest, match_psf: bool) -> Result<SubtractSummary, CoaddError> {
+    let mut config = SubtractConfig::default();
+    config.subtract.match_psf = match_psf;
+    subtract(request, &config, &Unmonitored)
+}
+
+/// A run of the small field's warps, with the plain coadd that a run with one subfilter makes of them.
+fn assembled(warps: &[Warp]) -> Bench {
+    let bench = Bench::new(warps);
+    bench.run(&AssembleConfig::default()).unwrap();
+    let mut one = AssembleConfig::default();
+    one.model.subfilters = 1;
+    bench.run_into("one", &one).unwrap();
+    std::fs::copy(bench.path("one/coadd.fits"), bench.path("run/plain.fits")).unwrap();
+    bench
+}
+
+/// The cells of a table in text, by row and name.
+fn rows(text: &str, separator: char) -> Vec<std::collections::HashMap<String, f64>> {
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<&str> = lines.next().unwrap().split(separator).collect();
+    let row = |line: &str| {
+        let cells = line.split(separator).map(|cell| cell.parse().unwrap());
+        names.iter().map(|name| (*name).to_owned()).zip(cells).collect()
+    };
+    lines.map(row).collect()
+}
+
+#[test]
+fn subtract_finds_what_is_new_and_little_else() {
+    let sources = SourceSettings { transients: 1, ..small_field(6).sources };
+    let config = FieldConfig { sources, ..small_field(6) };
+    let field = Field::draw(&config).unwrap();
+    let plan = &field.held_out()[0];
+    let bench = assembled(&warps(&config));
+    warp_again(&field, plan, 0).write(&bench.path("exposure.fits"));
+    let summary = run(&request(&bench, "out"), false).unwrap();
+    let transient = plan.transients[0];
+    let text = std::fs::read_to_string(bench.path("out/residuals_5001.ecsv")).unwrap();
+    // It is blue: the air lifts it.
+    let near = |row: &&std::collections::HashMap<String, f64>| {
+        (row["x"] - transient.x).hypot(row["y"] - transient.y) < 2.5
+    };
+    let found = rows(&text, ' ');
+    let new = found.iter().find(near).expect("the transient");
+    // The air smears it too, so that not all its light follows the PSF.
+    assert!((0.85..1.0).contains(&(new["flux"] / transient.flux)), "{new:?} {transient:?}");
+    assert_eq!((new["sign"], new["dipole"]), (1.0, 0.0));
+    let plain = summary.plain.unwrap();
+    assert_eq!(summary.plain_coadd.as_deref(), Some("plain.fits"));
+    assert!(summary.matched.detections <= 2 && plain.detections >= 3, "{:?} {plain:?}", summary.matched);
+
+    // The difference is an exposure, with its residuals flagged and tabled.
+    let path = bench.path("out/difference_5001.fits");
+    let file = ExposureFile::open(&path, &OpenOptions::default()).unwrap();
+    let pixels = file.read(file.bbox()).unwrap();
+    let detected = file.mask_planes().bits_of(["DETECTED"]);
+    let at = [transient.y.round() as usize, transient.x.round() as usize];
+    assert!(pixels.mask[at] & detected != 0 && file.psf().is_some());
+    assert_eq!((file.unit(), file.visit().visit), (Some("electron"), 5001));
+    let background: Vec<f32> =
+        pixels.mask.iter().zip(&pixels.image).filter(|(mask, _)| **mask == 0).map(|(_, v)| *v).collect();
+    let mean = background.iter().sum::<f32>() / background.len() as f32;
+    assert!(mean.abs() < 2.0, "{mean}");
+
+    // As CSV the same.
+    let mut csv = SubtractConfig::default();
+    csv.subtract.table = TableFormat::Csv;
+    subtract(&request(&bench, "csv"), &csv, &Unmonitored).unwrap();
+    let text = std::fs::read_to_string(bench.path("csv/residuals_5001.csv")).unwrap();
+    assert_eq!(rows(&text, ','), found);
+}
+
+#[test]
+fn subtract_on_another_grid_and_from_templates_made_before() {
+    let sky = Sky::new(150);
+    let bench = assembled(&sky.warps(&Grid::own(), 6));
+    let grid = Grid { rotation_deg: 40.0, size: (90, 80), ..Grid::own() };
+    sky.exposure(&grid).write(&bench.path("exposure.fits"));
+    let made = run(&request(&bench, "made"), false).unwrap();
+    assert!(made.matched.detections <= 1, "{:?}", made.matched);
+    assert!(made.plain.unwrap().detections >= 5, "{:?}", made.plain);
+    let template = |exposure: &str, output: &str| {
+        let request = TemplateRequest {
+            coadds: vec![bench.path("run")],
+            exposures: vec![bench.path(exposure)],
+            output: bench.path(output),
+            overwrite: true,
+        };
+        matched_templates(&request, &Default::default(), &Unmonitored).unwrap();
+    };
+    template("exposure.fits", "template.fits");
+    let given = SubtractRequest { templates: vec![bench.path("template.fits")], ..request(&bench, "given") };
+    let summary = run(&given, false).unwrap();
+    assert_eq!((summary.matched, summary.plain), (made.matched, made.plain));
+    let read = |name: &str| std::fs::read_to_string(bench.path(name)).unwrap();
+    assert_eq!(read("made/residuals_5001.ecsv"), read("given/residuals_5001.ecsv"));
+
+    // A template of the same visit on other pixels is not taken.
+    sky.exposure(&Grid { rotation_deg: 41.0, ..grid }).write(&bench.path("other.fits"));
+    template("other.fits", "template.fits");
+    let message = run(&given, false).unwrap_err().to_string();
+    assert!(
+        message.contains("its pixels are not those of") && message.contains("make it with `dcr template`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn subtract_convolves_the_sharper_image() {
+    let seeing = |arcsec: f64| FieldConfig {
+        sources: SourceSettings { stars: 40, ..small_field(6).sources },
+        visits: VisitSettings { seeing_arcsec: [arcsec; 2], ..small_field(6).visits },
+        width: 150,
+        height: 140,
+        ..small_field(6)
+    };
+    let bench = assembled(&warps(&seeing(0.9)));
+    for (arcsec, convolved) in [(1.1, Convolution::Template), (0.7, Convolution::Exposure)] {
+        let field = Field::draw(&seeing(arcsec)).unwrap();
+        warp_again(&field, &field.held_out()[0], 0).write(&bench.path("exposure.fits"));
+        let plain = run(&request(&bench, "plain"), false).unwrap();
+        let matched = run(&request(&bench, "matched"), true).unwrap();
+        let matching = matched.visits[0].matching.as_ref().unwrap();
+        assert_eq!(matching.convolved, convolved);
+        assert!((matching.scale - 1.0).abs() < MATCHED_SCALE, "{arcsec}: {matching:?}");
+        let (before, after) = (plain.matched.detections, matched.matched.detections);
+        assert!(after <= 2 && before > 3 * after.max(1), "{arcsec}: {before} {after}");
+        // The difference has the PSF of the wider of the two.
+        let (own, common) = (plain.visits[0].psf_fwhm_px, matched.visits[0].psf_fwhm_px);
+        assert!((common / own - f64::max(0.9 / arcsec, 1.0)).abs() < 0.03, "{arcsec}: {common} {own}");
+    }
+}
+
+#[test]
+fn subtract_refuses_what_it_cannot_do() {
+    let none = SourceSettings { stars: 0, galaxies: 0, ..SourceSettings::default() };
+    let config = FieldConfig { sources: none, ..small_field(3) };
+    let bench = Bench::new(&warps(&config));
+    bench.run(&AssembleConfig::default()).unwrap();
+    let field = Field::draw(&config).unwrap();
+    let mut exposure = warp_again(&field, &field.held_out()[0], 0);
+    exposure.write(&bench.path("exposure.fits"));
+    let message = |request: &SubtractRequest, match_psf| {
+        let message = run(request, match_psf).unwrap_err().to_string();
+        assert!(!request.output.exists(), "{message}");
+        message
+    };
+    let matched = message(&request(&bench, "out"), true);
+    assert!(
+        matched.contains("exposure.fits: found 0 bright sources to match PSFs on, and 3 are needed"),
+        "{matched}"
+    );
+    let nothing = SubtractRequest { coadds: vec![], ..request(&bench, "out") };
+    assert!(message(&nothing, false).contains("nothing to subtract"));
+    // Without plain.fits the sum of the subfilters stands in, and says so.
+    let summary = run(&request(&bench, "out"), false).unwrap();
+    assert_eq!(summary.plain_coadd.as_deref(), Some("coadd.fits"));
+    assert_eq!((summary.matched.detections, summary.plain.unwrap().detections), (0, 0));
+
+    // An exposure without a PSF takes the template's; one without pixels has no residuals.
+    exposure.psf = None;
+    exposure.set("PSF-FWHM", "unknown");
+    exposure.write(&bench.path("exposure.fits"));
+    run(&request(&bench, "out"), false).unwrap();
+    exposure.pixels.image.fill(f32::NAN);
+    exposure.write(&bench.path("exposure.fits"));
+    let summary = run(&request(&bench, "out"), false).unwrap();
+    assert_eq!(summary.matched.detections, 0);
+}
