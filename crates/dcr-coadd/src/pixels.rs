@@ -20,6 +20,23 @@ pub(crate) struct VisitPixels {
     pub(crate) flags: Array2<u8>,
 }
 
+impl VisitPixels {
+    /// A row's image, variance, mask and flags.
+    pub(crate) fn row(&self, y: usize) -> (&[f32], &[f32], &[i32], &[u8]) {
+        let MaskedImage { image, variance, mask, .. } = &self.masked;
+        let parts = (
+            image.row(y).to_slice(),
+            variance.row(y).to_slice(),
+            mask.row(y).to_slice(),
+            self.flags.row(y).to_slice(),
+        );
+        let (Some(image), Some(variance), Some(mask), Some(flags)) = parts else {
+            unreachable!("pixels that were read are contiguous")
+        };
+        (image, variance, mask, flags)
+    }
+}
+
 impl<'a> PixelReader<'a> {
     pub(crate) fn new(config: &'a CoaddConfig) -> Self {
         Self { bad: &config.bad_mask_planes, sources: &config.convergence_mask_planes }

@@ -141,13 +141,7 @@ impl Combination<'_> {
         work: &mut Work,
         (mut image, mut variance, mut mask): (ArrayViewMut1<f32>, ArrayViewMut1<f32>, ArrayViewMut1<i32>),
     ) {
-        let rows: Vec<_> = pixels
-            .iter()
-            .map(|visit| {
-                let masked = &visit.masked;
-                (masked.image.row(row), masked.variance.row(row), masked.mask.row(row), visit.flags.row(row))
-            })
-            .collect();
+        let rows: Vec<_> = pixels.iter().map(|visit| visit.row(row)).collect();
         for x in 0..image.len() {
             work.values.clear();
             work.flagged.clear();
@@ -199,12 +193,15 @@ impl Combination<'_> {
             return;
         }
         sorted.clear();
-        sorted.extend(values.iter().map(|v| v.variance));
-        let noise = quantile(sorted, 0.5).sqrt();
-        sorted.clear();
         sorted.extend(values.iter().map(|v| v.value));
         let mut centre = quantile(sorted, 0.5);
+        if self.surely_keeps_all(values, centre) {
+            return;
+        }
         let mut deviation = SIGMA_PER_IQR * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.variance));
+        let noise = quantile(sorted, 0.5).sqrt();
         for pass in 0..self.clip_passes {
             let reach = self.clip_sigma * deviation.max(noise);
             let kept = |v: &Value| (f64::from(v.value) - centre).abs() <= reach;
@@ -219,6 +216,19 @@ impl Combination<'_> {
             let squares: f64 = values.iter().map(|v| (f64::from(v.value) - centre).powi(2)).sum();
             deviation = (squares / count).sqrt();
         }
+    }
+}
+
+impl Combination<'_> {
+    /// Whether all values are so near their median and their mean that no pass can reject one: most pixels' are.
+    ///
+    /// No deviation counts as less than the median noise, which is not less than the least.
+    fn surely_keeps_all(&self, values: &[Value], median: f64) -> bool {
+        let least = values.iter().map(|v| v.variance).fold(f32::INFINITY, f32::min);
+        let reach = self.clip_sigma * f64::from(least).sqrt();
+        let mean = values.iter().map(|v| f64::from(v.value)).sum::<f64>() / values.len() as f64;
+        let (low, high) = (median.max(mean) - reach, median.min(mean) + reach);
+        values.iter().all(|v| (low..=high).contains(&f64::from(v.value)))
     }
 }
 

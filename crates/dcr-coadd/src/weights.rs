@@ -3,6 +3,7 @@
 use dcr_image::FitsError;
 use dcr_image::fits::ScratchFile;
 use dcr_solver::GOOD;
+use multiversion::multiversion;
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
@@ -88,24 +89,41 @@ fn survey_visit(
 
 /// Mean of the values within 3 standard deviations of the mean, twice; `None` of nothing.
 fn clipped_mean(values: &[f32]) -> Option<f64> {
+    let pivot = *values.first()?;
     let (mut lo, mut hi) = (f64::NEG_INFINITY, f64::INFINITY);
     let mut mean = None;
-    for pass in 0..=CLIP_PASSES {
-        let kept = || values.iter().map(|v| f64::from(*v)).filter(|v| (lo..=hi).contains(v));
-        let count = kept().count();
-        if count == 0 {
+    for _ in 0..=CLIP_PASSES {
+        let [count, sum, squares] = moments(values, pivot, [lo, hi]);
+        if count == 0.0 {
             break;
         }
-        let centre = kept().sum::<f64>() / count as f64;
+        let offset = sum / count;
+        let centre = f64::from(pivot) + offset;
         mean = Some(centre);
-        if pass < CLIP_PASSES {
-            let deviation = (kept().map(|v| (v - centre).powi(2)).sum::<f64>() / count as f64).sqrt();
-            // Rounding must not reject values that are all alike.
-            let reach = CLIP_SIGMA * deviation + 1e-12 * centre.abs();
-            (lo, hi) = (centre - reach, centre + reach);
-        }
+        let deviation = (squares / count - offset * offset).max(0.0).sqrt();
+        // Rounding must not reject values that are all alike.
+        let reach = CLIP_SIGMA * deviation + 1e-12 * centre.abs();
+        (lo, hi) = (centre - reach, centre + reach);
     }
     mean
+}
+
+/// Number, sum and sum of squares of the values' differences from `pivot`, of those between the bounds.
+#[multiversion(targets("x86_64+avx2"))]
+fn moments(values: &[f32], pivot: f32, [lo, hi]: [f64; 2]) -> [f64; 3] {
+    const LANES: usize = 8;
+    let mut sums = [[0.0_f64; LANES]; 3];
+    for chunk in values.chunks(LANES) {
+        for (lane, value) in chunk.iter().enumerate() {
+            let value = f64::from(*value);
+            let kept = (value >= lo) & (value <= hi);
+            let difference = if kept { value - f64::from(pivot) } else { 0.0 };
+            sums[0][lane] += if kept { 1.0 } else { 0.0 };
+            sums[1][lane] += difference;
+            sums[2][lane] += difference * difference;
+        }
+    }
+    sums.map(|lanes| lanes.iter().sum())
 }
 
 /// The visits' weights, of mean 1, from their variances and airmasses.

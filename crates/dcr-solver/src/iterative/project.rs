@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, Interpolation, IterativeConfig};
@@ -14,7 +14,7 @@ use super::leaks::Leaks;
 use super::planes::forward_support;
 use super::tile::{Comparison, ModelPlanes, TileWork, VisitStencils};
 use super::weights::Significance;
-use crate::kernel::{Order, Region, prefilter_f32};
+use crate::kernel::{Order, Region, prefilter_in_place};
 use crate::observation::{DETECTED, GOOD, Observations, Rows, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
@@ -44,6 +44,8 @@ pub(crate) struct Projected {
     pub(crate) back_byx: Array3<f32>,
     /// The metric's numerator and denominator for each visit.
     pub(crate) metric_sums: Vec<[f64; 2]>,
+    /// Memory for the model's spline coefficients.
+    coefficients_byx: Array3<f32>,
 }
 
 /// A piece of a cell, in patch coordinates.
@@ -83,11 +85,20 @@ impl Pass<'_> {
         order: Order,
         out: &mut Projected,
     ) -> Result<(), SourceError> {
-        let coefficients: CowArray<f32, _> = match order.needs_prefilter() {
-            true => prefiltered(model_byx, order).into(),
-            false => model_byx.into(),
+        let mut coefficients_byx = std::mem::take(&mut out.coefficients_byx);
+        let planes = match order.needs_prefilter() {
+            true => {
+                if coefficients_byx.dim() != model_byx.dim() {
+                    coefficients_byx = Array3::zeros(model_byx.dim());
+                }
+                for_planes(&mut coefficients_byx, |b, mut plane| {
+                    plane.assign(&model_byx.index_axis(Axis(0), b));
+                    prefilter_in_place(plane, order);
+                });
+                ModelPlanes::new(coefficients_byx.view(), self.basis)
+            }
+            false => ModelPlanes::new(model_byx, self.basis),
         };
-        let planes = ModelPlanes::new(coefficients.view(), self.basis);
         let stencils = self.stencils(&planes, order);
         self.for_batches(self.tiles(), order, |tiles, rows| {
             let done: Vec<(Array3<f32>, Vec<[f64; 2]>)> = tiles
@@ -106,8 +117,10 @@ impl Pass<'_> {
         })?;
         if order.needs_prefilter() {
             // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
-            out.back_byx = prefiltered(out.back_byx.view(), order);
+            for_planes(&mut out.back_byx, |_, plane| prefilter_in_place(plane, order));
         }
+        drop(planes);
+        out.coefficients_byx = coefficients_byx;
         Ok(())
     }
 
@@ -269,17 +282,10 @@ pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
     reach.ceil() as usize + order.reach()
 }
 
-/// Coefficients of all planes.
-pub(crate) fn prefiltered(planes: ArrayView3<f32>, order: Order) -> Array3<f32> {
-    let filtered: Vec<Array2<f32>> = (0..planes.len_of(Axis(0)))
-        .into_par_iter()
-        .map(|b| prefilter_f32(planes.index_axis(Axis(0), b), order))
-        .collect();
-    let mut out = Array3::zeros(planes.dim());
-    for (mut plane, filtered) in out.axis_iter_mut(Axis(0)).zip(filtered) {
-        plane.assign(&filtered);
-    }
-    out
+/// Works on all planes side by side.
+fn for_planes(planes: &mut Array3<f32>, work: impl Fn(usize, ArrayViewMut2<f32>) + Sync) {
+    let planes: Vec<_> = planes.axis_iter_mut(Axis(0)).collect();
+    planes.into_par_iter().enumerate().for_each(|(b, plane)| work(b, plane));
 }
 
 pub(crate) fn add_sums(total: &mut [[f64; 2]], part: &[[f64; 2]]) {

@@ -1,6 +1,7 @@
 //! The model while it is solved for: comparing it with the visits, and the loop that improves it.
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Zip, s};
+use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
 use super::gain::{base_gain, next_gain};
@@ -208,7 +209,7 @@ impl<'a> State<'a> {
         };
         if let Some(unconstrained) = &self.unconstrained {
             if filled.dim() == model.dim() {
-                filled.assign(&model);
+                copy_planes(&mut filled, model.view());
             } else {
                 filled = model.to_owned();
             }
@@ -262,4 +263,10 @@ fn reach(problem: &Problem) -> usize {
         .map(|shift| shift.mean.max_component())
         .fold(0.0, f64::max);
     largest.ceil() as usize + 1
+}
+
+/// Copies planes side by side.
+fn copy_planes(to_byx: &mut Array3<f32>, from_byx: ArrayView3<f32>) {
+    let planes: Vec<_> = to_byx.axis_iter_mut(Axis(0)).zip(from_byx.axis_iter(Axis(0))).collect();
+    planes.into_par_iter().for_each(|(mut to, from)| to.assign(&from));
 }

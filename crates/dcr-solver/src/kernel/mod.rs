@@ -17,6 +17,7 @@ pub(crate) use morphology::open_diamond_rows;
 pub use morphology::{dilate_diamond, open_diamond};
 pub(crate) use shift::mirror;
 pub use shift::{PixelShift, Region, shift_add, shift_scalar, support};
+pub(crate) use spline::prefilter_in_place;
 pub use spline::{Order, prefilter, prefilter_f32};
 pub(crate) use stencil::Stencil;
 pub(crate) use window::Window;

@@ -5,7 +5,7 @@
 //! mirror symmetry about the outermost pixels' centres and in `f64` inside.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 
 /// The order of a B-spline, 0 (nearest pixel) to 5 (quintic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,20 @@ pub fn prefilter(pixels: ArrayView2<f64>, order: Order) -> Array2<f64> {
 #[must_use]
 pub fn prefilter_f32(pixels: ArrayView2<f32>, order: Order) -> Array2<f32> {
     let mut out = pixels.as_standard_layout().into_owned();
+    prefilter_in_place(out.view_mut(), order);
+    out
+}
+
+/// [`prefilter_f32`] of a plane that becomes its coefficients.
+///
+/// # Panics
+///
+/// If the plane is not contiguous.
+pub(crate) fn prefilter_in_place(mut out: ArrayViewMut2<f32>, order: Order) {
     let (rows, cols) = out.dim();
     for pole in order.poles() {
-        if let (true, Some(plane)) = (rows > 1, out.as_slice_mut()) {
+        if rows > 1 {
+            let Some(plane) = out.as_slice_mut() else { unreachable!("the plane is contiguous") };
             filter_rows_together(plane, cols, pole);
         }
         if cols > 1 {
@@ -127,7 +138,6 @@ pub fn prefilter_f32(pixels: ArrayView2<f32>, order: Order) -> Array2<f32> {
             }
         }
     }
-    out
 }
 
 /// Lines that are filtered side by side along x.
