@@ -1,5 +1,6 @@
 //! Development commands: `cargo xtask <command>`.
 
+mod bench;
 mod testdata;
 mod tidy;
 
@@ -34,6 +35,8 @@ enum Command {
         #[arg(long, default_value_t = 40)]
         visits: usize,
     },
+    /// Measure what each step costs on this machine, and print tables.
+    Bench,
     /// Check the house rules: layering, file access, file lengths, the code map.
     Tidy,
 }
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         Command::Testdata { check: false } => testdata::write(&testdata::folder()),
         Command::Testdata { check: true } => testdata::check(&testdata::folder()),
         Command::Field { folder, side, visits } => testdata::write_large(&folder, side, visits),
+        Command::Bench => bench::run(),
         Command::Tidy => tidy::run(&root()),
     }
 }

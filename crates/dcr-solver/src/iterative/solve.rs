@@ -103,9 +103,9 @@ pub type Progress<'a> = dyn FnMut(usize, usize, &IterationReport) -> bool + 'a;
 /// # Errors
 ///
 /// [`SolveError`].
-pub fn solve<'a>(
-    problem: &'a Problem<'a>,
-    config: &'a IterativeConfig,
+pub fn solve(
+    problem: &Problem,
+    config: &IterativeConfig,
     progress: &mut Progress,
 ) -> Result<Solution, SolveError> {
     let whole = Region::whole(problem.template.dim());
@@ -124,9 +124,9 @@ pub fn solve<'a>(
 /// # Panics
 ///
 /// If shapes, fractions and subfilters do not agree: a broken promise of the caller's.
-pub fn solve_regions<'a>(
-    problem: &'a Problem<'a>,
-    config: &'a IterativeConfig,
+pub fn solve_regions(
+    problem: &Problem,
+    config: &IterativeConfig,
     regions: &[(Region, Region)],
     progress: &mut Progress,
 ) -> Result<Solution, SolveError> {
@@ -145,9 +145,9 @@ pub fn solve_regions<'a>(
 /// # Panics
 ///
 /// As [`solve_regions`].
-pub fn solve_regions_from<'a>(
-    problem: &'a Problem<'a>,
-    config: &'a IterativeConfig,
+pub fn solve_regions_from(
+    problem: &Problem,
+    config: &IterativeConfig,
     regions: &[(Region, Region)],
     start: Option<ArrayView3<f32>>,
     progress: &mut Progress,

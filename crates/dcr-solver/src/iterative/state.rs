@@ -14,8 +14,8 @@ use super::weights::{Significance, background_noise, model_weights};
 use crate::kernel::{Region, dilate_diamond};
 
 /// The model's state while it is solved for.
-pub(super) struct State<'a> {
-    pub(super) problem: &'a Problem<'a>,
+pub(super) struct State<'a, 'p> {
+    pub(super) problem: &'a Problem<'p>,
     pub(super) config: &'a IterativeConfig,
     /// Planes over the whole patch. With [`IterativeConfig::reference_bookkeeping`] not yet amplified.
     pub(super) models: Models,
@@ -32,8 +32,8 @@ pub(super) struct State<'a> {
     pub(super) leaks: Option<Leaks>,
 }
 
-impl<'a> State<'a> {
-    pub(super) fn new(problem: &'a Problem<'a>, config: &'a IterativeConfig) -> Self {
+impl<'a, 'p> State<'a, 'p> {
+    pub(super) fn new(problem: &'a Problem<'p>, config: &'a IterativeConfig) -> Self {
         let template = problem.template.mapv(|t| if t.is_finite() { t } else { 0.0 });
         let mut model_byx = Array3::zeros((problem.fractions.len(), template.nrows(), template.ncols()));
         for (mut plane, fraction) in model_byx.axis_iter_mut(Axis(0)).zip(problem.fractions) {

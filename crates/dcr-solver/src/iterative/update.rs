@@ -12,7 +12,7 @@ use super::state::State;
 use super::weights::background_noise;
 use crate::kernel::Region;
 
-impl State<'_> {
+impl State<'_, '_> {
     /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9), with what the residuals ask for, which is used up.
     pub(super) fn update(
         &mut self,
