@@ -41,12 +41,6 @@ pub(crate) struct Common {
     pub(crate) furthest: f64,
 }
 
-/// A tile's first solve, to be continued when the tile is opened again.
-pub(crate) struct Saved {
-    pub(crate) model: Vec<Complex32>,
-    pub(crate) norm: f64,
-}
-
 impl Session {
     /// Reads a region and prepares its transfer functions. Visits without a good pixel there are left out.
     pub(crate) fn open(

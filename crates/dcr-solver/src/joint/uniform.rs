@@ -18,7 +18,6 @@ use super::frequencies::Frequencies;
 use super::hermitian::{Hermitian, upper};
 use super::modes::{add_conjugate_product, add_product, add_scaled, add_weighted, next_direction};
 use super::operator::Tile;
-use super::session::Saved;
 use super::spectrum::Spectrum;
 
 /// What the shape of the prior does not fall below, relative to its mean.
@@ -99,8 +98,7 @@ pub(crate) struct UniformSolve {
     residual: Vec<Complex32>,
     direction: Vec<Complex32>,
     product: Vec<Complex32>,
-    /// Norm of the data in the preconditioner's measure, from the first solve.
-    norm: f64,
+    started: bool,
 }
 
 impl UniformSolve {
@@ -114,7 +112,7 @@ impl UniformSolve {
             residual: zeros(),
             direction: zeros(),
             product: zeros(),
-            norm: 0.0,
+            started: false,
         }
     }
 
@@ -125,26 +123,27 @@ impl UniformSolve {
 
     /// Whether nothing was solved yet.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.norm == 0.0
+        !self.started
     }
 
-    /// What is needed to go on later.
-    pub(crate) fn into_saved(self) -> Saved {
-        Saved { model: self.model, norm: self.norm }
+    /// What is needed to go on later: the model.
+    pub(crate) fn into_model(self) -> Vec<Complex32> {
+        self.model
     }
 
     /// Goes on from an earlier solve.
-    pub(crate) fn restore(&mut self, saved: Saved) {
-        (self.model, self.norm) = (saved.model, saved.norm);
+    pub(crate) fn restore(&mut self, model: Vec<Complex32>) {
+        (self.model, self.started) = (model, true);
     }
 
-    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the residual relative to the data's after each iteration.
+    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
     pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64)) -> Vec<f64> {
         self.model.fill(Complex32::default());
         self.residual.fill(Complex32::default());
         tile.add_residual(None, &mut self.residual);
-        self.norm = self.precondition(tile);
-        self.iterate(tile, self.norm, limits)
+        self.started = true;
+        let squared = self.precondition(tile);
+        self.iterate(tile, squared, limits)
     }
 
     /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
@@ -176,9 +175,6 @@ impl UniformSolve {
     ) -> Vec<f64> {
         let row = tile.n * tile.grid.ky();
         let mut course = vec![];
-        if self.norm.is_nan() || self.norm <= 0.0 {
-            return course;
-        }
         self.direction.copy_from_slice(&self.product);
         for _ in 0..iterations {
             let (prior, direction) = (&self.prior, &self.direction);
@@ -202,9 +198,9 @@ impl UniformSolve {
                 .par_chunks_exact_mut(row)
                 .zip(self.product.par_chunks_exact(row))
                 .for_each(|(direction, z)| next_direction(direction, factor, z));
-            let relative = (squared / self.norm).max(0.0).sqrt();
-            course.push(relative);
-            if relative < tolerance {
+            let error = tile.error_of(squared);
+            course.push(error);
+            if error < tolerance {
                 break;
             }
         }
