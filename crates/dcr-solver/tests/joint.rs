@@ -384,6 +384,17 @@ fn joint_stamps_that_contain_refraction_need_the_switch() {
 }
 
 #[test]
+fn joint_critically_sampled_stars_are_modelled_and_not_clipped() {
+    let views: Vec<View> = views().into_iter().map(|v| View { fwhm: 2.0, ..v }).collect();
+    let of = |(i, view): (usize, &View)| visit(SHAPE, &stars(), 3, view, i as u64 + 1);
+    let visits = JointInMemory { visits: views.iter().enumerate().map(of).collect() };
+    let solution = solve(&visits, 3, &config());
+    for visit in &solution.visits {
+        assert!(visit.clipped < 20 && visit.chi2 < 1.1, "{visit:?}");
+    }
+}
+
+#[test]
 fn joint_damping_keeps_many_subfilters_from_noise() {
     let spread = |colour_damping: f64| {
         let solution = solve(&field(5), 5, &JointConfig { colour_damping, ..config() });

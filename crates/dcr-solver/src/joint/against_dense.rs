@@ -27,7 +27,7 @@ const ADJOINT: f64 = 1e-6;
 struct Small {
     tile: Tile,
     spectrum: Spectrum,
-    amplitude: Vec<f32>,
+    fiducial: Fiducial,
     config: JointConfig,
 }
 
@@ -68,8 +68,7 @@ fn small(n: usize) -> Small {
         })
         .collect();
     let sigma = visits.iter().map(TileVisit::weight).sum::<f64>().sqrt().recip();
-    let amplitude = fiducial.amplitude();
-    Small { tile: Tile::new(grid, n, visits, sigma), spectrum, amplitude, config }
+    Small { tile: Tile::new(grid, n, visits, sigma), spectrum, fiducial, config }
 }
 
 /// The matrix of a convolution whose kernel has these modes, by a Fourier sum.
@@ -123,7 +122,7 @@ impl Small {
     }
 
     fn prior(&self) -> UniformPrior {
-        UniformPrior::new(&self.tile.grid, &self.spectrum, &self.amplitude, self.tile.sigma, &self.config)
+        UniformPrior::new(&self.tile.grid, &self.spectrum, &self.fiducial, self.tile.sigma, &self.config)
     }
 
     /// The largest difference between planes on the tile, over the peak.
@@ -215,7 +214,7 @@ fn dense_final_solve() {
     let prior = small.prior();
     let mut first = UniformSolve::new(&small.tile, prior);
     first.start(&mut small.tile, (400, 1e-8));
-    let (grid, amplitude) = (Grid::new((16, 16), 2), small.amplitude.clone());
+    let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
     let total = first.total().to_vec();
     let mut solve = SourceSolve::new(
         &mut small.tile,

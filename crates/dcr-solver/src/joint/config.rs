@@ -36,7 +36,8 @@ pub struct JointConfig {
     pub clip_rounds: Vec<f64>,
     /// A pixel is clipped when it departs from its prediction by more than this many σ, alone or smoothed with the PSF, …
     pub clip_sigmas: f64,
-    /// … plus this fraction of the prediction around it. Raise it where PSFs are poor; 0.2 leaves artefacts on sources.
+    /// … plus this fraction of the prediction around it. Raise it where PSFs are poor or narrower than 1.8 px; 0.2 leaves artefacts on
+    /// sources.
     pub clip_fraction: f64,
     /// Clipped pixels are grown by this many pixels.
     pub clip_grow: usize,

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! with the displacement `d_i(l)` of light of wavelength `l`, the smooth spectrum `C` that has the given fluxes
-//! ([`SmoothSpectrum`](crate::SmoothSpectrum)), and the ratio `K_i` of the visit's PSF to `P`. At the highest frequencies, next to the Nyquist
-//! frequency, `A` fades to 0: a well sampled PSF passes nothing there, and displacements stay local. What minimises
+//! ([`SmoothSpectrum`](crate::SmoothSpectrum)), and the ratio `K_i` of the visit's PSF to `P`. Towards the
+//! Nyquist frequency `A` fades to 0: a well sampled PSF passes nothing there, and displacements stay local. What minimises
 //!
 //! ```text
 //! Σ_i Σ_p w_i(p) (s_i − F⁻¹ Σ_a A_ia y_a)²  +  prior,        w_i = 1/(sky variance) where a pixel is used, 0 elsewhere
@@ -37,8 +37,8 @@
 //!
 //! # Cost
 //!
-//! Every iteration transforms each visit there and back: on one core about 0.04 µs for each pixel (padding and overlap included) and visit, 1.3 µs
-//! for a whole solve with artefacts and holes, half of that without. Memory is at [`JointConfig::tile_size`].
+//! Every iteration transforms each visit there and back: on one core about 0.01 µs for each pixel (padding and overlap included) and visit, 1.3 µs
+//! for a whole solve with artefacts and holes, a third of that without. Memory is at [`JointConfig::tile_size`].
 //!
 //! # Example
 //!

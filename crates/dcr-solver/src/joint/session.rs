@@ -62,7 +62,7 @@ impl Session {
         let (indices, visits): (Vec<usize>, Vec<TileVisit>) = visits.into_iter().flatten().unzip();
         let amplitude = fiducial.amplitude();
         let n = problem.spectrum.count();
-        let prior = UniformPrior::new(&grid, problem.spectrum, &amplitude, sigma, config);
+        let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
         let tile = Tile::new(grid, n, visits, sigma);
         let first = UniformSolve::new(&tile, prior);
         let applied = vec![PixelShift::default(); indices.len()];

@@ -14,11 +14,11 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use super::config::JointConfig;
 use super::fourier::Grid;
-use super::frequencies::Frequencies;
 use super::hermitian::{Hermitian, upper};
 use super::modes::{add_conjugate_product, add_product, add_scaled, add_weighted, next_direction};
 use super::operator::Tile;
 use super::spectrum::Spectrum;
+use super::transfer::Fiducial;
 
 /// What the shape of the prior does not fall below, relative to its mean.
 const SHAPE_FLOOR: f64 = 1e-3;
@@ -37,10 +37,11 @@ impl UniformPrior {
     pub(crate) fn new(
         grid: &Grid,
         spectrum: &Spectrum,
-        amplitude: &[f32],
+        fiducial: &Fiducial,
         sigma: f64,
         config: &JointConfig,
     ) -> Self {
+        let amplitude = fiducial.amplitude();
         let n = spectrum.count();
         let f = spectrum.fractions();
         let d = |a: usize, b: usize| f64::from(u8::from(a == b)) / f[a] - 1.0;
@@ -55,7 +56,7 @@ impl UniformPrior {
         let width = config.uniform_width * sigma;
         let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
         let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
-        Self { matrix, strength, total: total_strength(&grid.frequencies(), sigma, config) }
+        Self { matrix, strength, total: total_strength(fiducial, sigma, config) }
     }
 
     /// `out = R y` for all `ky` of one `kx`.
@@ -223,10 +224,8 @@ impl UniformSolve {
 
 /// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
 /// noise is not amplified.
-pub(crate) fn total_strength(frequencies: &Frequencies, sigma: f64, config: &JointConfig) -> Vec<f32> {
-    let [wy, wx] = frequencies.windows();
-    let held = |w: f64| ((config.total_floor + 1.0 - w * w) / (sigma * sigma)) as f32;
-    wx.iter().flat_map(|wx| wy.iter().map(move |wy| held(wx * wy))).collect()
+pub(crate) fn total_strength(fiducial: &Fiducial, sigma: f64, config: &JointConfig) -> Vec<f32> {
+    fiducial.window().map(|w| ((config.total_floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
 }
 
 /// `out = M r` for all `ky` of one `kx`, `M` an upper triangle laid out `pair × ky`.
