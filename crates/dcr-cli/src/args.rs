@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Headings stand out; the rest is as the terminal has it.
 const STYLES: Styles = Styles::styled()
@@ -28,14 +28,22 @@ Examples:
   dcr subtract coadds -e new.fits -o diff   new.fits less that template, and what is left
   dcr config > dcr.toml                     all settings, explained
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge.")]
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge;
+130 interrupted.")]
 pub(crate) struct Arguments {
-    /// Say more; twice for details of every iteration.
+    /// Say more on stderr: stages and warnings as they come; twice for every step. RUST_LOG has a finer grain.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]
     pub(crate) verbose: u8,
-    /// Show no progress.
+    /// Say nothing but errors: no progress, no summary at the end.
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     pub(crate) quiet: bool,
+    /// Show no progress bars. There are none where stderr is no terminal.
+    #[arg(long, global = true, display_order = LAST)]
+    pub(crate) no_progress: bool,
+    /// Form of what is said on stderr: `text`, or `json` for one object per line, stages and warnings included.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t, hide_default_value = true,
+          hide_possible_values = true, display_order = LAST)]
+    pub(crate) log_format: LogFormat,
     /// Number of threads [default: one per core]. The result does not depend on it.
     #[arg(long, global = true, value_name = "N", value_parser = threads, display_order = LAST)]
     pub(crate) threads: Option<usize>,
@@ -52,6 +60,18 @@ pub(crate) enum Command {
     Template(Template),
     Subtract(Subtract),
     Config(Config),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// The form of messages on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 /// Show what is known of exposures: time, airmass, parallactic angle, refraction, PSF, noise.
@@ -61,7 +81,11 @@ pub(crate) enum Command {
 /// the zenith (from +x towards +y), both in the middle of the image. Below the table stands what was assumed, and whether the
 /// refraction of the set differs enough between exposures to tell colours. Exit code 3 if some files cannot be read.
 #[derive(Args, Debug)]
-#[command(after_help = "Example: dcr inspect warps/ --set band.name=lsst-g")]
+#[command(after_help = "\
+Examples:
+  dcr inspect warps/
+  dcr inspect warps/ --set band.name=lsst-g     for headers that do not tell the band
+  dcr inspect warps/ --json > visits.json")]
 pub(crate) struct Inspect {
     #[command(flatten)]
     pub(crate) warps: Warps,
@@ -77,9 +101,11 @@ pub(crate) struct Inspect {
 /// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum) and summary.json. All
 /// appear together at the end; if the run fails or is interrupted, none does.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Example: dcr assemble warps/ -o coadds --set band.name=lsst-g --set model.subfilters=3"
-)]
+#[command(after_help = "\
+Examples:
+  dcr assemble warps/ -o coadds
+  dcr assemble warps/ -o coadds --set band.name=lsst-g --set model.subfilters=5
+  dcr assemble warps/ -o coadds --config dcr.toml --overwrite")]
 pub(crate) struct Assemble {
     #[command(flatten)]
     pub(crate) warps: Warps,
@@ -166,11 +192,49 @@ pub(crate) struct Subtract {
 }
 
 /// Print the configuration with every setting explained, as TOML that `--config` takes back.
+///
+/// Each setting stands with its unit, its value and when to change it. Values that differ from the default have the
+/// default beside them; settings that are not set are commented out, with an example.
 #[derive(Args, Debug)]
-#[command(after_help = "Example: dcr config --preset reference > reference.toml")]
+#[command(after_help = "\
+Examples:
+  dcr config > dcr.toml                          all settings, to be edited
+  dcr config model.subfilters                    one setting
+  dcr config solver                              one table of settings
+  dcr config --preset reference > reference.toml")]
 pub(crate) struct Config {
+    /// Settings (table.name) or tables to print [default: all].
+    #[arg(value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Print the page of the book instead.
+    #[arg(long, hide = true, conflicts_with = "keys")]
+    pub(crate) markdown: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Print a script that completes dcr's commands and options in a shell.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dcr completions bash > ~/.local/share/bash-completion/completions/dcr
+  dcr completions zsh > ~/.zfunc/_dcr
+  dcr completions fish > ~/.config/fish/completions/dcr.fish")]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Write the manual pages, one for each command.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dcr man ~/.local/share/man/man1     then `man dcr` and `man dcr-assemble`")]
+pub(crate) struct Man {
+    /// Directory for dcr.1, dcr-assemble.1 and so on; it is made if need be.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
 }
 
 /// The exposures.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use dcr_coadd::CoaddError;
 use dcr_coadd::config::ConfigError;
 
+use crate::args::LogFormat;
+use crate::logging::LogError;
 use crate::settings::SettingError;
 
 /// How a run ended.
@@ -22,26 +24,38 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// The code that the shell sees.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::DoneWithRemarks => 3,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::DoneWithRemarks => 3,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }
 
 /// Prints an error in one line, and tells how to end after it.
 #[expect(clippy::print_stderr, reason = "the one place where a failure reaches the user")]
-pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    eprintln!("error: {}", one_line(error));
-    let wrong_settings = error.is::<SettingError>() || error.is::<ConfigError>();
+pub(crate) fn report(error: &anyhow::Error, format: LogFormat) -> Exit {
+    let line = one_line(error);
+    match format {
+        LogFormat::Text => eprintln!("error: {line}"),
+        LogFormat::Json => tracing::error!("{line}"),
+    }
+    let usage = error.is::<SettingError>() || error.is::<ConfigError>() || error.is::<LogError>();
     match error.downcast_ref() {
         Some(CoaddError::Cancelled) => Exit::Interrupted,
-        _ if wrong_settings => Exit::Usage,
+        Some(CoaddError::Config(_)) => Exit::Usage,
+        _ if usage => Exit::Usage,
         _ => Exit::Failed,
     }
 }

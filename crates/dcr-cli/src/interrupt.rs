@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use crate::args::LogFormat;
+
 /// Whether the user wants the run to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
@@ -12,7 +14,7 @@ pub(crate) struct Interrupt(Arc<AtomicBool>);
 impl Interrupt {
     /// Listens for Ctrl-C and for being asked to terminate.
     #[expect(clippy::print_stderr, reason = "the user waits for a sign")]
-    pub(crate) fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen(format: LogFormat) -> anyhow::Result<Self> {
         let interrupt = Self(Arc::default());
         let asked = interrupt.clone();
         ctrlc::set_handler(move || {
@@ -20,7 +22,10 @@ impl Interrupt {
                 dcr_image::fits::remove_temporaries();
                 std::process::exit(130);
             }
-            eprintln!("stopping (again to stop at once)");
+            match format {
+                LogFormat::Text => eprintln!("stopping (again to stop at once)"),
+                LogFormat::Json => tracing::warn!("stopping (again to stop at once)"),
+            }
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(interrupt)

@@ -1,4 +1,4 @@
-//! Messages to stderr, around the progress bars.
+//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for pipelines.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,27 +6,63 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::args::Arguments;
+use crate::args::{Arguments, LogFormat};
 
-/// Starts logging as `-v`, `-q` or `RUST_LOG` ask for. Without them only errors are logged: the summary at the end
-/// has the warnings.
-pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) {
+/// `RUST_LOG` is no filter.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "RUST_LOG={given}: {reason}; give a level, as RUST_LOG=info, or levels per module, as RUST_LOG=warn,dcr_solver=debug"
+)]
+pub(crate) struct LogError {
+    given: String,
+    reason: String,
+}
+
+/// Starts logging as `-v` or `-q` ask for, or else `RUST_LOG`.
+///
+/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has stages and warnings.
+///
+/// # Errors
+///
+/// [`LogError`] if `RUST_LOG` is no filter; messages then go out as if it were not set.
+pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), LogError> {
+    let default = match arguments.log_format {
+        LogFormat::Text => "error",
+        LogFormat::Json => "info",
+    };
+    let (filter, outcome) = match filter(arguments, std::env::var("RUST_LOG").ok()) {
+        Ok(filter) => (filter, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let messages = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars(bars));
+    match arguments.log_format {
+        LogFormat::Text => {
+            messages.with_ansi(colour).with_target(arguments.verbose > 1).without_time().init();
+        }
+        LogFormat::Json => {
+            messages.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        }
+    }
+    outcome
+}
+
+/// What the command line asks for, or else the environment, if either does.
+fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<EnvFilter>, LogError> {
     let level = match arguments.verbose {
-        0 => "error",
+        _ if arguments.quiet => "error",
+        0 => {
+            let Some(given) = environment.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+            let read = EnvFilter::try_new(&given);
+            return read.map(Some).map_err(|error| LogError { given, reason: error.to_string() });
+        }
         1 => "info",
         2 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let colour =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colour)
-        .with_target(arguments.verbose > 1)
-        .without_time()
-        .with_writer(AroundBars(bars))
-        .init();
+    Ok(Some(EnvFilter::new(level)))
 }
 
 /// Writes to stderr with the progress bars out of the way.
@@ -48,5 +84,30 @@ impl<'a> MakeWriter<'a> for AroundBars {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn filter_is_of_the_flags_then_of_the_environment() {
+        let filter = |options: &[&str], environment: Option<&str>| {
+            let line = [&["dcr", "config"][..], options].concat();
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            filter(&arguments, environment.map(str::to_owned))
+        };
+        let shown = |options, environment| filter(options, environment).unwrap().map(|f| f.to_string());
+        assert_eq!(shown(&[], None), None);
+        assert_eq!(shown(&[], Some(" ")), None);
+        assert_eq!(shown(&[], Some("dcr_solver=debug")).as_deref(), Some("dcr_solver=debug"));
+        assert_eq!(shown(&["-v"], Some("off")).as_deref(), Some("info"));
+        assert_eq!(shown(&["-q"], Some("trace")).as_deref(), Some("error"));
+        assert_eq!(shown(&["-vv"], None).as_deref(), Some("debug"));
+        let wrong = filter(&[], Some("dcr=loud")).unwrap_err().to_string();
+        assert!(wrong.starts_with("RUST_LOG=dcr=loud: "), "{wrong}");
     }
 }

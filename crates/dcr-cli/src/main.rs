@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod console;
 mod exit;
 mod interrupt;
 mod logging;
@@ -21,21 +22,31 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Arguments, Command};
+use crate::console::Console;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let bars = indicatif::MultiProgress::new();
-    logging::start(&arguments, bars.clone());
-    let outcome = start_threads(arguments.threads).and_then(|()| match &arguments.command {
+    let console = Console::new(&arguments);
+    let started = logging::start(&arguments, console.bars())
+        .map_err(Into::into)
+        .and_then(|()| start_threads(arguments.threads));
+    let exit = match started.and_then(|()| run(&arguments.command, &console)) {
+        Ok(exit) => exit,
+        Err(error) => exit::report(&error, console.format()),
+    };
+    tracing::info!(exit_code = exit.code(), "dcr ends");
+    exit.into()
+}
+
+fn run(command: &Command, console: &Console) -> anyhow::Result<exit::Exit> {
+    match command {
         Command::Inspect(inspect) => commands::inspect::run(inspect),
+        Command::Assemble(assemble) => commands::assemble::run(assemble, console),
+        Command::Template(template) => commands::template::run(template, console),
+        Command::Subtract(subtract) => commands::subtract::run(subtract, console),
         Command::Config(config) => commands::config::run(config),
-        Command::Assemble(assemble) => commands::assemble::run(assemble, bars, arguments.quiet),
-        Command::Template(template) => commands::template::run(template, bars, arguments.quiet),
-        Command::Subtract(subtract) => commands::subtract::run(subtract, bars, arguments.quiet),
-    });
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(error) => exit::report(&error).into(),
+        Command::Completions(completions) => commands::completions::run(completions),
+        Command::Man(man) => commands::man::run(man),
     }
 }
 

@@ -1,17 +1,18 @@
 //! Progress bars on a terminal, one for each stage of a run.
 
+use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use dcr_coadd::Monitor;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::interrupt::Interrupt;
 
 /// A bar with the time that is left.
-const COUNTED: &str = "{prefix:>9} [{bar:32}] {pos}/{len} {eta_precise} left  {wide_msg}";
-/// For a stage of unknown length.
-const UNCOUNTED: &str = "{prefix:>9} {spinner} {elapsed_precise}  {wide_msg}";
+const COUNTED: &str = "{prefix:>11} [{bar:32}] {pos}/{len}  {left}  {wide_msg}";
+/// For a stage of one step, or of unknown length.
+const UNCOUNTED: &str = "{prefix:>11} {spinner} {elapsed}  {wide_msg}";
 /// How often the time is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
@@ -23,11 +24,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Bars appear on stderr if that is a terminal, and not at all if `quiet`.
-    pub(crate) fn new(bars: MultiProgress, quiet: bool, interrupt: Interrupt) -> Self {
-        if quiet {
-            bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        }
+    pub(crate) fn new(bars: MultiProgress, interrupt: Interrupt) -> Self {
         Self { bars, current: Mutex::new(ProgressBar::hidden()), interrupt }
     }
 
@@ -44,10 +41,14 @@ impl Drop for Progress {
 
 impl Monitor for Progress {
     fn stage(&self, name: &str, steps: u64) {
-        let bar = if steps > 0 { ProgressBar::new(steps) } else { ProgressBar::new_spinner() };
+        let counted = steps > 1;
+        let bar = if counted { ProgressBar::new(steps) } else { ProgressBar::new_spinner() };
         // The templates are constants that a test has read.
-        if let Ok(style) = ProgressStyle::with_template(if steps > 0 { COUNTED } else { UNCOUNTED }) {
-            bar.set_style(style.progress_chars("=> "));
+        if let Ok(style) = ProgressStyle::with_template(if counted { COUNTED } else { UNCOUNTED }) {
+            let left = |state: &ProgressState, out: &mut dyn Write| {
+                let _ = out.write_str(&time_left(state.pos(), state.eta()));
+            };
+            bar.set_style(style.with_key("left", left).progress_chars("=> "));
         }
         bar.set_prefix(name.to_owned());
         let bar = self.bars.add(bar);
@@ -60,6 +61,7 @@ impl Monitor for Progress {
         let bar = self.current();
         bar.set_message(message.to_owned());
         bar.inc(1);
+        tracing::debug!(stage = bar.prefix(), step = bar.position(), "{message}");
     }
 
     fn cancelled(&self) -> bool {
@@ -67,9 +69,28 @@ impl Monitor for Progress {
     }
 }
 
+/// The time that is left, in words; nobody knows it before the first step is done.
+fn time_left(done: u64, left: Duration) -> String {
+    let seconds = left.as_secs();
+    match seconds {
+        _ if done == 0 => "…".to_owned(),
+        0..100 => format!("{seconds} s left"),
+        100..6000 => format!("{} min left", seconds.div_ceil(60)),
+        _ => format!("{} h {:02} min left", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_time_left_is_short() {
+        let left = |seconds| time_left(1, Duration::from_secs(seconds));
+        assert_eq!(time_left(0, Duration::from_secs(5)), "…");
+        assert_eq!([left(0), left(99), left(100)], ["0 s left", "99 s left", "2 min left"]);
+        assert_eq!([left(5999), left(7261)], ["100 min left", "2 h 01 min left"]);
+    }
 
     #[test]
     fn progress_templates_are_valid() {

@@ -9,10 +9,10 @@ mod show;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use dcr_coadd::config::{AssembleConfig, ConfigError, check_key};
+use dcr_coadd::config::{AssembleConfig, ConfigError, KEYS, check_key};
 use dcr_physics::Throughput;
 
-pub(crate) use self::show::as_toml;
+pub(crate) use self::show::{as_markdown, as_toml, explained};
 use crate::args::Settings;
 
 /// A setting that cannot be taken, and where it stands.
@@ -130,12 +130,23 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         place: place.clone(),
         key: key.clone(),
         value: value.as_ref().map_or_else(|| "nothing".into(), ToString::to_string),
-        reason,
+        reason: match example(&setting) {
+            Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
+            None => reason,
+        },
     };
     let mut tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
     insert(&mut tables, &path, value.clone());
     let read = tables.try_into::<AssembleConfig>();
     read.map_err(|error| kind(error.message().lines().collect::<Vec<_>>().join(" ")))
+}
+
+/// A value that a setting may have: the default, or else the one in its explanation.
+fn example(setting: &str) -> Option<String> {
+    let key = KEYS.iter().copied().flatten().find(|key| format!("{}.{}", key.table, key.name) == setting)?;
+    let defaults = toml::Table::try_from(AssembleConfig::default()).ok()?;
+    let default = defaults.get(key.table).and_then(|table| table.get(key.name));
+    default.map(ToString::to_string).or_else(|| key.example.map(str::to_owned))
 }
 
 /// Puts a value at a path of names, or takes away what is there.

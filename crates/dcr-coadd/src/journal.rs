@@ -15,13 +15,13 @@ pub(crate) struct Journal<'a> {
     pub(crate) warnings: Vec<Warning>,
     stages: Vec<StageSeconds>,
     started: Instant,
-    stage_started: Instant,
+    /// When the stage that runs began, if one does.
+    stage_started: Option<Instant>,
 }
 
 impl<'a> Journal<'a> {
     pub(crate) fn new(monitor: &'a dyn Monitor) -> Self {
-        let now = Instant::now();
-        Self { monitor, warnings: vec![], stages: vec![], started: now, stage_started: now }
+        Self { monitor, warnings: vec![], stages: vec![], started: Instant::now(), stage_started: None }
     }
 
     /// Begins a stage of so many steps.
@@ -32,7 +32,8 @@ impl<'a> Journal<'a> {
     pub(crate) fn stage(&mut self, name: &str, steps: usize) -> Result<(), CoaddError> {
         self.end_stage();
         self.stages.push(StageSeconds { stage: name.into(), seconds: 0.0 });
-        tracing::debug!(stage = name, steps, "stage");
+        self.stage_started = Some(Instant::now());
+        tracing::info!(stage = name, steps, "stage begins");
         self.monitor.stage(name, steps as u64);
         self.go_on()
     }
@@ -69,16 +70,23 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Seconds of each stage, the present one up to now, and of all.
+    /// Ends the stage that runs. Seconds of each stage, and of all.
     pub(crate) fn times(&mut self) -> (Vec<StageSeconds>, f64) {
         self.end_stage();
         (self.stages.clone(), self.started.elapsed().as_secs_f64())
     }
 
     fn end_stage(&mut self) {
-        if let Some(stage) = self.stages.last_mut() {
-            stage.seconds += self.stage_started.elapsed().as_secs_f64();
-        }
-        self.stage_started = Instant::now();
+        let (Some(stage), Some(started)) = (self.stages.last_mut(), self.stage_started.take()) else {
+            return;
+        };
+        stage.seconds = started.elapsed().as_secs_f64();
+        tracing::info!(stage = stage.stage, seconds = stage.seconds, "stage ends");
+    }
+}
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        self.end_stage();
     }
 }

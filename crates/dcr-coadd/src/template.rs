@@ -89,7 +89,7 @@ pub fn matched_templates(
         runs: patches.runs.iter().map(|run| run.metadata.run.clone()).collect(),
         band: patches.metadata().band.name().into(),
         templates,
-        warnings: journal.warnings,
+        warnings: journal.warnings.clone(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }

@@ -4,9 +4,14 @@ use crate::args::Config;
 use crate::exit::Exit;
 use crate::{output, settings};
 
-/// Prints the configuration that the arguments make, explained.
+/// Prints the configuration that the arguments make, or parts of it, explained.
 pub(crate) fn run(arguments: &Config) -> anyhow::Result<Exit> {
     let config = settings::gather(&arguments.settings)?;
-    output::print(&settings::as_toml(&config)?)?;
+    let text = match arguments.keys.as_slice() {
+        _ if arguments.markdown => settings::as_markdown(&config)?,
+        [] => settings::as_toml(&config)?,
+        keys => settings::explained(&config, keys)?,
+    };
+    output::print(&text)?;
     Ok(Exit::Done)
 }

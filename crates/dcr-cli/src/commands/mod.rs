@@ -1,7 +1,9 @@
 //! The commands, each a file.
 
 pub(crate) mod assemble;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod inspect;
+pub(crate) mod man;
 pub(crate) mod subtract;
 pub(crate) mod template;

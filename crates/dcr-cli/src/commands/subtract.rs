@@ -2,16 +2,14 @@
 
 use dcr_coadd::SubtractRequest;
 use dcr_coadd::config::{SubtractConfig, TableFormat};
-use indicatif::MultiProgress;
 
 use crate::args::Subtract;
+use crate::console::Console;
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::{output, settings, summary, warps};
+use crate::{settings, summary, warps};
 
 /// Subtracts the templates and prints what is left.
-pub(crate) fn run(arguments: &Subtract, bars: MultiProgress, quiet: bool) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exit> {
     let mut config = SubtractConfig::from(&settings::gather(&arguments.settings)?);
     config.subtract.match_psf |= arguments.match_psf;
     if arguments.csv {
@@ -24,9 +22,9 @@ pub(crate) fn run(arguments: &Subtract, bars: MultiProgress, quiet: bool) -> any
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };
-    let progress = Progress::new(bars, quiet, Interrupt::listen()?);
+    let progress = console.progress()?;
     let outcome = dcr_coadd::subtract(&request, &config, &progress);
     drop(progress);
-    output::print(&summary::of_subtracting(&outcome?))?;
+    console.summary(&summary::of_subtracting(&outcome?))?;
     Ok(Exit::Done)
 }

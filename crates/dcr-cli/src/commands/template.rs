@@ -2,16 +2,14 @@
 
 use dcr_coadd::TemplateRequest;
 use dcr_coadd::config::TemplateConfig;
-use indicatif::MultiProgress;
 
 use crate::args::Template;
+use crate::console::Console;
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::{output, settings, summary, warps};
+use crate::{settings, summary, warps};
 
 /// Makes the templates and prints what was done.
-pub(crate) fn run(arguments: &Template, bars: MultiProgress, quiet: bool) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exit> {
     let config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
     let request = TemplateRequest {
         coadds: arguments.coadds.clone(),
@@ -19,10 +17,10 @@ pub(crate) fn run(arguments: &Template, bars: MultiProgress, quiet: bool) -> any
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };
-    let progress = Progress::new(bars, quiet, Interrupt::listen()?);
+    let progress = console.progress()?;
     let outcome = dcr_coadd::matched_templates(&request, &config, &progress);
     drop(progress);
     let done = outcome?;
-    output::print(&summary::of_templates(&done))?;
+    console.summary(&summary::of_templates(&done))?;
     Ok(Exit::Done)
 }

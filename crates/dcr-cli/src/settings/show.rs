@@ -1,43 +1,159 @@
-//! The configuration as commented TOML.
+//! The configuration as commented TOML, whole or in parts, and as a page of the book.
 
 use std::fmt::Write;
 
-use dcr_coadd::config::{AssembleConfig, KEYS};
+use dcr_coadd::config::{AssembleConfig, KEYS, Key, check_key};
 use dcr_physics::builtin_bands;
+
+use super::SettingError;
+
+/// What each table is about.
+const TABLES: [(&str, &str); 8] = [
+    ("band", "What the exposures were taken through."),
+    ("model", "The subfilters, and how the air displaces them."),
+    ("solver", "How the subfilters are found."),
+    ("coadd", "Weights, masks, the plain coadd, and the patch as a whole."),
+    ("template", "How matched templates are made."),
+    ("subtract", "How differences are made, and what counts as a residual."),
+    ("input", "What to make of files and headers."),
+    ("output", "How results are written."),
+];
 
 /// `config` as TOML with every setting explained. Settings that are not set are commented out, with an example.
 pub(crate) fn as_toml(config: &AssembleConfig) -> anyhow::Result<String> {
-    let values = toml::Table::try_from(config)?;
+    let values = Values::of(config)?;
     let mut text = format!(
         "# Settings of dcr {}. Give this file, or any part of it, to --config.\n",
         env!("CARGO_PKG_VERSION")
     );
     for keys in KEYS {
+        text.push('\n');
+        text.push_str(&values.table(keys));
+    }
+    Ok(text)
+}
+
+/// The tables and settings called `names`, as TOML.
+pub(crate) fn explained(config: &AssembleConfig, names: &[String]) -> anyhow::Result<String> {
+    let values = Values::of(config)?;
+    let mut parts = Vec::new();
+    for name in names {
+        check_key(name).map_err(|source| SettingError::Config { place: "dcr config".into(), source })?;
+        let of_table = KEYS.iter().find(|keys| keys.first().is_some_and(|key| key.table == name));
+        let setting =
+            KEYS.iter().copied().flatten().find(|key| name == &format!("{}.{}", key.table, key.name));
+        parts.push(match (of_table, setting) {
+            (Some(keys), _) => values.table(keys),
+            (None, Some(key)) => values.setting(key, &format!("{}.", key.table)),
+            (None, None) => continue,
+        });
+    }
+    Ok(parts.join("\n"))
+}
+
+/// The settings as a page of the book, with the defaults of `config`.
+pub(crate) fn as_markdown(config: &AssembleConfig) -> anyhow::Result<String> {
+    let values = Values::of(config)?;
+    let mut text = "\
+# Settings
+
+<!-- Written by `dcr config --markdown`; a test compares. -->
+
+All settings have defaults that suit most fields. They come from, each before the next: the defaults, `--preset`, the file
+given to `--config`, and `--set table.name=value`, which may be given again. A later one wins. Names that do not exist are
+refused with the nearest that does.
+
+`dcr config` prints all of them as a file for `--config`. `dcr config model` prints one table, and `dcr config
+model.subfilters` one setting. The numbers and words below are those of the defaults; `--preset reference` has those of the
+established implementation, faults included.
+"
+    .to_owned();
+    for keys in KEYS {
         let Some(table) = keys.first().map(|key| key.table) else { continue };
-        write!(text, "\n[{table}]\n")?;
+        write!(text, "\n## `[{table}]`\n\n{}\n", intro(table))?;
         if table == "band" {
-            text.push_str(&known_bands());
+            text.push_str("\nBuilt-in bands, with their blue and red edges in nm:\n\n");
+            for line in known_bands() {
+                writeln!(text, "- {line}")?;
+            }
         }
-        for (i, key) in keys.iter().enumerate() {
-            if i > 0 {
-                text.push('\n');
-            }
-            for line in key.about.lines() {
-                writeln!(text, "# {}", line.trim())?;
-            }
-            match values.get(table).and_then(|table| table.get(key.name)) {
-                Some(value) => writeln!(text, "{} = {value}", key.name)?,
-                None => writeln!(text, "#{} = {}", key.name, key.example.unwrap_or_default())?,
-            }
+        for key in keys {
+            let value = match (values.now(key), key.example) {
+                (Some(value), _) => format!("Default: `{value}`."),
+                (None, Some(example)) => format!("Not set by default; for example `{example}`."),
+                (None, None) => "Not set by default.".to_owned(),
+            };
+            let about = key.about.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+            write!(text, "\n### `{table}.{}`\n\n{about}\n\n{value}\n", key.name)?;
         }
     }
     Ok(text)
 }
 
-/// The names of the built-in bands with their wavelengths.
-fn known_bands() -> String {
-    let mut text = String::from("# Built-in bands, blue to red edge in nm:\n");
-    for bands in builtin_bands().chunks(4) {
+/// Values as TOML, and what they are by default.
+struct Values {
+    now: toml::Table,
+    default: toml::Table,
+}
+
+impl Values {
+    fn of(config: &AssembleConfig) -> anyhow::Result<Self> {
+        Ok(Self {
+            now: toml::Table::try_from(config)?,
+            default: toml::Table::try_from(AssembleConfig::default())?,
+        })
+    }
+
+    fn now(&self, key: &Key) -> Option<&toml::Value> {
+        self.now.get(key.table)?.get(key.name)
+    }
+
+    fn default(&self, key: &Key) -> Option<&toml::Value> {
+        self.default.get(key.table)?.get(key.name)
+    }
+
+    /// A table with all its settings.
+    fn table(&self, keys: &[Key]) -> String {
+        let Some(table) = keys.first().map(|key| key.table) else { return String::new() };
+        let mut text = format!("# {}\n[{table}]\n", intro(table));
+        if table == "band" {
+            text.push_str("# Built-in bands, blue to red edge in nm:\n");
+            known_bands().iter().for_each(|line| text.push_str(&format!("#   {line}\n")));
+        }
+        let settings: Vec<String> = keys.iter().map(|key| self.setting(key, "")).collect();
+        text.push_str(&settings.join("\n"));
+        text
+    }
+
+    /// One setting: what it is, its value, and the default if that is another.
+    fn setting(&self, key: &Key, prefix: &str) -> String {
+        let mut text = String::new();
+        for line in key.about.lines() {
+            text.push_str(&format!("# {}\n", line.trim()));
+        }
+        let name = format!("{prefix}{}", key.name);
+        let (now, default) = (self.now(key), self.default(key));
+        match now {
+            Some(value) => text.push_str(&format!("{name} = {value}")),
+            None => text.push_str(&format!("#{name} = {}", key.example.unwrap_or_default())),
+        }
+        match default {
+            default if default == now => {}
+            Some(default) => text.push_str(&format!("  # default: {default}")),
+            None => text.push_str("  # default: not set"),
+        }
+        text.push('\n');
+        text
+    }
+}
+
+fn intro(table: &str) -> &'static str {
+    TABLES.iter().find(|(name, _)| *name == table).map_or("", |(_, about)| about)
+}
+
+/// The names of the built-in bands with their wavelengths, four to a line.
+fn known_bands() -> Vec<String> {
+    let shown = |bands: &[dcr_physics::BuiltinBand]| {
         let bands: Vec<String> = bands
             .iter()
             .map(|band| {
@@ -45,9 +161,9 @@ fn known_bands() -> String {
                 format!("{} {:.0}–{:.0}", band.name, band.effective_nm - half, band.effective_nm + half)
             })
             .collect();
-        text.push_str(&format!("#   {}\n", bands.join(", ")));
-    }
-    text
+        bands.join(", ")
+    };
+    builtin_bands().chunks(4).map(shown).collect()
 }
 
 #[cfg(test)]
@@ -77,6 +193,26 @@ mod tests {
             let config = AssembleConfig::preset(preset).unwrap();
             assert_eq!(read_back(&as_toml(&config).unwrap()), config, "{preset}");
         }
+    }
+
+    #[test]
+    fn every_table_is_introduced() {
+        for (keys, (table, _)) in KEYS.iter().zip(TABLES) {
+            assert_eq!(keys[0].table, table);
+        }
+    }
+
+    #[test]
+    fn settings_are_explained_one_by_one_or_by_table() {
+        let explained = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            explained(&AssembleConfig::reference(), &names).map_err(|error| error.to_string())
+        };
+        let one = explained(&["coadd.weight_visits", "band.name"]).unwrap();
+        assert!(one.contains("\ncoadd.weight_visits = false  # default: true\n\n# Name"), "{one}");
+        assert!(one.contains("\n#band.name = "), "{one}");
+        assert!(explained(&["output"]).unwrap().contains("[output]\n#"));
+        assert!(explained(&["subfilters"]).unwrap_err().contains("did you mean model.subfilters?"));
     }
 
     /// The examples of settings that are not set are TOML of the right kind.

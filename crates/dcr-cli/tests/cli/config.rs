@@ -41,7 +41,7 @@ fn config_precedence_is_preset_file_set() {
         "--set",
         "model.subfilters=5",
     ]);
-    assert!(printed.contains("\nsubfilters = 5\n"), "{printed}");
+    assert!(printed.contains("\nsubfilters = 5  # default: 3\n"), "{printed}");
     assert!(printed.contains("\nspectrum = \"smooth\"\n"), "{printed}");
-    assert!(printed.contains("\nshift_rule = \"reference\"\n"), "{printed}");
+    assert!(printed.contains("\nshift_rule = \"reference\"  # default: \"integrated\"\n"), "{printed}");
 }

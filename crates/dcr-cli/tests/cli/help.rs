@@ -11,6 +11,8 @@ fn help_of_every_command() {
     insta::assert_snapshot!("help_template", fixture.run(&["template", "--help"]));
     insta::assert_snapshot!("help_subtract", fixture.run(&["subtract", "--help"]));
     insta::assert_snapshot!("help_config", fixture.run(&["config", "--help"]));
+    insta::assert_snapshot!("help_completions", fixture.run(&["completions", "--help"]));
+    insta::assert_snapshot!("help_man", fixture.run(&["man", "--help"]));
 }
 
 #[test]

@@ -11,19 +11,22 @@ use super::{ConfigError, refuse};
 table! {
     /// The band. Without any of these settings the warps' own headers are asked.
     pub struct BandConfig = "band" {
-        /// Name of the band. A built-in name (`dcr config` prints them) brings its wavelengths along; any other needs
-        /// the two numbers below.
+        /// Name of the band. A built-in name (listed above) brings its wavelengths along; any other name needs the two
+        /// numbers below. Set it where headers do not tell the band, or tell it wrongly.
         /// Unset: the headers' EFFWAVE and BANDWID, or the wavelengths in DECam's FILTER.
         name: Option<String> = None; "\"lsst-g\"",
-        /// Middle of the band in nm. Set it to override the built-in number or for a band that is not built in.
+        /// Middle of the band, in nm. Set it for a band that is not built in, or to override the built-in number.
         effective_wavelength_nm: Option<f64> = None; "478.5",
-        /// Full width of the band in nm, the subfilters together.
+        /// Full width of the band, in nm, all subfilters together. Set it as the middle.
         bandwidth_nm: Option<f64> = None; "147.0",
         /// A throughput curve: a text file of two columns, wavelength in nm and transmission. With it each
-        /// subfilter is weighted by the light that arrives in it; without it the band is a top hat.
+        /// subfilter is weighted by the light that arrives in it; without it the band is a top hat. Set it where you have
+        /// the curve of telescope, filter and detector, above all for bands with sloping sides (u).
         throughput: Option<PathBuf> = None; "\"total_g.dat\"",
-        /// The wavelength whose light the warps' WCS places rightly: "effective", "flat_spectrum_mean" (of the
-        /// throughput) or { nm = 480.0 }. Unset: the headers' REFWAVE, or "effective".
+        /// The wavelength whose light the exposures' WCS places rightly: "effective", "flat_spectrum_mean" (of the
+        /// throughput) or { nm = 480.0 }. The data cannot tell it: templates do not depend on it, colours do, by 0.06 mag
+        /// per nm in g with three subfilters. Set it to the mean over the stars that the astrometry was fitted to, if you
+        /// know it. Unset: the headers' REFWAVE, or "effective".
         reference_wavelength: Option<ReferenceWavelength> = None; "\"effective\"",
     }
 }

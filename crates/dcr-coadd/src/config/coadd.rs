@@ -11,45 +11,58 @@ use super::{ConfigError, refuse};
 table! {
     /// How the visits are combined.
     pub struct CoaddConfig = "coadd" {
-        /// Width and height in px of the parts that are solved with one displacement per visit. The result hardly
-        /// depends on it; smaller parts need less memory and follow the refraction over the field more closely.
+        /// Width and height, in px, of the parts of the patch that have one displacement per visit and subfilter each.
+        /// The result hardly depends on it. Make them smaller where pixels are larger than 1″ and the airmass is beyond 2:
+        /// refraction then changes within 512 px.
         subregion_size: [usize; 2] = [512, 512],
-        /// Whether visits count by the inverse of their noise variance; if not, all alike.
+        /// Whether visits count by the inverse of their noise variance; if not, all alike. Turn it off where the
+        /// variances of the exposures cannot be compared.
         weight_visits: bool = true,
-        /// Whether weights are multiplied by the airmass, which favours visits that tell colours.
+        /// Whether weights are multiplied by the airmass. Turn it on for better colours at the price of noise, where few
+        /// of many visits have a high airmass.
         airmass_weight: bool = false,
-        /// Mask planes whose pixels carry no data. CLIPPED must stay out: what differs because of refraction is
-        /// clipped, and tells the colours.
+        /// Names of the mask planes whose pixels carry no data. Add the planes of your files that mark artefacts (CR,
+        /// for instance). CLIPPED must stay out: what differs because of refraction is clipped, and tells the colours.
         bad_mask_planes: Vec<String> = names(["NO_DATA", "BAD", "SAT"]),
-        /// Mask planes that are dropped from the coadd.
+        /// Names of the mask planes that the coadd does not get. Add those that mean nothing in a coadd.
         remove_mask_planes: Vec<String> = names(["NOT_DEBLENDED", "EDGE"]),
-        /// Mask planes of the pixels that decide convergence, and near which the model is free.
+        /// Names of the mask planes of the pixels that decide convergence, and near which the model is free. In the plain
+        /// coadd that is made here sources are detected and flagged DETECTED; a template that is given brings its own mask.
+        /// Change it if that one calls sources otherwise.
         convergence_mask_planes: Vec<String> = names(["DETECTED"]),
-        /// Mask planes that the coadd takes over where more than this fraction of the weight has them.
+        /// Mask planes that the coadd gets where more than this fraction of the weight has them, good pixels or not.
+        /// Lower a fraction to flag more, raise it to flag less; other planes are passed on wherever a good pixel has them.
         mask_propagation_thresholds: BTreeMap<String, f64> = BTreeMap::from([("SAT".into(), 0.1)]),
-        /// Whether pixels without data are filled from their neighbours. They stay flagged NO_DATA.
+        /// Whether pixels without data are filled from their neighbours; they stay flagged NO_DATA. Turn it off to have
+        /// NaN there.
         interpolate: bool = true,
         /// Variance of the subfilters: "propagated" from the inputs, or "template" (the template's divided by their
-        /// number, as the established implementation has it).
+        /// number, as the established implementation has it). Change it only to compare with that.
         variance: OutputVariance = OutputVariance::Propagated,
-        /// Rejection, in sigma, of the clipped mean that makes the template coadd where none is given.
+        /// Rejection, in standard deviations, of the clipped mean that makes the plain coadd. Lower it where artefacts
+        /// remain in the coadd; too low, it rejects what refraction displaces.
         clip_sigma: f64 = 2.5,
-        /// Passes of that rejection.
+        /// Passes of that rejection. 0 turns it off; more than 3 change little.
         clip_iterations: usize = 3,
-        /// Detection threshold in sigma of the smoothed template, for a template without detections.
+        /// Detection threshold, in standard deviations of the smoothed plain coadd. Lower it if faint sources keep their
+        /// dipoles, raise it if noise is detected. A template whose mask marks sources needs no detection.
         detection_threshold: f64 = 5.0,
-        /// Fewest connected pixels of a detection.
+        /// Fewest connected pixels of a detection. Raise it if single bad pixels are detected.
         detection_min_pixels: usize = 5,
-        /// Detections are grown by this many sigma of the PSF.
+        /// Detections are grown by this many σ of the PSF. Raise it if wings of bright stars keep dipoles.
         detection_grow: f64 = 2.4,
-        /// Whether the PSF of the coadd is averaged over the sharper half of the visits only.
+        /// Whether the PSF of the coadd is averaged over the sharper half of the visits only. Turn it off if the PSF in
+        /// the coadd's files comes out sharper than its stars.
         select_psfs: bool = true,
-        /// Largest difference in px between the grids of two warps that count as one grid.
+        /// Largest difference, in px, between the grids of two exposures that count as one grid. Raise it, to 0.1 at
+        /// most, for grids that differ by rounding in their headers; else warp the exposures to one grid.
         grid_tolerance_px: f64 = 0.01,
-        /// The most memory that a run may take. Unset: half of what is free.
+        /// The most memory that a run may take. Unset: half of what is free. Lower it where several runs share a machine; a
+        /// patch that cannot be solved within it is refused, with what it needs.
         memory_limit: Option<ByteSize> = None; "\"6GiB\"",
-        /// Where the pixels of the visits are while the patch is solved: in "memory", on "disk" (in a file in the folder
-        /// of the results that is gone afterwards, 5 bytes for each pixel and visit), or "auto": in memory if they fit.
+        /// Where the pixels of the visits are while the patch is solved: in "memory", on "disk" (5 bytes for each pixel and
+        /// visit in a file in the folder of the results, gone afterwards), or "auto": in memory if they fit. Set "disk" to
+        /// leave memory to others.
         pixels_in: PixelsIn = PixelsIn::Auto,
     }
 }

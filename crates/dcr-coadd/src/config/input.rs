@@ -14,30 +14,36 @@ table! {
     /// How exposures are read.
     pub struct InputConfig = "input" {
         /// What tells where the zenith was: "auto" (the best that each header has), "time" (and the site), or
-        /// "header" (its altitude and parallactic angle or azimuth, for headers whose time is wrong).
+        /// "header" (its altitude and parallactic angle or azimuth). Set it where a header contradicts itself: "header" if
+        /// its time is wrong, "time" if its angles are.
         geometry: GeometrySource = GeometrySource::Auto,
-        /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn".
+        /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn". Change it after
+        /// you have looked which of the two is right, and set geometry accordingly.
         on_disagreement: OnDisagreement = OnDisagreement::Refuse,
-        /// The telescope, for headers that do not say. Longitude is positive towards the east.
+        /// The telescope, for headers that do not say: latitude and longitude (east positive) in degrees, height in m.
         site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
-        /// The image's HDU by name or number. Unset: IMAGE, SCI, or the first image.
+        /// The image's HDU, by name or number, as a string. Set it where a file has several images.
+        /// Unset: IMAGE, SCI, or the first image.
         image_hdu: Option<String> = None; "\"SCI\"",
         /// Files of weights, one for each exposure: {dir} and {stem} stand for the exposure's folder and its name
-        /// without extension. Unset: the uncertainties in the exposure's own file, or a file beside it that is
-        /// called as SWarp or the DECam pipeline call it.
+        /// without extension. Set it where weights are called otherwise than SWarp or the DECam pipeline call them.
+        /// Unset: the uncertainties in the exposure's own file, or a file beside it so called.
         weights: Option<String> = None; "\"{dir}/{stem}.weight.fits\"",
-        /// What weight files hold: "inverse_variance", "variance" or "standard_deviation".
+        /// What weight files hold: "inverse_variance" (as SWarp and the DECam pipeline write), "variance" or
+        /// "standard_deviation". Set it for weights of another origin.
         weights_hold: WeightsHold = WeightsHold::InverseVariance,
-        /// Files of masks, named likewise.
+        /// Files of masks, named likewise. Set it where masks are in files of their own that are not found.
         masks: Option<String> = None; "\"{dir}/{stem}.mask.fits\"",
-        /// Files of PSFs (an image, or a PSFEx model), named likewise.
+        /// Files of PSFs (an image, or a PSFEx model), named likewise. Set it to have PSFs in the coadd and the
+        /// differences, which most formats do not bring along.
         psfs: Option<String> = None; "\"{dir}/{stem}.psf\"",
-        /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise.
+        /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
+        /// every pixel. Set "estimate" for images without weights whose sky is flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
         /// Unit of the pixel values, for headers without BUNIT.
         unit: Option<String> = None; "\"nJy\"",
         /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
-        /// magnitude zero points in the headers).
+        /// magnitude zero points in the headers). Set "header" for exposures in counts.
         zero_point: ZeroPoint = ZeroPoint::Off,
     }
 }

@@ -9,21 +9,27 @@ use super::{ConfigError, refuse};
 table! {
     /// What the sky is modelled as.
     pub struct ModelConfig = "model" {
-        /// Number of subfilters of equal width that the band is cut into. Three suit g at airmass up to 2; more
-        /// need more visits and more spread in airmass and direction. 1 gives the plain weighted coadd.
+        /// Number of subfilters of equal width that the band is cut into, 1 to 20. Three suit most fields. Two do for
+        /// templates up to airmass 2; five follow steep spectra more closely, but need more visits and a wider spread in
+        /// airmass and direction, or their colours come from the prior. 1 gives the plain weighted coadd.
         subfilters: usize = 3,
-        /// Spectra inside a subfilter: "smooth" (they go on smoothly from one subfilter to the next) or
-        /// "constant" (flat in each subfilter, as the established implementation has it).
+        /// Spectra inside a subfilter: "smooth" (they go on smoothly from one subfilter to the next) or "constant" (flat
+        /// in each, as the established implementation has it; colours come out 12 % too steep at three subfilters).
+        /// Change it only to compare with that.
         spectrum: Spectrum = Spectrum::Smooth,
-        /// Whether a subfilter is displaced as two halves where it is smeared over more than split_threshold.
+        /// Whether a subfilter is displaced as two halves where it is smeared over more than split_threshold. Turn it
+        /// off to save time, at the price of sharpness at high airmass.
         split_subfilters: bool = true,
-        /// The distance in px between the two halves from which on they are displaced apart.
+        /// The distance between the two halves, in px, from which on they are displaced apart. Raise it to save time;
+        /// at 0 all are.
         split_threshold: f64 = 0.1,
-        /// How far and where to subfilters move: "integrated" (mean over the subfilter, at each place, direction
-        /// through the WCS) or "reference" (the established implementation's, faults included).
+        /// How far and whereto subfilters move: "integrated" (mean over the subfilter, at each place, in the direction of
+        /// the zenith by the WCS) or "reference" (the established implementation's, faults included). Change it only to
+        /// repeat that one's numbers.
         shift_rule: ShiftRule = ShiftRule::Integrated,
-        /// Refraction: "stone_owens" (good to 1 mas across a band), "ciddor" (0.1 mas), "stone_published" (Stone's
-        /// formula as printed, 1 to 7 mas) or "reference" (the established implementation's, 10 mas).
+        /// Refraction: "stone_owens" (good to 1 mas across a band), "ciddor" (0.1 mas, slower), "stone_published"
+        /// (Stone's formula as printed, 1 to 7 mas) or "reference" (the established implementation's, 10 mas). Take
+        /// "ciddor" in humid air beyond airmass 1.5; the last two only to repeat others' numbers.
         refraction: RefractionModel = RefractionModel::StoneOwens,
     }
 }

@@ -7,7 +7,8 @@ use super::table::table;
 table! {
     /// How files are written.
     pub struct OutputConfig = "output" {
-        /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy and ds9).
+        /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy and ds9). Take "gzip" to
+        /// save disk for writing time.
         compression: Compression = Compression::None,
     }
 }

@@ -32,50 +32,90 @@ impl SolverConfig {
         key("method", "The solver: \"iterative\"."),
         key(
             "order",
-            "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 is fastest and blurs.",
+            "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 saves a sixth of the time and blurs;\n\
+             \"fourier\" is exact and slower, and a bad pixel that no mask marks rings through its row and column.",
         ),
-        unset("max_iterations", "At most this many iterations. Unset: three per subfilter.", "12"),
-        unset("min_iterations", "At least this many iterations. Unset: one per subfilter.", "3"),
+        unset(
+            "max_iterations",
+            "At most this many iterations. Raise it where a warning says that the last one still improved the metric.\n\
+             Unset: three per subfilter.",
+            "12",
+        ),
+        unset(
+            "min_iterations",
+            "At least this many iterations. Raise it where the metric stalls early and then falls again.\n\
+             Unset: one per subfilter.",
+            "3",
+        ),
         key(
             "convergence_threshold",
-            "Stop when an iteration improves the metric by less than this fraction.",
+            "Stop when an iteration improves the metric by less than this fraction. Lower it, and raise max_iterations,\n\
+             for truer colours.",
         ),
-        key("use_convergence", "Whether the metric decides at all; if not, max_iterations are made."),
-        unset("base_gain", "Weight of a new solution against the old one. Unset: 1/(subfilters - 1).", "0.5"),
-        key("gain", "\"progressive\" (raised from base_gain as the metric allows) or \"fixed\"."),
+        key(
+            "use_convergence",
+            "Whether the metric decides at all; if not, max_iterations are made. Turn it off to compare runs of equal length.",
+        ),
+        unset(
+            "base_gain",
+            "Weight of a new solution against the old one. Lower it if the solver diverges. Unset: 1/(subfilters - 1).",
+            "0.5",
+        ),
+        key(
+            "gain",
+            "\"progressive\" (raised from base_gain as the metric allows) or \"fixed\". Fix it if the solver diverges.",
+        ),
         key(
             "accelerate_model",
-            "Contrast between subfilters is stepped this many times further than their sum. 1 is off.\n\
-             Colours come out too small if it is lowered.",
+            "Contrast between subfilters is stepped this many times further than their sum; 1 is off. Lower it if the\n\
+             solver diverges; colours come out too small then, unless there are more iterations.",
         ),
         key(
             "use_model_weights",
-            "Whether the model is free near detected sources only and the plain coadd elsewhere.",
+            "Whether the model is free near detected sources only and the plain coadd elsewhere. Turn it off for nebulae,\n\
+             or other light that is not detected; the subfilters get noisier.",
         ),
         key(
             "model_weights_width",
-            "Width (Gaussian sigma) in px over which the model tapers off around sources.",
+            "Width (Gaussian sigma), in px, over which the model tapers off around sources. Raise it where displacements\n\
+             are longer than 5 px.",
         ),
         key(
             "regularize_model_iterations",
-            "Largest factor by which a pixel changes in an iteration. 0 is off.",
+            "Largest factor by which a pixel changes in an iteration; above 1, 0 is off. Lower it if the solver diverges.",
         ),
-        key("iteration_clamp", "Form of that limit: \"symmetric\" or \"reference\"."),
-        key("regularize_model_frequency", "Largest ratio of a pixel between subfilters. 0 is off."),
-        key("frequency_clamp", "Form of that limit: \"conserving\" (of flux) or \"reference\"."),
+        key(
+            "iteration_clamp",
+            "Form of that limit: \"symmetric\" or \"reference\" (the established implementation's, to repeat its numbers).",
+        ),
+        key(
+            "regularize_model_frequency",
+            "Largest ratio of a pixel between subfilters; above 1, 0 is off. Raise it for sources with strong lines or\n\
+             breaks inside the band; lower it if colours are noisy.",
+        ),
+        key(
+            "frequency_clamp",
+            "Form of that limit: \"conserving\" (of flux) or \"reference\" (the established implementation's, to repeat its\n\
+             numbers; it makes flux).",
+        ),
         key(
             "regularization_width",
-            "Groups of out-of-range pixels of a smaller radius in px are left alone as noise; also the scale\n\
-             on which colours are smooth.",
+            "Groups of out-of-range pixels of a smaller radius, in px, are left alone as noise; also the scale on which\n\
+             colours are smooth. Raise it with the width of the PSF: 2 suits a FWHM of 3 to 5 px.",
         ),
-        key("min_coverage", "A pixel is solved for where at least this many visits have data."),
+        key(
+            "min_coverage",
+            "A pixel is solved for where at least this many visits have data. Raise it to 2 or 3 where edges are noisy.",
+        ),
         key(
             "edge",
-            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0).",
+            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0, as the\n\
+             established implementation has it; edges go wrong). Change it only to compare with that.",
         ),
         key(
             "reference_bookkeeping",
-            "Count iterations and coverage, and keep diverged iterations, as the established implementation does.",
+            "Count iterations and coverage, and keep diverged iterations, as the established implementation does. Turn it\n\
+             on only to repeat its numbers.",
         ),
     ];
 

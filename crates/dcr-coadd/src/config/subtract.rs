@@ -8,20 +8,23 @@ use super::{AssembleConfig, ConfigError, TemplateConfig, refuse};
 table! {
     /// How differences are made, and what counts as a residual.
     pub struct DifferenceConfig = "subtract" {
-        /// Residuals stand out of the noise by at least this many standard deviations.
+        /// Residuals stand out of the noise by at least this many standard deviations. Lower it to find fainter
+        /// changes; false ones grow quickly below 5.
         threshold: f64 = 5.0,
         /// Whether template and exposure are brought to one PSF first, by convolving the sharper of the two; `--match`
-        /// says the same.
+        /// says the same. Turn it on where the seeing of the exposure is not that of the coadd.
         match_psf: bool = false,
-        /// Order of the polynomial by which the matching kernel varies over the exposure: 0 (it does not) to 2. Higher
-        /// ones need three bright sources for each of 3 or 6 terms.
+        /// Order of the polynomial by which the matching kernel varies over the exposure: 0 (it does not) to 2. Raise it
+        /// where the PSF varies over the exposure; 1 and 2 need three bright sources for each of 3 or 6 terms.
         kernel_order: usize = 0,
-        /// Order of the polynomial that is fitted with the kernel to the background between the two: 0 to 2.
+        /// Order of the polynomial that is fitted with the kernel to the background between the two: 0 to 2. Raise it
+        /// where one of them has a sloping sky. Without PSF matching none is fitted.
         background_order: usize = 0,
-        /// Mask planes, of exposure or template, whose pixels can have no residual.
+        /// Mask planes, of exposure or template, whose pixels can have no residual. Add the planes of your files that
+        /// mark artefacts.
         bad_mask_planes: Vec<String> = ["NO_DATA", "BAD", "SAT", "CR", "SUSPECT"].map(str::to_owned).to_vec(),
         /// Residuals as a table: "ecsv" (CSV with units and types, for astropy) or "csv". The difference's file has
-        /// them as a FITS table in any case.
+        /// them as a FITS table in any case. Take "csv" for readers that do not know comments.
         table: TableFormat = TableFormat::Ecsv,
     }
 }

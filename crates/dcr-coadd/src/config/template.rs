@@ -11,15 +11,17 @@ use super::{AssembleConfig, InputConfig, OutputConfig};
 table! {
     /// How a matched template is made from the subfilters. Band and refraction are those of the coadd.
     pub struct MatchConfig = "template" {
-        /// Interpolation of the shifts: spline order 1, 3 or 5, or "fourier".
+        /// Interpolation of the shifts: spline order 1, 3 or 5, or "fourier" (exact, but a bad pixel that no mask marks
+        /// rings through its row and column). 1 blurs; there is little reason to change 3.
         order: Interpolation = Interpolation::Spline(Order::CUBIC),
-        /// Whether every subfilter is displaced as two halves; if not, none is.
+        /// Whether every subfilter is displaced as two halves; if not, none is. Turn it off to save time, at the price of
+        /// sharpness at high airmass.
         split_subfilters: bool = true,
-        /// Variance: "propagated", or "reference" (times the number of subfilters, as the established
-        /// implementation has it).
+        /// Variance: "propagated", or "reference" (times the number of subfilters, as the established implementation has
+        /// it). Change it only to compare with that.
         variance: TemplateVariance = TemplateVariance::Propagated,
         /// Interpolation onto exposures that do not lie on the coadd's pixels: "lanczos3", "lanczos4", "lanczos5" or
-        /// "bilinear". Higher orders are truer for sharp stars, and reach further around holes.
+        /// "bilinear". Take a higher order for stars sharper than 2.5 px FWHM; it reaches further around holes.
         warp: WarpKernel = WarpKernel::Lanczos3,
     }
 }

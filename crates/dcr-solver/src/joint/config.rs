@@ -21,7 +21,8 @@ pub struct JointConfig {
     /// First solve: how far a subfilter may depart from the flat spectrum, in units of the weighted coadd's noise per pixel. Small values
     /// make colours faint and have them clipped as artefacts; 5 is loose.
     pub uniform_width: f64,
-    /// First solve: weight of a zero prior on the total, in units of the data's: holds it where no visit has data.
+    /// Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first solve it holds it to 0, in the
+    /// final one to the first's.
     pub total_floor: f64,
     /// Final solve: how far colours may depart from the flat spectrum in proportion to the light that is there. 1 to 4 give the same
     /// templates; larger values make the colours of faint sources noisier and less biased.
@@ -35,7 +36,8 @@ pub struct JointConfig {
     pub clip_rounds: Vec<f64>,
     /// A pixel is clipped when it departs from its prediction by more than this many σ, alone or smoothed with the PSF, …
     pub clip_sigmas: f64,
-    /// … plus this fraction of the prediction around it. Raise it where PSFs are poor; 0.2 leaves artefacts on sources.
+    /// … plus this fraction of the prediction around it. Raise it where PSFs are poor or narrower than 1.8 px; 0.2 leaves artefacts on
+    /// sources.
     pub clip_fraction: f64,
     /// Clipped pixels are grown by this many pixels.
     pub clip_grow: usize,
@@ -45,19 +47,19 @@ pub struct JointConfig {
     pub offset_tolerance: f64,
     /// First solve: at most this many iterations each time, …
     pub uniform_iterations: usize,
-    /// … and stop earlier when the residual, relative to the data's, is below this.
+    /// … and stop earlier when the rms error of predictions that is left, per pixel, in units of the weighted coadd's noise, is below this.
     pub uniform_tolerance: f64,
     /// Final solve: at most this many passes over the data, …
     pub source_iterations: usize,
-    /// … and stop earlier when the residual, relative to the data's, is below this. The template's error is about ten times as much, in
-    /// units of a visit's noise.
+    /// … and stop earlier when the error that is left, as above, is below this.
     pub source_tolerance: f64,
     /// Pixels of zero weight around a tile, at least: as far as light is displaced, and more.
     pub padding: usize,
     /// The model is kept this many pixels beyond the patch, so that templates are whole at its edges. At most `padding`.
     pub border: usize,
-    /// Largest side of a tile in px; a patch no larger is solved whole. Memory grows with its square: about
-    /// `side² × visits × (4 × subfilters + 9)` bytes. Displacements and PSFs are constant in a tile.
+    /// Largest side of a tile in px; a patch no larger is solved whole. Memory grows with its square: with overlap and padding
+    /// counted in, about `side² × (visits × (4 × subfilters + 6) + 300)` bytes for three subfilters. Displacements and PSFs are constant in
+    /// a tile.
     pub tile_size: usize,
     /// Pixels by which a tile reaches into its neighbours. Tiles fade into each other over the same length.
     pub tile_overlap: usize,
@@ -82,9 +84,9 @@ impl Default for JointConfig {
             offset_passes: 3,
             offset_tolerance: 0.003,
             uniform_iterations: 20,
-            uniform_tolerance: 1e-3,
+            uniform_tolerance: 0.03,
             source_iterations: 30,
-            source_tolerance: 5e-4,
+            source_tolerance: 0.015,
             padding: 24,
             border: 16,
             tile_size: 1024,

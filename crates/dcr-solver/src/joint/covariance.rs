@@ -12,8 +12,11 @@
 //!
 //! # Accuracy
 //!
-//! Noise alone is in it: not the choice of the prior, nor clipping, nor errors of PSFs. Where fewer than 85 % of the data cover a pixel, it is
-//! an approximation. `covariance_agrees_with_monte_carlo` has the figures.
+//! Noise alone is in it: not the choice of the prior, nor clipping, nor errors of PSFs. Against the scatter of 12 runs on simulated fields of 12 and 16
+//! visits, measured over stated, with iterations carried to their end: in the sky 0.95 to 1.00 where at least 85 % of the data cover a pixel, and 0.88 to
+//! 0.98 down to 70 %; below, up to several times. On bright stars templates have 0.77 to 0.96 of what is stated and planes 0.63 to 0.78, as
+//! the prior there is narrower than one that is as wide everywhere. What the default tolerance leaves undone adds to it on bright stars with
+//! partly masked visits: up to 1.6 in templates at high airmass. `joint_variance_agrees_with_monte_carlo` holds the first of these.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::{Complex32, Complex64};
@@ -84,7 +87,7 @@ impl Covariance {
             }
         }
         let amplitude = fiducial.amplitude();
-        let total = total_strength(&frequencies, sigma, config);
+        let total = total_strength(&fiducial, sigma, config);
         let departures = problem.spectrum.departures(config.colour_damping);
         let count = if n == 1 { 1 } else { WIDTHS };
         let widths: Vec<f64> =

@@ -4,9 +4,6 @@ use std::f64::consts::{FRAC_PI_2, TAU};
 
 use rustfft::num_complex::Complex64;
 
-/// Where the window begins to fall, in cycles per pixel.
-const WINDOW_END: f64 = 0.42;
-
 /// Frequencies of a half plane of modes, in cycles per pixel.
 #[derive(Clone, Debug)]
 pub(crate) struct Frequencies {
@@ -33,9 +30,9 @@ impl Frequencies {
         multiplicity(kx, self.shape)
     }
 
-    /// The window along y and along x: see [`window`].
-    pub(crate) fn windows(&self) -> [Vec<f64>; 2] {
-        [self.y.iter().map(|f| window(*f)).collect(), self.x.iter().map(|f| window(*f)).collect()]
+    /// The [`window`] along y and along x.
+    pub(crate) fn windows(&self, start: f64) -> [Vec<f64>; 2] {
+        [&self.y, &self.x].map(|axis| axis.iter().map(|f| window(*f, start)).collect())
     }
 
     /// exp(−2πi k·distance) along y and along x.
@@ -49,13 +46,10 @@ pub(crate) fn multiplicity(kx: usize, shape: (usize, usize)) -> f64 {
     f64::from(1 + u8::from(kx > 0)) / (shape.0 * shape.1) as f64
 }
 
-/// 1 at all but the highest frequencies, and from there smoothly to 0 at the Nyquist frequency.
-///
-/// A fractional displacement is a sinc: of what ends abruptly, at a mask's edge, it draws stripes through the whole tile. Without the last
-/// eighth of frequencies, where a well sampled PSF passes nothing, it reaches only a few pixels.
-pub(crate) fn window(f: f64) -> f64 {
-    let beyond = (f.abs() - WINDOW_END) / (0.5 - WINDOW_END);
-    if beyond <= 0.0 { 1.0 } else { (FRAC_PI_2 * beyond.min(1.0)).cos().powi(2) }
+/// 1 below the frequency `start`, and from there smoothly to 0 at the Nyquist frequency.
+pub(crate) fn window(f: f64, start: f64) -> f64 {
+    let beyond = (f.abs() - start) / (0.5 - start);
+    if beyond > 0.0 { (FRAC_PI_2 * beyond.min(1.0)).cos().powi(2) } else { 1.0 }
 }
 
 /// exp(−2πi f·distance).

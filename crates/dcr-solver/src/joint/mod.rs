@@ -9,8 +9,8 @@
 //! ```
 //!
 //! with the displacement `d_i(l)` of light of wavelength `l`, the smooth spectrum `C` that has the given fluxes
-//! ([`SmoothSpectrum`](crate::SmoothSpectrum)), and the ratio `K_i` of the visit's PSF to `P`. At the highest frequencies, next to the Nyquist
-//! frequency, `A` fades to 0: a well sampled PSF passes nothing there, and displacements stay local. What minimises
+//! ([`SmoothSpectrum`](crate::SmoothSpectrum)), and the ratio `K_i` of the visit's PSF to `P`. Towards the
+//! Nyquist frequency `A` fades to 0: a well sampled PSF passes nothing there, and displacements stay local. What minimises
 //!
 //! ```text
 //! Σ_i Σ_p w_i(p) (s_i − F⁻¹ Σ_a A_ia y_a)²  +  prior,        w_i = 1/(sky variance) where a pixel is used, 0 elsewhere
@@ -32,7 +32,13 @@
 //!
 //! Patches larger than [`JointConfig::tile_size`] are solved in overlapping tiles with common PSF, weights, prior and offsets, one after the
 //! other; parallel work goes on inside a tile. Results are the same, bit for bit, for any number of threads. Modes and planes are in single
-//! precision, scalars and sums in double: against double precision templates change by less than 0.002 of a visit's noise.
+//! precision, scalars and sums in double: two quite different iterations end within 0.004 of a visit's noise of each other, and on a small
+//! problem within 10⁻⁵ of the peak of a dense solve in double precision.
+//!
+//! # Cost
+//!
+//! Every iteration transforms each visit there and back: on one core about 0.01 µs for each pixel (padding and overlap included) and visit, 1.3 µs
+//! for a whole solve with artefacts and holes, a third of that without. Memory is at [`JointConfig::tile_size`].
 //!
 //! # Example
 //!
@@ -61,6 +67,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(test)]
+mod against_dense;
 mod config;
 mod covariance;
 mod fourier;

@@ -212,6 +212,12 @@ impl Tile {
         self.visits.iter().map(TileVisit::cover).collect()
     }
 
+    /// The rms error of predictions that is left, per pixel of the tile and in units of the weighted coadd's noise, given the residual of the
+    /// normal equations times itself, preconditioned. Unlike a measure relative to the data it does not care how bright they are.
+    pub(crate) fn error_of(&self, squared: f64) -> f64 {
+        (squared.max(0.0) / (self.grid.shape.0 * self.grid.shape.1) as f64).sqrt()
+    }
+
     /// The inner product of two sets of modes, as of their planes' pixels.
     pub(crate) fn inner(&self, a: &[Complex32], b: &[Complex32]) -> f64 {
         inner_product(&self.grid, a, b)

@@ -96,20 +96,23 @@ impl PsfStamp {
     /// `F = 0.976/kₕ (ln 2/3.44)^(3/5)`. A PSF so sharp that its transfer function stays above a half has `kₕ` = ½.
     #[must_use]
     pub fn fwhm_px(&self) -> f64 {
+        0.97586 / self.frequency_at(0.5) * (2.0_f64.ln() / 3.44).powf(0.6)
+    }
+
+    /// The frequency at which the transfer function, averaged over four directions, falls to `level`, in cycles per pixel; ½ if it does not.
+    pub(crate) fn frequency_at(&self, level: f64) -> f64 {
         let profiles = self.profiles();
         let mean = |k: f64| profiles.iter().map(|p| p.amplitude(k)).sum::<f64>() / profiles.len() as f64;
         let mut before = (0.0, 1.0);
-        let mut half = 0.5;
         for step in 1..=(0.5 / WIDTH_STEP) as usize {
             let k = step as f64 * WIDTH_STEP;
             let now = (k, mean(k));
-            if now.1 < 0.5 {
-                half = before.0 + (before.1 - 0.5) / (before.1 - now.1) * (now.0 - before.0);
-                break;
+            if now.1 < level {
+                return before.0 + (before.1 - level) / (before.1 - now.1) * (now.0 - before.0);
             }
             before = now;
         }
-        0.97586 / half * (2.0_f64.ln() / 3.44).powf(0.6)
+        0.5
     }
 
     /// The stamp's light summed along rows, columns and both diagonals.

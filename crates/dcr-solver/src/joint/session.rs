@@ -41,12 +41,6 @@ pub(crate) struct Common {
     pub(crate) furthest: f64,
 }
 
-/// A tile's first solve, to be continued when the tile is opened again.
-pub(crate) struct Saved {
-    pub(crate) model: Vec<Complex32>,
-    pub(crate) norm: f64,
-}
-
 impl Session {
     /// Reads a region and prepares its transfer functions. Visits without a good pixel there are left out.
     pub(crate) fn open(
@@ -68,7 +62,7 @@ impl Session {
         let (indices, visits): (Vec<usize>, Vec<TileVisit>) = visits.into_iter().flatten().unzip();
         let amplitude = fiducial.amplitude();
         let n = problem.spectrum.count();
-        let prior = UniformPrior::new(&grid, problem.spectrum, &amplitude, sigma, config);
+        let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
         let tile = Tile::new(grid, n, visits, sigma);
         let first = UniformSolve::new(&tile, prior);
         let applied = vec![PixelShift::default(); indices.len()];

@@ -1,6 +1,7 @@
 //! What is asked of the joint solver and what it answers, and the order of its work.
 
 use ndarray::{Array2, Array3};
+use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
 use super::config::{JointConfig, JointConfigError};
@@ -9,7 +10,7 @@ use super::identifiability::Identifiability;
 use super::mosaic::Mosaic;
 use super::offsets::{OffsetFit, furthest, project};
 use super::psf::PsfStamp;
-use super::session::{Common, Saved, Session};
+use super::session::{Common, Session};
 use super::spectrum::Spectrum;
 use super::tiles::{TileRegion, divide};
 use super::visits::JointVisits;
@@ -112,7 +113,7 @@ pub enum JointOutcome {
     IterationLimit,
 }
 
-/// The course of a tile's solves: residuals relative to the data's after each iteration.
+/// The course of a tile's solves: after each iteration the rms error of predictions that is left, per pixel, in units of the weighted coadd's noise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TileReport {
     /// First row and column of the tile's own pixels.
@@ -250,7 +251,7 @@ enum Kept {
     /// It was not opened yet.
     Nothing,
     /// Of one among several: its model.
-    Model(Saved),
+    Model(Vec<Complex32>),
     /// Of the only one: everything.
     Session(Box<Session>),
 }
@@ -317,8 +318,8 @@ impl<'a> Solve<'a> {
             kept => {
                 let region = &state.region.grown;
                 let mut session = Session::open(self.problem, self.config, region, &self.common)?;
-                if let Kept::Model(saved) = kept {
-                    session.first.restore(saved);
+                if let Kept::Model(model) = kept {
+                    session.first.restore(model);
                 }
                 session
             }
@@ -333,7 +334,7 @@ impl<'a> Solve<'a> {
     fn close(&mut self, i: usize, session: Session) {
         self.tiles[i].kept = match self.tiles.len() {
             1 => Kept::Session(Box::new(session)),
-            _ => Kept::Model(session.first.into_saved()),
+            _ => Kept::Model(session.first.into_model()),
         };
     }
 

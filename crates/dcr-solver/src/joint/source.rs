@@ -1,13 +1,14 @@
 //! The final solve: a prior that frees colours where there is light.
 //!
 //! ```text
-//! y = f t + E z,    z_j = P ∗ (τ u_j),    penalty  Σ_p Σ_j u_j² + floor Σ_k |t(k)|²/σ²
-//! τ(p)² = (β c(p))² + (τ₀ σ)²,    c = max(total of the first solve, 0)
+//! y = f t + E z,    z_j = P ∗ (τ u_j),    penalty  Σ_p Σ_j u_j² + floor Σ_k |t(k) − t₁(k)|²/σ²
+//! τ(p)² = (β c(p))² + (τ₀ σ)²,    c = max(t₁, 0), t₁ the total of the first solve
 //! ```
 //!
 //! The unknowns are the total `t`, free, and `u_j`, which make departures `z_j` from the flat spectrum (columns of `E`: slope,
 //! curvature, …) that are PSF-shaped and proportional to the light around. As `u` is convolved with the PSF *after* the
-//! factor that varies from place to place, no rims appear where it varies.
+//! factor that varies from place to place, no rims appear where it varies. The floor holds the total where no visit has data: to the first solve's,
+//! not to 0, for bright stars would rather pay for departures than for their total, where data cannot tell them apart.
 //!
 //! # How it is solved
 //!
@@ -39,8 +40,10 @@ pub(crate) struct SourceSolve<'a> {
     amplitude: &'a [f32],
     /// τ at every pixel of the grid.
     width: Vec<f32>,
-    /// `floor/σ²`.
+    /// The prior's weight on the total at every mode.
     total: Vec<f32>,
+    /// The first solve's total, `kx × ky`.
+    start: Vec<Complex32>,
     stationary: Stationary,
     slots: Vec<Slot>,
     /// Model and back-projection, `kx × subfilter × ky`.
@@ -61,7 +64,8 @@ impl<'a> SourceSolve<'a> {
         let m = tile.n - 1;
         let departures = spectrum.departures(config.colour_damping);
         let mut slots: Vec<Slot> = (0..m).map(|_| Slot::new(&tile.grid)).collect();
-        let width = width(&tile.grid, tile.n, first, tile.sigma, config, &mut slots[0]);
+        let start = total_of(first, tile.n, tile.grid.ky());
+        let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
         let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total);
         Self {
             fractions: spectrum.fractions().iter().map(|f| *f as f32).collect(),
@@ -70,6 +74,7 @@ impl<'a> SourceSolve<'a> {
             amplitude,
             width,
             total: total.to_vec(),
+            start,
             stationary,
             slots,
             model: vec![Complex32::default(); tile.unknowns()],
@@ -77,25 +82,19 @@ impl<'a> SourceSolve<'a> {
         }
     }
 
-    /// Solves; the model is then in [`Self::into_model`]. Gives back the residual relative to the data's after each pass over the data.
+    /// Solves, from the first solve's total and a flat spectrum: holes are filled already. The model is then in
+    /// [`Self::into_model`]. Gives back the error that is left after each pass over the data.
     pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig) -> Vec<f64> {
         let zeros = Unknowns::zeros(&tile.grid, self.m);
-        let (mut x, mut residual) = (zeros.clone(), zeros.clone());
-        let (mut z, mut product, mut before) = (zeros.clone(), zeros.clone(), zeros.clone());
-        self.back.fill(Complex32::default());
-        let mut back = std::mem::take(&mut self.back);
-        tile.add_residual(None, &mut back);
-        self.gather(&tile.grid, &back, &mut residual);
-        self.back = back;
-        self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
-        let norm = residual.inner(&z, &tile.grid);
+        let (mut residual, mut z) = (zeros.clone(), zeros.clone());
+        let (mut product, mut before) = (zeros.clone(), zeros.clone());
+        let mut x = Unknowns { total: std::mem::take(&mut self.start), departures: zeros.departures };
         let mut course = vec![];
-        if norm.is_nan() || norm <= 0.0 {
-            self.spread(&tile.grid, &x);
-            return course;
-        }
+        // The penalty has no pull at the start.
+        self.residual(tile, &x, &mut residual);
+        self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
+        let mut squared = residual.inner(&z, &tile.grid);
         let mut direction = z.clone();
-        let mut squared = norm;
         for _ in 0..config.source_iterations {
             self.apply(tile, &direction, &mut product);
             let curvature = direction.inner(&product, &tile.grid);
@@ -111,9 +110,9 @@ impl<'a> SourceSolve<'a> {
             let factor = (now - before.inner(&z, &tile.grid)) / squared;
             squared = now;
             direction.turn(factor as f32, &z, &tile.grid);
-            let relative = (squared / norm).max(0.0).sqrt();
-            course.push(relative);
-            if relative < config.source_tolerance {
+            let error = tile.error_of(squared);
+            course.push(error);
+            if error < config.source_tolerance {
                 break;
             }
         }
@@ -131,9 +130,25 @@ impl<'a> SourceSolve<'a> {
         smooth.slice(s![grid.tile_rows(), grid.tile_cols()]).to_owned()
     }
 
+    /// τ at every pixel of the grid.
+    #[cfg(test)]
+    pub(crate) fn width(&self) -> &[f32] {
+        &self.width
+    }
+
     /// The solved model, `kx × subfilter × ky`.
     pub(crate) fn into_model(self) -> Vec<Complex32> {
         self.model
+    }
+
+    /// What the data say about `x`.
+    fn residual(&mut self, tile: &mut Tile, x: &Unknowns, out: &mut Unknowns) {
+        self.spread(&tile.grid, x);
+        let mut back = std::mem::take(&mut self.back);
+        back.fill(Complex32::default());
+        tile.add_residual(Some(&self.model), &mut back);
+        self.gather(&tile.grid, &back, out);
+        self.back = back;
     }
 
     /// The Hessian: data and penalty.
@@ -145,11 +160,8 @@ impl<'a> SourceSolve<'a> {
         self.gather(&tile.grid, &back, out);
         self.back = back;
         let ky = tile.grid.ky();
-        let totals = out
-            .total
-            .par_chunks_exact_mut(ky)
-            .zip(x.total.par_chunks_exact(ky))
-            .zip(self.total.par_chunks_exact(ky));
+        let totals = out.total.par_chunks_exact_mut(ky).zip(x.total.par_chunks_exact(ky));
+        let totals = totals.zip(self.total.par_chunks_exact(ky));
         totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
         add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
     }
@@ -197,23 +209,21 @@ impl<'a> SourceSolve<'a> {
     }
 }
 
-/// τ at every pixel of the grid.
-fn width(
-    grid: &Grid,
-    n: usize,
-    first: &[Complex32],
-    sigma: f64,
-    config: &JointConfig,
-    slot: &mut Slot,
-) -> Vec<f32> {
-    let ky = grid.ky();
-    for (total, rows) in slot.spectrum.chunks_exact_mut(ky).zip(first.chunks_exact(n * ky)) {
-        total.fill(Complex32::default());
+/// The total of a model: `kx × ky` from `kx × subfilter × ky`.
+fn total_of(model: &[Complex32], n: usize, ky: usize) -> Vec<Complex32> {
+    let mut out = vec![Complex32::default(); model.len() / n];
+    for (total, rows) in out.chunks_exact_mut(ky).zip(model.chunks_exact(n * ky)) {
         rows.chunks_exact(ky).for_each(|row| add_scaled(total, 1.0, row));
     }
+    out
+}
+
+/// τ at every pixel of the grid, given the first solve's total.
+fn width(grid: &Grid, total: &[Complex32], sigma: f64, config: &JointConfig, slot: &mut Slot) -> Vec<f32> {
+    slot.spectrum.copy_from_slice(total);
     let mut out = Vec::with_capacity(grid.pixels());
-    let (scale, beta, floor) =
-        (grid.scale(), config.colour_width as f32, (config.colour_floor * sigma) as f32);
+    let (scale, beta) = (grid.scale(), config.colour_width as f32);
+    let floor = (config.colour_floor * sigma) as f32;
     grid.inverse(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |_, line| {
         out.extend(line.iter().map(|v| (beta * (v * scale).max(0.0)).hypot(floor)));
     });

@@ -14,12 +14,11 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use super::config::JointConfig;
 use super::fourier::Grid;
-use super::frequencies::Frequencies;
 use super::hermitian::{Hermitian, upper};
 use super::modes::{add_conjugate_product, add_product, add_scaled, add_weighted, next_direction};
 use super::operator::Tile;
-use super::session::Saved;
 use super::spectrum::Spectrum;
+use super::transfer::Fiducial;
 
 /// What the shape of the prior does not fall below, relative to its mean.
 const SHAPE_FLOOR: f64 = 1e-3;
@@ -38,10 +37,11 @@ impl UniformPrior {
     pub(crate) fn new(
         grid: &Grid,
         spectrum: &Spectrum,
-        amplitude: &[f32],
+        fiducial: &Fiducial,
         sigma: f64,
         config: &JointConfig,
     ) -> Self {
+        let amplitude = fiducial.amplitude();
         let n = spectrum.count();
         let f = spectrum.fractions();
         let d = |a: usize, b: usize| f64::from(u8::from(a == b)) / f[a] - 1.0;
@@ -56,7 +56,7 @@ impl UniformPrior {
         let width = config.uniform_width * sigma;
         let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
         let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
-        Self { matrix, strength, total: total_strength(&grid.frequencies(), sigma, config) }
+        Self { matrix, strength, total: total_strength(fiducial, sigma, config) }
     }
 
     /// `out = R y` for all `ky` of one `kx`.
@@ -99,8 +99,7 @@ pub(crate) struct UniformSolve {
     residual: Vec<Complex32>,
     direction: Vec<Complex32>,
     product: Vec<Complex32>,
-    /// Norm of the data in the preconditioner's measure, from the first solve.
-    norm: f64,
+    started: bool,
 }
 
 impl UniformSolve {
@@ -114,7 +113,7 @@ impl UniformSolve {
             residual: zeros(),
             direction: zeros(),
             product: zeros(),
-            norm: 0.0,
+            started: false,
         }
     }
 
@@ -125,26 +124,27 @@ impl UniformSolve {
 
     /// Whether nothing was solved yet.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.norm == 0.0
+        !self.started
     }
 
-    /// What is needed to go on later.
-    pub(crate) fn into_saved(self) -> Saved {
-        Saved { model: self.model, norm: self.norm }
+    /// What is needed to go on later: the model.
+    pub(crate) fn into_model(self) -> Vec<Complex32> {
+        self.model
     }
 
     /// Goes on from an earlier solve.
-    pub(crate) fn restore(&mut self, saved: Saved) {
-        (self.model, self.norm) = (saved.model, saved.norm);
+    pub(crate) fn restore(&mut self, model: Vec<Complex32>) {
+        (self.model, self.started) = (model, true);
     }
 
-    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the residual relative to the data's after each iteration.
+    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
     pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64)) -> Vec<f64> {
         self.model.fill(Complex32::default());
         self.residual.fill(Complex32::default());
         tile.add_residual(None, &mut self.residual);
-        self.norm = self.precondition(tile);
-        self.iterate(tile, self.norm, limits)
+        self.started = true;
+        let squared = self.precondition(tile);
+        self.iterate(tile, squared, limits)
     }
 
     /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
@@ -176,9 +176,6 @@ impl UniformSolve {
     ) -> Vec<f64> {
         let row = tile.n * tile.grid.ky();
         let mut course = vec![];
-        if self.norm.is_nan() || self.norm <= 0.0 {
-            return course;
-        }
         self.direction.copy_from_slice(&self.product);
         for _ in 0..iterations {
             let (prior, direction) = (&self.prior, &self.direction);
@@ -202,9 +199,9 @@ impl UniformSolve {
                 .par_chunks_exact_mut(row)
                 .zip(self.product.par_chunks_exact(row))
                 .for_each(|(direction, z)| next_direction(direction, factor, z));
-            let relative = (squared / self.norm).max(0.0).sqrt();
-            course.push(relative);
-            if relative < tolerance {
+            let error = tile.error_of(squared);
+            course.push(error);
+            if error < tolerance {
                 break;
             }
         }
@@ -227,10 +224,8 @@ impl UniformSolve {
 
 /// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
 /// noise is not amplified.
-pub(crate) fn total_strength(frequencies: &Frequencies, sigma: f64, config: &JointConfig) -> Vec<f32> {
-    let [wy, wx] = frequencies.windows();
-    let held = |w: f64| ((config.total_floor + 1.0 - w * w) / (sigma * sigma)) as f32;
-    wx.iter().flat_map(|wx| wy.iter().map(move |wy| held(wx * wy))).collect()
+pub(crate) fn total_strength(fiducial: &Fiducial, sigma: f64, config: &JointConfig) -> Vec<f32> {
+    fiducial.window().map(|w| ((config.total_floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
 }
 
 /// `out = M r` for all `ky` of one `kx`, `M` an upper triangle laid out `pair × ky`.
