@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// Which of our crates a crate may depend on. Arrows point down only.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("dcr-physics", &[]),
     ("dcr-solver", &[]),
     ("dcr-image", &["dcr-physics"]),
     ("dcr-sim", &["dcr-image", "dcr-physics"]),
     ("dcr-coadd", &["dcr-image", "dcr-physics", "dcr-solver"]),
-    ("dcr-cli", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-solver"]),
+    ("dcr-report", &["dcr-coadd", "dcr-image"]),
+    ("dcr-cli", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-report", "dcr-solver"]),
     ("xtask", &["dcr-image", "dcr-physics", "dcr-sim"]),
 ];
 /// What tests may use besides: synthetic fields, in the crates that assemble them.

@@ -28,8 +28,7 @@ Examples:
   dcr subtract coadds -e new.fits -o diff   new.fits less that template, and what is left
   dcr config > dcr.toml                     all settings, explained
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but inputs were dropped or parts did not converge;
-130 interrupted.")]
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done with inputs dropped or parts not converged; 130 interrupted.")]
 pub(crate) struct Arguments {
     /// Say more on stderr: stages and warnings as they come; twice for every step. RUST_LOG has a finer grain.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]

@@ -54,7 +54,6 @@ pub(crate) fn report(error: &anyhow::Error, format: LogFormat) -> Exit {
     let usage = error.is::<SettingError>() || error.is::<ConfigError>() || error.is::<LogError>();
     match error.downcast_ref() {
         Some(CoaddError::Cancelled) => Exit::Interrupted,
-        Some(CoaddError::Config(_)) => Exit::Usage,
         _ if usage => Exit::Usage,
         _ => Exit::Failed,
     }

@@ -70,6 +70,8 @@ struct Assignment {
     key: String,
     value: Option<toml::Value>,
     place: String,
+    /// Its text on the command line, where words need no quotes.
+    bare: Option<String>,
 }
 
 /// Merges all sources of settings, checks the result, and reads the throughput curve that it names.
@@ -83,7 +85,7 @@ pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
         let Some(pattern) = pattern else { continue };
         let place = format!("--{}", key.trim_start_matches("input."));
         let value = Some(toml::Value::String(pattern.clone()));
-        assignments.push(Assignment { key: key.into(), value, place });
+        assignments.push(Assignment { key: key.into(), value, place, bare: None });
     }
     for argument in &settings.set {
         assignments.push(from_argument(argument)?);
@@ -111,12 +113,12 @@ fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
     } else {
         Some(parsed().unwrap_or_else(|| toml::Value::String(text.into())))
     };
-    Ok(Assignment { key: key.trim().into(), value, place: "--set".into() })
+    Ok(Assignment { key: key.trim().into(), value, place: "--set".into(), bare: Some(text.into()) })
 }
 
 /// The configuration with one more setting.
 fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<AssembleConfig, SettingError> {
-    let Assignment { key, value, place } = assignment;
+    let Assignment { key, value, place, bare } = assignment;
     let path: Vec<&str> = key.split('.').collect();
     let setting = path.iter().take(2).copied().collect::<Vec<_>>().join(".");
     let unknown = |source| SettingError::Config { place: place.clone(), source };
@@ -135,10 +137,31 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
             None => reason,
         },
     };
-    let mut tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
-    insert(&mut tables, &path, value.clone());
-    let read = tables.try_into::<AssembleConfig>();
-    read.map_err(|error| kind(error.message().lines().collect::<Vec<_>>().join(" ")))
+    let tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
+    let with = |value: Option<toml::Value>| {
+        let mut tables = tables.clone();
+        insert(&mut tables, &path, value);
+        tables.try_into::<AssembleConfig>()
+    };
+    // A bare word may look like a number, as the name of a band or an HDU.
+    let as_word = || bare.clone().and_then(|word| with(Some(toml::Value::String(word))).ok());
+    with(value.clone()).or_else(|error| as_word().ok_or_else(|| kind(in_words(error.message()))))
+}
+
+/// What serde says, without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    let line = message.lines().collect::<Vec<_>>().join(" ");
+    [
+        ("usize", "a whole number, not negative"),
+        ("f64", "a number"),
+        ("a boolean", "true or false"),
+        ("a sequence", "a list"),
+    ]
+    .iter()
+    .find_map(|(theirs, ours)| {
+        line.strip_suffix(&format!("expected {theirs}")).map(|rest| format!("{rest}expected {ours}"))
+    })
+    .unwrap_or(line)
 }
 
 /// A value that a setting may have: the default, or else the one in its explanation.
@@ -216,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn set_takes_numbers_for_words_where_words_are_wanted() {
+        let config = set(&["input.image_hdu=2", "band.name=814"]).unwrap();
+        assert_eq!(config.input.image_hdu.as_deref(), Some("2"));
+        assert_eq!(config.band.name.as_deref(), Some("814"));
+    }
+
+    #[test]
     fn set_later_wins_and_nothing_unsets() {
         let config =
             set(&["band.name=a", "band.name=b", "solver.max_iterations=7", "solver.max_iterations="]);
@@ -235,6 +265,8 @@ mod tests {
             ("input.site.latitude_deg=95", "longitude_deg"),
             ("solver.order=2", "expected 1, 3, 5 or \"fourier\""),
             ("output.compression=zip", "unknown variant"),
+            ("model.subfilters=3.5", "expected a whole number, not negative; as model.subfilters = 3"),
+            ("subtract.match_psf=yes", "expected true or false"),
         ] {
             let message = set(&[argument]).unwrap_err();
             assert!(message.contains(expected), "{argument}: {message}");

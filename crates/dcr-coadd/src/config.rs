@@ -73,6 +73,9 @@ pub const KEYS: [&[Key]; 8] = [
 /// The names of the presets.
 pub const PRESETS: [&str; 2] = ["default", "reference"];
 
+/// Names of bands that differ in so many letters may be meant for one another.
+const MISSPELT: usize = 1;
+
 /// A setting that cannot be meant.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -98,7 +101,7 @@ pub enum ConfigError {
     /// Neither the configuration nor the headers tell the band.
     #[error(
         "{}: set band.name to one of {known}; or band.effective_wavelength_nm and band.bandwidth_nm",
-        untold(name.as_deref(), filter.as_deref())
+        untold(name.as_deref(), filter.as_deref(), known)
     )]
     Band {
         /// The name that was given.
@@ -113,9 +116,13 @@ pub enum ConfigError {
     Numbers(#[from] BandError),
 }
 
-fn untold(name: Option<&str>, filter: Option<&str>) -> String {
+fn untold(name: Option<&str>, filter: Option<&str>, known: &str) -> String {
     match (name, filter) {
-        (Some(name), _) => format!("the wavelengths of band {name:?} are not known"),
+        (Some(name), _) => {
+            let close = known.split(", ").find(|known| edit_distance(name, known) <= MISSPELT);
+            let hint = close.map_or_else(String::new, |band| format!(" (did you mean {band}?)"));
+            format!("the wavelengths of band {name:?} are not known{hint}")
+        }
         (None, Some(filter)) => {
             format!(
                 "the wavelengths of filter {filter:?} are not known, and the warps' headers do not tell them"

@@ -244,7 +244,7 @@ pub enum CoaddError {
         source: MatchError,
     },
     /// A file cannot be read or written.
-    #[error(transparent)]
+    #[error("{0}{help}", help = remedy(.0))]
     Fits(#[from] FitsError),
     /// A setting cannot be meant.
     #[error(transparent)]
@@ -261,6 +261,21 @@ pub enum CoaddError {
     /// The caller asked to stop.
     #[error("stopped on request; nothing was written")]
     Cancelled,
+}
+
+/// Which setting or option helps against an error of a file.
+const fn remedy(error: &FitsError) -> &'static str {
+    match error {
+        FitsError::NoVariance { .. } => {
+            "; name the weight files with input.weights, or set input.missing_variance to \"estimate\""
+        }
+        FitsError::NotAnImage { .. } => "; input.image_hdu chooses another HDU",
+        FitsError::Wcs { source: WcsError::Missing { .. }, .. } => {
+            "; it must have its astrometry, and lie on the pixels of the others"
+        }
+        FitsError::Exists { .. } | FitsError::NotEmpty { .. } => " (--overwrite)",
+        _ => "",
+    }
 }
 
 /// What two patches do not share.

@@ -16,6 +16,7 @@ use serde::Serialize;
 pub use self::leverage::Leverage;
 pub use self::visit::{Dispersion, Place, Psf, VisitInspection};
 use crate::config::AssembleConfig;
+use crate::error::CoaddError;
 
 /// What is known of a set of exposures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,7 +50,8 @@ pub fn inspect(files: &[PathBuf], config: &AssembleConfig) -> Inspection {
         match outcome {
             Ok(visit) => inspection.visits.push(visit),
             Err(error) => {
-                inspection.unreadable.push(Unreadable { file: file.clone(), error: error.to_string() });
+                let error = CoaddError::from(error).to_string();
+                inspection.unreadable.push(Unreadable { file: file.clone(), error });
             }
         }
     }

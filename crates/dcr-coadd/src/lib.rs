@@ -41,6 +41,7 @@ mod psf_selection;
 mod remarks;
 mod residual_table;
 mod residuals;
+pub mod review;
 pub mod shifts;
 mod sky;
 mod store;

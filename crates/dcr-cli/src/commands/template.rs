@@ -1,5 +1,6 @@
 //! `dcr template`.
 
+use anyhow::bail;
 use dcr_coadd::TemplateRequest;
 use dcr_coadd::config::TemplateConfig;
 
@@ -11,9 +12,18 @@ use crate::{settings, summary, warps};
 /// Makes the templates and prints what was done.
 pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exit> {
     let config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
+    let exposures = warps::expand(&arguments.exposures)?;
+    let output = &arguments.output;
+    if exposures.len() > 1 && output.extension().is_some_and(|extension| extension == "fits") {
+        bail!(
+            "{}: this names a file, but there are {} exposures; name a directory",
+            output.display(),
+            exposures.len()
+        );
+    }
     let request = TemplateRequest {
         coadds: arguments.coadds.clone(),
-        exposures: warps::expand(&arguments.exposures)?,
+        exposures,
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };

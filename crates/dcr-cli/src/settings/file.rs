@@ -30,6 +30,7 @@ pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> 
                             key: format!("{}.{}", table.get_ref(), name.get_ref()),
                             value: values.remove(name.get_ref().as_ref()),
                             place: place(name.span().start),
+                            bare: None,
                         },
                     ));
                 }
@@ -37,12 +38,15 @@ pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> 
                 if names.is_empty() && dcr_coadd::config::check_key(table.get_ref()).is_err() {
                     let key = table.get_ref().to_string();
                     let at = table.span().start;
-                    found.push((at, Assignment { key, value: None, place: place(at) }));
+                    found.push((at, Assignment { key, value: None, place: place(at), bare: None }));
                 }
             }
             (_, value) => {
                 let at = table.span().start;
-                found.push((at, Assignment { key: table.get_ref().to_string(), value, place: place(at) }));
+                found.push((
+                    at,
+                    Assignment { key: table.get_ref().to_string(), value, place: place(at), bare: None },
+                ));
             }
         }
     }

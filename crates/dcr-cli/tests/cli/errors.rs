@@ -1,6 +1,6 @@
 //! What bad input says, in one line each.
 
-use crate::fixture::{Fixture, testdata, text};
+use crate::fixture::{Fixture, testdata, text, with_card};
 
 #[test]
 fn errors_of_paths() {
@@ -18,6 +18,62 @@ fn errors_of_files() {
     fixture.copy("field/warp_1001.fits", "short.fits", Some(20_000));
     insta::assert_snapshot!("not_fits", fixture.run(&["inspect", "text.fits"]));
     insta::assert_snapshot!("truncated", fixture.run(&["inspect", "short.fits"]));
+}
+
+/// What a warp says that lacks something; each ends with what to do.
+#[test]
+fn errors_of_headers() {
+    type Damage = fn(Vec<u8>) -> Vec<u8>;
+    let damages: [(&str, Damage); 5] = [
+        ("no_variance", |warp| {
+            let masked = with_card(warp, "EXTNAME = 'VARIANCE'", "EXTNAME = 'LEFTOVER'");
+            with_card(masked, "EXTNAME = 'MASK    '", "EXTNAME = 'OTHER   '")
+        }),
+        ("no_wcs", |warp| with_card(warp, "CTYPE1  =", "WAS_TYPE=")),
+        ("no_unit", |warp| with_card(warp, "BUNIT   =", "WAS_UNIT=")),
+        ("no_band", |warp| with_card(with_card(warp, "EFFWAVE =", "WAS_WAVE="), "BANDWID =", "WAS_BAND=")),
+        ("no_filter", |warp| {
+            let warp = with_card(with_card(warp, "EFFWAVE =", "WAS_WAVE="), "BANDWID =", "WAS_BAND=");
+            with_card(warp, "FILTER  =", "WAS_FILT=")
+        }),
+    ];
+    for (name, damage) in damages {
+        let fixture = Fixture::new();
+        let warp = std::fs::read(testdata("field/warp_1003.fits")).expect("test data");
+        fixture.write("warp.fits", damage(warp));
+        insta::assert_snapshot!(name, fixture.run(&["assemble", "warp.fits", "-o", "out"]));
+        assert!(fixture.files("out").is_empty(), "{name}");
+    }
+    let fixture = Fixture::new();
+    let field = testdata("field");
+    let misspelt = ["assemble", text(&field), "-o", "out", "--set", "band.name=lsst_g"];
+    insta::assert_snapshot!("band_misspelt", fixture.run(&misspelt));
+}
+
+#[test]
+fn errors_of_outputs() {
+    let fixture = Fixture::new();
+    let field = testdata("field");
+    fixture.write("file", "");
+    insta::assert_snapshot!("output_is_a_file", fixture.run(&["assemble", text(&field), "-o", "file"]));
+    let many = ["template", "coadds", "-e", text(&field), "-o", "one.fits"];
+    insta::assert_snapshot!("output_is_one_file", fixture.run(&many));
+    assert!(fixture.files("one.fits").is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+fn errors_of_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let file = fixture.copy("field/warp_1001.fits", "locked.fits", None);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).expect("permissions");
+    if std::fs::File::open(&file).is_ok() {
+        eprintln!("skipped: this user may read everything");
+        return;
+    }
+    insta::assert_snapshot!("locked", fixture.run(&["inspect", "locked.fits"]));
 }
 
 #[test]
@@ -39,6 +95,7 @@ fn errors_of_settings() {
         ("set_unknown", ["--set", "model.subfiltres=3"]),
         ("set_wrong_value", ["--set", "model.subfilters=0"]),
         ("set_joint_solver", ["--set", "solver.method=joint"]),
+        ("set_wrong_kind", ["--set", "model.subfilters=3.5"]),
         ("set_curve_that_is_not_there", ["--set", "band.throughput=nowhere.dat"]),
         ("preset_unknown", ["--preset", "theirs"]),
     ] {

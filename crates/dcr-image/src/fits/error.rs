@@ -62,6 +62,16 @@ pub enum FitsError {
         /// The HDUs that are there.
         found: String,
     },
+    /// An image without any uncertainty, and nobody allowed to estimate one.
+    #[error(
+        "{}: found no variance, neither an HDU called VARIANCE nor a weight file beside it; the file has {found}", path.display()
+    )]
+    NoVariance {
+        /// The file.
+        path: PathBuf,
+        /// The HDUs that are there.
+        found: String,
+    },
     /// An HDU is not a two-dimensional image with pixels.
     #[error("{}: {hdu} has the axes {axes:?}; an image of two axes, neither of length 0, is needed", path.display())]
     NotAnImage {
@@ -133,6 +143,14 @@ pub enum FitsError {
         /// The file.
         path: PathBuf,
     },
+    /// The folder for results has something in it.
+    #[error("{}: the folder is not empty ({there} is there); name another, or allow overwriting", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// A file in it.
+        there: String,
+    },
 }
 
 impl FitsError {
@@ -145,13 +163,15 @@ impl FitsError {
             | Self::Truncated { path, .. }
             | Self::Library { path, .. }
             | Self::Missing { path, .. }
+            | Self::NoVariance { path, .. }
             | Self::NotAnImage { path, .. }
             | Self::Shape { path, .. }
             | Self::Outside { path, .. }
             | Self::Wcs { path, .. }
             | Self::Mask { path, .. }
             | Self::Content { path, .. }
-            | Self::Exists { path } => path,
+            | Self::Exists { path }
+            | Self::NotEmpty { path, .. } => path,
         }
     }
 }

@@ -145,36 +145,27 @@ impl ExposureFile {
             ));
         }
 
-        let variance = match companion(
-            &options.weights,
-            options,
-            layout.variance.is_none(),
-            path,
-            weights_beside,
-        ) {
-            Some(file) => {
-                let (source, _) = companion_plane(&file, &layout.image.name)?;
-                VarianceSource::Plane(source, options.weights_hold)
-            }
-            None => match (layout.variance, options.missing_variance) {
-                (Some((hdu, kind)), _) => VarianceSource::Plane(hdu.source(path)?, kind),
-                (None, MissingVariance::Estimate) => {
-                    notes.push(note(
-                        "variance",
-                        "There is no variance; the noise of the image is taken for it.".into(),
-                        true,
-                    ));
-                    VarianceSource::Estimate(OnceLock::new())
+        let variance =
+            match companion(&options.weights, options, layout.variance.is_none(), path, weights_beside) {
+                Some(file) => {
+                    let (source, _) = companion_plane(&file, &layout.image.name)?;
+                    VarianceSource::Plane(source, options.weights_hold)
                 }
-                (None, MissingVariance::Refuse) => {
-                    return Err(FitsError::Missing {
-                        path: path.to_owned(),
-                        wanted: "variance (an HDU called VARIANCE, or a weight file; estimating it must be asked for)".into(),
-                        found: inventory(&hdus),
-                    });
-                }
-            },
-        };
+                None => match (layout.variance, options.missing_variance) {
+                    (Some((hdu, kind)), _) => VarianceSource::Plane(hdu.source(path)?, kind),
+                    (None, MissingVariance::Estimate) => {
+                        notes.push(note(
+                            "variance",
+                            "There is no variance; the noise of the image is taken for it.".into(),
+                            true,
+                        ));
+                        VarianceSource::Estimate(OnceLock::new())
+                    }
+                    (None, MissingVariance::Refuse) => {
+                        return Err(FitsError::NoVariance { path: path.to_owned(), found: inventory(&hdus) });
+                    }
+                },
+            };
         let planes_of = |source: &PlaneSource| -> Result<(), FitsError> {
             let (path, hdu) = (source.path.clone(), source.label.clone());
             if source.shape == image.shape {

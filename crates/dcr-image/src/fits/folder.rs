@@ -28,9 +28,12 @@ impl OutputFolder {
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it cannot be made or read, is a file, or is not empty.
+    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`].
     pub fn create(folder: &Path, overwrite: bool) -> Result<Self, FitsError> {
         let io = |action| move |source| FitsError::Io { path: folder.to_owned(), action, source };
+        if folder.is_file() {
+            return Err(io("write results to this folder")(io::Error::other("it is a file; name a folder")));
+        }
         let made = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).last();
         fs::create_dir_all(folder).map_err(io("make this folder"))?;
         let stage = folder.join(format!("{STAGE}-{}", std::process::id()));
@@ -38,11 +41,8 @@ impl OutputFolder {
         for entry in fs::read_dir(folder).map_err(io("list this folder"))? {
             let name = entry.map_err(io("list this folder"))?.file_name();
             if !overwrite && !name.to_string_lossy().starts_with(STAGE) {
-                let reason = format!(
-                    "it is not empty ({} is there); name another, or allow overwriting",
-                    name.display()
-                );
-                return Err(io("write results to this folder")(io::Error::other(reason)));
+                let there = name.display().to_string();
+                return Err(FitsError::NotEmpty { path: folder.to_owned(), there });
             }
         }
         fs::create_dir_all(&out.stage).map_err(io("write to this folder"))?;

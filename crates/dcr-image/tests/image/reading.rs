@@ -294,7 +294,7 @@ fn weights_beside_the_image_become_variance() {
     assert!(same_bits(&file.read_variance(bbox).unwrap(), &read.variance));
 
     let none = OpenOptions { find_companions: false, ..OpenOptions::default() };
-    assert!(matches!(ExposureFile::open(&path, &none), Err(FitsError::Missing { .. })));
+    assert!(matches!(ExposureFile::open(&path, &none), Err(FitsError::NoVariance { .. })));
     let variances = OpenOptions {
         weights: Some(folder.0.path().join("sci.resamp.weight.fits")),
         weights_hold: UncertaintyKind::Variance,

@@ -1,0 +1,230 @@
+//! A finished run seen through its own exposures: what each has that the templates have not, for the report.
+//!
+//! Differences and residuals are those of [`crate::subtract`], by the same code; nothing is written. The exposures went into the
+//! coadds, so differences have a little less noise than those of exposures that did not.
+
+mod remainder;
+mod stars;
+
+use std::path::{Path, PathBuf};
+
+use dcr_image::{BBox, ExposureFile, OpenOptions, Psf};
+use ndarray::{Array2, Array3, Axis, Zip};
+
+pub use self::remainder::{Remainder, ResidualMark};
+pub use self::stars::Star;
+use crate::config::{SubtractConfig, ZeroPoint};
+use crate::difference::{DifferenceError, Side, subtract as difference_of};
+use crate::error::CoaddError;
+use crate::exposure::Exposure;
+use crate::finished_run::ModelPlanes;
+use crate::patches::Patches;
+use crate::plain::PlainCoadds;
+use crate::template::TemplateMaker;
+
+/// FWHM in px of the PSF that stands in where nobody has one, so that a difference can be made at all.
+const STAND_IN_FWHM_PX: f64 = 3.5;
+
+/// A finished run, opened to be looked at.
+pub struct Review {
+    patches: Patches,
+    plain: Option<PlainCoadds>,
+    config: SubtractConfig,
+    /// Magnitude zero point that exposures are brought to.
+    zero_point: Option<f64>,
+}
+
+/// The coadds of a run. Pixels without data are NaN.
+#[derive(Clone, Debug)]
+pub struct CoaddPlanes {
+    /// `(subfilters, rows, cols)`, blue to red.
+    pub image_byx: Array3<f32>,
+    /// Likewise.
+    pub variance_byx: Array3<f32>,
+    /// Their sum.
+    pub sum: Array2<f32>,
+    /// Visits that reached each pixel, the mean over subfilters; `None` if the files do not tell.
+    pub n_image: Option<Array2<f32>>,
+    /// Pixels of sources.
+    pub sources: Array2<bool>,
+}
+
+/// An exposure, and what is left of it.
+#[derive(Clone, Debug)]
+pub struct VisitReview {
+    /// Its pixels.
+    pub exposure: Array2<f32>,
+    /// Less the matched template.
+    pub matched: Remainder,
+    /// Less the plain coadd, if the run has one.
+    pub plain: Option<Remainder>,
+}
+
+impl Review {
+    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a kernel can be fitted.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the folder holds no run, or files of several.
+    pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
+        let patches = Patches::open(&[folder.to_owned()])?;
+        let plain = PlainCoadds::open(&patches)?;
+        let zero_point = patches.runs[0].files[0].visit().zero_point_mag;
+        Ok(Self { patches, plain, config, zero_point })
+    }
+
+    /// Tells the exposure that others were scaled to, where `input.zero_point` says that they were.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read.
+    pub fn scale_to(&mut self, exposure: &Path) -> Result<(), CoaddError> {
+        let input = &self.config.template.input;
+        if input.zero_point == ZeroPoint::Header && self.zero_point.is_none() {
+            let file = ExposureFile::open(exposure, &input.open_options(exposure))?;
+            self.zero_point = file.visit().zero_point_mag;
+        }
+        Ok(())
+    }
+
+    /// The pixels of the patch.
+    #[must_use]
+    pub fn bbox(&self) -> BBox {
+        self.patches.runs[0].bbox()
+    }
+
+    /// Identifies the run.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.patches.metadata().run
+    }
+
+    /// The unit of the pixel values.
+    #[must_use]
+    pub fn unit(&self) -> &str {
+        self.patches.unit()
+    }
+
+    /// The file that is the plain coadd, if there is one.
+    #[must_use]
+    pub fn plain_coadd(&self) -> Option<&'static str> {
+        self.plain.as_ref().map(|plain| plain.name)
+    }
+
+    /// Reads the coadds.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read.
+    pub fn coadds(&self) -> Result<CoaddPlanes, CoaddError> {
+        let run = &self.patches.runs[0];
+        let ModelPlanes { mut image_byx, mut variance_byx, mask } = run.read(run.bbox())?;
+        let (no_data, detected) = (run.planes.bits_of(["NO_DATA"]), run.planes.bits_of(["DETECTED"]));
+        for planes in [&mut image_byx, &mut variance_byx] {
+            for mut plane in planes.axis_iter_mut(Axis(0)) {
+                Zip::from(&mut plane).and(&mask).for_each(|value, mask| {
+                    if mask & no_data != 0 {
+                        *value = f32::NAN;
+                    }
+                });
+            }
+        }
+        Ok(CoaddPlanes {
+            sum: image_byx.sum_axis(Axis(0)),
+            n_image: self.n_image(),
+            sources: mask.mapv(|mask| mask & detected != 0),
+            image_byx,
+            variance_byx,
+        })
+    }
+
+    /// The mean of the subfilters' numbers of visits. A file without them is no fault.
+    fn n_image(&self) -> Option<Array2<f32>> {
+        let run = &self.patches.runs[0];
+        let mut sum: Array2<f32> = Array2::zeros(run.bbox().shape());
+        let options = OpenOptions { image_hdu: Some("N_IMAGE".into()), ..OpenOptions::default() };
+        for file in &run.files {
+            let plane = ExposureFile::open(file.path(), &options).ok()?.read_image(run.bbox()).ok()?;
+            sum += &plane;
+        }
+        Some(sum / run.files.len() as f32)
+    }
+
+    /// Isolated sources of the coadds with their fluxes in each subfilter, the brightest first.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the PSF makes no stamp. Without a PSF there are none.
+    pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, CoaddError> {
+        let file = &self.patches.runs[0].files[0];
+        let (x, y) = file.bbox().centre();
+        match file.psf() {
+            Some(psf) => Ok(stars::find(coadds, file.bbox(), &psf.stamp_at(x, y)?)),
+            None => Ok(vec![]),
+        }
+    }
+
+    /// Subtracts the matched template and the plain coadd from an exposure.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read, or does not fit the run.
+    pub fn visit(&self, path: &Path) -> Result<VisitReview, CoaddError> {
+        let subject = Exposure::open(path, &self.patches, &self.config.template.input, true)?;
+        let mut exposure = Side::of(&subject.file)?;
+        let scale = self.scale(&subject.file);
+        if scale != 1.0 {
+            exposure.pixels.image *= scale;
+            exposure.pixels.variance *= scale * scale;
+        }
+        let template = TemplateMaker::new(&self.patches, &self.config.template)?.make(&subject)?;
+        let template = Side::made(template.pixels, self.patches.planes.clone(), template.psf);
+        let matched = self.remainder(&subject.file, &exposure, template)?;
+        let plain = match &self.plain {
+            None => None,
+            Some(plain) => {
+                let kernel = self.config.template.template.warp;
+                let side = plain.on(&subject.file, kernel, || self.patches.names())?;
+                Some(self.remainder(&subject.file, &exposure, side)?)
+            }
+        };
+        Ok(VisitReview { exposure: exposure.pixels.image, matched, plain })
+    }
+
+    /// What brings an exposure to the coadds' zero point.
+    fn scale(&self, file: &ExposureFile) -> f32 {
+        match (self.config.template.input.zero_point, self.zero_point, file.visit().zero_point_mag) {
+            (ZeroPoint::Header, Some(common), Some(own)) => 10_f64.powf(0.4 * (common - own)) as f32,
+            _ => 1.0,
+        }
+    }
+
+    fn remainder(
+        &self,
+        file: &ExposureFile,
+        exposure: &Side,
+        mut template: Side,
+    ) -> Result<Remainder, CoaddError> {
+        let path = || PathBuf::from(file.path());
+        let psf_known = exposure.psf.is_some() || template.psf.is_some();
+        if !psf_known {
+            template.psf =
+                Some((Psf::Gaussian { fwhm_px: STAND_IN_FWHM_PX }.stamp_at(0.0, 0.0)?, STAND_IN_FWHM_PX));
+        }
+        let mut config = self.config.subtract.clone();
+        let mut difference = difference_of(exposure, &template, &config);
+        if let Err(DifferenceError::Match(_) | DifferenceError::NoPsf) = difference {
+            config.match_psf = false;
+            difference = difference_of(exposure, &template, &config);
+        }
+        match difference {
+            Ok(difference) => {
+                let threshold = psf_known.then_some(config.threshold);
+                Ok(Remainder::of(difference, file.wcs(), threshold))
+            }
+            Err(DifferenceError::NoPsf) => Err(CoaddError::NoPsf { path: path() }),
+            Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
+            Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
+        }
+    }
+}

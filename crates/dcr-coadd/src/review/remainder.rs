@@ -1,0 +1,185 @@
+//! A difference image in numbers: its noise, what stands out of it, and how much sources leave behind.
+
+use dcr_image::Wcs;
+use ndarray::{Array2, Zip};
+
+use crate::difference::{Difference, Matching};
+use crate::residuals::{ResidualCounts, Scene};
+
+/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
+const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
+/// Fewer pixels do not tell a scatter.
+const FEWEST_PIXELS: usize = 50;
+
+/// An exposure less a template.
+#[derive(Clone, Debug)]
+pub struct Remainder {
+    /// NaN where a pixel tells nothing.
+    pub image: Array2<f32>,
+    /// Standard deviation of pixels without sources, from the median absolute deviation; 0 if there are too few.
+    pub noise: f64,
+    /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
+    /// leave nothing. `None` if there are too few of either.
+    pub source_rms: Option<f64>,
+    /// What stands out, the most significant first; `None` without a PSF.
+    pub residuals: Option<Vec<ResidualMark>>,
+    /// How many; `None` without a PSF.
+    pub counts: Option<ResidualCounts>,
+    /// How PSFs were matched.
+    pub matching: Option<Matching>,
+}
+
+/// A residual, as far as it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResidualMark {
+    /// Parent pixel coordinates.
+    pub x: f64,
+    /// Likewise.
+    pub y: f64,
+    /// In units of the noise, with the sign of the exposure's surplus.
+    pub significance: f64,
+    /// Whether it is a lobe of a dipole.
+    pub dipole: bool,
+}
+
+impl Remainder {
+    /// Of a difference; residuals are searched for if there is a threshold.
+    pub(super) fn of(difference: Difference, wcs: &Wcs, threshold: Option<f64>) -> Self {
+        let found = threshold.map(|threshold| {
+            let scene = Scene {
+                bbox: difference.pixels.bbox,
+                wcs,
+                image: difference.pixels.image.view(),
+                variance: difference.pixels.variance.view(),
+                bad: difference.bad.view(),
+                sources: difference.sources.view(),
+                psf: &difference.psf,
+                fwhm_px: difference.fwhm_px,
+            };
+            scene.search(threshold)
+        });
+        let marks = found.as_ref().map(|found| {
+            let mark = |residual: &crate::residuals::Residual| ResidualMark {
+                x: residual.x,
+                y: residual.y,
+                significance: if residual.positive { residual.significance } else { -residual.significance },
+                dipole: residual.partner.is_some(),
+            };
+            found.residuals.iter().map(mark).collect()
+        });
+        let (noise, source_rms) = scatter(&difference);
+        let mut image = difference.pixels.image;
+        Zip::from(&mut image).and(&difference.bad).for_each(|value, bad| {
+            if *bad {
+                *value = f32::NAN;
+            }
+        });
+        Self {
+            image,
+            noise,
+            source_rms,
+            residuals: marks,
+            counts: found.map(|found| found.counts()),
+            matching: difference.matching,
+        }
+    }
+}
+
+/// The noise of pixels without sources, and the scatter of those of sources in units of it.
+fn scatter(difference: &Difference) -> (f64, Option<f64>) {
+    let (mut quiet, mut quiet_relative, mut of_sources) = (Vec::new(), Vec::new(), Vec::new());
+    Zip::from(&difference.pixels.image)
+        .and(&difference.pixels.variance)
+        .and(&difference.bad)
+        .and(&difference.sources)
+        .for_each(|value, variance, bad, source| {
+            if *bad || !value.is_finite() || variance.is_nan() || *variance <= 0.0 {
+                return;
+            }
+            let relative = value / variance.sqrt();
+            if *source {
+                of_sources.push(relative);
+            } else {
+                quiet.push(*value);
+                quiet_relative.push(relative);
+            }
+        });
+    if quiet.len() < FEWEST_PIXELS {
+        return (0.0, None);
+    }
+    let (_, noise) = median_and_scatter(quiet);
+    let (centre, scale) = median_and_scatter(quiet_relative);
+    if of_sources.len() < FEWEST_PIXELS || scale <= 0.0 {
+        return (noise, None);
+    }
+    let squares: f64 = of_sources.iter().map(|value| (f64::from(*value) - centre).powi(2)).sum();
+    (noise, Some((squares / of_sources.len() as f64).sqrt() / scale))
+}
+
+/// The median, and the standard deviation by the median absolute deviation. There is at least one value.
+pub(super) fn median_and_scatter(mut values: Vec<f32>) -> (f64, f64) {
+    let middle = values.len() / 2;
+    let centre = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
+    values.iter_mut().for_each(|value| *value = (*value - centre).abs());
+    let deviation = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
+    (f64::from(centre), SIGMA_PER_MAD * f64::from(deviation))
+}
+
+#[cfg(test)]
+mod tests {
+    use dcr_image::{BBox, MaskPlanes, MaskedImage, Psf};
+    use ndarray::Array2;
+
+    use super::*;
+
+    /// The scatter of a thousand values from their median absolute deviation.
+    const SCATTER: f64 = 0.1;
+
+    /// Noise of variance 4, nearly normal: a sum of twelve even numbers from a fixed sequence.
+    fn noise(shape: (usize, usize)) -> Array2<f32> {
+        let mut state = 11_u64;
+        let mut even = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        };
+        Array2::from_shape_fn(shape, |_| 2.0 * ((0..12).map(|_| even()).sum::<f32>() - 6.0))
+    }
+
+    fn difference(image: Array2<f32>, bad: Array2<bool>, sources: Array2<bool>) -> Difference {
+        let bbox = BBox::of_shape((0, 0), image.dim());
+        let pixels = MaskedImage {
+            bbox,
+            mask: Array2::zeros(image.dim()),
+            // Wrong by a factor of four, as where neighbouring pixels share noise.
+            variance: Array2::from_elem(image.dim(), 16.0),
+            image,
+        };
+        let psf = Psf::Gaussian { fwhm_px: 3.0 }.stamp_at(0.0, 0.0).unwrap();
+        let planes = MaskPlanes::canonical();
+        Difference { pixels, planes, bad, sources, psf, fwhm_px: 3.0, matching: None }
+    }
+
+    #[test]
+    fn scatter_of_sources_is_one_if_they_leave_nothing_and_grows_with_what_they_leave() {
+        let none = Array2::from_elem((60, 60), false);
+        let sources = Array2::from_shape_fn((60, 60), |(y, x)| y < 20 && x < 30);
+        let (sigma, rms) = scatter(&difference(noise((60, 60)), none.clone(), sources.clone()));
+        assert!((sigma - 2.0).abs() < 2.0 * SCATTER, "{sigma}");
+        assert!((rms.unwrap() - 1.0).abs() < SCATTER, "{rms:?}");
+        let mut image = noise((60, 60));
+        Zip::from(&mut image).and(&sources).for_each(|value, source| *value *= 1.0 + f32::from(*source));
+        let (_, rms) = scatter(&difference(image, none, sources));
+        assert!((rms.unwrap() - 2.0).abs() < 2.0 * SCATTER, "{rms:?}");
+    }
+
+    #[test]
+    fn scatter_of_nothing_is_none() {
+        let all = Array2::from_elem((20, 20), true);
+        let none = Array2::from_elem((20, 20), false);
+        assert_eq!(scatter(&difference(noise((20, 20)), all.clone(), none.clone())), (0.0, None));
+        assert_eq!(scatter(&difference(noise((20, 20)), none.clone(), all)).1, None);
+        let nan = Array2::from_elem((20, 20), f32::NAN);
+        assert_eq!(scatter(&difference(nan, none.clone(), none.clone())), (0.0, None));
+        assert_eq!(scatter(&difference(noise((20, 20)), none.clone(), none)).1, None);
+    }
+}
