@@ -17,6 +17,7 @@ use crate::journal::Journal;
 use crate::metadata::{run_name, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options, write_summary};
 use crate::pixels::PixelReader;
+use crate::plain::PLAIN_COADD;
 use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
@@ -342,6 +343,16 @@ impl Finished<'_> {
             journal.monitor.step(&name);
             journal.go_on()?;
         }
+        // What a pipeline without a model of refraction would have: to be compared with.
+        let plain = &self.start.plain;
+        let planes = Planes {
+            image: plain.image.view(),
+            mask: plain.mask.view(),
+            variance: plain.variance.view(),
+            n_image: None,
+        };
+        canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
+        journal.monitor.step(PLAIN_COADD);
         Ok(())
     }
 
@@ -354,7 +365,8 @@ impl Finished<'_> {
             self.regions.iter().map(of).sum::<f64>() / self.regions.len().max(1) as f64
         };
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
-        let names = subfilters.chain(["coadd.fits".to_owned(), "summary.json".to_owned()]);
+        let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
+        let names = subfilters.chain(others);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {
