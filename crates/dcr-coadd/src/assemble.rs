@@ -14,6 +14,7 @@ use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
 use crate::journal::Journal;
+use crate::memory::MemoryPlan;
 use crate::metadata::{run_name, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options, write_summary};
 use crate::pixels::PixelReader;
@@ -22,7 +23,6 @@ use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
-use crate::memory::MemoryPlan;
 use crate::store::{Store, StoredPixels, Stream};
 use crate::summary::{Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
@@ -193,9 +193,7 @@ impl Gathered {
     fn take_pixels(&mut self) -> StoredPixels {
         match self.on_disk.take() {
             None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
-            Some((file, slots)) => {
-                StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time))
-            }
+            Some((file, slots)) => StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time)),
         }
     }
 
@@ -242,8 +240,7 @@ impl Start {
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
         let strip_bytes = gathered.memory.strip_bytes;
-        let plain =
-            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
+        let plain = plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
         let mut template = match &gathered.template_file {
             Some(file) => given_template(file, &plain, &planes)?,
             None => made_template(&plain, &planes),

@@ -15,7 +15,12 @@ use crate::{ForwardShift, PixelShift, SpectralBasis};
 const TOLERANCE: f64 = 3e-6;
 
 /// What a pass should give: Σ w·shift(r, −d) and the metric's sums.
-fn plainly(observations: &InMemory, model: &Array3<f64>, order: Order, weight: &Array2<f64>) -> (Array3<f64>, Vec<[f64; 2]>) {
+fn plainly(
+    observations: &InMemory,
+    model: &Array3<f64>,
+    order: Order,
+    weight: &Array2<f64>,
+) -> (Array3<f64>, Vec<[f64; 2]>) {
     let (n, rows, cols) = model.dim();
     let coefficients: Vec<Array2<f64>> = model.axis_iter(Axis(0)).map(|p| prefilter(p, order)).collect();
     let mut back = Array3::zeros((n, rows, cols));
@@ -132,7 +137,8 @@ fn shift_beyond_the_image_leaves_no_residual() {
     };
     assert!(support(8, 50.0).is_empty());
     let observations = InMemory { visits: vec![visit] };
-    let (config, domain, basis) = (IterativeConfig::default(), Region::whole((8, 9)), SpectralBasis::constant(2));
+    let (config, domain, basis) =
+        (IterativeConfig::default(), Region::whole((8, 9)), SpectralBasis::constant(2));
     let detected = Array2::from_elem((8, 9), true);
     let model = Array3::ones((2, 8, 9));
     let pass = Pass {
