@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: a table of what each step costs, beside what memory and SciPy can do.
 
+#![expect(clippy::print_stdout, reason = "the tables are what the command is for")]
+
 use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};

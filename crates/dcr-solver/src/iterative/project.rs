@@ -120,7 +120,6 @@ impl Pass<'_> {
             // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
             for_planes(&mut out.back_byx, |_, plane| prefilter_in_place(plane, order));
         }
-        drop(planes);
         out.coefficients_byx = coefficients_byx;
         Ok(())
     }
