@@ -6,13 +6,16 @@ use std::sync::Arc;
 use dcr_image::fits::{OutputFolder, ScratchFile, peak_memory};
 use dcr_image::{ExposureFile, MaskPlanes};
 use dcr_solver::Observations;
+use dcr_solver::iterative::Solution;
+use dcr_solver::joint::{JointSolution, Noise};
 use ndarray::Array2;
 
 use crate::coadds::{Coadds, Patch};
-use crate::config::AssembleConfig;
+use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
+use crate::joint::{JointRecord, PatchVisits, joint_spectrum, joint_summary, solve_patch};
 use crate::journal::Journal;
 use crate::metadata::{run_name, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options, write_summary};
@@ -23,7 +26,7 @@ use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
 use crate::memory::MemoryPlan;
 use crate::store::{Store, StoredPixels, Stream};
-use crate::summary::{Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
+use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
 use crate::weights::{Keep, Survey, survey, visit_weights};
 
@@ -64,13 +67,13 @@ pub fn assemble(
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config);
-    let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
+    let mut start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
     warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
-    let bad_bits = start.planes.bits_of(&config.coadd.bad_mask_planes);
-    let bad = start.template.mask.mapv(|mask| mask & bad_bits != 0);
-    let solution =
-        division.solve(&store, &start.template.image, &start.sources, &bad, config, &mut journal)?;
+    let solved = Solved::find(&gathered, &division, &store, &start, config, &mut journal)?;
+    if let Solved::Joint(solution) = &solved {
+        start.psf = CoaddPsf::of_solution(solution)?;
+    }
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {
@@ -84,7 +87,15 @@ pub fn assemble(
         cells: &division.cell_regions,
         config,
     };
-    let coadds = Coadds::new(&patch, solution);
+    let (coadds, joint) = match solved {
+        Solved::Iterative(solution) => (Coadds::new(&patch, solution), None),
+        Solved::Joint(solution) => {
+            let visits = PatchVisits::new(&store, &gathered.inputs, &division.plan, &gathered.noise)?;
+            let numbers: Vec<u64> = gathered.inputs.visits.iter().map(Input::number).collect();
+            let summary = joint_summary(&solution, &numbers);
+            (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))
+        }
+    };
     let finished = Finished {
         request,
         config,
@@ -95,14 +106,15 @@ pub fn assemble(
         start: &start,
         store: &store,
         coadds: &coadds,
+        joint,
     };
     let visits = finished.visits();
     finished.write_coadds(&folder, &visits, &journal)?;
     let summary = finished.summary(visits, &mut journal);
     write_summary(&folder, &summary)?;
     journal.go_on()?;
-    // An earlier run may have had more subfilters.
-    folder.publish(|name| name.starts_with("subfilter_") && name.ends_with(".fits"))?;
+    // An earlier run may have had more subfilters, or another method.
+    folder.publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
     Ok(summary)
 }
 
@@ -112,6 +124,8 @@ struct Gathered {
     template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     variances: Vec<f64>,
+    /// How each visit's noise follows signal, for the joint method.
+    noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     usable: Vec<f64>,
     /// Images and flags, if they are kept in memory.
@@ -143,13 +157,20 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let surveys = survey(&inputs.visits, reader, keep, &|visit| monitor.step(&visit.name()))?;
+        let surveys = survey(
+            &inputs.visits,
+            reader,
+            keep,
+            config.solver.method == Method::Joint,
+            &|visit| monitor.step(&visit.name()),
+        )?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
             inputs,
             template_file,
             variances: vec![],
+            noise: vec![],
             usable: vec![],
             pixels: vec![],
             on_disk: file.map(|file| (Arc::new(file), vec![])),
@@ -181,6 +202,7 @@ impl Gathered {
         };
         self.inputs.visits.push(input);
         self.variances.push(variance);
+        self.noise.extend(survey.noise);
         self.usable.push(survey.usable);
         self.pixels.extend(survey.planes);
         if let Some((_, slots)) = &mut self.on_disk {
@@ -215,6 +237,39 @@ impl Gathered {
         }
         parts.push(coadd.iter().flat_map(|value| value.to_le_bytes()).collect());
         run_name(parts.iter().map(Vec::as_slice))
+    }
+}
+
+/// What was solved for, by either method.
+enum Solved {
+    Iterative(Solution),
+    Joint(Box<JointSolution>),
+}
+
+impl Solved {
+    fn find(
+        gathered: &Gathered,
+        division: &Division,
+        store: &Store,
+        start: &Start,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<Self, CoaddError> {
+        if config.solver.method == Method::Joint {
+            let inputs = &gathered.inputs;
+            let visits = PatchVisits::new(store, inputs, &division.plan, &gathered.noise)?;
+            let spectrum = joint_spectrum(&division.band.band, division.grid())?;
+            let solution = solve_patch(&visits, inputs.bbox.shape(), &spectrum, &config.joint, journal)?;
+            if let Some(warning) = solution.identifiability.warning() {
+                journal.warn("colours", format!("{}{}", warning[..1].to_uppercase(), &warning[1..]));
+            }
+            return Ok(Self::Joint(Box::new(solution)));
+        }
+        let template = &start.template;
+        let bad_bits = start.planes.bits_of(&config.coadd.bad_mask_planes);
+        let bad = template.mask.mapv(|mask| mask & bad_bits != 0);
+        let solution = division.solve(store, &template.image, &start.sources, &bad, config, journal)?;
+        Ok(Self::Iterative(solution))
     }
 }
 
@@ -273,6 +328,7 @@ struct Finished<'a> {
     start: &'a Start,
     store: &'a Store,
     coadds: &'a Coadds,
+    joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
 impl Finished<'_> {
@@ -342,6 +398,19 @@ impl Finished<'_> {
             journal.monitor.step(&name);
             journal.go_on()?;
         }
+        if let Some((solution, summary)) = &self.joint {
+            let record = JointRecord {
+                solution,
+                summary,
+                config: &self.config.joint,
+                coadd: &self.config.coadd,
+                metadata: &self.division.metadata(&self.run, self.start.psf.fwhm_px, self.config),
+                bbox: inputs.bbox,
+                wcs: &inputs.wcs,
+                unit: &inputs.unit,
+            };
+            record.write(&folder.staged("joint.fits"), canvas.options)?;
+        }
         Ok(())
     }
 
@@ -350,11 +419,13 @@ impl Finished<'_> {
         let (remarks, doubts) =
             remarks_on(&self.regions, &self.start.sources, &inputs.bbox, dropped, self.config);
         doubts.into_iter().for_each(|text| journal.warn("solver", text));
+        // Without regions, as with the joint method, there is no metric.
         let mean = |of: &dyn Fn(&RegionSummary) -> f64| {
-            self.regions.iter().map(of).sum::<f64>() / self.regions.len().max(1) as f64
+            self.regions.iter().map(of).sum::<f64>() / self.regions.len() as f64
         };
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
-        let names = subfilters.chain(["coadd.fits".to_owned(), "summary.json".to_owned()]);
+        let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
+        let names = subfilters.chain(joint).chain(["coadd.fits".to_owned(), "summary.json".to_owned()]);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {
@@ -372,6 +443,7 @@ impl Finished<'_> {
             initial_metric: mean(&|region| region.report.initial_metric),
             final_metric: mean(&|region| region.report.final_metric),
             regions: self.regions.clone(),
+            joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
             psf_fwhm_px: self.start.psf.fwhm_px,
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),

@@ -1,0 +1,2 @@
+pub(crate) struct JointMatcher;
+pub(crate) struct Registration;
