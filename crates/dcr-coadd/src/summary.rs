@@ -246,6 +246,12 @@ pub struct MatchedTemplate {
     pub patches: Vec<PathBuf>,
     /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
     pub warped: bool,
+    /// The exposure's offset that it was displaced by, `[dx, dy]` in px; templates from joint runs are, on the patch's own pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_px: Option<[f64; 2]>,
+    /// The exposure's flux over the template's, minus 1, as that fit found it: told, not applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flux_excess: Option<f64>,
 }
 
 /// What [`crate::subtract`] did.
