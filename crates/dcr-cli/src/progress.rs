@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dcr_coadd::Monitor;
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::interrupt::Interrupt;
 
 /// A bar with the time that is left.
-const COUNTED: &str = "{prefix:>11} [{bar:32}] {pos}/{len}  {left}  {wide_msg}";
+const COUNTED: &str = "{prefix:>11} [{bar:24}] {pos}/{len}  {left}  {wide_msg}";
 /// For a stage of one step, or of unknown length.
 const UNCOUNTED: &str = "{prefix:>11} {spinner} {elapsed}  {wide_msg}";
 /// How often the time is redrawn.
@@ -41,8 +41,12 @@ impl Drop for Progress {
 
 impl Monitor for Progress {
     fn stage(&self, name: &str, steps: u64) {
+        let mut current = self.current();
+        current.finish_and_clear();
         let counted = steps > 1;
-        let bar = if counted { ProgressBar::new(steps) } else { ProgressBar::new_spinner() };
+        // Hidden until it is among the others: alone, a bar would draw where it may not.
+        let alone = ProgressBar::with_draw_target(counted.then_some(steps), ProgressDrawTarget::hidden());
+        let bar = self.bars.add(alone);
         // The templates are constants that a test has read.
         if let Ok(style) = ProgressStyle::with_template(if counted { COUNTED } else { UNCOUNTED }) {
             let left = |state: &ProgressState, out: &mut dyn Write| {
@@ -51,10 +55,8 @@ impl Monitor for Progress {
             bar.set_style(style.with_key("left", left).progress_chars("=> "));
         }
         bar.set_prefix(name.to_owned());
-        let bar = self.bars.add(bar);
         bar.enable_steady_tick(REDRAW);
-        let earlier = std::mem::replace(&mut *self.current(), bar);
-        earlier.finish_and_clear();
+        *current = bar;
     }
 
     fn step(&self, message: &str) {

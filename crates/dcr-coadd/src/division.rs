@@ -4,7 +4,7 @@ use dcr_image::{BBox, Wcs};
 use dcr_physics::{LocalSky, WavelengthGrid};
 use dcr_solver::iterative::{Edge, IterationReport, Problem, Solution, SolveReport, solve, solve_regions};
 use dcr_solver::kernel::Region;
-use dcr_solver::{SpectralBasis, SubfilterShift};
+use dcr_solver::{Observations, SpectralBasis, SubfilterShift};
 use ndarray::Array2;
 
 use crate::basis::spectral_basis;
@@ -103,8 +103,9 @@ impl Division {
             bad: bad.view(),
         };
         let monitor = journal.monitor;
-        let mut progress = |number: usize, most: usize, report: &IterationReport| {
-            monitor.step(&format!("iteration {number} of at most {most}: metric {:.5}", report.metric));
+        let visits = store.visits();
+        let mut progress = |_: usize, _: usize, report: &IterationReport| {
+            monitor.step(&format!("of {visits} visits; metric {:.5}", report.metric));
             !monitor.cancelled()
         };
         let solution = if one_by_one(config) {

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod config;
+mod console;
 mod errors;
 mod fixture;
 mod help;
