@@ -17,6 +17,7 @@ use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
 use crate::joint::{JointRecord, PatchVisits, joint_spectrum, joint_summary, solve_patch};
 use crate::journal::Journal;
+use crate::memory::MemoryPlan;
 use crate::metadata::{run_name, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options, write_summary};
 use crate::pixels::PixelReader;
@@ -24,7 +25,6 @@ use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
-use crate::memory::MemoryPlan;
 use crate::store::{Store, StoredPixels, Stream};
 use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
@@ -69,7 +69,9 @@ pub fn assemble(
     let weights = gathered.weights(&division, config);
     let mut start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
-    warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
+    if config.solver.method == Method::Iterative {
+        warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
+    }
     let solved = Solved::find(&gathered, &division, &store, &start, config, &mut journal)?;
     if let Solved::Joint(solution) = &solved {
         start.psf = CoaddPsf::of_solution(solution)?;
@@ -114,7 +116,8 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder.publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
+    folder
+        .publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
     Ok(summary)
 }
 
@@ -157,13 +160,10 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let surveys = survey(
-            &inputs.visits,
-            reader,
-            keep,
-            config.solver.method == Method::Joint,
-            &|visit| monitor.step(&visit.name()),
-        )?;
+        let surveys =
+            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
+                monitor.step(&visit.name())
+            })?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
@@ -214,9 +214,7 @@ impl Gathered {
     fn take_pixels(&mut self) -> StoredPixels {
         match self.on_disk.take() {
             None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
-            Some((file, slots)) => {
-                StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time))
-            }
+            Some((file, slots)) => StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time)),
         }
     }
 
@@ -296,8 +294,7 @@ impl Start {
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
         let strip_bytes = gathered.memory.strip_bytes;
-        let plain =
-            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
+        let plain = plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
         let mut template = match &gathered.template_file {
             Some(file) => given_template(file, &plain, &planes)?,
             None => made_template(&plain, &planes),

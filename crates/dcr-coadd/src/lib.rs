@@ -61,7 +61,7 @@ pub use progress::{Monitor, Unmonitored};
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{
-    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, SubtractSummary, SubtractedVisit,
-    Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
+    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds,
+    SubtractSummary, SubtractedVisit, Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
 };
 pub use template::{TemplateRequest, matched_templates};

@@ -156,7 +156,12 @@ impl Combination<'_> {
                     }
                 }
                 if flags[x] & GOOD != 0 {
-                    work.values.push(Value { value: images[x], weight: *weight, variance: variances[x], mask });
+                    work.values.push(Value {
+                        value: images[x],
+                        weight: *weight,
+                        variance: variances[x],
+                        mask,
+                    });
                 }
             }
             let propagated = self
@@ -259,18 +264,14 @@ mod tests {
 
     #[test]
     fn combine_is_the_weighted_mean_with_its_variance() {
-        let combined = |values: Vec<Value>| {
-            combination(&[]).combine(&mut Work { values, ..Work::default() })
-        };
+        let combined = |values: Vec<Value>| combination(&[]).combine(&mut Work { values, ..Work::default() });
         assert_eq!(combined(vec![value(1.0, 3.0), value(2.0, 1.0)]), (1.25, 0.625, 4));
         assert!(combined(vec![]).0.is_nan());
     }
 
     #[test]
     fn combine_rejects_what_is_far_and_keeps_noise() {
-        let combined = |values: Vec<Value>| {
-            combination(&[]).combine(&mut Work { values, ..Work::default() })
-        };
+        let combined = |values: Vec<Value>| combination(&[]).combine(&mut Work { values, ..Work::default() });
         let noise = [0.3, -0.2, 1.1, -0.9, 0.0, 0.4, -0.6];
         let mut values: Vec<Value> = noise.iter().map(|v| value(*v, 1.0)).collect();
         values.push(value(100.0, 1.0));

@@ -111,7 +111,8 @@ pub(crate) struct ShiftPlan {
 }
 
 impl ShiftPlan {
-    /// The displacements at a place of every wavelength of the grid that has light.
+    /// The displacements at a place of every wavelength of the grid that has light, for one subfilter as for many: PSFs come without
+    /// refraction.
     ///
     /// # Errors
     ///
@@ -126,10 +127,6 @@ impl ShiftPlan {
         let wcs_error = |source: WcsError| CoaddError::Wcs { path: path.to_owned(), source };
         let too_low = |source: RefractionError| CoaddError::Refraction { path: path.to_owned(), source };
         let lit = self.grid.points().iter().filter(|point| point.weight > 0.0);
-        // As in `shifts`: one subfilter is the plain coadd.
-        if self.grid.subfilters().len() == 1 {
-            return Ok(lit.map(|_| PixelShift::default()).collect());
-        }
         let local = sky.at(wcs.pixel_to_sky(x, y).map_err(wcs_error)?);
         let zenith = wcs.zenith_direction(x, y, local.parallactic_angle).map_err(wcs_error)?;
         let refraction = |wavelength| sky.air.refraction(wavelength, local.altitude).map_err(too_low);

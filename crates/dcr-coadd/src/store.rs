@@ -119,7 +119,11 @@ impl Observations for Store {
         }
     }
 
-    fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Box<dyn Rows + '_>, SourceError> {
+    fn rows(
+        &self,
+        rows: Range<usize>,
+        next: Option<Range<usize>>,
+    ) -> Result<Box<dyn Rows + '_>, SourceError> {
         match &self.pixels {
             StoredPixels::InMemory(_) => Ok(Box::new(AtHand(self))),
             StoredPixels::OnDisk(stream) => Ok(Box::new(stream.fetch(rows, next)?)),

@@ -81,8 +81,7 @@ fn survey_visit(
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
         if noise {
-            let good =
-                pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
+            let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
             good.for_each(|(value, flags)| {
                 values.push(*value);
                 kinds.push(*flags);

@@ -11,10 +11,7 @@ pub(super) const KEYS: &[Key] = &[
         "Amplitude of a PSF's transfer function, relative to its value at 0, below which a ratio of PSFs fades to\n\
          1. Raise it, to 0.01, for noisy stamps; above 0.03 bright stars leave residuals.",
     ),
-    key(
-        "sharpening_limit",
-        "Largest amplification of a mode when a visit is sharper than the model.",
-    ),
+    key("sharpening_limit", "Largest amplification of a mode when a visit is sharper than the model."),
     key(
         "seeing_exponent",
         "How a visit's PSF widens with wavelength: width ∝ λ to this power. -0.2 is the atmosphere's; 0 for\n\
@@ -66,19 +63,13 @@ pub(super) const KEYS: &[Key] = &[
         "What is added to that threshold, as a fraction of the prediction around the pixel. Raise it where PSFs\n\
          are poor or narrower than 1.8 px; 0.2 leaves artefacts on sources.",
     ),
-    key(
-        "clip_grow",
-        "Clipped pixels are grown by this many pixels.",
-    ),
+    key("clip_grow", "Clipped pixels are grown by this many pixels."),
     key(
         "offset_passes",
         "At most this many rounds of fitting each visit's offset; 0 takes positions as given. There is little\n\
          reason to change it.",
     ),
-    key(
-        "offset_tolerance",
-        "No further round when no visit's offset, in pixels, changed by more than this.",
-    ),
+    key("offset_tolerance", "No further round when no visit's offset, in pixels, changed by more than this."),
     key(
         "uniform_iterations",
         "First solve: at most this many iterations each time. Raise it if summary.json shows that its error stays\n\
@@ -123,9 +114,7 @@ pub(super) const KEYS: &[Key] = &[
 /// Refuses values that cannot be meant, and settings of the model that the joint solver does not know.
 pub(super) fn validate(config: &AssembleConfig) -> Result<(), ConfigError> {
     let joint: &JointConfig = &config.joint;
-    joint
-        .validate()
-        .map_err(|error| refuse(&format!("joint.{}", error.key), error.value, error.allowed))?;
+    joint.validate().map_err(|error| refuse(&format!("joint.{}", error.key), error.value, error.allowed))?;
     if config.solver.method != Method::Joint {
         return Ok(());
     }

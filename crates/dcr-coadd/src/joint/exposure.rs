@@ -48,7 +48,9 @@ impl<'a> OnPatch<'a> {
     ) -> Result<Self, CoaddError> {
         let patch = run.bbox();
         let mut out = Self::elsewhere(exposure, run, plan, None);
-        let Some((rows, cols)) = exposure.file.bbox().slice_in(&patch).filter(|_| read) else { return Ok(out) };
+        let Some((rows, cols)) = exposure.file.bbox().slice_in(&patch).filter(|_| read) else {
+            return Ok(out);
+        };
         let masks = CoaddConfig {
             bad_mask_planes: settings.bad.clone(),
             convergence_mask_planes: settings.sources.clone(),

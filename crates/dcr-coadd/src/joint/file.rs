@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use dcr_image::fits::MissingVariance;
 use dcr_image::fits::{
-    Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, read_plane, write_exposure,
+    Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, read_plane,
+    write_exposure,
 };
 use dcr_image::header::Card;
 use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions, Psf, Wcs};
-use dcr_image::fits::MissingVariance;
 use dcr_solver::joint::{Covariance, JointConfig, JointSolution, PsfStamp};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -104,7 +105,8 @@ impl JointRecord<'_> {
         };
         let mut cards = self.metadata.cards();
         cards.extend([
-            Card::new("BORDER", self.solution.border as i64).with_comment("[px] of the planes around the patch"),
+            Card::new("BORDER", self.solution.border as i64)
+                .with_comment("[px] of the planes around the patch"),
             Card::new("JOINTCFG", serde_json::to_string(&settings).unwrap_or_default()),
             Card::new("NOISEPX", self.solution.sigma).with_comment("noise per pixel of the weighted coadd"),
             Card::new("DATAFRAC", self.summary.data_fraction)
@@ -177,7 +179,11 @@ impl JointRun {
         let mut planes_ayx = Array3::zeros((n, rows + 2 * border, cols + 2 * border));
         let plane = |name: &str, shape: (usize, usize)| -> Result<Array2<f32>, CoaddError> {
             let plane = read_plane(&path, name)?;
-            if plane.dim() == shape { Ok(plane) } else { Err(not_a_run(&format!("{name} has another shape"))) }
+            if plane.dim() == shape {
+                Ok(plane)
+            } else {
+                Err(not_a_run(&format!("{name} has another shape")))
+            }
         };
         for (a, mut target) in planes_ayx.axis_iter_mut(Axis(0)).enumerate() {
             target.assign(&plane(&format!("PLANE_{a}"), (rows + 2 * border, cols + 2 * border))?);

@@ -73,7 +73,8 @@ impl<'a> JointMatcher<'a> {
         let metadata = &run.metadata;
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let spectrum = joint_spectrum(&metadata.band, &grid)?;
-        let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
+        let plan =
+            ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
         Ok(Self { run, planes, config, plan, spectrum, model: JointRun::open(run)? })
     }
 
@@ -139,16 +140,18 @@ impl<'a> JointMatcher<'a> {
         };
         let image = inside.of(&template.image.view()).to_owned();
         let PixelShift { dy, dx } = template.offset;
-        let registration =
-            Registration { offset_px: register.then_some([dx, dy]), flux_excess: template.flux_excess, own_psf };
+        let registration = Registration {
+            offset_px: register.then_some([dx, dy]),
+            flux_excess: template.flux_excess,
+            own_psf,
+        };
         Ok((MaskedImage { bbox: part, image, mask, variance }, registration))
     }
 
     /// The union of the model's mask over the pixels that light comes from.
     fn mask(&self, exposure: &Exposure, part: BBox) -> Result<Array2<i32>, CoaddError> {
         let (file, patch) = (&self.run.files[0], self.run.bbox());
-        let shifts =
-            self.plan.shifts(exposure.file.path(), &exposure.sky, file.wcs(), &patch, &patch)?;
+        let shifts = self.plan.shifts(exposure.file.path(), &exposure.sky, file.wcs(), &patch, &patch)?;
         let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
         let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&patch);
         let mut mask = file.read_mask(around)?;

@@ -80,11 +80,7 @@ impl ScratchFile {
     /// # Errors
     ///
     /// [`FitsError::Io`].
-    pub fn read(
-        &self,
-        exposure: usize,
-        rows: Range<usize>,
-    ) -> Result<(Array2<f32>, Array2<u8>), FitsError> {
+    pub fn read(&self, exposure: usize, rows: Range<usize>) -> Result<(Array2<f32>, Array2<u8>), FitsError> {
         let cols = self.shape.1;
         let mut image = Array2::zeros((rows.len(), cols));
         let mut flags = Array2::zeros((rows.len(), cols));
