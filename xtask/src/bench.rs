@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: a table of what each step costs, beside what memory and SciPy can do.
 
+#![expect(clippy::print_stdout, reason = "the tables are what the command is for")]
+
 use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,7 +34,9 @@ pub(crate) fn run() -> Result<()> {
     kernels();
     scipy_shifts();
     println!("\n## Solver, whole iterations: forward, residual, back, clamps, metric\n");
-    println!("| px | visits | subfilters | order | threads | ns per px, visit and iteration |\n|---|---|---|---|---|---|");
+    println!(
+        "| px | visits | subfilters | order | threads | ns per px, visit and iteration |\n|---|---|---|---|---|---|"
+    );
     for case in [
         Case { order: Order::LINEAR, ..Case::USUAL },
         Case::USUAL,
@@ -71,11 +75,15 @@ fn kernels() {
     row("memory: copy a plane", fastest(|| out.assign(black_box(&input))));
     row("memory: add a plane to another", fastest(|| out += black_box(&input)));
     for order in [Order::LINEAR, Order::CUBIC, Order::QUINTIC] {
-        let time = fastest(|| shift_add(black_box(input.view()), SHIFT, order, 1.0, out.view_mut(), &everywhere));
+        let time =
+            fastest(|| shift_add(black_box(input.view()), SHIFT, order, 1.0, out.view_mut(), &everywhere));
         row(&format!("shift and add, order {}", order.get()), time);
     }
     row("prefilter, order 3", fastest(|| drop(black_box(prefilter_f32(input.view(), Order::CUBIC)))));
-    row("Gaussian filter, σ 2 px", fastest(|| drop(black_box(gaussian_filter(input.view(), 2.0, Boundary::Reflect)))));
+    row(
+        "Gaussian filter, σ 2 px",
+        fastest(|| drop(black_box(gaussian_filter(input.view(), 2.0, Boundary::Reflect)))),
+    );
     let flags = input.mapv(|v| v > 60.0);
     row("open with a diamond of radius 2", fastest(|| drop(black_box(open_diamond(flags.view(), 2)))));
 }
@@ -138,7 +146,8 @@ impl Case {
         if threads > std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
             return Ok(());
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")?;
         let observations = visits(side, count, subfilters);
         let template = observations.visits[0].image.clone();
         let (detected, bad) = (template.mapv(|t| t > 50.0), template.mapv(|_| false));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use dcr_image::fits::{OutputFolder, ScratchFile, peak_memory};
 use dcr_image::{ExposureFile, MaskPlanes};
 use dcr_solver::Observations;
-use dcr_solver::iterative::Solution;
 use dcr_solver::joint::{JointSolution, Noise};
 use ndarray::Array2;
 
@@ -15,16 +14,18 @@ use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
-use crate::joint::{JointRecord, PatchVisits, joint_spectrum, joint_summary, solve_patch};
+use crate::joint::{JointRecord, joint_summary};
 use crate::journal::Journal;
 use crate::memory::MemoryPlan;
 use crate::metadata::{run_name, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options, write_summary};
 use crate::pixels::PixelReader;
+use crate::plain::PLAIN_COADD;
 use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
+use crate::solved::{Solved, Unsolved};
 use crate::store::{Store, StoredPixels, Stream};
 use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
@@ -67,15 +68,25 @@ pub fn assemble(
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config);
-    let mut start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
+    let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
     if config.solver.method == Method::Iterative {
         warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
     }
-    let solved = Solved::find(&gathered, &division, &store, &start, config, &mut journal)?;
-    if let Solved::Joint(solution) = &solved {
-        start.psf = CoaddPsf::of_solution(solution)?;
-    }
+    let unsolved = Unsolved {
+        inputs: &gathered.inputs,
+        noise: &gathered.noise,
+        division: &division,
+        store: &store,
+        template: &start.template,
+        sources: &start.sources,
+        planes: &start.planes,
+    };
+    let solved = unsolved.solve(config, &mut journal)?;
+    let own_psf = match &solved {
+        Solved::Joint(solution) => Some(CoaddPsf::of_solution(solution)?),
+        Solved::Iterative(_) => None,
+    };
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {
@@ -90,12 +101,11 @@ pub fn assemble(
         config,
     };
     let (coadds, joint) = match solved {
-        Solved::Iterative(solution) => (Coadds::new(&patch, solution), None),
+        Solved::Iterative(solution) => (Coadds::new(&patch, *solution), None),
         Solved::Joint(solution) => {
-            let visits = PatchVisits::new(&store, &gathered.inputs, &division.plan, &gathered.noise)?;
             let numbers: Vec<u64> = gathered.inputs.visits.iter().map(Input::number).collect();
             let summary = joint_summary(&solution, &numbers);
-            (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))
+            (Coadds::joint(&patch, &unsolved.visits()?, &solution)?, Some((solution, summary)))
         }
     };
     let finished = Finished {
@@ -107,6 +117,7 @@ pub fn assemble(
         division: &division,
         start: &start,
         store: &store,
+        psf: own_psf.as_ref().unwrap_or(&start.psf),
         coadds: &coadds,
         joint,
     };
@@ -238,39 +249,6 @@ impl Gathered {
     }
 }
 
-/// What was solved for, by either method.
-enum Solved {
-    Iterative(Solution),
-    Joint(Box<JointSolution>),
-}
-
-impl Solved {
-    fn find(
-        gathered: &Gathered,
-        division: &Division,
-        store: &Store,
-        start: &Start,
-        config: &AssembleConfig,
-        journal: &mut Journal<'_>,
-    ) -> Result<Self, CoaddError> {
-        if config.solver.method == Method::Joint {
-            let inputs = &gathered.inputs;
-            let visits = PatchVisits::new(store, inputs, &division.plan, &gathered.noise)?;
-            let spectrum = joint_spectrum(&division.band.band, division.grid())?;
-            let solution = solve_patch(&visits, inputs.bbox.shape(), &spectrum, &config.joint, journal)?;
-            if let Some(warning) = solution.identifiability.warning() {
-                journal.warn("colours", format!("{}{}", warning[..1].to_uppercase(), &warning[1..]));
-            }
-            return Ok(Self::Joint(Box::new(solution)));
-        }
-        let template = &start.template;
-        let bad_bits = start.planes.bits_of(&config.coadd.bad_mask_planes);
-        let bad = template.mask.mapv(|mask| mask & bad_bits != 0);
-        let solution = division.solve(store, &template.image, &start.sources, &bad, config, journal)?;
-        Ok(Self::Iterative(solution))
-    }
-}
-
 /// What the solve starts from.
 struct Start {
     planes: MaskPlanes,
@@ -324,6 +302,8 @@ struct Finished<'a> {
     division: &'a Division,
     start: &'a Start,
     store: &'a Store,
+    /// Of the coadds.
+    psf: &'a CoaddPsf,
     coadds: &'a Coadds,
     joint: Option<(Box<JointSolution>, JointSummary)>,
 }
@@ -348,7 +328,7 @@ impl Finished<'_> {
                 zenith_from: input.sky.geometry.origin(),
                 weather: input.sky.weather,
                 psf_fwhm_px: input.fwhm_px(middle),
-                psf_selected: self.start.psf.selected[i],
+                psf_selected: self.psf.selected[i],
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
@@ -372,8 +352,8 @@ impl Finished<'_> {
             wcs: &inputs.wcs,
             unit: &inputs.unit,
             planes: &self.start.planes,
-            psf: self.start.psf.stamp.as_ref(),
-            cards: self.division.metadata(&self.run, self.start.psf.fwhm_px, self.config).cards(),
+            psf: self.psf.stamp.as_ref(),
+            cards: self.division.metadata(&self.run, self.psf.fwhm_px, self.config).cards(),
             options: write_options(&self.config.output, true),
         };
         let files = coadds
@@ -401,13 +381,27 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.division.metadata(&self.run, self.start.psf.fwhm_px, self.config),
+                metadata: &self.division.metadata(&self.run, self.psf.fwhm_px, self.config),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
             };
             record.write(&folder.staged("joint.fits"), canvas.options)?;
         }
+        // What a pipeline without a model of refraction would have: to be compared with.
+        let plain = &self.start.plain;
+        let planes = Planes {
+            image: plain.image.view(),
+            mask: plain.mask.view(),
+            variance: plain.variance.view(),
+            n_image: None,
+        };
+        // It has not the PSF of a joint model.
+        let psf = &self.start.psf;
+        let metadata = self.division.metadata(&self.run, psf.fwhm_px, self.config);
+        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: metadata.cards(), ..canvas };
+        canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
+        journal.monitor.step(PLAIN_COADD);
         Ok(())
     }
 
@@ -422,7 +416,8 @@ impl Finished<'_> {
         };
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
         let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
-        let names = subfilters.chain(joint).chain(["coadd.fits".to_owned(), "summary.json".to_owned()]);
+        let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
+        let names = subfilters.chain(joint).chain(others);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {
@@ -441,7 +436,7 @@ impl Finished<'_> {
             final_metric: mean(&|region| region.report.final_metric),
             regions: self.regions.clone(),
             joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
-            psf_fwhm_px: self.start.psf.fwhm_px,
+            psf_fwhm_px: self.psf.fwhm_px,
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),
             stages,

@@ -45,6 +45,7 @@ mod residuals;
 pub mod review;
 pub mod shifts;
 mod sky;
+mod solved;
 mod store;
 mod subtract;
 mod summary;

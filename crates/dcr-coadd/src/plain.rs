@@ -12,7 +12,10 @@ use crate::mosaic::{Placement, Sheet};
 use crate::patches::Patches;
 
 /// The names under which plain coadds are looked for.
-const NAMES: [&str; 2] = ["plain.fits", "coadd.fits"];
+const NAMES: [&str; 2] = [PLAIN_COADD, "coadd.fits"];
+
+/// The file of a run with its plain coadd.
+pub(crate) const PLAIN_COADD: &str = "plain.fits";
 
 /// The plain coadds of all patches.
 pub(crate) struct PlainCoadds {

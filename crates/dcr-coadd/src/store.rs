@@ -35,7 +35,13 @@ pub(crate) struct Stream {
     /// Each visit's number in the file.
     pub(crate) slots: Vec<usize>,
     pub(crate) rows_at_a_time: usize,
-    ahead: Mutex<Option<(Range<usize>, JoinHandle<Result<Fetched, FitsError>>)>>,
+    ahead: Mutex<Option<Ahead>>,
+}
+
+/// Rows that a thread is fetching.
+struct Ahead {
+    rows: Range<usize>,
+    thread: JoinHandle<Result<Fetched, FitsError>>,
 }
 
 /// Rows of all visits.
@@ -53,16 +59,16 @@ impl Stream {
     fn fetch(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Fetched, FitsError> {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         let here = match ahead.take() {
-            Some((range, thread)) if range == rows => match thread.join() {
+            Some(fetched) if fetched.rows == rows => match fetched.thread.join() {
                 Ok(fetched) => fetched?,
                 Err(panic) => std::panic::resume_unwind(panic),
             },
             // Another pass may have stopped half-way: what it began to fetch is not wanted.
             _ => Fetched::read(&self.file, &self.slots, rows)?,
         };
-        *ahead = next.map(|range| {
-            let (file, slots, rows) = (Arc::clone(&self.file), self.slots.clone(), range.clone());
-            (range, std::thread::spawn(move || Fetched::read(&file, &slots, rows)))
+        *ahead = next.map(|rows| {
+            let (file, slots, wanted) = (Arc::clone(&self.file), self.slots.clone(), rows.clone());
+            Ahead { rows, thread: std::thread::spawn(move || Fetched::read(&file, &slots, wanted)) }
         });
         Ok(here)
     }

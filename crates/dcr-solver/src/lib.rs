@@ -12,6 +12,7 @@ mod spectrum;
 
 pub use kernel::PixelShift;
 pub use observation::{
-    AtHand, DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, Rows, SourceError, SubfilterShift, Visit,
+    AtHand, DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, Rows, SourceError, SubfilterShift,
+    Visit,
 };
 pub use spectrum::{SmoothSpectrum, SpectralBasis};

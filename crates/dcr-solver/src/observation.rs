@@ -90,7 +90,8 @@ pub trait Observations: Sync {
     /// # Errors
     ///
     /// Whatever reading them may cause.
-    fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>) -> Result<Box<dyn Rows + '_>, SourceError>;
+    fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>)
+    -> Result<Box<dyn Rows + '_>, SourceError>;
 }
 
 /// Rows of all visits.

@@ -13,7 +13,14 @@ fn assemble_and_template_the_test_field() {
     let files = fixture.files("coadds");
     assert_eq!(
         files,
-        ["coadd.fits", "subfilter_0.fits", "subfilter_1.fits", "subfilter_2.fits", "summary.json"]
+        [
+            "coadd.fits",
+            "plain.fits",
+            "subfilter_0.fits",
+            "subfilter_1.fits",
+            "subfilter_2.fits",
+            "summary.json"
+        ]
     );
     let summary = std::fs::read_to_string(fixture.path("coadds/summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();

@@ -9,6 +9,8 @@ mod coverage;
 mod gain;
 mod leaks;
 mod models;
+#[cfg(test)]
+mod pass_tests;
 mod planes;
 mod project;
 pub mod regularize;

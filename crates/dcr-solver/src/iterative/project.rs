@@ -104,7 +104,8 @@ impl Pass<'_> {
             let done: Vec<(Array3<f32>, Vec<[f64; 2]>)> = tiles
                 .par_iter()
                 .map_init(TileWork::default, |work, tile| {
-                    let sums = self.run_tile(tile, rows, &planes, &stencils[tile.cell], significance, work)?;
+                    let sums =
+                        self.run_tile(tile, rows, &planes, &stencils[tile.cell], significance, work)?;
                     Ok((std::mem::take(&mut work.back_byx), sums))
                 })
                 .collect::<Result<_, SourceError>>()?;
@@ -119,7 +120,6 @@ impl Pass<'_> {
             // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
             for_planes(&mut out.back_byx, |_, plane| prefilter_in_place(plane, order));
         }
-        drop(planes);
         out.coefficients_byx = coefficients_byx;
         Ok(())
     }
