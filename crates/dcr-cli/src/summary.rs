@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dcr_coadd::{Convolution, Outcome, SubtractSummary, Summary, TemplateSource, TemplateSummary, Warning};
+use dcr_coadd::{
+    Convolution, JointSummary, Outcome, SubtractSummary, Summary, TemplateSource, TemplateSummary, Warning,
+};
 
 use crate::table::{Table, digits, fixed, numbers, words};
 
@@ -182,6 +184,9 @@ fn visits(summary: &Summary) -> String {
 }
 
 fn solved(summary: &Summary) -> String {
+    if let Some(joint) = &summary.joint {
+        return jointly(joint);
+    }
     let counts = summary.regions.iter().map(|region| region.report.iterations.len());
     let (fewest, most) = counts.fold((usize::MAX, 0), |(few, most), n| (few.min(n), most.max(n)));
     let iterations = match (fewest, most) {
@@ -196,6 +201,22 @@ fn solved(summary: &Summary) -> String {
         "{iterations}{regions}; metric {} → {}",
         digits(Some(summary.initial_metric), 3),
         digits(Some(summary.final_metric), 3)
+    )
+}
+
+fn jointly(joint: &JointSummary) -> String {
+    let passes = joint.tiles.iter().map(|tile| tile.last.len()).max().unwrap_or(0);
+    let clipped = joint.visits.iter().map(|visit| visit.clipped).fold(0.0, f64::max);
+    let furthest =
+        joint.visits.iter().map(|visit| visit.offset_px[0].hypot(visit.offset_px[1])).fold(0.0, f64::max);
+    let tiles = match joint.tiles.len() {
+        1 => String::new(),
+        n => format!(" in {n} tiles"),
+    };
+    format!(
+        "jointly, {passes} passes{tiles}; offsets up to {furthest:.3} px, at most {:.2} % of a visit clipped; colours at S/N 100 to {:.2} mag",
+        100.0 * clipped,
+        joint.colour_error_mag
     )
 }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use dcr_image::fits::{OutputFolder, ScratchFile, peak_memory};
 use dcr_image::{ExposureFile, MaskPlanes};
 use dcr_solver::Observations;
+use dcr_solver::joint::{JointSolution, Noise};
 use ndarray::Array2;
 
 use crate::coadds::{Coadds, Patch};
-use crate::config::AssembleConfig;
+use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
+use crate::joint::{JointRecord, joint_summary};
 use crate::journal::Journal;
 use crate::memory::MemoryPlan;
 use crate::metadata::{run_name, subfilter_cards};
@@ -23,8 +25,9 @@ use crate::plain_coadd::{PlainCoadd, plain_coadd};
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, coadd_psf};
 use crate::remarks::{remarks_on, warn_of_small_leverage};
+use crate::solved::{Solved, Unsolved};
 use crate::store::{Store, StoredPixels, Stream};
-use crate::summary::{Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
+use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary, Warning};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template, open_template};
 use crate::weights::{Keep, Survey, survey, visit_weights};
 
@@ -67,11 +70,23 @@ pub fn assemble(
     let weights = gathered.weights(&division, config);
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
-    warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
-    let bad_bits = start.planes.bits_of(&config.coadd.bad_mask_planes);
-    let bad = start.template.mask.mapv(|mask| mask & bad_bits != 0);
-    let solution =
-        division.solve(&store, &start.template.image, &start.sources, &bad, config, &mut journal)?;
+    if config.solver.method == Method::Iterative {
+        warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
+    }
+    let unsolved = Unsolved {
+        inputs: &gathered.inputs,
+        noise: &gathered.noise,
+        division: &division,
+        store: &store,
+        template: &start.template,
+        sources: &start.sources,
+        planes: &start.planes,
+    };
+    let solved = unsolved.solve(config, &mut journal)?;
+    let own_psf = match &solved {
+        Solved::Joint(solution) => Some(CoaddPsf::of_solution(solution)?),
+        Solved::Iterative(_) => None,
+    };
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {
@@ -85,7 +100,14 @@ pub fn assemble(
         cells: &division.cell_regions,
         config,
     };
-    let coadds = Coadds::new(&patch, solution);
+    let (coadds, joint) = match solved {
+        Solved::Iterative(solution) => (Coadds::new(&patch, *solution), None),
+        Solved::Joint(solution) => {
+            let numbers: Vec<u64> = gathered.inputs.visits.iter().map(Input::number).collect();
+            let summary = joint_summary(&solution, &numbers);
+            (Coadds::joint(&patch, &unsolved.visits()?, &solution)?, Some((solution, summary)))
+        }
+    };
     let finished = Finished {
         request,
         config,
@@ -95,15 +117,18 @@ pub fn assemble(
         division: &division,
         start: &start,
         store: &store,
+        psf: own_psf.as_ref().unwrap_or(&start.psf),
         coadds: &coadds,
+        joint,
     };
     let visits = finished.visits();
     finished.write_coadds(&folder, &visits, &journal)?;
     let summary = finished.summary(visits, &mut journal);
     write_summary(&folder, &summary)?;
     journal.go_on()?;
-    // An earlier run may have had more subfilters.
-    folder.publish(|name| name.starts_with("subfilter_") && name.ends_with(".fits"))?;
+    // An earlier run may have had more subfilters, or another method.
+    folder
+        .publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
     Ok(summary)
 }
 
@@ -113,6 +138,8 @@ struct Gathered {
     template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     variances: Vec<f64>,
+    /// How each visit's noise follows signal, for the joint method.
+    noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     usable: Vec<f64>,
     /// Images and flags, if they are kept in memory.
@@ -144,13 +171,17 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let surveys = survey(&inputs.visits, reader, keep, &|visit| monitor.step(&visit.name()))?;
+        let surveys =
+            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
+                monitor.step(&visit.name())
+            })?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
             inputs,
             template_file,
             variances: vec![],
+            noise: vec![],
             usable: vec![],
             pixels: vec![],
             on_disk: file.map(|file| (Arc::new(file), vec![])),
@@ -182,6 +213,7 @@ impl Gathered {
         };
         self.inputs.visits.push(input);
         self.variances.push(variance);
+        self.noise.extend(survey.noise);
         self.usable.push(survey.usable);
         self.pixels.extend(survey.planes);
         if let Some((_, slots)) = &mut self.on_disk {
@@ -270,7 +302,10 @@ struct Finished<'a> {
     division: &'a Division,
     start: &'a Start,
     store: &'a Store,
+    /// Of the coadds.
+    psf: &'a CoaddPsf,
     coadds: &'a Coadds,
+    joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
 impl Finished<'_> {
@@ -293,7 +328,7 @@ impl Finished<'_> {
                 zenith_from: input.sky.geometry.origin(),
                 weather: input.sky.weather,
                 psf_fwhm_px: input.fwhm_px(middle),
-                psf_selected: self.start.psf.selected[i],
+                psf_selected: self.psf.selected[i],
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
@@ -317,8 +352,8 @@ impl Finished<'_> {
             wcs: &inputs.wcs,
             unit: &inputs.unit,
             planes: &self.start.planes,
-            psf: self.start.psf.stamp.as_ref(),
-            cards: self.division.metadata(&self.run, self.start.psf.fwhm_px, self.config).cards(),
+            psf: self.psf.stamp.as_ref(),
+            cards: self.division.metadata(&self.run, self.psf.fwhm_px, self.config).cards(),
             options: write_options(&self.config.output, true),
         };
         let files = coadds
@@ -340,6 +375,19 @@ impl Finished<'_> {
             journal.monitor.step(&name);
             journal.go_on()?;
         }
+        if let Some((solution, summary)) = &self.joint {
+            let record = JointRecord {
+                solution,
+                summary,
+                config: &self.config.joint,
+                coadd: &self.config.coadd,
+                metadata: &self.division.metadata(&self.run, self.psf.fwhm_px, self.config),
+                bbox: inputs.bbox,
+                wcs: &inputs.wcs,
+                unit: &inputs.unit,
+            };
+            record.write(&folder.staged("joint.fits"), canvas.options)?;
+        }
         // What a pipeline without a model of refraction would have: to be compared with.
         let plain = &self.start.plain;
         let planes = Planes {
@@ -348,6 +396,10 @@ impl Finished<'_> {
             variance: plain.variance.view(),
             n_image: None,
         };
+        // It has not the PSF of a joint model.
+        let psf = &self.start.psf;
+        let metadata = self.division.metadata(&self.run, psf.fwhm_px, self.config);
+        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: metadata.cards(), ..canvas };
         canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
         journal.monitor.step(PLAIN_COADD);
         Ok(())
@@ -358,12 +410,14 @@ impl Finished<'_> {
         let (remarks, doubts) =
             remarks_on(&self.regions, &self.start.sources, &inputs.bbox, dropped, self.config);
         doubts.into_iter().for_each(|text| journal.warn("solver", text));
+        // Without regions, as with the joint method, there is no metric.
         let mean = |of: &dyn Fn(&RegionSummary) -> f64| {
-            self.regions.iter().map(of).sum::<f64>() / self.regions.len().max(1) as f64
+            self.regions.iter().map(of).sum::<f64>() / self.regions.len() as f64
         };
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
+        let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
         let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
-        let names = subfilters.chain(others);
+        let names = subfilters.chain(joint).chain(others);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {
@@ -381,7 +435,8 @@ impl Finished<'_> {
             initial_metric: mean(&|region| region.report.initial_metric),
             final_metric: mean(&|region| region.report.final_metric),
             regions: self.regions.clone(),
-            psf_fwhm_px: self.start.psf.fwhm_px,
+            joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
+            psf_fwhm_px: self.psf.fwhm_px,
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),
             stages,

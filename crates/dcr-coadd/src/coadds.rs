@@ -80,7 +80,7 @@ impl Coadds {
 
 impl Patch<'_> {
     /// The template's mask, what the visits propagate, and NO_DATA where no visit constrains the model.
-    fn mask(&self, unseen: &Array2<bool>) -> Array2<i32> {
+    pub(crate) fn mask(&self, unseen: &Array2<bool>) -> Array2<i32> {
         let config = &self.config.coadd;
         let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys());
         let removed = self.planes.bits_of(&config.remove_mask_planes);

@@ -11,6 +11,7 @@ mod band;
 mod bytes;
 mod coadd;
 mod input;
+mod joint;
 mod model;
 mod output;
 mod solver;
@@ -20,6 +21,7 @@ mod template;
 
 use dcr_physics::{BandError, GeometrySource, RefractionModel, Throughput};
 use dcr_solver::iterative::IterativeConfig;
+pub use dcr_solver::joint::JointConfig;
 use serde::{Deserialize, Serialize};
 
 pub use band::{BandConfig, ResolvedBand, StatedBand};
@@ -43,6 +45,8 @@ pub struct AssembleConfig {
     pub model: ModelConfig,
     /// The method of solving.
     pub solver: SolverConfig,
+    /// The joint method.
+    pub joint: JointConfig,
     /// Weights, masks and the patch as a whole.
     pub coadd: CoaddConfig,
     /// Matched templates.
@@ -59,10 +63,11 @@ pub struct AssembleConfig {
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 8] = [
+pub const KEYS: [&[Key]; 9] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
+    joint::KEYS,
     CoaddConfig::KEYS,
     MatchConfig::KEYS,
     DifferenceConfig::KEYS,
@@ -185,6 +190,7 @@ impl AssembleConfig {
         self.band.validate()?;
         self.model.validate()?;
         self.solver.validate()?;
+        joint::validate(self)?;
         self.coadd.validate()?;
         self.subtract.validate()?;
         self.input.validate()
@@ -306,7 +312,12 @@ mod tests {
             message(|c| c.solver.iterative.base_gain = Some(f64::NAN)),
             "solver.base_gain = NaN: expected above 0"
         );
-        assert!(message(|c| c.solver.method = Method::Joint).contains("no joint solver yet"));
+        assert_eq!(message(|c| c.joint.psf_floor = 0.0), "joint.psf_floor = 0: expected above 0 and below 1");
+        let joint = |c: &mut AssembleConfig| {
+            c.solver.method = Method::Joint;
+            c.model.shift_rule = ShiftRule::Reference;
+        };
+        assert!(message(joint).starts_with("model.shift_rule = \"reference\": expected"));
         assert!(
             message(|c| c.coadd.subregion_size = [512, 0]).starts_with("coadd.subregion_size = [512, 0]")
         );

@@ -148,6 +148,7 @@ impl Division {
             band: self.band.band.clone(),
             reference: self.band.reference,
             subfilters: config.model.subfilters,
+            method: config.solver.method,
             refraction: config.model.refraction,
             rule: config.model.shift_rule,
             spectrum: config.model.spectrum,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use dcr_image::psf::StampError;
 use dcr_image::{FitsError, MaskError, WcsError};
 use dcr_physics::{BandError, GeometryError, RefractionError, ThroughputError};
+use dcr_solver::SourceError;
 use dcr_solver::iterative::SolveError;
+use dcr_solver::joint::{JointError, SpectrumError};
 
 use crate::config::ConfigError;
 use crate::matching_kernel::MatchError;
@@ -258,6 +260,24 @@ pub enum CoaddError {
     /// The patch cannot be solved.
     #[error(transparent)]
     Solve(SolveError),
+    /// The patch cannot be solved jointly.
+    #[error(transparent)]
+    Joint(JointError),
+    /// The band makes no spectrum for the joint method.
+    #[error("the band: {0}")]
+    Spectrum(#[from] SpectrumError),
+    /// A visit without a PSF, which the joint method needs.
+    #[error(
+        "{}: it has no PSF, which solver.method = \"joint\" needs: an HDU called PSF, a file (input.psfs), or the FWHM in the header; \
+         or set solver.method to \"iterative\"", path.display()
+    )]
+    NoPsfToSolve {
+        /// The visit's file.
+        path: PathBuf,
+    },
+    /// Pixels could not be had.
+    #[error("{0}")]
+    Pixels(#[source] SourceError),
     /// The caller asked to stop.
     #[error("stopped on request; nothing was written")]
     Cancelled,
@@ -332,6 +352,31 @@ impl std::fmt::Display for GridDifference {
                 write!(f, "its pixels lie up to {px:.3} px away on the sky, more than {allowed_px} px")
             }
             Self::Apart(error) => write!(f, "it lies elsewhere on the sky ({error})"),
+        }
+    }
+}
+
+impl From<JointError> for CoaddError {
+    /// Errors of reading pixels come back as what they were.
+    fn from(error: JointError) -> Self {
+        match error {
+            JointError::Cancelled => Self::Cancelled,
+            JointError::Source(source) => source.into(),
+            error => Self::Joint(error),
+        }
+    }
+}
+
+impl From<SourceError> for CoaddError {
+    /// What it was, where that is known.
+    fn from(source: SourceError) -> Self {
+        let source = match source.downcast::<FitsError>() {
+            Ok(fits) => return Self::Fits(*fits),
+            Err(source) => source,
+        };
+        match source.downcast::<Self>() {
+            Ok(own) => *own,
+            Err(source) => Self::Pixels(source),
         }
     }
 }

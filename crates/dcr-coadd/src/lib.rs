@@ -24,6 +24,7 @@ mod finished_run;
 mod inputs;
 pub mod inspect;
 mod interpolate;
+mod joint;
 mod journal;
 mod matcher;
 mod matching_kernel;
@@ -44,6 +45,7 @@ mod residuals;
 pub mod review;
 pub mod shifts;
 mod sky;
+mod solved;
 mod store;
 mod subtract;
 mod summary;
@@ -60,7 +62,7 @@ pub use progress::{Monitor, Unmonitored};
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{
-    BandSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds, SubtractSummary, SubtractedVisit,
-    Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
+    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds,
+    SubtractSummary, SubtractedVisit, Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
 };
 pub use template::{TemplateRequest, matched_templates};

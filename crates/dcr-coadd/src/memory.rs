@@ -3,7 +3,7 @@
 use dcr_image::BBox;
 use dcr_image::fits::free_memory;
 
-use crate::config::{AssembleConfig, PixelsIn};
+use crate::config::{AssembleConfig, Method, PixelsIn};
 use crate::error::CoaddError;
 
 /// Bytes of a visit's pixel that is kept: `f32` and a byte of flags.
@@ -40,8 +40,12 @@ impl MemoryPlan {
     /// [`CoaddError::Memory`] if not even the patch's own planes fit.
     pub(crate) fn new(visits: usize, bbox: &BBox, config: &AssembleConfig) -> Result<Self, CoaddError> {
         let given = config.coadd.memory_limit.map(|size| size.0);
+        let solver = match config.solver.method {
+            Method::Iterative => 0,
+            Method::Joint => bytes_of_a_tile(visits, bbox, config),
+        };
         let limit = given.or_else(|| free_memory().map(|free| free / 2)).unwrap_or(u64::MAX);
-        Self::within(limit, config.coadd.pixels_in, visits, bbox, config.model.subfilters)
+        Self::within(limit, config.coadd.pixels_in, visits, bbox, config.model.subfilters, solver)
     }
 
     fn within(
@@ -50,9 +54,10 @@ impl MemoryPlan {
         visits: usize,
         bbox: &BBox,
         subfilters: usize,
+        solver: u64,
     ) -> Result<Self, CoaddError> {
         let (area, visits) = (bbox.area() as u64, visits as u64);
-        let planes = BASE + area * (BYTES_OF_THE_PATCH + BYTES_OF_A_SUBFILTER * subfilters as u64);
+        let planes = BASE + solver + area * (BYTES_OF_THE_PATCH + BYTES_OF_A_SUBFILTER * subfilters as u64);
         let all_visits = area * visits * BYTES_OF_A_VISIT;
         // One row of all visits, that being worked on and that being fetched.
         let row = 2 * (bbox.width as u64 * visits * BYTES_OF_A_VISIT).max(1);
@@ -74,12 +79,21 @@ impl MemoryPlan {
     }
 }
 
+/// What the joint solver needs for a tile (`JointConfig::tile_size`).
+fn bytes_of_a_tile(visits: usize, bbox: &BBox, config: &AssembleConfig) -> u64 {
+    let joint = &config.joint;
+    let side =
+        |length: usize| (length.min(joint.tile_size) + 2 * (joint.tile_overlap + joint.padding)) as u64;
+    let of_a_pixel = visits as u64 * (4 * config.model.subfilters as u64 + 6) + 300;
+    side(bbox.width).saturating_mul(side(bbox.height)).saturating_mul(of_a_pixel)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn plan(limit: u64) -> Result<MemoryPlan, CoaddError> {
-        MemoryPlan::within(limit, PixelsIn::Auto, 80, &BBox::new(0, 0, 4100, 4100), 3)
+        MemoryPlan::within(limit, PixelsIn::Auto, 80, &BBox::new(0, 0, 4100, 4100), 3, 0)
     }
 
     #[test]
@@ -97,7 +111,7 @@ mod tests {
 
     #[test]
     fn plan_does_as_it_is_told() {
-        let on = |place| MemoryPlan::within(u64::MAX, place, 2, &BBox::new(0, 0, 10, 10), 1).unwrap();
+        let on = |place| MemoryPlan::within(u64::MAX, place, 2, &BBox::new(0, 0, 10, 10), 1, 0).unwrap();
         assert!(on(PixelsIn::Memory).in_memory && on(PixelsIn::Auto).in_memory);
         assert!(!on(PixelsIn::Disk).in_memory);
     }

@@ -8,7 +8,7 @@ use dcr_physics::{Band, RefractionModel, Throughput, Wavelength, WavelengthGrid}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{ShiftRule, Spectrum};
+use crate::config::{Method, ShiftRule, Spectrum};
 use crate::error::CoaddError;
 
 /// What all files of a run share.
@@ -22,6 +22,8 @@ pub(crate) struct RunMetadata {
     /// The wavelength that stays in place.
     pub(crate) reference: Wavelength,
     pub(crate) subfilters: usize,
+    /// How the subfilters were solved for.
+    pub(crate) method: Method,
     pub(crate) refraction: RefractionModel,
     pub(crate) rule: ShiftRule,
     pub(crate) spectrum: Spectrum,
@@ -44,6 +46,7 @@ impl RunMetadata {
             Card::new("BANDWID", self.band.bandwidth_nm()).with_comment("[nm] full width of the band"),
             Card::new("REFWAVE", self.reference.nm()).with_comment("[nm] not displaced"),
             Card::new("NSUBFILT", self.subfilters as i64).with_comment("number of subfilters"),
+            Card::new("METHOD", word(&self.method)).with_comment("of solving for the subfilters"),
             Card::new("REFRMOD", word(&self.refraction)).with_comment("refraction model"),
             Card::new("SHIFTRUL", word(&self.rule)).with_comment("rule of displacements"),
             Card::new("SPECTRUM", word(&self.spectrum)).with_comment("inside subfilters"),
@@ -85,6 +88,8 @@ impl RunMetadata {
             band,
             reference: Wavelength::from_nm(number("REFWAVE")?),
             subfilters: count("NSUBFILT")?,
+            // Runs of versions with one method do not say which.
+            method: header.text("METHOD").map_or(Ok(Method::Iterative), |_| named(header, path, "METHOD"))?,
             refraction: named(header, path, "REFRMOD")?,
             rule: named(header, path, "SHIFTRUL")?,
             spectrum: named(header, path, "SPECTRUM")?,

@@ -111,6 +111,34 @@ pub(crate) struct ShiftPlan {
 }
 
 impl ShiftPlan {
+    /// The displacements at a place of every wavelength of the grid that has light, for one subfilter as for many: PSFs come without
+    /// refraction.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] naming the exposure at `path`, if its zenith is too low for the refraction model, or the WCS does not reach so far.
+    pub(crate) fn displacements(
+        &self,
+        path: &std::path::Path,
+        sky: &Sky,
+        wcs: &Wcs,
+        (x, y): (f64, f64),
+    ) -> Result<Vec<PixelShift>, CoaddError> {
+        let wcs_error = |source: WcsError| CoaddError::Wcs { path: path.to_owned(), source };
+        let too_low = |source: RefractionError| CoaddError::Refraction { path: path.to_owned(), source };
+        let lit = self.grid.points().iter().filter(|point| point.weight > 0.0);
+        let local = sky.at(wcs.pixel_to_sky(x, y).map_err(wcs_error)?);
+        let zenith = wcs.zenith_direction(x, y, local.parallactic_angle).map_err(wcs_error)?;
+        let refraction = |wavelength| sky.air.refraction(wavelength, local.altitude).map_err(too_low);
+        let zero = refraction(self.reference)?.radians();
+        lit.map(|point| {
+            let lift = refraction(point.wavelength)?.radians() - zero;
+            let (dx, dy) = zenith.pixels(Angle::from_radians(lift));
+            Ok(PixelShift { dy, dx })
+        })
+        .collect()
+    }
+
     /// The displacements in one cell of a patch, at the cell's centre.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use dcr_image::BBox;
 use dcr_physics::{Assumption, GeometryOrigin, Weather};
 use dcr_solver::iterative::SolveReport;
+use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
 
 use crate::config::AssembleConfig;
@@ -61,6 +62,9 @@ pub struct Summary {
     pub final_metric: f64,
     /// The course of the solve, region by region.
     pub regions: Vec<RegionSummary>,
+    /// What the joint method found, if it was asked for; then there are no regions, and no metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointSummary>,
     /// FWHM of the coadd's PSF in px.
     pub psf_fwhm_px: Option<f64>,
     /// What is to be minded.
@@ -153,6 +157,50 @@ pub struct RegionSummary {
     pub report: SolveReport,
 }
 
+/// What the joint method found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JointSummary {
+    /// How it ended. The most iterations are as good an end as any: what they leave is in [`JointSummary::tiles`].
+    pub outcome: JointOutcome,
+    /// The visit whose PSF the planes have.
+    pub fiducial_visit: Option<u64>,
+    /// FWHM of that PSF in px, from its transfer function.
+    pub fiducial_fwhm_px: f64,
+    /// Noise per pixel of the weighted coadd of all visits.
+    pub noise_per_pixel: f64,
+    /// Share of the patch's pixels where the model rests on data.
+    pub covered: f64,
+    /// Error of the colour between the outermost subfilters of a star of S/N 100, from the data alone; infinite if they tell nothing.
+    pub colour_error_mag: f64,
+    /// Share of the data, against the prior, in what is known of that colour.
+    pub data_fraction: f64,
+    /// The same at S/N 30.
+    pub faint_data_fraction: f64,
+    /// The largest change of a visit's offset in every round of fitting, in px.
+    pub offset_changes_px: Vec<f64>,
+    /// The visits, in the order of [`Summary::visits`].
+    pub visits: Vec<JointVisitSummary>,
+    /// The course of the solve, tile by tile: errors left after each iteration.
+    pub tiles: Vec<TileReport>,
+}
+
+/// What the joint method found out about a visit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JointVisitSummary {
+    /// Its number.
+    pub visit: u64,
+    /// Its offset from where its WCS puts it, `[dx, dy]` in px.
+    pub offset_px: [f64; 2],
+    /// Its flux over the model's, minus 1: told, not applied.
+    pub flux_excess: Option<f64>,
+    /// FWHM of its PSF in px, from its transfer function.
+    pub fwhm_px: f64,
+    /// Share of its good pixels that were clipped.
+    pub clipped: f64,
+    /// Mean squared residual over the sky's variance.
+    pub chi2: f64,
+}
+
 /// Time spent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageSeconds {
@@ -198,6 +246,12 @@ pub struct MatchedTemplate {
     pub patches: Vec<PathBuf>,
     /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
     pub warped: bool,
+    /// The exposure's offset that it was displaced by, `[dx, dy]` in px; templates from joint runs are, on the patch's own pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_px: Option<[f64; 2]>,
+    /// The exposure's flux over the template's, minus 1, as that fit found it: told, not applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flux_excess: Option<f64>,
 }
 
 /// What [`crate::subtract`] did.

@@ -8,9 +8,10 @@ use dcr_image::header::Card;
 use dcr_image::{FitsError, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
 
-use crate::config::TemplateConfig;
+use crate::config::{Method, TemplateConfig};
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
+use crate::joint::{JointMatcher, Registration};
 use crate::journal::Journal;
 use crate::matcher::Matcher;
 use crate::mosaic::{Placement, Sheet};
@@ -135,6 +136,8 @@ pub(crate) struct TemplateMaker<'a> {
     patches: &'a Patches,
     config: &'a TemplateConfig,
     matchers: Vec<Matcher<'a>>,
+    /// Of the runs that are joint ones.
+    joint: Vec<Option<JointMatcher<'a>>>,
     sheets: Vec<Sheet<'a>>,
 }
 
@@ -144,6 +147,8 @@ pub(crate) struct Template {
     pub(crate) pixels: MaskedImage,
     pub(crate) psf: Option<Stamp>,
     pub(crate) placement: Placement,
+    /// If it is of a joint run.
+    registration: Option<Registration>,
     /// In the middle of the exposure, as the next two.
     shifts: Vec<SubfilterShift>,
     pub(crate) airmass: f64,
@@ -157,9 +162,14 @@ impl<'a> TemplateMaker<'a> {
     pub(crate) fn new(patches: &'a Patches, config: &'a TemplateConfig) -> Result<Self, CoaddError> {
         let matchers = patches.runs.iter().map(|run| Matcher::new(run, &patches.planes, &config.template));
         let matchers = matchers.collect::<Result<_, CoaddError>>()?;
+        let joint = patches.runs.iter().map(|run| match run.metadata.method {
+            Method::Joint => JointMatcher::new(run, &patches.planes, &config.template).map(Some),
+            Method::Iterative => Ok(None),
+        });
+        let joint = joint.collect::<Result<_, CoaddError>>()?;
         let sheets =
             patches.runs.iter().map(|run| Sheet { bbox: run.bbox(), wcs: run.files[0].wcs() }).collect();
-        Ok(Self { patches, config, matchers, sheets })
+        Ok(Self { patches, config, matchers, joint, sheets })
     }
 
     /// Predicts what the exposure sees, patch by patch, and brings it to the exposure's pixels.
@@ -171,10 +181,20 @@ impl<'a> TemplateMaker<'a> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);
         let placement = Placement::find(file, &self.sheets, kernel, || self.patches.names())?;
+        let mut registration = None;
         let pixels = placement.pixels(own, &self.sheets, kernel, self.patches.no_data(), |patch, part| {
-            self.matchers[patch].predict(file.path(), sky, part)
+            let Some(joint) = &self.joint[patch] else {
+                return self.matchers[patch].predict(file.path(), sky, part);
+            };
+            let warp = matches!(placement, Placement::Warped(_)).then_some(kernel);
+            let (pixels, registered) = joint.predict(exposure, part, warp)?;
+            registration = Some(registered);
+            Ok(pixels)
         })?;
-        let psf = placement.psf(kernel, |patch| self.matchers[patch].psf.as_ref())?;
+        let psf = match &registration {
+            Some(Registration { own_psf: true, .. }) => JointMatcher::own_psf(exposure)?,
+            _ => placement.psf(kernel, |patch| self.matchers[patch].psf.as_ref())?,
+        };
         let (x, y) = own.centre();
         let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
         let local = sky.at(file.wcs().pixel_to_sky(x, y).map_err(wcs_error)?);
@@ -182,6 +202,7 @@ impl<'a> TemplateMaker<'a> {
             pixels,
             psf,
             placement,
+            registration,
             shifts: self.matchers[0].shifts(file.path(), sky, file.wcs(), &own)?,
             airmass: local.airmass,
             parallactic_angle_deg: local.parallactic_angle.degrees(),
@@ -201,12 +222,17 @@ impl<'a> TemplateMaker<'a> {
             covered: covered as f64 / exposure.file.bbox().area().max(1) as f64,
             patches: template.placement.patches().into_iter().map(folder).collect(),
             warped: matches!(template.placement, Placement::Warped(_)),
+            offset_px: template.registration.as_ref().and_then(|found| found.offset_px),
+            flux_excess: template.registration.as_ref().and_then(|found| found.flux_excess),
         }
     }
 
     fn write(&self, exposure: &Exposure, template: &Template, path: &Path) -> Result<(), CoaddError> {
         let used = template.placement.patches();
         let mut metadata = self.patches.runs[used[0]].metadata.clone();
+        if matches!(&template.registration, Some(registration) if registration.own_psf) {
+            metadata.psf_fwhm_px = template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok());
+        }
         if matches!(template.placement, Placement::Warped(_)) {
             let runs: Vec<&str> =
                 used.iter().map(|patch| self.patches.runs[*patch].metadata.run.as_str()).collect();
@@ -229,11 +255,14 @@ impl<'a> TemplateMaker<'a> {
             n_image: None,
         };
         let exposure_name = exposure.file.path().file_name().unwrap_or_default().to_string_lossy();
-        let cards = vec![
+        let mut cards = vec![
             Card::new("VISIT", exposure.visit() as i64).with_comment("visit that this is the template of"),
             Card::new("MATCHES", exposure_name.as_ref()).with_comment("its file"),
             Card::new("AIRMASS", template.airmass).with_comment("in the middle of the exposure"),
         ];
+        if let Some(registration) = &template.registration {
+            cards.extend(registration.cards());
+        }
         Ok(canvas.write(path, &planes, cards, vec![])?)
     }
 }

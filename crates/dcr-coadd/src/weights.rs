@@ -3,8 +3,9 @@
 use dcr_image::FitsError;
 use dcr_image::fits::ScratchFile;
 use dcr_solver::GOOD;
+use dcr_solver::joint::Noise;
 use multiversion::multiversion;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use crate::config::CoaddConfig;
@@ -26,6 +27,8 @@ pub(crate) struct Survey {
     pub(crate) usable: f64,
     /// Its image and flags, if they are kept in memory.
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
+    /// How its noise follows signal, if that was asked for and there are good pixels.
+    pub(crate) noise: Option<Noise>,
 }
 
 /// Where the pixels that are read are kept.
@@ -46,13 +49,14 @@ pub(crate) fn survey(
     visits: &[Input],
     reader: &PixelReader<'_>,
     keep: Keep,
+    noise: bool,
     done: &(dyn Fn(&Input) + Sync),
 ) -> Result<Vec<Survey>, FitsError> {
     let surveys: Vec<Result<Survey, FitsError>> = visits
         .par_iter()
         .enumerate()
         .map(|(slot, visit)| {
-            let survey = survey_visit(slot, visit, reader, keep)?;
+            let survey = survey_visit(slot, visit, reader, keep, noise)?;
             done(visit);
             Ok(survey)
         })
@@ -65,15 +69,24 @@ fn survey_visit(
     visit: &Input,
     reader: &PixelReader<'_>,
     keep: Keep,
+    noise: bool,
 ) -> Result<Survey, FitsError> {
     let bbox = visit.file.bbox();
     let in_memory = matches!(keep, Keep::InMemory);
     let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
     let mut variances = Vec::new();
+    let (mut values, mut kinds) = (Vec::new(), Vec::new());
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let pixels = reader.read(visit, strip)?;
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
+        if noise {
+            let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
+            good.for_each(|(value, flags)| {
+                values.push(*value);
+                kinds.push(*flags);
+            });
+        }
         let Some((rows, _)) = strip.slice_in(&bbox) else { continue };
         if let Keep::OnDisk(file) = keep {
             file.write(slot, rows.start, pixels.masked.image.view(), pixels.flags.view())?;
@@ -84,7 +97,18 @@ fn survey_visit(
         }
     }
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
-    Ok(Survey { variance: clipped_mean(&variances), usable, planes })
+    let noise = if noise { noise_of(&values, &variances, &kinds) } else { None };
+    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise })
+}
+
+/// The noise of good pixels.
+fn noise_of(values: &[f32], variances: &[f32], flags: &[u8]) -> Option<Noise> {
+    let row = (1, values.len());
+    Noise::of_planes(
+        ArrayView2::from_shape(row, values).ok()?,
+        ArrayView2::from_shape(row, variances).ok()?,
+        ArrayView2::from_shape(row, flags).ok()?,
+    )
 }
 
 /// Mean of the values within 3 standard deviations of the mean, twice; `None` of nothing.

@@ -8,10 +8,11 @@ use dcr_physics::builtin_bands;
 use super::SettingError;
 
 /// What each table is about.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("band", "What the exposures were taken through."),
     ("model", "The subfilters, and how the air displaces them."),
     ("solver", "How the subfilters are found."),
+    ("joint", "How the joint solver works: solver.method = \"joint\"."),
     ("coadd", "Weights, masks, the plain coadd, and the patch as a whole."),
     ("template", "How matched templates are made."),
     ("subtract", "How differences are made, and what counts as a residual."),

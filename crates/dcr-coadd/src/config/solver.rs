@@ -23,13 +23,17 @@ pub enum Method {
     /// The established iteration (ALGORITHM §6).
     #[default]
     Iterative,
-    /// All visits at once as a least-squares problem (ALGORITHM §13); not there yet.
+    /// All visits at once as a least-squares problem, each with its own PSF (JOINT.md); its settings are those of `[joint]`.
     Joint,
 }
 
 impl SolverConfig {
     pub(super) const KEYS: &'static [Key] = &[
-        key("method", "The solver: \"iterative\"."),
+        key(
+            "method",
+            "The solver: \"iterative\" (the established iteration; the settings below are its), or \"joint\" (all visits at once, each with its\n\
+             own PSF; its settings are those of [joint]). Take \"joint\" where seeing differs between visits and every visit has a PSF.",
+        ),
         key(
             "order",
             "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 saves a sixth of the time and blurs;\n\
@@ -120,13 +124,6 @@ impl SolverConfig {
     ];
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.method == Method::Joint {
-            return Err(refuse(
-                "solver.method",
-                "\"joint\"",
-                "\"iterative\"; this version has no joint solver yet",
-            ));
-        }
         self.iterative
             .validate()
             .map_err(|error| refuse(&format!("solver.{}", error.key), error.value, error.allowed))

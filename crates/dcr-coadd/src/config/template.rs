@@ -23,6 +23,9 @@ table! {
         /// Interpolation onto exposures that do not lie on the coadd's pixels: "lanczos3", "lanczos4", "lanczos5" or
         /// "bilinear". Take a higher order for stars sharper than 2.5 px FWHM; it reaches further around holes.
         warp: WarpKernel = WarpKernel::Lanczos3,
+        /// Whether templates from a joint run are displaced by the offset that fits their exposure best, where that lies on
+        /// the coadd's pixels. Turn it off if the exposure's astrometry is better than its stars can tell.
+        register: bool = true,
     }
 }
 

@@ -5,6 +5,7 @@ mod differences;
 mod field;
 mod golden;
 mod grids;
+mod joint;
 mod noise;
 mod runs;
 mod shared;

@@ -29,3 +29,9 @@ pub(crate) const NOISE_OF_TEMPLATES: std::ops::Range<f64> = 0.5..1.1;
 pub(crate) const STAR_FLUX: f64 = 2e-3;
 /// The ratio of fluxes that a matching kernel finds between an exposure and its template, on ten to twenty stars. Measured: 0.013, 0.009.
 pub(crate) const MATCHED_SCALE: f64 = 0.02;
+/// As [`MATCHED`], with the joint method, on the brightest sources. Measured: see the test.
+pub(crate) const JOINT_MATCHED: f64 = 1.3;
+/// The same on other pixels, where templates are not registered and interpolated twice. Measured: see the test.
+pub(crate) const JOINT_WARPED: f64 = 1.3;
+/// Light of a field in one subfilter's plane over that of the mean visit.
+pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;

@@ -15,6 +15,7 @@ mod folder;
 mod layout;
 mod memory;
 mod noise;
+mod plane;
 mod scratch;
 mod tree;
 mod write;
@@ -27,6 +28,7 @@ pub use folder::OutputFolder;
 pub use layout::UncertaintyKind;
 pub(crate) use layout::{Hdu, inventory, survey};
 pub use memory::{free_memory, peak_memory};
+pub use plane::read_plane;
 pub use scratch::ScratchFile;
 pub use write::{
     Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, write_exposure,

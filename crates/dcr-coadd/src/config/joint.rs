@@ -1,0 +1,133 @@
+//! `[joint]`: the settings of the joint solver, which are those of [`JointConfig`] with the words for the configuration file.
+
+use dcr_solver::joint::JointConfig;
+
+use super::{AssembleConfig, ConfigError, Key, Method, ShiftRule, Spectrum, refuse};
+
+/// Its settings.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "psf_floor",
+        "Amplitude of a PSF's transfer function, relative to its value at 0, below which a ratio of PSFs fades to\n\
+         1. Raise it, to 0.01, for noisy stamps; above 0.03 bright stars leave residuals.",
+    ),
+    key("sharpening_limit", "Largest amplification of a mode when a visit is sharper than the model."),
+    key(
+        "seeing_exponent",
+        "How a visit's PSF widens with wavelength: width ∝ λ to this power. -0.2 is the atmosphere's; 0 for\n\
+         stamps of unknown colour or optics that dominate. It hardly touches templates; colours change by 0.02\n\
+         mag for 0.1.",
+    ),
+    key(
+        "psf_includes_dcr",
+        "The stamps were measured on stars that the air had already smeared by refraction: take a mean star's\n\
+         smearing out of them. Set it when PSFs come from the exposures themselves and no correction was made;\n\
+         without it colours are lost.",
+    ),
+    key(
+        "uniform_width",
+        "First solve: how far a subfilter may depart from the flat spectrum, in units of the weighted coadd's\n\
+         noise per pixel. Small values make colours faint and have them clipped as artefacts; 5 is loose.",
+    ),
+    key(
+        "total_floor",
+        "Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first\n\
+         solve it holds it to 0, in the final one to the first's.",
+    ),
+    key(
+        "colour_width",
+        "Final solve: how far colours may depart from the flat spectrum in proportion to the light that is there.\n\
+         1 to 4 give the same templates; larger values make the colours of faint sources noisier and less biased.",
+    ),
+    key(
+        "colour_damping",
+        "Final solve: each further term of the spectrum (curvature after slope, ) may depart this much less than\n\
+         the one before. At 1, five subfilters are noise.",
+    ),
+    key(
+        "colour_floor",
+        "Final solve: the same freedom in empty sky, in units of the weighted coadd's noise per pixel.",
+    ),
+    key(
+        "clip_rounds",
+        "One round of clipping artefacts for each entry, its thresholds multiplied by it. Empty: nothing is\n\
+         clipped.",
+    ),
+    key(
+        "clip_sigmas",
+        "A pixel is clipped when it departs from its prediction by more than this many sigma, alone or smoothed\n\
+         with the PSF, and by more than clip_fraction besides.",
+    ),
+    key(
+        "clip_fraction",
+        "What is added to that threshold, as a fraction of the prediction around the pixel. Raise it where PSFs\n\
+         are poor or narrower than 1.8 px; 0.2 leaves artefacts on sources.",
+    ),
+    key("clip_grow", "Clipped pixels are grown by this many pixels."),
+    key(
+        "offset_passes",
+        "At most this many rounds of fitting each visit's offset; 0 takes positions as given. There is little\n\
+         reason to change it.",
+    ),
+    key("offset_tolerance", "No further round when no visit's offset, in pixels, changed by more than this."),
+    key(
+        "uniform_iterations",
+        "First solve: at most this many iterations each time. Raise it if summary.json shows that its error stays\n\
+         above uniform_tolerance.",
+    ),
+    key(
+        "uniform_tolerance",
+        "First solve: stop when the rms error of predictions that is left, per pixel, in units of the weighted\n\
+         coadd's noise, is below this. Lower it for a closer solution, at a price in time.",
+    ),
+    key(
+        "source_iterations",
+        "Final solve: at most this many passes over the data. Raise it where source_tolerance is not reached and\n\
+         bright stars matter; fields with saturated cores often do not reach it.",
+    ),
+    key(
+        "source_tolerance",
+        "Final solve: stop when the error that is left, measured likewise, is below this.",
+    ),
+    key(
+        "padding",
+        "Pixels of zero weight around a tile, at least: as far as light is displaced, and more. Raise it in u at\n\
+         airmass above 2.2.",
+    ),
+    key(
+        "border",
+        "The model is kept this many pixels beyond the patch, so that templates are whole at its edges. At most\n\
+         padding.",
+    ),
+    key(
+        "tile_size",
+        "Largest side of a tile, in px; a patch no larger is solved whole. Memory grows with its square: with\n\
+         overlap and padding counted in, about side² × (visits × (4 × subfilters + 6) + 300) bytes. Displacements\n\
+         and PSFs are constant in a tile: lower it where they vary over the patch.",
+    ),
+    key(
+        "tile_overlap",
+        "Pixels by which a tile reaches into its neighbours. Tiles fade into each other over the same length.",
+    ),
+];
+
+/// Refuses values that cannot be meant, and settings of the model that the joint solver does not know.
+pub(super) fn validate(config: &AssembleConfig) -> Result<(), ConfigError> {
+    let joint: &JointConfig = &config.joint;
+    joint.validate().map_err(|error| refuse(&format!("joint.{}", error.key), error.value, error.allowed))?;
+    if config.solver.method != Method::Joint {
+        return Ok(());
+    }
+    if config.model.shift_rule == ShiftRule::Reference {
+        let allowed = "\"integrated\" with solver.method = \"joint\"";
+        return Err(refuse("model.shift_rule", "\"reference\"", allowed));
+    }
+    if config.model.spectrum == Spectrum::Constant {
+        return Err(refuse("model.spectrum", "\"constant\"", "\"smooth\" with solver.method = \"joint\""));
+    }
+    Ok(())
+}
+
+const fn key(name: &'static str, about: &'static str) -> Key {
+    Key { table: "joint", name, about, example: None }
+}

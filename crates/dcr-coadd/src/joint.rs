@@ -1,0 +1,66 @@
+//! The joint method on a patch: visits as the joint solver asks for them, its solution as coadds, and templates from it
+//! (`dcr_solver::joint` has the method).
+//!
+//! Beside the coadds, a run of it leaves `joint.fits`, in which is all that a later template needs: the planes with a border around the
+//! patch, where they rest on data, their noise, and the PSF that they have.
+
+mod exposure;
+mod file;
+mod matcher;
+mod results;
+mod visits;
+
+use dcr_physics::{Band, WavelengthGrid};
+use dcr_solver::joint::{JointConfig, JointProblem, JointSolution, PsfStamp, Spectrum, solve_joint};
+
+use crate::error::CoaddError;
+use crate::journal::Journal;
+
+pub(crate) use file::JointRecord;
+pub(crate) use matcher::{JointMatcher, Registration};
+pub(crate) use results::joint_summary;
+pub(crate) use visits::PatchVisits;
+
+/// The band as the joint solver sees it. PSFs hold for the middle of the band.
+///
+/// # Errors
+///
+/// [`CoaddError::Spectrum`] if a subfilter has no light.
+pub(crate) fn joint_spectrum(band: &Band, grid: &WavelengthGrid) -> Result<Spectrum, CoaddError> {
+    let lit = || grid.points().iter().filter(|point| point.weight > 0.0);
+    let spectrum = Spectrum::new(
+        &lit().map(|point| point.wavelength.nm()).collect::<Vec<_>>(),
+        &lit().map(|point| point.weight).collect::<Vec<_>>(),
+        &lit().map(|point| point.subfilter).collect::<Vec<_>>(),
+        band.effective().nm(),
+    )?;
+    Ok(spectrum)
+}
+
+/// Solves a patch.
+///
+/// # Errors
+///
+/// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+pub(crate) fn solve_patch(
+    visits: &PatchVisits<'_>,
+    shape: (usize, usize),
+    spectrum: &Spectrum,
+    config: &JointConfig,
+    journal: &mut Journal<'_>,
+) -> Result<JointSolution, CoaddError> {
+    let tiles = shape.0.div_ceil(config.tile_size) * shape.1.div_ceil(config.tile_size);
+    journal.stage("solving", tiles * (config.offset_passes + 1))?;
+    let monitor = journal.monitor;
+    let mut progress = |done: usize, most: usize| {
+        monitor.step(&format!("tile {done} of at most {most}"));
+        !monitor.cancelled()
+    };
+    let problem = JointProblem { visits, shape, spectrum, fiducial: None };
+    Ok(solve_joint(&problem, config, &mut progress)?)
+}
+
+/// A stamp of ours as the solver's: both are centred on their middle pixel.
+fn solver_stamp(stamp: &dcr_image::Stamp) -> Result<PsfStamp, dcr_solver::joint::PsfError> {
+    PsfStamp::new(stamp.pixels().clone())
+}

@@ -1,0 +1,134 @@
+//! An exposure as the joint solver asks for it, on the pixels of a patch.
+
+use std::borrow::Cow;
+
+use dcr_image::Stamp;
+use dcr_image::resample::{WarpKernel, warp_stamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
+use dcr_solver::kernel::{PixelShift, Region};
+use dcr_solver::{Pixels, SourceError};
+use ndarray::{Array2, s};
+
+use super::visits::{atmospheric_stamp, displacements_at, middle};
+use super::{file::Settings, solver_stamp};
+use crate::config::CoaddConfig;
+use crate::error::CoaddError;
+use crate::exposure::Exposure;
+use crate::finished_run::FinishedRun;
+use crate::pixels::PixelReader;
+use crate::shifts::ShiftPlan;
+
+/// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
+const NO_NOISE: Noise = Noise { sky_variance: 1.0, shot: 0.0 };
+
+/// One exposure over a patch.
+pub(super) struct OnPatch<'a> {
+    exposure: &'a Exposure,
+    run: &'a FinishedRun,
+    plan: &'a ShiftPlan,
+    /// If the exposure lies on other pixels, how its PSF is brought to the patch's.
+    warp: Option<WarpKernel>,
+    noise: Noise,
+    /// Image and flags over the patch; there are none unless the exposure lies on its pixels.
+    pixels: (Array2<f32>, Array2<u8>),
+}
+
+impl<'a> OnPatch<'a> {
+    /// An exposure on the patch's own pixels. With `read` its pixels can be registered to.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the pixels cannot be read.
+    pub(super) fn same_pixels(
+        exposure: &'a Exposure,
+        run: &'a FinishedRun,
+        plan: &'a ShiftPlan,
+        settings: &Settings,
+        read: bool,
+    ) -> Result<Self, CoaddError> {
+        let patch = run.bbox();
+        let mut out = Self::elsewhere(exposure, run, plan, None);
+        let Some((rows, cols)) = exposure.file.bbox().slice_in(&patch).filter(|_| read) else {
+            return Ok(out);
+        };
+        let masks = CoaddConfig {
+            bad_mask_planes: settings.bad.clone(),
+            convergence_mask_planes: settings.sources.clone(),
+            ..CoaddConfig::default()
+        };
+        let masked = exposure.file.read(exposure.file.bbox())?;
+        let flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
+        let noise = Noise::of_planes(masked.image.view(), masked.variance.view(), flags.view());
+        // Without a good pixel there is nothing to register to.
+        let Some(noise) = noise else { return Ok(out) };
+        out.noise = noise;
+        out.pixels = (Array2::zeros(patch.shape()), Array2::zeros(patch.shape()));
+        out.pixels.0.slice_mut(s![rows.clone(), cols.clone()]).assign(&masked.image);
+        out.pixels.1.slice_mut(s![rows, cols]).assign(&flags);
+        Ok(out)
+    }
+
+    /// An exposure on other pixels than the patch's.
+    pub(super) fn elsewhere(
+        exposure: &'a Exposure,
+        run: &'a FinishedRun,
+        plan: &'a ShiftPlan,
+        warp: Option<WarpKernel>,
+    ) -> Self {
+        let pixels = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
+        Self { exposure, run, plan, warp, noise: NO_NOISE, pixels }
+    }
+
+    /// Whether there are pixels to register to.
+    pub(super) fn can_be_registered(&self) -> bool {
+        !self.pixels.0.is_empty()
+    }
+
+    /// The exposure's PSF at a place of the patch, in the patch's pixels; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it makes no stamp there, or the exposure's WCS does not reach there.
+    pub(super) fn stamp(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
+        let file = &self.exposure.file;
+        let Some(psf) = file.psf() else { return Ok(None) };
+        let Some(kernel) = self.warp else { return atmospheric_stamp(psf, (x, y)).map(Some) };
+        let patch = self.run.files[0].wcs();
+        let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
+        let (u, v) =
+            file.wcs().sky_to_pixel(patch.pixel_to_sky(x, y).map_err(wcs_error)?).map_err(wcs_error)?;
+        let from = patch.jacobian(x, y).map_err(wcs_error)?;
+        let to = file.wcs().jacobian(u, v).map_err(wcs_error)?;
+        let steps = to.pixels_for(from.east_x, from.north_x).zip(to.pixels_for(from.east_y, from.north_y));
+        // Pixels without area are refused by `warp_stamp`.
+        let ((xx, yx), (xy, yy)) = steps.unwrap_or_default();
+        Ok(Some(warp_stamp(&atmospheric_stamp(psf, (u, v))?, [[xx, xy], [yx, yy]], kernel)?))
+    }
+}
+
+impl JointVisits for OnPatch<'_> {
+    fn visits(&self) -> usize {
+        1
+    }
+
+    fn noise(&self, _visit: usize) -> Noise {
+        self.noise
+    }
+
+    fn psf(&self, _visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
+        let missing = || CoaddError::NoPsf { path: self.exposure.file.path().to_owned() };
+        let stamp = self.stamp(middle(&self.run.bbox(), region))?.ok_or_else(missing)?;
+        Ok(Cow::Owned(solver_stamp(&stamp)?))
+    }
+
+    fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {
+        let Exposure { file, sky } = self.exposure;
+        let place = middle(&self.run.bbox(), region);
+        displacements_at(self.plan, file.path(), sky, self.run.files[0].wcs(), place)
+    }
+
+    fn pixels(&self, _visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
+        let (image, flags) = &self.pixels;
+        Ok(Pixels { image: region.of(&image.view()).into(), flags: region.of(&flags.view()).into() })
+    }
+}

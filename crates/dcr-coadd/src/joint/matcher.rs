@@ -1,0 +1,167 @@
+//! What a joint run's model predicts for an exposure, on the patch's own pixels.
+//!
+//! The prediction has the exposure's own PSF if it has one, else that of the planes. On the patch's own pixels it is registered: displaced
+//! by the offset of the exposure that fits its stars best. Its variance is noise alone; pixels whose light comes from where the model rests
+//! on no data are flagged NO_DATA.
+
+use dcr_image::header::Card;
+use dcr_image::resample::WarpKernel;
+use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, remap};
+use dcr_solver::joint::{JointModel, JointNoise, Spectrum, TemplatePsf, joint_template};
+use dcr_solver::{PixelShift, SubfilterShift};
+use ndarray::{Array2, Zip, s};
+
+use super::exposure::OnPatch;
+use super::file::JointRun;
+use super::joint_spectrum;
+use super::visits::corners;
+use crate::cells::region_in;
+use crate::config::MatchConfig;
+use crate::error::CoaddError;
+use crate::exposure::Exposure;
+use crate::finished_run::FinishedRun;
+use crate::prediction::{RESPONSE_REACH, predict_mask};
+use crate::shifts::{ShiftPlan, Split};
+
+/// Makes predictions of one joint run.
+pub(crate) struct JointMatcher<'a> {
+    run: &'a FinishedRun,
+    /// The dictionary of the masks made.
+    planes: &'a MaskPlanes,
+    config: &'a MatchConfig,
+    plan: ShiftPlan,
+    spectrum: Spectrum,
+    model: JointRun,
+}
+
+/// How a prediction was fitted to its exposure.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Registration {
+    /// Whether it was, and by how much it was displaced, `[dx, dy]` in px.
+    pub(crate) offset_px: Option<[f64; 2]>,
+    /// The exposure's flux over the prediction's, minus 1: told, not applied.
+    pub(crate) flux_excess: Option<f64>,
+    /// Whether it has the exposure's own PSF, not that of the planes.
+    pub(crate) own_psf: bool,
+}
+
+impl Registration {
+    /// The cards of the template's file.
+    pub(crate) fn cards(&self) -> Vec<Card> {
+        let psf = if self.own_psf { "exposure" } else { "coadd" };
+        let mut cards = vec![Card::new("PSFOF", psf).with_comment("whose PSF the template has")];
+        if let Some([dx, dy]) = self.offset_px {
+            cards.push(Card::new("OFFSETX", dx).with_comment("[px] the exposure's offset, which this has"));
+            cards.push(Card::new("OFFSETY", dy).with_comment("[px] the same along y"));
+        }
+        if let Some(excess) = self.flux_excess {
+            cards.push(Card::new("FLUXEXC", excess).with_comment("the exposure's flux over this, minus 1"));
+        }
+        cards
+    }
+}
+
+impl<'a> JointMatcher<'a> {
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the run's file cannot be read, or the band cannot be divided.
+    pub(crate) fn new(
+        run: &'a FinishedRun,
+        planes: &'a MaskPlanes,
+        config: &'a MatchConfig,
+    ) -> Result<Self, CoaddError> {
+        let metadata = &run.metadata;
+        let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
+        let spectrum = joint_spectrum(&metadata.band, &grid)?;
+        let plan =
+            ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
+        Ok(Self { run, planes, config, plan, spectrum, model: JointRun::open(run)? })
+    }
+
+    /// The PSF that predictions for the exposure have, in the exposure's pixels, if that is its own.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it makes no stamp.
+    pub(crate) fn own_psf(exposure: &Exposure) -> Result<Option<Stamp>, CoaddError> {
+        let Some(psf) = exposure.file.psf() else { return Ok(None) };
+        super::visits::atmospheric_stamp(psf, exposure.file.bbox().centre()).map(Some)
+    }
+
+    /// What the exposure sees in the box `part` of the patch. `warp` is set if it lies on other pixels than the patch's.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read, or the exposure's displacements cannot be told.
+    pub(crate) fn predict(
+        &self,
+        exposure: &Exposure,
+        part: BBox,
+        warp: Option<WarpKernel>,
+    ) -> Result<(MaskedImage, Registration), CoaddError> {
+        let (path, patch, wcs) = (exposure.file.path(), self.run.bbox(), self.run.files[0].wcs());
+        for corner in corners(&patch) {
+            self.plan.displacements(path, &exposure.sky, wcs, corner)?;
+        }
+        let seen = match warp {
+            Some(_) => OnPatch::elsewhere(exposure, self.run, &self.plan, warp),
+            None => {
+                let settings = &self.model.settings;
+                OnPatch::same_pixels(exposure, self.run, &self.plan, settings, self.config.register)?
+            }
+        };
+        let model = JointModel {
+            planes_ayx: self.model.planes_ayx.view(),
+            border: self.model.border,
+            covered_yx: self.model.covered_yx.view(),
+            spectrum: &self.spectrum,
+            fiducial: &self.model.fiducial,
+            noise: Some(JointNoise {
+                covariance: &self.model.covariance,
+                coverage_yx: self.model.coverage_yx.view(),
+                freedom_yx: self.model.freedom_yx.view(),
+            }),
+        };
+        let own_psf = exposure.file.psf().is_some();
+        let psf = if own_psf { TemplatePsf::Exposure } else { TemplatePsf::Fiducial };
+        let register = seen.can_be_registered();
+        let template = joint_template(&model, &seen, 0, psf, register, &self.model.settings.joint)?;
+        let inside = region_in(&part, &patch);
+        let mut mask = self.mask(exposure, part)?;
+        let no_data = self.planes.bits_of(["NO_DATA"]);
+        Zip::from(&mut mask).and(&inside.of(&template.trusted_yx.view())).for_each(|mask, trusted| {
+            if !trusted {
+                *mask |= no_data;
+            }
+        });
+        let variance = match &template.variance {
+            Some(variance) => inside.of(&variance.view()).to_owned(),
+            None => Array2::from_elem(part.shape(), f32::INFINITY),
+        };
+        let image = inside.of(&template.image.view()).to_owned();
+        let PixelShift { dy, dx } = template.offset;
+        let registration = Registration {
+            offset_px: register.then_some([dx, dy]),
+            flux_excess: template.flux_excess,
+            own_psf,
+        };
+        Ok((MaskedImage { bbox: part, image, mask, variance }, registration))
+    }
+
+    /// The union of the model's mask over the pixels that light comes from.
+    fn mask(&self, exposure: &Exposure, part: BBox) -> Result<Array2<i32>, CoaddError> {
+        let (file, patch) = (&self.run.files[0], self.run.bbox());
+        let shifts = self.plan.shifts(exposure.file.path(), &exposure.sky, file.wcs(), &patch, &patch)?;
+        let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
+        let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&patch);
+        let mut mask = file.read_mask(around)?;
+        remap(&mut mask, file.mask_planes(), self.planes)
+            .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        // What no visit saw is told by `trusted`, which reaches further.
+        let no_data = self.planes.bits_of(["NO_DATA"]);
+        mask.mapv_inplace(|bits| bits & !no_data);
+        let mask = predict_mask(mask.view(), &shifts, self.config.order);
+        let inside = region_in(&part, &around);
+        Ok(mask.slice(s![inside.rows, inside.cols]).to_owned())
+    }
+}

@@ -1,0 +1,130 @@
+//! The joint solver's solution as what is written and told.
+
+use dcr_image::Stamp;
+use dcr_solver::joint::{JointSolution, JointVisits};
+use dcr_solver::kernel::Region;
+use dcr_solver::{GOOD, SourceError};
+use ndarray::{Array2, Axis, Zip};
+
+use super::PatchVisits;
+use crate::coadds::{Coadd, Coadds, Patch};
+use crate::config::OutputVariance;
+use crate::error::CoaddError;
+use crate::psf_selection::CoaddPsf;
+use crate::summary::{JointSummary, JointVisitSummary};
+
+/// Rows of a visit that are counted at a time.
+const STRIP_ROWS: usize = 512;
+
+impl Coadds {
+    /// The coadds of a solution. Where no visit has data that were used they are flagged NO_DATA.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if pixels cannot be read.
+    pub(crate) fn joint(
+        patch: &Patch<'_>,
+        visits: &PatchVisits<'_>,
+        solution: &JointSolution,
+    ) -> Result<Self, CoaddError> {
+        let unseen = solution.covered_yx.mapv(|covered| !covered);
+        let mask = patch.mask(&unseen);
+        let n_image = used_visits(visits, solution)?;
+        let n = patch.fractions.len();
+        let (coverage, freedom) = (solution.coverage_yx.view(), solution.freedom_yx.view());
+        let of_template = patch.config.coadd.variance == OutputVariance::Template;
+        let subfilters: Vec<Coadd> = solution
+            .patch_planes()
+            .axis_iter(Axis(0))
+            .enumerate()
+            .map(|(a, plane)| {
+                let mut image = plane.to_owned();
+                if !patch.config.coadd.interpolate {
+                    Zip::from(&mut image).and(&unseen).for_each(|value, unseen| {
+                        if *unseen {
+                            *value = f32::NAN;
+                        }
+                    });
+                }
+                let variance = match of_template {
+                    true => &patch.template.variance / n as f32,
+                    false => solution.covariance.plane_variance(a, coverage, freedom),
+                };
+                Coadd { image, variance, n_image: n_image.clone() }
+            })
+            .collect();
+        let variance = match of_template {
+            true => patch.template.variance.clone(),
+            false => solution.covariance.total_variance(coverage, freedom),
+        };
+        let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
+        let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };
+        for subfilter in &subfilters {
+            sum.image += &subfilter.image;
+        }
+        Ok(Self { subfilters, sum, mask, reports: vec![] })
+    }
+}
+
+impl CoaddPsf {
+    /// The PSF that the planes of a solution have.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Psf`] if it makes no stamp.
+    pub(crate) fn of_solution(solution: &JointSolution) -> Result<Self, CoaddError> {
+        let stamp = Stamp::new(solution.fiducial.pixels().clone())?;
+        let selected =
+            (0..solution.visits.len()).map(|visit| solution.fiducial_visit == Some(visit)).collect();
+        Ok(Self { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), selected })
+    }
+}
+
+/// For each pixel the number of visits that were used there: good, and not clipped.
+fn used_visits(visits: &PatchVisits<'_>, solution: &JointSolution) -> Result<Array2<u16>, SourceError> {
+    let (rows, cols) = solution.covered_yx.dim();
+    let mut count = Array2::<u16>::zeros((rows, cols));
+    for (visit, clipped) in solution.clipped.iter().enumerate() {
+        for start in (0..rows).step_by(STRIP_ROWS) {
+            let region = Region { rows: start..rows.min(start + STRIP_ROWS), cols: 0..cols };
+            let pixels = visits.pixels(visit, &region)?;
+            let used = pixels.image.iter().zip(&pixels.flags);
+            for (count, (value, flags)) in region.of_mut(count.view_mut()).iter_mut().zip(used) {
+                *count += u16::from(flags & GOOD != 0 && value.is_finite());
+            }
+        }
+        for index in clipped {
+            let index = *index as usize;
+            let count = &mut count[[index / cols, index % cols]];
+            *count = count.saturating_sub(1);
+        }
+    }
+    Ok(count)
+}
+
+/// What is told of a solution, for visits of these numbers.
+pub(crate) fn joint_summary(solution: &JointSolution, numbers: &[u64]) -> JointSummary {
+    let identifiability = &solution.identifiability;
+    let visits = solution.visits.iter().zip(numbers).map(|(report, visit)| JointVisitSummary {
+        visit: *visit,
+        offset_px: [report.offset.dx, report.offset.dy],
+        flux_excess: report.flux_excess,
+        fwhm_px: report.fwhm_px,
+        clipped: report.clipped as f64 / report.good.max(1) as f64,
+        chi2: report.chi2,
+    });
+    JointSummary {
+        outcome: solution.report.outcome,
+        fiducial_visit: solution.fiducial_visit.and_then(|visit| numbers.get(visit).copied()),
+        fiducial_fwhm_px: solution.fiducial.fwhm_px(),
+        noise_per_pixel: solution.sigma,
+        covered: solution.covered_yx.iter().filter(|covered| **covered).count() as f64
+            / solution.covered_yx.len().max(1) as f64,
+        colour_error_mag: identifiability.colour_error,
+        data_fraction: identifiability.data_fraction,
+        faint_data_fraction: identifiability.faint_data_fraction,
+        offset_changes_px: solution.report.offset_changes.clone(),
+        visits: visits.collect(),
+        tiles: solution.report.tiles.clone(),
+    }
+}

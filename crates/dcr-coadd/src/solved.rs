@@ -1,0 +1,75 @@
+//! What a patch is solved from, and what was solved for, by either method.
+
+use dcr_image::MaskPlanes;
+use dcr_solver::iterative::Solution;
+use dcr_solver::joint::{JointSolution, Noise};
+use ndarray::Array2;
+
+use crate::config::{AssembleConfig, Method};
+use crate::division::Division;
+use crate::error::CoaddError;
+use crate::inputs::Inputs;
+use crate::joint::{PatchVisits, joint_spectrum, solve_patch};
+use crate::journal::Journal;
+use crate::store::Store;
+use crate::template_coadd::TemplateCoadd;
+
+/// What a patch is solved from.
+pub(crate) struct Unsolved<'a> {
+    pub(crate) inputs: &'a Inputs,
+    /// How each visit's noise follows signal, for the joint method.
+    pub(crate) noise: &'a [Noise],
+    pub(crate) division: &'a Division,
+    pub(crate) store: &'a Store,
+    pub(crate) template: &'a TemplateCoadd,
+    pub(crate) sources: &'a Array2<bool>,
+    pub(crate) planes: &'a MaskPlanes,
+}
+
+/// What was solved for.
+pub(crate) enum Solved {
+    Iterative(Box<Solution>),
+    Joint(Box<JointSolution>),
+}
+
+impl Unsolved<'_> {
+    /// The visits as the joint method asks for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`PatchVisits::new`].
+    pub(crate) fn visits(&self) -> Result<PatchVisits<'_>, CoaddError> {
+        PatchVisits::new(self.store, self.inputs, &self.division.plan, self.noise)
+    }
+
+    /// Solves by the method that is set.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if pixels cannot be read, a visit lacks what the method needs, or the caller wants to stop.
+    pub(crate) fn solve(
+        &self,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<Solved, CoaddError> {
+        match config.solver.method {
+            Method::Iterative => {
+                let bad_bits = self.planes.bits_of(&config.coadd.bad_mask_planes);
+                let bad = self.template.mask.mapv(|mask| mask & bad_bits != 0);
+                let template = &self.template.image;
+                let solution =
+                    self.division.solve(self.store, template, self.sources, &bad, config, journal)?;
+                Ok(Solved::Iterative(Box::new(solution)))
+            }
+            Method::Joint => {
+                let spectrum = joint_spectrum(&self.division.band.band, self.division.grid())?;
+                let shape = self.inputs.bbox.shape();
+                let solution = solve_patch(&self.visits()?, shape, &spectrum, &config.joint, journal)?;
+                if let Some(warning) = solution.identifiability.warning() {
+                    journal.warn("colours", format!("Here {warning}"));
+                }
+                Ok(Solved::Joint(Box::new(solution)))
+            }
+        }
+    }
+}
