@@ -94,7 +94,6 @@ fn errors_of_settings() {
         ("set_without_value", ["--set", "model.subfilters"]),
         ("set_unknown", ["--set", "model.subfiltres=3"]),
         ("set_wrong_value", ["--set", "model.subfilters=0"]),
-        ("set_joint_solver", ["--set", "solver.method=joint"]),
         ("set_wrong_kind", ["--set", "model.subfilters=3.5"]),
         ("set_curve_that_is_not_there", ["--set", "band.throughput=nowhere.dat"]),
         ("preset_unknown", ["--preset", "theirs"]),
