@@ -14,7 +14,7 @@ use dcr_solver::kernel::{
 use ndarray::Array2;
 use synthetic::{smooth_spectrum, visits};
 
-#[path = "../../crates/dcr-solver/benches/synthetic.rs"]
+#[path = "../../crates/dcr-solver/benches/synthetic/mod.rs"]
 mod synthetic;
 
 /// Sides of the planes for the kernels, px.
