@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask <command>`.
 
 mod bench;
+mod book;
 mod testdata;
 mod tidy;
 

@@ -1,13 +1,15 @@
 //! `cargo xtask tidy`: what the code promises about itself, checked. docs/architecture.md gives the reasons.
 //!
 //! Layering of the crates, where files may be touched and `unsafe` written, how long a file may be, names that say nothing, paths
-//! of one machine, and whether the code map knows every module.
+//! of one machine, whether the code map knows every module, and whether the book's links lead somewhere.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+use crate::book;
 
 /// Which of our crates a crate may depend on. Arrows point down only.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -43,6 +45,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 fn breaches(root: &Path) -> Result<Vec<String>> {
     let mut out = layering(root)?;
+    out.extend(book::breaches(root)?);
     let map = fs::read_to_string(root.join("docs/architecture.md")).context("docs/architecture.md")?;
     for path in sources(root)? {
         let text = fs::read_to_string(root.join(&path)).with_context(|| path.display().to_string())?;

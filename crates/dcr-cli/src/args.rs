@@ -117,7 +117,7 @@ pub(crate) struct Assemble {
     /// Replace the results of an earlier run.
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Memory for pixels, as 6GiB [default: half of what is free].
+    /// The most memory to take, as 6GiB [default: half of what is free].
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_limit: Option<dcr_coadd::config::ByteSize>,
     #[command(flatten)]
@@ -274,11 +274,4 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn arguments_are_consistent() {
-        super::Arguments::command().debug_assert();
-    }
-}
+mod tests;

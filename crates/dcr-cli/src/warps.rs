@@ -44,9 +44,9 @@ fn is_fits(name: &str) -> bool {
     !name.starts_with('.') && [".fits", ".fit", ".fts"].iter().any(|extension| name.ends_with(extension))
 }
 
-/// Weights and masks by the names that SWarp and the Community Pipeline give them.
+/// Weights and masks by the names that SWarp and the Community Pipeline give them, and PSFs named likewise.
 fn is_companion(name: &str) -> bool {
-    [".weight.", ".mask.", "_oow_", "_ood_"].iter().any(|mark| name.contains(mark))
+    [".weight.", ".mask.", ".psf.", "_oow_", "_ood_"].iter().any(|mark| name.contains(mark))
 }
 
 #[cfg(test)]
@@ -56,9 +56,16 @@ mod tests {
     #[test]
     fn directory_stands_for_its_exposures_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in
-            ["b.fits", "a.FITS", "c.fits.fz", "a.weight.fits", "x_oow_g.fits", "notes.txt", ".hidden.fits"]
-        {
+        for name in [
+            "b.fits",
+            "a.FITS",
+            "c.fits.fz",
+            "a.weight.fits",
+            "a.psf.fits",
+            "x_oow_g.fits",
+            "notes.txt",
+            ".hidden.fits",
+        ] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let files = expand(&[folder.path().to_owned()]).unwrap();

@@ -64,9 +64,9 @@ All settings have defaults that suit most fields. They come from, each before th
 given to `--config`, and `--set table.name=value`, which may be given again. A later one wins. Names that do not exist are
 refused with the nearest that does.
 
-`dcr config` prints all of them as a file for `--config`. `dcr config model` prints one table, and `dcr config
-model.subfilters` one setting. The numbers and words below are those of the defaults; `--preset reference` has those of the
-established implementation, faults included.
+`dcr config` prints all of them as a file for `--config`. `dcr config model` prints one table, and
+`dcr config model.subfilters` one setting. Below stand the defaults; `--preset reference` has the settings of the established
+implementation, faults included.
 "
     .to_owned();
     for keys in KEYS {

@@ -1,6 +1,7 @@
 //! `dcr` as its users meet it: what it prints and how it ends.
 
 mod assemble;
+mod book;
 mod config;
 mod console;
 mod errors;

@@ -10,11 +10,11 @@ table! {
     /// What the sky is modelled as.
     pub struct ModelConfig = "model" {
         /// Number of subfilters of equal width that the band is cut into, 1 to 20. Three suit most fields. Two do for
-        /// templates up to airmass 2; five follow steep spectra more closely, but need more visits and a wider spread in
-        /// airmass and direction, or their colours come from the prior. 1 gives the plain weighted coadd.
+        /// templates up to airmass 2. More resolve the spectrum further, but need more visits and a wider spread in airmass
+        /// and direction; five already draw colours towards the mean. 1 gives the plain weighted coadd.
         subfilters: usize = 3,
         /// Spectra inside a subfilter: "smooth" (they go on smoothly from one subfilter to the next) or "constant" (flat
-        /// in each, as the established implementation has it; colours come out 12 % too steep at three subfilters).
+        /// in each, as the established implementation has it; colours come out 8 to 12 % too steep at three subfilters).
         /// Change it only to compare with that.
         spectrum: Spectrum = Spectrum::Smooth,
         /// Whether a subfilter is displaced as two halves where it is smeared over more than split_threshold. Turn it

@@ -36,8 +36,9 @@ impl SolverConfig {
         ),
         key(
             "order",
-            "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 saves a sixth of the time and blurs;\n\
-             \"fourier\" is exact and slower, and a bad pixel that no mask marks rings through its row and column.",
+            "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 saves a third of the time and blurs;\n\
+             \"fourier\" is exact and many times slower, and a bad pixel that no mask marks\n\
+             rings through its row and column.",
         ),
         unset(
             "max_iterations",
