@@ -26,6 +26,7 @@ Examples:
   dcr assemble warps/ -o coadds             subfilter coadds and the stacked coadd
   dcr template coadds -e new.fits -o out    the template that matches new.fits
   dcr subtract coadds -e new.fits -o diff   new.fits less that template, and what is left
+  dcr report coadds                         a page that shows what the run did
   dcr config > dcr.toml                     all settings, explained
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done with inputs dropped or parts not converged; 130 interrupted.")]
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Assemble(Assemble),
     Template(Template),
     Subtract(Subtract),
+    Report(Report),
     Config(Config),
     Completions(Completions),
     Man(Man),
@@ -117,6 +119,9 @@ pub(crate) struct Assemble {
     /// Replace the results of an earlier run.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Write report.html as well, as `dcr report` does.
+    #[arg(long)]
+    pub(crate) report: bool,
     /// The most memory to take, as 6GiB [default: half of what is free].
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_limit: Option<dcr_coadd::config::ByteSize>,
@@ -188,6 +193,23 @@ pub(crate) struct Subtract {
     pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Show what a run did as a page to look at: DIR/report.html.
+///
+/// The page tells how far refraction moved blue light against red, what that leaves of each exposure less the plain coadd and less
+/// the matched template, what went in, the convergence, and the coadds, with all numbers as tables. It is one file that opens in any
+/// browser and needs no network. Exposures are read from where they were at the time of the run; the page does without those that
+/// are gone, and says so.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dcr report coadds
+  dcr assemble warps/ -o coadds --report     both in one go")]
+pub(crate) struct Report {
+    /// Directory with the results of `dcr assemble`.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
 }
 
 /// Print the configuration with every setting explained, as TOML that `--config` takes back.

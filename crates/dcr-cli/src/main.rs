@@ -44,6 +44,7 @@ fn run(command: &Command, console: &Console) -> anyhow::Result<exit::Exit> {
         Command::Assemble(assemble) => commands::assemble::run(assemble, console),
         Command::Template(template) => commands::template::run(template, console),
         Command::Subtract(subtract) => commands::subtract::run(subtract, console),
+        Command::Report(report) => commands::report::run(report, console),
         Command::Config(config) => commands::config::run(config),
         Command::Completions(completions) => commands::completions::run(completions),
         Command::Man(man) => commands::man::run(man),

@@ -8,6 +8,7 @@ mod stars;
 
 use std::path::{Path, PathBuf};
 
+use dcr_image::fits::MissingVariance;
 use dcr_image::{BBox, ExposureFile, OpenOptions, Psf};
 use ndarray::{Array2, Array3, Axis, Zip};
 
@@ -105,7 +106,7 @@ impl Review {
         self.patches.unit()
     }
 
-    /// The file that is the plain coadd, if there is one.
+    /// The file that is the plain coadd, if there is one: `plain.fits`, or `coadd.fits` for want of it.
     #[must_use]
     pub fn plain_coadd(&self) -> Option<&'static str> {
         self.plain.as_ref().map(|plain| plain.name)
@@ -142,7 +143,12 @@ impl Review {
     fn n_image(&self) -> Option<Array2<f32>> {
         let run = &self.patches.runs[0];
         let mut sum: Array2<f32> = Array2::zeros(run.bbox().shape());
-        let options = OpenOptions { image_hdu: Some("N_IMAGE".into()), ..OpenOptions::default() };
+        // The variances stand before these images, where nobody looks for theirs.
+        let options = OpenOptions {
+            image_hdu: Some("N_IMAGE".into()),
+            missing_variance: MissingVariance::Estimate,
+            ..OpenOptions::default()
+        };
         for file in &run.files {
             let plane = ExposureFile::open(file.path(), &options).ok()?.read_image(run.bbox()).ok()?;
             sum += &plane;

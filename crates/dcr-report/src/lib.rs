@@ -1,1 +1,68 @@
-//! The page that shows what a run did.
+//! The page that shows what a run of `dcr assemble` did: one HTML file without anything outside it.
+//!
+//! [`report`] looks at the run through its own exposures ([`dcr_coadd::review`]), and tells first what a person must know: how far
+//! refraction moved blue light against red, and what that leaves in differences with and without a model of it. Then follow
+//! what went in, the convergence, the coadds, single visits, all visits by airmass, colours of stars, and all numbers as tables.
+//!
+//! Pictures are PNG inside the page, plots SVG; a few lines of script blink pictures and copy tables, and the page is whole without
+//! them. Nothing is fetched: its content policy forbids it. Files are read through [`dcr_coadd`]; writing the page is the caller's.
+
+mod displacement;
+mod findings;
+mod headline;
+mod page;
+mod picture;
+mod plot;
+mod run_summary;
+mod statistics;
+mod views;
+mod words;
+
+use std::path::Path;
+
+use dcr_coadd::{CoaddError, Monitor};
+
+use crate::findings::Findings;
+use crate::headline::Headline;
+use crate::run_summary::RunSummary;
+
+/// A finished page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The page.
+    pub html: String,
+    /// What it says first.
+    pub headline: String,
+    /// The exposures that could not be looked at, each with the reason.
+    pub missing: Vec<String>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// `summary.json` is not one of `dcr assemble`.
+    #[error("it is no summary of dcr assemble ({0}); name the folder of a finished run")]
+    Summary(String),
+    /// The coadds cannot be read, or the run was cancelled.
+    #[error(transparent)]
+    Coadd(#[from] CoaddError),
+}
+
+/// Makes the page of the run in `folder`, given the text of its `summary.json`.
+///
+/// Exposures are looked for where the summary says, from the working directory, the run's folder, and those above it; those
+/// that are not there are listed, and the page does without them.
+///
+/// # Errors
+///
+/// [`ReportError`] if the summary is not of `dcr assemble`, if the coadds cannot be read, or if the monitor asks to stop.
+pub fn report(folder: &Path, summary: &str, monitor: &dyn Monitor) -> Result<Report, ReportError> {
+    let summary = RunSummary::parse(summary).map_err(ReportError::Summary)?;
+    let findings = Findings::gather(folder, summary, monitor)?;
+    let headline = Headline::of(&findings);
+    let html = page::render(&findings, &headline).into_string();
+    let missing =
+        findings.missing().into_iter().map(|(visit, reason)| format!("visit {}: {reason}", visit.visit));
+    Ok(Report { missing: missing.collect(), headline: headline.text, html })
+}

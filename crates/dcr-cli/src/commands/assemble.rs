@@ -1,8 +1,10 @@
 //! `dcr assemble`.
 
+use anyhow::Context;
 use dcr_coadd::{AssembleRequest, Outcome};
 
 use crate::args::Assemble;
+use crate::commands::report;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::{settings, summary, warps};
@@ -21,9 +23,13 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
     };
     let progress = console.progress()?;
     let outcome = dcr_coadd::assemble(&request, &config, &progress);
+    let page = (outcome.is_ok() && arguments.report).then(|| report::write(&arguments.output, &progress));
     drop(progress);
     let done = outcome?;
     console.summary(&summary::of_assembling(&done))?;
+    if let Some(told) = page {
+        console.summary(&told.context("the coadds are complete, but there is no report")?)?;
+    }
     Ok(match done.outcome {
         Outcome::Done => Exit::Done,
         Outcome::DoneWithRemarks => Exit::DoneWithRemarks,

@@ -5,5 +5,6 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod inspect;
 pub(crate) mod man;
+pub(crate) mod report;
 pub(crate) mod subtract;
 pub(crate) mod template;

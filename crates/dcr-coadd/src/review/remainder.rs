@@ -16,6 +16,8 @@ const FEWEST_PIXELS: usize = 50;
 pub struct Remainder {
     /// NaN where a pixel tells nothing.
     pub image: Array2<f32>,
+    /// Share of the pixels that are not.
+    pub usable: f64,
     /// Standard deviation of pixels without sources, from the median absolute deviation; 0 if there are too few.
     pub noise: f64,
     /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
@@ -68,6 +70,8 @@ impl Remainder {
             found.residuals.iter().map(mark).collect()
         });
         let (noise, source_rms) = scatter(&difference);
+        let good = difference.bad.iter().filter(|bad| !**bad).count();
+        let usable = good as f64 / difference.bad.len().max(1) as f64;
         let mut image = difference.pixels.image;
         Zip::from(&mut image).and(&difference.bad).for_each(|value, bad| {
             if *bad {
@@ -76,6 +80,7 @@ impl Remainder {
         });
         Self {
             image,
+            usable,
             noise,
             source_rms,
             residuals: marks,

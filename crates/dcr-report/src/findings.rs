@@ -1,0 +1,330 @@
+//! Everything that the page tells, gathered from a run's folder and its exposures.
+
+use std::path::{Path, PathBuf};
+
+use dcr_coadd::config::SubtractConfig;
+use dcr_coadd::review::{CoaddPlanes, Remainder, Review, Star, VisitReview};
+use dcr_coadd::{CoaddError, Monitor, ResidualCounts};
+use dcr_image::BBox;
+use ndarray::{Array2, Array3, Axis};
+use rayon::prelude::*;
+
+use crate::displacement::Spread;
+use crate::picture::{Picture, Stretch, block, composite, counts, flux, shrink};
+use crate::run_summary::{RunSummary, Visit};
+use crate::views::Views;
+
+/// PSFs are matched for the differences if the widest is wider than the narrowest by more than this factor.
+const SEEING_VARIES: f64 = 1.1;
+/// The most pixels of exposures that are worked on at a time: some 100 bytes each.
+const PIXELS_AT_A_TIME: usize = 1 << 24;
+/// The longest side of a picture of a subfilter, and of the one in colours.
+const SUBFILTER_PX: usize = 480;
+const COMPOSITE_PX: usize = 720;
+
+/// All that is to be told.
+pub(crate) struct Findings {
+    pub(crate) summary: RunSummary,
+    pub(crate) bbox: BBox,
+    pub(crate) unit: String,
+    /// In the order of the summary's visits.
+    pub(crate) visits: Vec<Finding>,
+    /// Whether there is a plain coadd, and if it is one indeed.
+    pub(crate) plain_coadd: PlainCoadd,
+    /// Whether PSFs were to be matched.
+    pub(crate) psfs_matched: bool,
+    /// Significance of a detection.
+    pub(crate) threshold: f64,
+    pub(crate) spread: Option<Spread>,
+    pub(crate) coadds: CoaddPictures,
+    pub(crate) stars: Vec<Star>,
+}
+
+/// What exposures are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlainCoadd {
+    /// The run has written it.
+    There,
+    /// The sum of the subfilters stands in.
+    SumOfSubfilters,
+    Missing,
+}
+
+/// What was found of a visit.
+pub(crate) enum Finding {
+    /// It was looked at.
+    Seen(Box<Seen>),
+    /// It could not be, for this reason.
+    Missing(String),
+}
+
+/// What is left of an exposure.
+pub(crate) struct Seen {
+    pub(crate) plain: Option<Left>,
+    pub(crate) matched: Left,
+    pub(crate) views: Views,
+}
+
+/// What is left of it less one template.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Left {
+    pub(crate) counts: Option<ResidualCounts>,
+    pub(crate) source_rms: Option<f64>,
+    /// Share of pixels that could be used.
+    pub(crate) usable: f64,
+    /// Whether its PSF was matched.
+    pub(crate) psf_matched: bool,
+}
+
+/// The coadds, to be looked at.
+pub(crate) struct CoaddPictures {
+    /// Blue to red, all in one stretch.
+    pub(crate) subfilters: Vec<Picture>,
+    /// In colours; `None` of a single subfilter.
+    pub(crate) composite: Option<Picture>,
+    /// The visits that reached each pixel, the fewest and the most.
+    pub(crate) n_image: Option<(Picture, f32, f32)>,
+}
+
+impl Findings {
+    /// Looks at the run in `folder`, whose `summary.json` is given.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are not there, or cannot be read,
+    /// are findings.
+    pub(crate) fn gather(
+        folder: &Path,
+        summary: RunSummary,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, CoaddError> {
+        let mut config = SubtractConfig::from(&summary.settings());
+        config.subtract.match_psf |= seeing_varies(&summary.visits);
+        let (psfs_matched, threshold) = (config.subtract.match_psf, config.subtract.threshold);
+        let mut review = Review::open(folder, config)?;
+        let files: Vec<Option<PathBuf>> =
+            summary.visits.iter().map(|visit| located(&visit.file, folder)).collect();
+        if let Some(first) = files.iter().flatten().next() {
+            review.scale_to(first)?;
+        }
+
+        monitor.stage("looking", summary.visits.len() as u64);
+        let mut visits = Vec::with_capacity(files.len());
+        let jobs: Vec<(&Visit, &Option<PathBuf>)> = summary.visits.iter().zip(&files).collect();
+        for group in jobs.chunks(at_a_time(&review.bbox())) {
+            if monitor.cancelled() {
+                return Err(CoaddError::Cancelled);
+            }
+            let found: Vec<Finding> =
+                group.par_iter().map(|(visit, file)| look(&review, visit, file.as_deref())).collect();
+            visits.extend(found);
+            group.iter().for_each(|(visit, _)| monitor.step(&visit.file_name()));
+        }
+
+        monitor.stage("drawing", 1);
+        let coadds = review.coadds()?;
+        let stars = review.stars(&coadds)?;
+        Ok(Self {
+            bbox: review.bbox(),
+            unit: if summary.unit.is_empty() { review.unit().into() } else { summary.unit.clone() },
+            visits,
+            plain_coadd: match review.plain_coadd() {
+                Some("coadd.fits") => PlainCoadd::SumOfSubfilters,
+                Some(_) => PlainCoadd::There,
+                None => PlainCoadd::Missing,
+            },
+            psfs_matched,
+            threshold,
+            spread: Spread::of(&summary),
+            coadds: CoaddPictures::of(&coadds, &summary.band.fractions),
+            stars,
+            summary,
+        })
+    }
+
+    /// The visits that were looked at, from the one that the plain coadd fits worst to that which it fits best, by their places in the
+    /// summary.
+    pub(crate) fn ranked(&self) -> Vec<usize> {
+        let mut seen: Vec<(usize, (usize, f64))> = self
+            .visits
+            .iter()
+            .enumerate()
+            .filter_map(|(i, finding)| match finding {
+                Finding::Seen(seen) => {
+                    let telling = seen.plain.unwrap_or(seen.matched);
+                    let detections = telling.counts.map_or(0, |counts| counts.detections);
+                    Some((i, (detections, telling.source_rms.unwrap_or(0.0))))
+                }
+                Finding::Missing(_) => None,
+            })
+            .collect();
+        seen.sort_by(|(i, a), (j, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(i.cmp(j)));
+        seen.into_iter().map(|(i, _)| i).collect()
+    }
+
+    /// What was found of a visit, if it was looked at.
+    pub(crate) fn seen(&self, visit: usize) -> Option<&Seen> {
+        match self.visits.get(visit)? {
+            Finding::Seen(seen) => Some(seen),
+            Finding::Missing(_) => None,
+        }
+    }
+
+    /// The visits that could not be looked at, with the reason.
+    pub(crate) fn missing(&self) -> Vec<(&Visit, &str)> {
+        self.summary
+            .visits
+            .iter()
+            .zip(&self.visits)
+            .filter_map(|(visit, finding)| match finding {
+                Finding::Missing(reason) => Some((visit, reason.as_str())),
+                Finding::Seen(_) => None,
+            })
+            .collect()
+    }
+
+    /// Detections in all visits: less the plain coadd, and less the matched templates. `None` where nobody counted.
+    pub(crate) fn detections(&self) -> (Option<usize>, Option<usize>) {
+        let all = (0..self.visits.len()).filter_map(|i| self.seen(i));
+        let total = |of: fn(&Seen) -> Option<Left>| {
+            let counts: Vec<usize> =
+                all.clone().filter_map(|seen| Some(of(seen)?.counts?.detections)).collect();
+            (!counts.is_empty()).then(|| counts.iter().sum())
+        };
+        (total(|seen| seen.plain), total(|seen| Some(seen.matched)))
+    }
+}
+
+/// Whether widths differ so much that differences without matching would show the seeing.
+fn seeing_varies(visits: &[Visit]) -> bool {
+    let widths: Vec<f64> = visits.iter().filter_map(|visit| visit.psf_fwhm_px).collect();
+    let widest = widths.iter().copied().fold(0.0, f64::max);
+    let narrowest = widths.iter().copied().fold(f64::INFINITY, f64::min);
+    widest > SEEING_VARIES * narrowest
+}
+
+/// Where an exposure is: as the summary says, or as it says from the run's folder or one above it.
+fn located(file: &Path, folder: &Path) -> Option<PathBuf> {
+    let base = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    std::iter::once(file.to_owned())
+        .chain(base.ancestors().map(|above| above.join(file)))
+        .find(|path| path.is_file())
+}
+
+/// How many exposures are worked on at a time.
+fn at_a_time(bbox: &BBox) -> usize {
+    (PIXELS_AT_A_TIME / bbox.area().max(1)).clamp(1, rayon::current_num_threads().max(1))
+}
+
+fn look(review: &Review, visit: &Visit, file: Option<&Path>) -> Finding {
+    let Some(file) = file else {
+        return Finding::Missing(format!("{} is not there any more", visit.file.display()));
+    };
+    match review.visit(file) {
+        Ok(VisitReview { exposure, .. }) if exposure.dim() != review.bbox().shape() => {
+            Finding::Missing(format!("{} does not have the pixels of the run", file.display()))
+        }
+        Ok(seen) => Finding::Seen(Box::new(Seen {
+            plain: seen.plain.as_ref().map(Left::of),
+            matched: Left::of(&seen.matched),
+            views: Views::of(&seen, &review.bbox()),
+        })),
+        Err(error) => Finding::Missing(error.to_string()),
+    }
+}
+
+impl Left {
+    fn of(remainder: &Remainder) -> Self {
+        Self {
+            counts: remainder.counts,
+            source_rms: remainder.source_rms,
+            usable: remainder.usable,
+            psf_matched: remainder.matching.is_some(),
+        }
+    }
+}
+
+impl CoaddPictures {
+    /// Planes are divided by their shares of a flat spectrum, so that a flat spectrum is equally bright in all.
+    pub(crate) fn of(coadds: &CoaddPlanes, fractions: &[f64]) -> Self {
+        let (n, rows, cols) = coadds.image_byx.dim();
+        let level = |b: usize| {
+            let fraction = fractions.get(b).copied().filter(|fraction| *fraction > 0.0);
+            fraction.map_or(1.0, |fraction| (fraction * n as f64).recip() as f32)
+        };
+        let small = |limit: usize| -> Array3<f32> {
+            let block = block((rows, cols), limit);
+            let mut out = Array3::from_elem((n, rows.div_ceil(block), cols.div_ceil(block)), f32::NAN);
+            for (b, plane) in coadds.image_byx.axis_iter(Axis(0)).enumerate() {
+                out.index_axis_mut(Axis(0), b).assign(&(shrink(plane, block) * level(b)));
+            }
+            out
+        };
+        let planes = small(SUBFILTER_PX);
+        let stretch = Stretch::of(&planes);
+        let coloured = (n > 1).then(|| {
+            let planes = small(COMPOSITE_PX);
+            composite(planes.view(), &Stretch::of(&mean(&planes)))
+        });
+        Self {
+            subfilters: planes.axis_iter(Axis(0)).map(|plane| flux(plane, &stretch)).collect(),
+            composite: coloured,
+            n_image: coadds.n_image.as_ref().map(|plane| {
+                let small = shrink(plane.view(), block(plane.dim(), SUBFILTER_PX));
+                let least = small.iter().copied().fold(f32::INFINITY, f32::min);
+                let most = small.iter().copied().fold(0.0, f32::max);
+                (counts(small.view(), least, most), least, most)
+            }),
+        }
+    }
+}
+
+fn mean(planes_byx: &Array3<f32>) -> Array2<f32> {
+    planes_byx.sum_axis(Axis(0)) / planes_byx.len_of(Axis(0)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeing_varies_if_the_widest_is_much_wider() {
+        let visit = |fwhm| Visit { psf_fwhm_px: fwhm, ..Visit::default() };
+        assert!(!seeing_varies(&[]));
+        assert!(!seeing_varies(&[visit(None), visit(Some(3.0))]));
+        assert!(!seeing_varies(&[visit(Some(3.2)), visit(Some(3.0))]));
+        assert!(seeing_varies(&[visit(Some(3.4)), visit(Some(3.0)), visit(None)]));
+    }
+
+    #[test]
+    fn exposures_are_found_from_where_the_run_was_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("night/coadds");
+        std::fs::create_dir_all(&run).unwrap();
+        std::fs::create_dir(folder.path().join("warps")).unwrap();
+        std::fs::write(folder.path().join("warps/a.fits"), "").unwrap();
+        let found = located(Path::new("warps/a.fits"), &run).unwrap();
+        assert!(found.ends_with("warps/a.fits") && found.is_file());
+        assert_eq!(located(Path::new("warps/b.fits"), &run), None);
+        assert_eq!(located(Path::new("warps"), &run), None);
+    }
+
+    #[test]
+    fn pictures_of_coadds_of_any_number_of_subfilters_and_without_data() {
+        for n in 1..=5 {
+            let planes = CoaddPlanes {
+                image_byx: Array3::from_elem((n, 30, 1000), f32::NAN),
+                variance_byx: Array3::from_elem((n, 30, 1000), 1.0),
+                sum: Array2::from_elem((30, 1000), f32::NAN),
+                n_image: Some(Array2::from_elem((30, 1000), 4.0)),
+                sources: Array2::from_elem((30, 1000), false),
+            };
+            let pictures = CoaddPictures::of(&planes, &vec![1.0 / n as f64; n]);
+            assert_eq!(pictures.subfilters.len(), n);
+            assert_eq!(pictures.subfilters[0].width, 334);
+            assert_eq!(pictures.composite.is_some(), n > 1);
+            let (_, least, most) = pictures.n_image.unwrap();
+            assert_eq!((least, most), (4.0, 4.0));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a person must know first, in plain words.
+
+use crate::findings::{Findings, Left, PlainCoadd};
+use crate::words::{counted, fixed, listed};
+
+/// Differences between visits below this many px move nothing that could be seen.
+const NEGLIGIBLE_PX: f64 = 0.05;
+
+/// The headline, and what belongs beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Headline {
+    /// One or two sentences.
+    pub(crate) text: String,
+    /// Sentences in smaller print.
+    pub(crate) more: Vec<String>,
+}
+
+impl Headline {
+    pub(crate) fn of(findings: &Findings) -> Self {
+        let text =
+            [displacement(findings), worst(findings)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let more =
+            [total(findings), within(findings), seeing(findings), plain_coadd(findings), missing(findings)];
+        Self { text, more: more.into_iter().flatten().collect() }
+    }
+}
+
+/// How far blue light moved against red.
+fn displacement(findings: &Findings) -> Option<String> {
+    let summary = &findings.summary;
+    let on_sky =
+        |px: f64| summary.arcsec_per_px.map_or_else(String::new, |scale| format!(" ({:.2}″)", px * scale));
+    Some(match findings.spread {
+        _ if summary.visits.is_empty() => "The run has no visits.".into(),
+        None if summary.subfilters() < 2 => "With a single subfilter, no refraction was modelled.".into(),
+        None => "How far refraction moved blue light against red is not known.".into(),
+        Some(spread) if spread.visits == 1 => format!(
+            "Refraction moved blue light against red by {:.1} px{} in the only visit.",
+            spread.largest_px,
+            on_sky(spread.largest_px)
+        ),
+        Some(spread) if spread.between_px < NEGLIGIBLE_PX => {
+            "Refraction moved blue light against red alike in all visits.".into()
+        }
+        Some(spread) => format!(
+            "Refraction moved blue light against red by up to {:.1} px{} between visits.",
+            spread.between_px,
+            on_sky(spread.between_px)
+        ),
+    })
+}
+
+/// What is left of the worst visit.
+fn worst(findings: &Findings) -> Option<String> {
+    let i = *findings.ranked().first()?;
+    let (visit, seen) = (&findings.summary.visits[i], findings.seen(i)?);
+    let whose = match (findings.summary.visits.len(), visit.airmass) {
+        (1, _) => "In it".to_owned(),
+        (_, Some(airmass)) => format!("In the worst of them, at airmass {airmass:.2}"),
+        (_, None) => format!("In the worst of them, {}", visit.visit),
+    };
+    let detections = |left: &Left| left.counts.map(|counts| counts.detections);
+    let matched = detections(&seen.matched);
+    Some(match (seen.plain.as_ref().map(detections), matched) {
+        (Some(Some(0)), Some(0)) => {
+            format!("{whose}, neither the plain coadd nor the matched template leaves a detection.")
+        }
+        (Some(Some(plain)), Some(matched)) => format!(
+            "{whose}, the plain coadd leaves {}, the matched template {matched}.",
+            counted(plain, "detection", "detections")
+        ),
+        (_, Some(matched)) => {
+            format!("{whose}, the matched template leaves {}.", counted(matched, "detection", "detections"))
+        }
+        _ => {
+            let rms = |left: Option<&Left>| fixed(left.and_then(|left| left.source_rms), 2);
+            format!(
+                "{whose}, sources leave {} times the noise with the plain coadd, {} with the matched template; without a PSF \
+                 nobody can count detections.",
+                rms(seen.plain.as_ref()),
+                rms(Some(&seen.matched))
+            )
+        }
+    })
+}
+
+fn total(findings: &Findings) -> Option<String> {
+    let (plain, matched) = findings.detections();
+    let seen = findings.ranked().len();
+    let matched = matched.filter(|_| seen > 1)?;
+    let threshold = findings.threshold;
+    Some(match plain {
+        Some(plain) => format!(
+            "In all {seen} visits together the plain coadd leaves {} above {threshold} σ, the matched templates {matched}. Each is false \
+             unless something changed on the sky.",
+            counted(plain, "detection", "detections")
+        ),
+        None => format!(
+            "In all {seen} visits together the matched templates leave {} above {threshold} σ.",
+            counted(matched, "detection", "detections")
+        ),
+    })
+}
+
+/// How far blue light moved in a single visit, where there are several.
+fn within(findings: &Findings) -> Option<String> {
+    let spread = findings.spread.filter(|spread| spread.visits > 1)?;
+    Some(format!("Within a single visit blue light moved against red by up to {:.1} px.", spread.largest_px))
+}
+
+fn seeing(findings: &Findings) -> Option<String> {
+    if !findings.psfs_matched {
+        return None;
+    }
+    let widths: Vec<f64> = findings.summary.visits.iter().filter_map(|visit| visit.psf_fwhm_px).collect();
+    let low = widths.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = widths.iter().copied().fold(0.0, f64::max);
+    let range = if high > low {
+        format!("Seeing varies between visits (FWHM {low:.1} to {high:.1} px), so ")
+    } else {
+        String::new()
+    };
+    let what = "both templates were brought to the exposure's PSF before they were subtracted";
+    let unmatched: Vec<String> = findings
+        .ranked()
+        .into_iter()
+        .filter(|i| findings.seen(*i).is_some_and(|seen| !seen.matched.psf_matched))
+        .map(|i| findings.summary.visits[i].visit.to_string())
+        .collect();
+    let but = if unmatched.is_empty() {
+        String::new()
+    } else {
+        format!("; for {} no kernel could be fitted", listed(&unmatched, 6))
+    };
+    let sentence = format!("{range}{what}{but}.");
+    Some(sentence[..1].to_uppercase() + &sentence[1..])
+}
+
+fn plain_coadd(findings: &Findings) -> Option<String> {
+    match findings.plain_coadd {
+        PlainCoadd::SumOfSubfilters => Some(
+            "The run has no plain.fits; as plain coadd stands in coadd.fits, the sum of the subfilters. It is sharper, and \
+             leaves more."
+                .into(),
+        ),
+        PlainCoadd::There => None,
+        PlainCoadd::Missing => Some("There is no plain coadd to compare with.".into()),
+    }
+}
+
+fn missing(findings: &Findings) -> Option<String> {
+    let missing: Vec<String> = findings.missing().iter().map(|(visit, _)| visit.visit.to_string()).collect();
+    match missing.len() {
+        0 => None,
+        n if n == findings.summary.visits.len() => Some(
+            "None of the exposures could be looked at, so there are no differences here; they are sought where summary.json \
+             says."
+                .into(),
+        ),
+        n => Some(format!(
+            "{} could not be looked at: {}.",
+            counted(n, "exposure", "exposures"),
+            listed(&missing, 6)
+        )),
+    }
+}

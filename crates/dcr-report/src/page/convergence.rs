@@ -1,0 +1,89 @@
+//! How the solve went, region by region.
+
+use maud::{Markup, html};
+
+use crate::findings::Findings;
+use crate::plot::{gains, metrics};
+use crate::run_summary::Region;
+use crate::words::{counted, fixed};
+
+pub(super) fn section(findings: &Findings) -> Markup {
+    let summary = &findings.summary;
+    let (metrics, gains) = (metrics(&summary.regions), gains(&summary.regions));
+    html! {
+        p {
+            (course(&summary.regions))
+            " The metric is the mean difference between exposures and templates on sources, relative to their brightness: from "
+            (fixed(summary.initial_metric, 4)) " with the starting model to " (fixed(summary.final_metric, 4)) "."
+        }
+        @if metrics.is_none() && gains.is_none() { p { "The summary has no iterations to draw." } }
+        div.plots {
+            @if let Some(plot) = metrics { figure.plotted { (plot) figcaption { "Metric by iteration (logarithmic); 0 is the starting model" } } }
+            @if let Some(plot) = gains { figure.plotted { (plot) figcaption { "Gain by iteration: how strongly a new solution replaces the last" } } }
+        }
+    }
+}
+
+/// In words how many regions took how many iterations, and how they ended.
+fn course(regions: &[Region]) -> String {
+    let steps = regions.iter().map(|region| region.iterations.len());
+    let range = match (steps.clone().min(), steps.max()) {
+        (Some(least), Some(most)) if least < most => format!("{least} to {most} iterations"),
+        (_, Some(most)) => counted(most, "iteration", "iterations"),
+        _ => return "Nothing was solved.".into(),
+    };
+    let mut outcomes: Vec<(&str, usize)> = Vec::new();
+    for region in regions {
+        match outcomes.iter_mut().find(|(outcome, _)| *outcome == region.outcome) {
+            Some((_, count)) => *count += 1,
+            None => outcomes.push((&region.outcome, 1)),
+        }
+    }
+    let ends: Vec<String> = outcomes
+        .iter()
+        .map(|(outcome, count)| match regions.len() {
+            1 => in_words(outcome).to_owned(),
+            _ => format!("{count} {}", in_words(outcome)),
+        })
+        .collect();
+    match regions.len() {
+        1 => format!("{range}; the solve {}.", ends.join(", ")),
+        n => format!("{n} regions, {range}; of the regions {}.", ends.join(", ")),
+    }
+}
+
+/// How a solve ended, as the end of a sentence.
+fn in_words(outcome: &str) -> &str {
+    match outcome {
+        "converged" => "converged",
+        "diverged" => "diverged and kept the best model",
+        "iteration_limit" => "made the most iterations, as this method is meant to",
+        "no_data" => "had no data on sources and kept the plain coadd",
+        "not_measured" => "made the iterations asked for, unmeasured",
+        "" => "ended",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn course_is_told_in_words() {
+        let region = |outcome: &str, steps: usize| -> Region {
+            let iterations = vec!["{}"; steps].join(",");
+            let text = format!(
+                r#"{{"bbox": {{"x0": 0, "y0": 0, "width": 1, "height": 1}}, "outcome": "{outcome}", "iterations": [{iterations}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(course(&[]), "Nothing was solved.");
+        assert_eq!(course(&[region("converged", 1)]), "1 iteration; the solve converged.");
+        let several = [region("converged", 4), region("converged", 9), region("no_data", 0)];
+        assert_eq!(
+            course(&several),
+            "3 regions, 0 to 9 iterations; of the regions 2 converged, 1 had no data on sources and kept the plain coadd."
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! What went in: the visits, where the zenith was, what was assumed, and what is to be minded.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::table::{numbers, table, words};
+use crate::displacement::{across_band, length};
+use crate::findings::Findings;
+use crate::plot::{Leverage, polar};
+use crate::words::{counted, fixed, listed};
+
+/// A spread of displacements below this share of the PSF's FWHM tells no colours (as `dcr inspect` has it).
+const SMALLEST_LEVERAGE: f64 = 0.34;
+
+pub(super) fn section(findings: &Findings) -> Markup {
+    let notes = notes(findings);
+    html! {
+        (visits(findings, &notes))
+        @if !notes.is_empty() {
+            div.assumed {
+                h3 { "What was assumed" }
+                dl {
+                    @for (i, note) in notes.iter().enumerate() {
+                        dt { (letter(i)) }
+                        dd { @if note.warning { strong { "Doubtful. " } } (note.text) " " span.who { "(" (note.who) ")" } }
+                    }
+                }
+            }
+        }
+        (leverage(findings))
+        (warning_list(findings))
+    }
+}
+
+/// The table of visits.
+fn visits(findings: &Findings, notes: &[Note]) -> Markup {
+    let columns = [
+        words("visit"),
+        words("file"),
+        numbers("airmass", ""),
+        numbers("q", "°"),
+        numbers("PSF FWHM", "px"),
+        numbers("weight", ""),
+        numbers("usable", "%"),
+        numbers("blue − red", "px"),
+        numbers("blue dx, dy", "px"),
+        numbers("red dx, dy", "px"),
+        words("assumed"),
+    ];
+    let shift = |shift: Option<&[Option<f64>; 2]>| match shift {
+        Some([x, y]) => format!("{}, {}", fixed(*x, 2), fixed(*y, 2)),
+        None => "–".into(),
+    };
+    let rows: Vec<Vec<String>> = findings
+        .summary
+        .visits
+        .iter()
+        .map(|visit| {
+            let letters: Vec<String> = notes
+                .iter()
+                .enumerate()
+                .filter(|(_, note)| visit.assumptions.iter().any(|own| own.text == note.text))
+                .map(|(i, _)| letter(i))
+                .collect();
+            vec![
+                visit.visit.to_string(),
+                visit.file_name(),
+                fixed(visit.airmass, 3),
+                fixed(visit.parallactic_angle_deg, 1),
+                fixed(visit.psf_fwhm_px, 2),
+                fixed(visit.weight, 3),
+                fixed(visit.usable.map(|usable| 100.0 * usable), 1),
+                fixed(across_band(visit).map(length), 2),
+                shift(visit.shifts_px.first()),
+                shift(visit.shifts_px.last().filter(|_| visit.shifts_px.len() > 1)),
+                letters.join(" "),
+            ]
+        })
+        .collect();
+    let caption = "Visits: q is the position angle of the zenith, North through East; shifts are those of the bluest and the \
+                   reddest subfilter in the middle of the patch";
+    table("visit-table", caption, &columns, &rows)
+}
+
+/// The polar plot and what it means.
+fn leverage(findings: &Findings) -> Markup {
+    let ranked = findings.ranked();
+    let label = |i: usize| match ranked[..] {
+        [first, ..] if first == i => Some("worst"),
+        [.., last] if last == i => Some("best"),
+        _ => None,
+    };
+    let points: Vec<Leverage> = findings
+        .summary
+        .visits
+        .iter()
+        .enumerate()
+        .filter_map(|(i, visit)| {
+            Some(Leverage {
+                visit: visit.visit,
+                angle_deg: visit.parallactic_angle_deg?,
+                length_px: length(across_band(visit)?),
+                airmass: visit.airmass.unwrap_or(f64::NAN),
+                label: label(i).filter(|_| ranked.len() > 1),
+            })
+        })
+        .collect();
+    let Some(plot) = polar(&points) else {
+        return html! { p { "Displacements are not known, or there is a single subfilter: nothing can be said of leverage." } };
+    };
+    html! {
+        div.beside {
+            figure.plotted { (plot) figcaption { "Direction to the zenith on the sky, and displacement of blue against red light in px" } }
+            div {
+                h3 { "Leverage" }
+                p {
+                    "Each point is a visit: the direction in which refraction moved blue light, and how far it moved it against red. \
+                     Colours inside the band come from the differences between these vectors: points that lie far apart tell them \
+                     well, points in one heap do not."
+                }
+                @if let Some(spread) = findings.spread { p { (verdict(spread.rms_px, findings.summary.psf_fwhm_px)) } }
+            }
+        }
+    }
+}
+
+/// Whether the vectors differ enough.
+fn verdict(rms_px: f64, fwhm_px: Option<f64>) -> String {
+    let Some(fwhm) = fwhm_px.filter(|fwhm| *fwhm > 0.0) else {
+        return format!("They scatter by {rms_px:.2} px (rms about their mean).");
+    };
+    let ratio = rms_px / fwhm;
+    let judged = if ratio < SMALLEST_LEVERAGE {
+        "That is little: colours in the subfilters come from the prior more than from the data."
+    } else {
+        "That is enough to tell colours."
+    };
+    format!(
+        "They scatter by {rms_px:.2} px (rms about their mean), {:.0} % of the coadd's PSF, FWHM {fwhm:.2} px. {judged}",
+        100.0 * ratio
+    )
+}
+
+/// Something that was assumed, and of whom.
+struct Note {
+    text: String,
+    warning: bool,
+    who: String,
+}
+
+/// What was assumed of the band and the visits, each once, doubts first.
+fn notes(findings: &Findings) -> Vec<Note> {
+    let summary = &findings.summary;
+    let mut visits_of: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
+    for visit in &summary.visits {
+        for note in &visit.assumptions {
+            visits_of.entry((!note.warning, &note.text)).or_default().push(visit.visit.to_string());
+        }
+    }
+    let who = |names: Vec<String>| match names.len() {
+        n if n == summary.visits.len() && n > 1 => "all visits".into(),
+        1 => format!("visit {}", names[0]),
+        _ => format!("visits {}", listed(&names, 6)),
+    };
+    let of_visits = visits_of.into_iter().map(|((certain, text), names)| Note {
+        text: text.to_owned(),
+        warning: !certain,
+        who: who(names),
+    });
+    let of_band = summary.band.notes.iter().map(|note| Note {
+        text: note.text.clone(),
+        warning: note.warning,
+        who: "the band".into(),
+    });
+    of_visits.chain(of_band).collect()
+}
+
+/// a, b, …, z, aa, ab, …
+fn letter(i: usize) -> String {
+    let last = char::from(b'a' + (i % 26) as u8);
+    match i / 26 {
+        0 => last.to_string(),
+        more => letter(more - 1) + &last.to_string(),
+    }
+}
+
+/// What is to be minded, in whole sentences: subject and text.
+pub(super) fn warnings(findings: &Findings) -> Vec<(String, String)> {
+    let summary = &findings.summary;
+    let mut subjects: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    for warning in summary.dropped.iter().chain(&summary.warnings) {
+        let names = subjects.entry(&warning.text).or_default();
+        if names.is_empty() {
+            order.push(&warning.text);
+        }
+        if !names.contains(&warning.subject) {
+            names.push(warning.subject.clone());
+        }
+    }
+    let told = order.into_iter().map(|text| {
+        let names = subjects.remove(text).unwrap_or_default();
+        (listed(&names, 6), text.to_owned())
+    });
+    let missing = findings.missing().into_iter().map(|(visit, reason)| {
+        (format!("visit {}", visit.visit), format!("It could not be looked at for this report: {reason}."))
+    });
+    told.chain(missing).collect()
+}
+
+fn warning_list(findings: &Findings) -> Markup {
+    let warnings = warnings(findings);
+    html! {
+        h3 id="warnings" { "Warnings" }
+        @if warnings.is_empty() { p { "None." } }
+        @else {
+            p { (counted(warnings.len(), "thing is", "things are")) " to be minded." }
+            ul {
+                @for (subject, text) in &warnings { li { strong { (subject) ":" } " " (text) } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_go_on_after_z() {
+        let letters: Vec<String> = [0, 1, 25, 26, 27, 52].map(letter).to_vec();
+        assert_eq!(letters, ["a", "b", "z", "aa", "ab", "ba"]);
+    }
+
+    #[test]
+    fn verdict_is_drawn_where_inspect_draws_it() {
+        assert!(verdict(1.0, Some(4.0)).contains("That is little"));
+        assert!(verdict(2.0, Some(4.0)).contains("enough"));
+        assert!(!verdict(2.0, None).contains("That is"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The worst visit, less the plain coadd and less the matched template: what the model is for.
+
+use maud::{Markup, html};
+
+use super::figure::{compared, view};
+use crate::displacement::across_band;
+use crate::findings::{Findings, Left, PlainCoadd, Seen};
+use crate::run_summary::Visit;
+use crate::views::View;
+use crate::words::{counted, fixed};
+
+/// A smaller share of usable pixels is told.
+const MOSTLY: f64 = 0.9;
+
+/// Direction to the zenith in the picture, in degrees from the right anticlockwise: that in which blue light is moved.
+pub(super) fn zenith(visit: &Visit) -> Option<f64> {
+    across_band(visit).map(|[x, y]| y.atan2(x).to_degrees()).filter(|angle| angle.is_finite())
+}
+
+pub(super) fn section(findings: &Findings) -> Markup {
+    let ranked = findings.ranked();
+    let Some((visit, seen)) =
+        ranked.first().and_then(|i| Some((&findings.summary.visits[*i], findings.seen(*i)?)))
+    else {
+        return html! { p { "No exposure could be looked at, so there is no difference to show." } };
+    };
+    let (plain, matched) = match &seen.views.part {
+        Some(part) => (part.plain.as_ref(), &part.matched),
+        None => (seen.views.plain.as_ref(), &seen.views.matched),
+    };
+    html! {
+        (differences(findings, visit, seen, plain, matched))
+        p.note {
+            "Grey is no difference; black and white are −6 and 6 σ of the noise, the same in both; hatched is where there are no data."
+            @if zenith(visit).is_some() { " The arrow points to the zenith, where blue light is displaced to." }
+            @if let Some(part) = &seen.views.part {
+                " Shown at full resolution is the part with most detections, " (part.bbox.to_string()) "."
+            }
+            " The exposures themselves went into both templates, which leaves their noise a little smaller than that of new \
+             exposures. What really changed on the sky is detected with either, as are trails and \
+             cosmic rays that no mask marks."
+        }
+    }
+}
+
+/// Both differences of a visit, to be compared.
+pub(super) fn differences(
+    findings: &Findings,
+    visit: &Visit,
+    seen: &Seen,
+    plain: Option<&View>,
+    matched: &View,
+) -> Markup {
+    let number = visit.visit;
+    let caption = |what: &str, left: &Left| {
+        html! {
+            span.name { "Exposure − " (what) }
+            " " span.count { (left_over(left)) }
+        }
+    };
+    let about = |what: &str, left: &Left, view: &View| {
+        let marked = match view.marks.len() {
+            0 => String::new(),
+            n => format!("; {} marked here", counted(n, "detection", "detections")),
+        };
+        format!("Visit {number} less the {what}: {}{marked}", left_over(left))
+    };
+    let angle = zenith(visit);
+    let right = view(
+        matched,
+        angle,
+        &about("matched template", &seen.matched, matched),
+        &caption("matched template", &seen.matched),
+    );
+    match (plain, &seen.plain) {
+        (Some(picture), Some(left)) => {
+            let what = match findings.plain_coadd {
+                PlainCoadd::SumOfSubfilters => "sum of subfilters",
+                _ => "plain coadd",
+            };
+            let left_figure = view(picture, angle, &about(what, left, picture), &caption(what, left));
+            let marked = !(picture.marks.is_empty() && matched.marks.is_empty());
+            compared(&left_figure, &right, marked, &format!("Differences of visit {number}"))
+        }
+        _ => html! { div.pictures { (right) } },
+    }
+}
+
+/// What is left, in a few words.
+fn left_over(left: &Left) -> String {
+    let rms = left.source_rms.map(|rms| format!("sources scatter by {} × the noise", fixed(Some(rms), 2)));
+    let counted = left.counts.map(|counts| counted(counts.detections, "detection", "detections"));
+    let masked = (left.usable < MOSTLY).then(|| format!("{:.0} % of the pixels usable", 100.0 * left.usable));
+    let told: Vec<String> = [counted, rms, masked].into_iter().flatten().collect();
+    if told.is_empty() { "nothing could be measured".into() } else { told.join(", ") }
+}

@@ -1,0 +1,92 @@
+//! Single visits, and all of them by airmass.
+
+use maud::{Markup, html};
+
+use super::figure::view;
+use super::summary::differences;
+use crate::findings::{Findings, Seen};
+use crate::plot::{Point, by_airmass as rms_by_airmass, detections_by_airmass};
+use crate::run_summary::Visit;
+use crate::words::fixed;
+
+/// The worst, the median and the best visit: exposure and both differences.
+pub(super) fn section(findings: &Findings) -> Markup {
+    let ranked = findings.ranked();
+    let chosen: Vec<(&str, usize)> = match ranked[..] {
+        [] => vec![],
+        [only] => vec![("Only", only)],
+        [worst, best] => vec![("Worst", worst), ("Best", best)],
+        [worst, .., best] => {
+            vec![("Worst", worst), ("Median", ranked[ranked.len() / 2]), ("Best", best)]
+        }
+    };
+    html! {
+        @if chosen.is_empty() { p { "No exposure could be looked at." } }
+        @for (rank, i) in chosen {
+            @if let Some(seen) = findings.seen(i) { (one(findings, rank, &findings.summary.visits[i], seen)) }
+        }
+        @if ranked.len() > 1 {
+            p.note { "Visits are ranked by the detections that the plain coadd leaves, then by the scatter on sources." }
+        }
+    }
+}
+
+fn one(findings: &Findings, rank: &str, visit: &Visit, seen: &Seen) -> Markup {
+    let (views, number) = (&seen.views, visit.visit);
+    html! {
+        div.visit {
+            h3 { (rank) " visit: " (number) }
+            p {
+                "airmass " (fixed(visit.airmass, 2)) ", q " (fixed(visit.parallactic_angle_deg, 0)) "°, PSF FWHM "
+                (fixed(visit.psf_fwhm_px, 2)) " px"
+                @if views.block > 1 { "; one pixel here is the mean of " (views.block) " × " (views.block) }
+            }
+            div.three {
+                (view(
+                    &views.exposure,
+                    None,
+                    &format!("Exposure of visit {number}"),
+                    &html! { span.name { "Exposure" } " asinh stretch" },
+                ))
+                (differences(findings, visit, seen, views.plain.as_ref(), &views.matched))
+            }
+        }
+    }
+}
+
+/// What is left of all visits.
+pub(super) fn by_airmass(findings: &Findings) -> Markup {
+    let points = |of: &dyn Fn(&Seen) -> (Option<f64>, Option<f64>)| -> Vec<Point> {
+        let visits = findings.summary.visits.iter().enumerate();
+        visits
+            .filter_map(|(i, visit)| {
+                let (plain, matched) = of(findings.seen(i)?);
+                Some(Point { visit: visit.visit, airmass: visit.airmass?, plain, matched })
+            })
+            .collect()
+    };
+    let rms = points(&|seen| (seen.plain.and_then(|left| left.source_rms), seen.matched.source_rms));
+    let detections = points(&|seen| {
+        let count = |left: crate::findings::Left| left.counts.map(|counts| counts.detections as f64);
+        (seen.plain.and_then(count), count(seen.matched))
+    });
+    let (rms, detections) = (rms_by_airmass(&rms), detections_by_airmass(&detections));
+    html! {
+        @if rms.is_none() && detections.is_none() {
+            p { "No exposure could be looked at, or none has sources and a known airmass." }
+        } @else {
+            p.legend {
+                span { svg viewBox="0 0 14 14" aria-hidden="true" { rect.plain x="3" y="3" width="8" height="8" {} } " plain coadd" }
+                span { svg viewBox="0 0 14 14" aria-hidden="true" { circle.matched cx="7" cy="7" r="4.5" {} } " matched template" }
+            }
+        }
+        div.plots {
+            @if let Some(plot) = rms {
+                figure.plotted { (plot) figcaption { "Scatter of pixels of sources over that of the sky; 1 is nothing left" } }
+            }
+            @if let Some(plot) = detections {
+                figure.plotted { (plot) figcaption { "Detections above " (findings.threshold) " σ, dipoles counted once" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What `summary.json` says of a run.
+//!
+//! The page is also made for runs of other versions, so what a file lacks is taken for unknown, and what it has besides is passed
+//! over; only that it is of `dcr assemble` is demanded. Numbers that are none stand as null in JSON.
+
+use std::path::PathBuf;
+
+use dcr_coadd::config::AssembleConfig;
+use dcr_image::BBox;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A run.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct RunSummary {
+    pub(crate) run: String,
+    pub(crate) band: Band,
+    pub(crate) visits: Vec<Visit>,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) outcome: String,
+    #[serde(default)]
+    pub(crate) remarks: Vec<String>,
+    #[serde(default)]
+    pub(crate) unit: String,
+    #[serde(default)]
+    pub(crate) arcsec_per_px: Option<f64>,
+    #[serde(default)]
+    pub(crate) dropped: Vec<Warning>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<Warning>,
+    #[serde(default)]
+    pub(crate) regions: Vec<Region>,
+    #[serde(default)]
+    pub(crate) initial_metric: Option<f64>,
+    #[serde(default)]
+    pub(crate) final_metric: Option<f64>,
+    #[serde(default)]
+    pub(crate) psf_fwhm_px: Option<f64>,
+    #[serde(default)]
+    pub(crate) stages: Vec<Stage>,
+    #[serde(default)]
+    pub(crate) seconds: Option<f64>,
+    #[serde(default)]
+    pub(crate) peak_memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) configuration: Value,
+}
+
+/// The band.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Band {
+    pub(crate) name: String,
+    pub(crate) effective_nm: Option<f64>,
+    pub(crate) bandwidth_nm: Option<f64>,
+    pub(crate) reference_nm: Option<f64>,
+    pub(crate) subfilters_nm: Vec<[f64; 2]>,
+    pub(crate) fractions: Vec<f64>,
+    pub(crate) notes: Vec<Assumption>,
+}
+
+/// A visit that was used.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Visit {
+    pub(crate) visit: u64,
+    pub(crate) file: PathBuf,
+    pub(crate) airmass: Option<f64>,
+    pub(crate) altitude_deg: Option<f64>,
+    pub(crate) parallactic_angle_deg: Option<f64>,
+    pub(crate) zenith_from: String,
+    pub(crate) psf_fwhm_px: Option<f64>,
+    pub(crate) psf_selected: Option<bool>,
+    pub(crate) variance: Option<f64>,
+    pub(crate) weight: Option<f64>,
+    pub(crate) usable: Option<f64>,
+    /// `[dx, dy]` of each subfilter, blue to red.
+    pub(crate) shifts_px: Vec<[Option<f64>; 2]>,
+    pub(crate) metric: Option<f64>,
+    pub(crate) assumptions: Vec<Assumption>,
+}
+
+/// What was assumed, converted or doubted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Assumption {
+    pub(crate) text: String,
+    pub(crate) warning: bool,
+}
+
+/// Something to be minded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Warning {
+    pub(crate) subject: String,
+    pub(crate) text: String,
+}
+
+/// A region that was solved on its own.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Region {
+    pub(crate) bbox: BBox,
+    #[serde(default)]
+    pub(crate) outcome: String,
+    #[serde(default)]
+    pub(crate) initial_metric: Option<f64>,
+    #[serde(default)]
+    pub(crate) iterations: Vec<Iteration>,
+}
+
+/// An iteration of a region.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Iteration {
+    pub(crate) gain: Option<f64>,
+    pub(crate) metric: Option<f64>,
+}
+
+/// Time spent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Stage {
+    pub(crate) stage: String,
+    pub(crate) seconds: Option<f64>,
+}
+
+impl RunSummary {
+    /// Reads the text of a `summary.json`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, if it is not JSON, or not of `dcr assemble`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The settings of the run; the defaults if this version does not know all of them.
+    pub(crate) fn settings(&self) -> AssembleConfig {
+        serde_json::from_value(self.configuration.clone()).unwrap_or_default()
+    }
+
+    /// The number of subfilters.
+    pub(crate) fn subfilters(&self) -> usize {
+        self.band.subfilters_nm.len()
+    }
+}
+
+impl Visit {
+    /// The name of its file, without folders.
+    pub(crate) fn file_name(&self) -> String {
+        self.file.file_name().unwrap_or(self.file.as_os_str()).to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_needs_little_and_takes_null_for_unknown() {
+        let text = r#"{"run": "1", "band": {"name": "g"}, "later": 1,
+            "visits": [{"visit": 7, "airmass": null, "shifts_px": [[null, 1.5]], "file": "a/<b>.fits"}]}"#;
+        let summary = RunSummary::parse(text).unwrap();
+        assert_eq!(summary.visits[0].airmass, None);
+        assert_eq!(summary.visits[0].shifts_px, [[None, Some(1.5)]]);
+        assert_eq!(summary.visits[0].file_name(), "<b>.fits");
+        assert_eq!(summary.settings(), AssembleConfig::default());
+    }
+
+    #[test]
+    fn summary_of_another_command_or_no_json_is_refused() {
+        let subtracted = r#"{"version": "1", "runs": ["1"], "threshold": 5.0, "visits": []}"#;
+        assert!(RunSummary::parse(subtracted).unwrap_err().contains("missing field `run`"));
+        assert!(RunSummary::parse("").is_err());
+        assert!(RunSummary::parse("[1]").is_err());
+    }
+}
