@@ -14,7 +14,7 @@ pub(crate) fn across_band(visit: &Visit) -> Option<[f64; 2]> {
         return None;
     };
     let scale = n as f64 / (n as f64 - 1.0);
-    (n > 1).then(|| [scale * (blue_x - red_x), scale * (blue_y - red_y)])
+    (n > 1).then_some([scale * (blue_x - red_x), scale * (blue_y - red_y)])
 }
 
 /// The length of a displacement.
