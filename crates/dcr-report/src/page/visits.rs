@@ -9,6 +9,9 @@ use crate::plot::{Point, by_airmass as rms_by_airmass, detections_by_airmass};
 use crate::run_summary::Visit;
 use crate::words::fixed;
 
+/// Where an exposure goes in a plot, if anywhere.
+type Coordinates<'a> = &'a dyn Fn(&Seen) -> (Option<f64>, Option<f64>);
+
 /// The worst, the median and the best visit: exposure and both differences.
 pub(super) fn section(findings: &Findings) -> Markup {
     let ranked = findings.ranked();
@@ -56,7 +59,7 @@ fn one(findings: &Findings, rank: &str, visit: &Visit, seen: &Seen) -> Markup {
 
 /// What is left of all visits.
 pub(super) fn by_airmass(findings: &Findings) -> Markup {
-    let points = |of: &dyn Fn(&Seen) -> (Option<f64>, Option<f64>)| -> Vec<Point> {
+    let points = |of: Coordinates| -> Vec<Point> {
         let visits = findings.summary.visits.iter().enumerate();
         visits
             .filter_map(|(i, visit)| {
