@@ -88,7 +88,7 @@ pub(crate) fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
 /// Powers of ten, and 2 and 5 times them over less than two decades; over less than a factor of six as [`ticks`].
 fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     if high / low < 6.0 {
-        return ticks(low, high, 5);
+        return ticks(low, high, 8);
     }
     let factors: &[f64] = if high / low < 100.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
@@ -130,7 +130,7 @@ mod tests {
     fn logarithmic_ticks_are_powers_of_ten_or_between() {
         assert_eq!(logarithmic_ticks(0.015, 0.11), [0.02, 0.05, 0.1]);
         assert_eq!(logarithmic_ticks(0.5, 2000.0), [1.0, 10.0, 100.0, 1000.0]);
-        assert_eq!(logarithmic_ticks(0.9, 1.6), [1.0, 1.2, 1.4, 1.6]);
+        assert_eq!(logarithmic_ticks(0.9, 1.6), [0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]);
     }
 
     #[test]
