@@ -1,0 +1,179 @@
+//! What a run writes and tells when everything is solved.
+
+use dcr_image::fits::{OutputFolder, peak_memory};
+use dcr_solver::Observations;
+use dcr_solver::joint::JointSolution;
+
+use super::AssembleRequest;
+use super::gathered::Gathered;
+use super::start::Start;
+use crate::coadds::Coadds;
+use crate::config::AssembleConfig;
+use crate::division::Division;
+use crate::error::CoaddError;
+use crate::inputs::Input;
+use crate::joint::JointRecord;
+use crate::journal::Journal;
+use crate::metadata::subfilter_cards;
+use crate::outputs::{Canvas, Planes, visit_table, write_options};
+use crate::plain::PLAIN_COADD;
+use crate::psf_selection::CoaddPsf;
+use crate::remarks::remarks_on;
+use crate::store::Store;
+use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary};
+
+/// A run that has only to be written and told of.
+pub(super) struct Finished<'a> {
+    pub(super) request: &'a AssembleRequest,
+    pub(super) config: &'a AssembleConfig,
+    pub(super) run: String,
+    pub(super) regions: Vec<RegionSummary>,
+    pub(super) gathered: &'a Gathered,
+    pub(super) division: &'a Division,
+    pub(super) start: &'a Start,
+    pub(super) store: &'a Store,
+    /// Of the coadds.
+    pub(super) psf: &'a CoaddPsf,
+    pub(super) coadds: &'a Coadds,
+    pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
+}
+
+impl Finished<'_> {
+    pub(super) fn visits(&self) -> Vec<VisitSummary> {
+        let middle = self.division.bbox.centre();
+        let central = self.division.central_cell();
+        let summary = |(i, input): (usize, &Input)| {
+            let sky = self.division.sky(input);
+            let metrics: Vec<f64> = self
+                .regions
+                .iter()
+                .filter_map(|region| region.report.visit_metrics.get(i).copied())
+                .collect();
+            VisitSummary {
+                visit: input.number(),
+                file: input.file.path().to_owned(),
+                airmass: sky.map_or(f64::NAN, |sky| sky.airmass),
+                altitude_deg: sky.map_or(f64::NAN, |sky| sky.altitude.degrees()),
+                parallactic_angle_deg: sky.map_or(f64::NAN, |sky| sky.parallactic_angle.degrees()),
+                zenith_from: input.sky.geometry.origin(),
+                weather: input.sky.weather,
+                psf_fwhm_px: input.fwhm_px(middle),
+                psf_selected: self.psf.selected[i],
+                variance: self.gathered.variances[i],
+                weight: self.store.weight(i),
+                usable: self.gathered.usable[i],
+                shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
+                metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
+                assumptions: input.sky.notes.clone(),
+            }
+        };
+        self.gathered.inputs.visits.iter().enumerate().map(summary).collect()
+    }
+
+    pub(super) fn write_coadds(
+        &self,
+        folder: &OutputFolder,
+        visits: &[VisitSummary],
+        journal: &Journal<'_>,
+    ) -> Result<(), CoaddError> {
+        let (inputs, coadds) = (&self.gathered.inputs, self.coadds);
+        let canvas = Canvas {
+            bbox: inputs.bbox,
+            wcs: &inputs.wcs,
+            unit: &inputs.unit,
+            planes: &self.start.planes,
+            psf: self.psf.stamp.as_ref(),
+            cards: self.division.metadata(&self.run, self.psf.fwhm_px, self.config).cards(),
+            options: write_options(&self.config.output, true),
+        };
+        let files = coadds
+            .subfilters
+            .iter()
+            .enumerate()
+            .map(|(a, coadd)| {
+                (format!("subfilter_{a}.fits"), coadd, subfilter_cards(self.division.grid(), a))
+            })
+            .chain([("coadd.fits".to_owned(), &coadds.sum, vec![])]);
+        for (name, coadd, cards) in files {
+            let planes = Planes {
+                image: coadd.image.view(),
+                mask: coadds.mask.view(),
+                variance: coadd.variance.view(),
+                n_image: Some(coadd.n_image.view()),
+            };
+            canvas.write(&folder.staged(&name), &planes, cards, vec![visit_table(visits)])?;
+            journal.monitor.step(&name);
+            journal.go_on()?;
+        }
+        if let Some((solution, summary)) = &self.joint {
+            let record = JointRecord {
+                solution,
+                summary,
+                config: &self.config.joint,
+                coadd: &self.config.coadd,
+                metadata: &self.division.metadata(&self.run, self.psf.fwhm_px, self.config),
+                bbox: inputs.bbox,
+                wcs: &inputs.wcs,
+                unit: &inputs.unit,
+            };
+            record.write(&folder.staged("joint.fits"), canvas.options)?;
+        }
+        // What a pipeline without a model of refraction would have: to be compared with.
+        let plain = &self.start.plain;
+        let planes = Planes {
+            image: plain.image.view(),
+            mask: plain.mask.view(),
+            variance: plain.variance.view(),
+            n_image: None,
+        };
+        // It has not the PSF of a joint model.
+        let psf = &self.start.psf;
+        let metadata = self.division.metadata(&self.run, psf.fwhm_px, self.config);
+        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: metadata.cards(), ..canvas };
+        canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
+        journal.monitor.step(PLAIN_COADD);
+        Ok(())
+    }
+
+    pub(super) fn summary(&self, visits: Vec<VisitSummary>, journal: &mut Journal<'_>) -> Summary {
+        let (inputs, dropped) = (&self.gathered.inputs, &self.gathered.dropped);
+        let (remarks, doubts) =
+            remarks_on(&self.regions, &self.start.sources, &inputs.bbox, dropped, self.config);
+        doubts.into_iter().for_each(|text| journal.warn("solver", text));
+        // Without regions, as with the joint method, there is no metric.
+        let mean = |of: &dyn Fn(&RegionSummary) -> f64| {
+            self.regions.iter().map(of).sum::<f64>() / self.regions.len() as f64
+        };
+        let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
+        let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
+        let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
+        let names = subfilters.chain(joint).chain(others);
+        let (cx, cy) = inputs.bbox.centre();
+        let (stages, seconds) = journal.times();
+        Summary {
+            version: env!("CARGO_PKG_VERSION").into(),
+            run: self.run.clone(),
+            outcome: if remarks.is_empty() { Outcome::Done } else { Outcome::DoneWithRemarks },
+            remarks,
+            band: self.division.band_summary(),
+            bbox: inputs.bbox,
+            unit: inputs.unit.clone(),
+            arcsec_per_px: inputs.wcs.pixel_scale(cx, cy).unwrap_or(f64::NAN),
+            template: self.request.template.clone().map_or(TemplateSource::Made, TemplateSource::File),
+            visits,
+            dropped: dropped.clone(),
+            initial_metric: mean(&|region| region.report.initial_metric),
+            final_metric: mean(&|region| region.report.final_metric),
+            regions: self.regions.clone(),
+            joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
+            psf_fwhm_px: self.psf.fwhm_px,
+            warnings: journal.warnings.clone(),
+            files: names.map(|name| self.request.output.join(name)).collect(),
+            stages,
+            seconds,
+            peak_memory_bytes: peak_memory(),
+            in_memory: self.gathered.memory.in_memory,
+            configuration: self.config.clone(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The usable warps of a run, read once.
+
+use std::sync::Arc;
+
+use dcr_image::ExposureFile;
+use dcr_image::fits::{OutputFolder, ScratchFile};
+use dcr_solver::joint::Noise;
+use ndarray::Array2;
+
+use super::AssembleRequest;
+use crate::config::{AssembleConfig, Method};
+use crate::division::Division;
+use crate::error::CoaddError;
+use crate::inputs::{Input, Inputs};
+use crate::journal::Journal;
+use crate::memory::MemoryPlan;
+use crate::metadata::run_name;
+use crate::pixels::PixelReader;
+use crate::store::{StoredPixels, Stream};
+use crate::summary::Warning;
+use crate::template_coadd::open_template;
+use crate::weights::{Keep, Survey, survey, visit_weights};
+
+/// The usable warps, read once.
+pub(super) struct Gathered {
+    pub(super) inputs: Inputs,
+    pub(super) template_file: Option<ExposureFile>,
+    /// Clipped mean of each visit's variance.
+    pub(super) variances: Vec<f64>,
+    /// How each visit's noise follows signal, for the joint method.
+    pub(super) noise: Vec<Noise>,
+    /// Share of each visit's pixels that are good.
+    pub(super) usable: Vec<f64>,
+    /// Images and flags, if they are kept in memory.
+    pub(super) pixels: Vec<(Array2<f32>, Array2<u8>)>,
+    /// The file in which they are else, and each visit's number there.
+    pub(super) on_disk: Option<(Arc<ScratchFile>, Vec<usize>)>,
+    pub(super) memory: MemoryPlan,
+    pub(super) dropped: Vec<Warning>,
+}
+
+impl Gathered {
+    pub(super) fn read(
+        request: &AssembleRequest,
+        folder: &OutputFolder,
+        config: &AssembleConfig,
+        reader: &PixelReader<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<Self, CoaddError> {
+        journal.stage("reading", request.warps.len())?;
+        let mut inputs = Inputs::open(&request.warps, config)?;
+        let template_file = match &request.template {
+            Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
+            None => None,
+        };
+        let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, config)?;
+        let file = match memory.in_memory {
+            true => None,
+            false => Some(folder.scratch(inputs.visits.len(), inputs.bbox.shape())?),
+        };
+        let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
+        let monitor = journal.monitor;
+        let surveys =
+            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
+                monitor.step(&visit.name())
+            })?;
+        let all = std::mem::take(&mut inputs.visits);
+        let given = all.len();
+        let mut out = Self {
+            inputs,
+            template_file,
+            variances: vec![],
+            noise: vec![],
+            usable: vec![],
+            pixels: vec![],
+            on_disk: file.map(|file| (Arc::new(file), vec![])),
+            memory,
+            dropped: vec![],
+        };
+        for (slot, (input, survey)) in all.into_iter().zip(surveys).enumerate() {
+            out.keep_if_usable(slot, input, survey, journal);
+        }
+        if out.inputs.visits.is_empty() {
+            return Err(CoaddError::NothingUsable {
+                count: given,
+                planes: config.coadd.bad_mask_planes.join(", "),
+            });
+        }
+        journal.warn_of_assumptions(
+            out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),
+        );
+        Ok(out)
+    }
+
+    fn keep_if_usable(&mut self, slot: usize, input: Input, survey: Survey, journal: &mut Journal<'_>) {
+        let Some(variance) = survey.variance else {
+            let text =
+                "It has no usable pixel (all are NaN, masked, or of variance 0 or less), and was dropped.";
+            journal.warn(input.name(), text);
+            self.dropped.push(Warning { subject: input.name(), text: text.into() });
+            return;
+        };
+        self.inputs.visits.push(input);
+        self.variances.push(variance);
+        self.noise.extend(survey.noise);
+        self.usable.push(survey.usable);
+        self.pixels.extend(survey.planes);
+        if let Some((_, slots)) = &mut self.on_disk {
+            slots.push(slot);
+        }
+    }
+
+    /// The visits' pixels, for the solver.
+    pub(super) fn take_pixels(&mut self) -> StoredPixels {
+        match self.on_disk.take() {
+            None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
+            Some((file, slots)) => StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time)),
+        }
+    }
+
+    pub(super) fn weights(&self, division: &Division, config: &AssembleConfig) -> Vec<f64> {
+        let visits = self.inputs.visits.iter().zip(&self.variances);
+        let noise: Vec<(f64, f64)> =
+            visits.map(|(input, variance)| (*variance, division.airmass(input))).collect();
+        visit_weights(&noise, &config.coadd)
+    }
+
+    /// A name that tells runs of other settings, visits or results apart.
+    pub(super) fn run_name(&self, weights: &[f64], coadd: &Array2<f32>, config: &AssembleConfig) -> String {
+        let settings = serde_json::to_vec(config).unwrap_or_default();
+        let mut parts: Vec<Vec<u8>> = vec![env!("CARGO_PKG_VERSION").into(), settings];
+        for (visit, weight) in self.inputs.visits.iter().zip(weights) {
+            parts.push(visit.number().to_le_bytes().into());
+            parts.push(weight.to_le_bytes().into());
+        }
+        parts.push(coadd.iter().flat_map(|value| value.to_le_bytes()).collect());
+        run_name(parts.iter().map(Vec::as_slice))
+    }
+}
