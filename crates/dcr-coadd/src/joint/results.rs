@@ -31,7 +31,7 @@ impl Coadds {
         let mask = patch.mask(&unseen);
         let n_image = used_visits(visits, solution)?;
         let n = patch.fractions.len();
-        let (coverage, freedom) = (solution.coverage_yx.view(), solution.freedom_yx.view());
+        let maps = solution.noise_maps();
         let of_template = patch.config.coadd.variance == OutputVariance::Template;
         let subfilters: Vec<Coadd> = solution
             .patch_planes()
@@ -48,14 +48,14 @@ impl Coadds {
                 }
                 let variance = match of_template {
                     true => &patch.template.variance / n as f32,
-                    false => solution.covariance.plane_variance(a, coverage, freedom),
+                    false => solution.covariance.plane_variance(a, &maps),
                 };
                 Coadd { image, variance, n_image: n_image.clone() }
             })
             .collect();
         let variance = match of_template {
             true => patch.template.variance.clone(),
-            false => solution.covariance.total_variance(coverage, freedom),
+            false => solution.covariance.total_variance(&maps),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };

@@ -77,3 +77,57 @@ fn variance_meets_the_scatter_of_noise() {
         assert!(NOISE_OF_TEMPLATES.contains(&ratio), "{ratio}");
     }
 }
+
+#[test]
+fn joint_noise_probe() {
+    let bright = SourceSettings { flux_electrons: [1e4, 3e5], ..small_field(8).sources };
+    let config = FieldConfig { sources: bright, ..small_field(8) };
+    let field = Field::draw(&config).unwrap();
+    let exposure = warp_again(&field, &field.held_out()[0], 0);
+    let mut settings = AssembleConfig::default();
+    settings.solver.method = dcr_coadd::config::Method::Joint;
+    let (mut subfilters, mut sums, mut templates) = (vec![vec![]; 3], vec![], vec![]);
+    for draw in 0..DRAWS {
+        let warps: Vec<_> = field.visits().iter().map(|plan| warp_again(&field, plan, draw)).collect();
+        let bench = Bench::new(&warps);
+        bench.run(&settings).unwrap();
+        subfilters.iter_mut().zip(bench.subfilters("run", 3)).for_each(|(all, one)| all.push(one));
+        sums.push(bench.read("run/coadd.fits"));
+        exposure.write(&bench.path("exposure.fits"));
+        let request = TemplateRequest {
+            coadds: vec![bench.path("run")],
+            exposures: vec![bench.path("exposure.fits")],
+            output: bench.path("template.fits"),
+            overwrite: false,
+        };
+        let mut t: dcr_coadd::config::TemplateConfig = (&settings).into();
+        t.template.register = false;
+        matched_templates(&request, &t, &Unmonitored).unwrap();
+        templates.push(bench.read("template.fits"));
+    }
+    let all = subfilters.iter().chain([&sums, &templates]);
+    let mean = {
+        let mut m = Array2::<f32>::zeros(sums[0].image.dim());
+        for i in &sums {
+            m.scaled_add(1.0 / DRAWS as f32, &i.image);
+        }
+        m
+    };
+    for images in all {
+        let classes: [(f32, f32); 6] =
+            [(-1e9, 10.0), (10.0, 30.0), (30.0, 100.0), (100.0, 300.0), (300.0, 1000.0), (1000.0, 1e9)];
+        let mut line = String::new();
+        for (low, high) in classes {
+            let marked: Vec<MaskedImage> = images
+                .iter()
+                .map(|i| {
+                    let mut i = i.clone();
+                    Zip::from(&mut i.mask).and(&mean).for_each(|m, v| *m = i32::from(*v > low && *v <= high));
+                    i
+                })
+                .collect();
+            line += &format!(" {:.2}", ratio(&marked, |m| m == 1));
+        }
+        eprintln!("{line}");
+    }
+}

@@ -35,3 +35,17 @@ pub(crate) const JOINT_MATCHED: f64 = 1.3;
 pub(crate) const JOINT_WARPED: f64 = 1.3;
 /// Light of a field in one subfilter's plane over that of the mean visit.
 pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;
+/// False detections of 5 σ in each held-out visit with the joint method's templates; noise alone has none. Measured: see the book.
+pub(crate) const FALSE_IN_CONSTANT_SEEING: f64 = 0.2;
+/// The same in seeing from 0.6″ to 1.3″.
+pub(crate) const FALSE_IN_VARIABLE_SEEING: f64 = 0.5;
+/// Rms of those differences around bright stars, in units of their noise.
+pub(crate) const RESIDUAL_RMS: f64 = 1.05;
+/// Slope of the measured against the true colours of the outermost subfilters, S/N above 100.
+pub(crate) const COLOUR_SLOPE: std::ops::Range<f64> = 0.95..1.05;
+/// Their scatter about that line, in magnitudes.
+pub(crate) const COLOUR_SCATTER: f64 = 0.08;
+/// The slope at S/N from 30 to 100.
+pub(crate) const FAINT_COLOUR_SLOPE: std::ops::Range<f64> = 0.88..1.12;
+/// Light of bright stars in the stack, relative.
+pub(crate) const STACK_FLUX: f64 = 5e-3;

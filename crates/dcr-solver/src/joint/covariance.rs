@@ -51,6 +51,17 @@ pub struct Covariance {
     pub values: Array3<f32>,
 }
 
+/// What the noise of the planes depends on from place to place: one value for each pixel of the patch.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseMaps<'a> {
+    /// Weight of the data over that of all visits together.
+    pub coverage_yx: ArrayView2<'a, f32>,
+    /// Width of the prior.
+    pub freedom_yx: ArrayView2<'a, f32>,
+    /// Variance that sources' light has in the weighted mean of the visits, over that of the sky.
+    pub source_noise_yx: ArrayView2<'a, f32>,
+}
+
 /// A variance as a function of the prior's width.
 #[derive(Clone, Debug)]
 struct Curve {
@@ -127,33 +138,27 @@ impl Covariance {
             && self.values.iter().all(|v| v.is_finite())
     }
 
-    /// The variance of every pixel of subfilter `a`'s plane, given the patch's coverage and freedom; infinite where nothing
-    /// is known.
+    /// The variance of every pixel of subfilter `a`'s plane; infinite where nothing is known.
     ///
     /// # Panics
     ///
-    /// If there is no such subfilter, or coverage and freedom differ in shape.
+    /// If there is no such subfilter, or the maps differ in shape.
     #[must_use]
-    pub fn plane_variance(
-        &self,
-        a: usize,
-        coverage_yx: ArrayView2<f32>,
-        freedom_yx: ArrayView2<f32>,
-    ) -> Array2<f32> {
+    pub fn plane_variance(&self, a: usize, maps: &NoiseMaps) -> Array2<f32> {
         let n = self.subfilters();
         assert!(a < n, "subfilter {a} of {n}");
         let pair = upper(n).position(|p| p == (a, a)).unwrap_or(0);
         let curve = self.curve(|w, mode| f64::from(self.values[[w, pair, 2 * mode]]));
-        curve.plane(coverage_yx, freedom_yx)
+        curve.plane(maps)
     }
 
     /// The variance of every pixel of the planes' sum.
     ///
     /// # Panics
     ///
-    /// If coverage and freedom differ in shape.
+    /// If the maps differ in shape.
     #[must_use]
-    pub fn total_variance(&self, coverage_yx: ArrayView2<f32>, freedom_yx: ArrayView2<f32>) -> Array2<f32> {
+    pub fn total_variance(&self, maps: &NoiseMaps) -> Array2<f32> {
         let pairs: Vec<_> = upper(self.subfilters()).enumerate().collect();
         let curve = self.curve(|w, mode| {
             pairs
@@ -163,16 +168,11 @@ impl Covariance {
                 })
                 .sum()
         });
-        curve.plane(coverage_yx, freedom_yx)
+        curve.plane(maps)
     }
 
     /// The variance of every pixel of a template with the transfer functions `transfer` on this grid, `kx × subfilter × ky`.
-    pub(crate) fn template_variance(
-        &self,
-        transfer: &[Complex32],
-        coverage_yx: ArrayView2<f32>,
-        freedom_yx: ArrayView2<f32>,
-    ) -> Array2<f32> {
+    pub(crate) fn template_variance(&self, transfer: &[Complex32], maps: &NoiseMaps) -> Array2<f32> {
         let n = self.subfilters();
         let curve = self.curve(|w, mode| {
             let mut matrix = Hermitian::zeros(n);
@@ -186,7 +186,7 @@ impl Covariance {
                 (0..n).map(|i| Complex64::new(f64::from(a(i).re), -f64::from(a(i).im))).collect();
             matrix.form(&v)
         });
-        curve.plane(coverage_yx, freedom_yx)
+        curve.plane(maps)
     }
 
     /// The mean over modes of `of(width, mode)`, for every width.
@@ -212,13 +212,16 @@ impl Curve {
         (a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0)).exp()
     }
 
-    fn plane(&self, coverage_yx: ArrayView2<f32>, freedom_yx: ArrayView2<f32>) -> Array2<f32> {
-        Zip::from(&coverage_yx).and(&freedom_yx).map_collect(|coverage, freedom| {
-            if *coverage < LEAST_COVERAGE || coverage.is_nan() {
-                return f32::INFINITY;
-            }
-            (self.at(f64::from(*freedom)) / f64::from(*coverage)) as f32
-        })
+    fn plane(&self, maps: &NoiseMaps) -> Array2<f32> {
+        Zip::from(&maps.coverage_yx).and(&maps.freedom_yx).and(&maps.source_noise_yx).map_collect(
+            |coverage, freedom, source_noise| {
+                if *coverage < LEAST_COVERAGE || coverage.is_nan() {
+                    return f32::INFINITY;
+                }
+                let of_sky = self.at(f64::from(*freedom)) / f64::from(*coverage);
+                (of_sky * (1.0 + f64::from(*source_noise))) as f32
+            },
+        )
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Mosaic {
     pub(crate) planes_ayx: Array3<f32>,
     /// Weight of the data used at each pixel over that of all visits.
     weight_yx: Array2<f32>,
+    /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
+    source_yx: Array2<f32>,
     /// Variance of the prior on departures from the flat spectrum.
     freedom_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
@@ -37,6 +39,7 @@ impl Mosaic {
         Self {
             planes_ayx: Array3::zeros((n, rows + 2 * border, cols + 2 * border)),
             weight_yx: Array2::zeros((rows, cols)),
+            source_yx: Array2::zeros((rows, cols)),
             freedom_yx: Array2::zeros((rows, cols)),
             clipped: vec![vec![]; visits],
             cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
@@ -63,7 +66,12 @@ impl Mosaic {
         }
         region.blend(freedom.view(), self.freedom_yx.view_mut(), 0);
         self.count(&session, region, reports);
-        let sums = session.squared_residuals(&model, &region.own_pixels());
+        let mut source_noise = Array2::zeros(region.grown.shape());
+        let pixels = source_noise.as_slice_mut().expect("a new plane is contiguous");
+        let sums = session.look_back(&model, &region.own_pixels(), pixels);
+        let all = 1.0 / (session.tile.sigma * session.tile.sigma);
+        let own = region.core.within(&region.grown);
+        region.core.of_mut(self.source_yx.view_mut()).assign(&(&own.of(&source_noise.view()) / all as f32));
         session.indices.iter().zip(sums).for_each(|(index, sum)| reports[*index].chi2 += sum);
         course
     }
@@ -103,6 +111,13 @@ impl Mosaic {
     /// Weight of the data over that of all visits, smoothed with the PSF.
     pub(crate) fn coverage(&self, fiducial: &PsfStamp) -> Array2<f32> {
         gaussian_filter(self.weight_yx.view(), fiducial.fwhm_px() / FWHM_PER_SIGMA, Boundary::Reflect)
+    }
+
+    /// Noise of sources' light in the weighted mean of the visits, over that of the sky.
+    pub(crate) fn source_noise(&self) -> Array2<f32> {
+        Zip::from(&self.source_yx)
+            .and(&self.weight_yx)
+            .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
     /// The prior's σ.
