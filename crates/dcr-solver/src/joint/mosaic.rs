@@ -23,8 +23,8 @@ pub(crate) struct Mosaic {
     weight_yx: Array2<f32>,
     /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
     source_yx: Array2<f32>,
-    /// Variance of the prior on departures from the flat spectrum.
-    freedom_yx: Array2<f32>,
+    /// Width of the prior on departures from the flat spectrum.
+    pub(crate) freedom_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
     /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
     pub(crate) cover_vyx: Array3<f32>,
@@ -120,11 +120,6 @@ impl Mosaic {
             .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
-    /// The prior's σ.
-    pub(crate) fn freedom(&self) -> Array2<f32> {
-        self.freedom_yx.mapv(f32::sqrt)
-    }
-
     /// Fraction of pixels that each visit has in each block.
     pub(crate) fn block_cover(&self) -> Array3<f32> {
         let (rows, cols) = self.weight_yx.dim();
@@ -142,7 +137,7 @@ impl Mosaic {
     }
 }
 
-/// The model of the final solve, the variance of its prior at every pixel, and the solve's course. With one subfilter
+/// The model of the final solve, the width of its prior at every pixel, and the solve's course. With one subfilter
 /// there are no departures, and the first solve is the final one.
 fn final_model(
     session: &mut Session,

@@ -43,7 +43,7 @@ pub struct JointSolution {
     pub covered_yx: Array2<bool>,
     /// Weight of the data at each pixel over that of all visits together, smoothed with the PSF.
     pub coverage_yx: Array2<f32>,
-    /// How far colours could depart from the flat spectrum at each pixel: the prior's σ.
+    /// How far colours could depart from the flat spectrum at each pixel: the prior's width, averaged over the PSF.
     pub freedom_yx: Array2<f32>,
     /// Variance that sources' light has in the weighted mean of the visits, over that of the sky.
     pub source_noise_yx: Array2<f32>,
@@ -387,12 +387,11 @@ impl<'a> Solve<'a> {
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);
-        let freedom_yx = mosaic.freedom();
         Ok(JointSolution {
             covered_yx: mosaic.covered(),
             coverage_yx,
-            freedom_yx,
             source_noise_yx: mosaic.source_noise(),
+            freedom_yx: mosaic.freedom_yx,
             planes_ayx: mosaic.planes_ayx,
             border: config.border,
             covariance,
