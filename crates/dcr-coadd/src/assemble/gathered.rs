@@ -42,13 +42,12 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn read(
         request: &AssembleRequest,
+        mut inputs: Inputs,
         folder: &OutputFolder,
         config: &AssembleConfig,
         reader: &PixelReader<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        journal.stage("reading", request.warps.len())?;
-        let mut inputs = Inputs::open(&request.warps, config)?;
         let template_file = match &request.template {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,

@@ -2,7 +2,7 @@
 //!
 //! The table over many fields: `cargo test --release -p dcr-coadd --test coadd accuracy -- --ignored --nocapture`.
 
-use dcr_coadd::config::{AssembleConfig, Method, SubtractConfig};
+use dcr_coadd::config::{AssembleConfig, SubtractConfig};
 use dcr_coadd::{SubtractRequest, Unmonitored, subtract};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use dcr_sim::{ArtefactSettings, Field, FieldConfig, Passband, SiteSettings, SourceSettings, VisitSettings};
@@ -98,7 +98,6 @@ fn measured(config: &FieldConfig, subfilters: usize) -> Figures {
     let field = Field::draw(config).unwrap();
     let bench = Bench::new(&warps(config));
     let mut settings = AssembleConfig::default();
-    settings.solver.method = Method::Joint;
     settings.model.subfilters = subfilters;
     bench.run(&settings).unwrap();
     let stack = bench.read("run/coadd.fits");

@@ -1,12 +1,12 @@
 //! Whether variances are those of the noise.
 
-use dcr_coadd::config::{AssembleConfig, Method, TemplateConfig};
+use dcr_coadd::config::{AssembleConfig, TemplateConfig};
 use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
 use dcr_image::MaskedImage;
 use dcr_sim::{Field, FieldConfig, SourceSettings};
 use ndarray::{Array2, Zip};
 
-use crate::field::{Bench, small_field, warp_again};
+use crate::field::{Bench, iterative, small_field, warp_again};
 use crate::tolerance::{
     JOINT_NOISE, JOINT_NOISE_OF_PLANES, NOISE_AROUND, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES,
 };
@@ -81,7 +81,7 @@ fn drawn(settings: &AssembleConfig) -> Drawn {
 
 #[test]
 fn variance_meets_the_scatter_of_noise() {
-    let Drawn { subfilters, sums, templates } = drawn(&AssembleConfig::default());
+    let Drawn { subfilters, sums, templates } = drawn(&iterative());
     let (source, sky) = (|mask| mask & DETECTED != 0, |mask| mask & DETECTED == 0);
     for images in subfilters.iter().chain([&sums]) {
         let on_sources = ratio(images, source);
@@ -100,8 +100,7 @@ const BRIGHTNESS: [f32; 5] = [f32::NEG_INFINITY, 1.0, 10.0, 100.0, f32::INFINITY
 
 #[test]
 fn variance_of_the_joint_method_meets_the_scatter_of_noise() {
-    let mut settings = AssembleConfig::default();
-    settings.solver.method = Method::Joint;
+    let settings = AssembleConfig::default();
     let Drawn { mut subfilters, mut sums, mut templates } = drawn(&settings);
     let shape = sums[0].image.dim();
     let mean = sums.iter().fold(Array2::<f32>::zeros(shape), |mean, sum| mean + &sum.image / DRAWS as f32);
