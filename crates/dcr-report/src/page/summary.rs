@@ -35,7 +35,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
             @if flattened(findings, visit) {
                 " It was moved less than others: the plain coadd is smeared as the average visit is, this exposure is not."
             }
-            " A source that refraction puts elsewhere, or smears otherwise, than the template has it leaves white beside black."
+            " Where refraction puts a source elsewhere, or smears it otherwise, than in what is subtracted, white stands beside black."
         }
         (differences(findings, visit, seen, plain, matched))
         p.note {

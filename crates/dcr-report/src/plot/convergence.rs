@@ -91,6 +91,15 @@ fn plot(courses: &[Course], axis: impl Fn(Vec<f64>) -> Axis, about: &str) -> Opt
                         (matched_mark(place, &format!("iteration {x}: {y:.4}")))
                     }
                 }
+            } @else {
+                // A line of one point is none.
+                @for course in courses.iter().filter(|course| course.values.len() == 1) {
+                    @for (x, y) in course.points() {
+                        @if let Some(place) = frame.place(x, y) {
+                            (matched_mark(place, &format!("{}, iteration {x}: {y:.4}", course.name)))
+                        }
+                    }
+                }
             }
         },
     ))
