@@ -1,7 +1,7 @@
 //! What a person must know first, in plain words.
 
 use crate::findings::{Findings, Left, PlainCoadd};
-use crate::words::{counted, fixed, listed};
+use crate::words::{counted, fixed, grouped, listed};
 
 /// Differences between visits below this many px move nothing that could be seen.
 const NEGLIGIBLE_PX: f64 = 0.05;
@@ -101,7 +101,7 @@ fn meaning(findings: &Findings) -> Option<String> {
 
 /// A count that may be none, at the end of a sentence.
 fn none_or(count: usize) -> String {
-    if count == 0 { "none".into() } else { count.to_string() }
+    if count == 0 { "none".into() } else { grouped(count) }
 }
 
 fn total(findings: &Findings) -> Option<String> {

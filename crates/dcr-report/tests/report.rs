@@ -143,7 +143,7 @@ fn page_of_the_test_field_says_what_happened() {
     assert_eq!(
         page.headline,
         "Refraction drew blue and red light up to 6.1 px (1.22″) apart, in each visit differently. Subtracted from the worst \
-         visit, at airmass 1.00, the plain coadd leaves 16 detections, the matched template none."
+         visit, at airmass 2.00, the plain coadd leaves 15 detections, the matched template none."
     );
     assert_eq!(page.missing, [] as [&str; 0]);
     assert_eq!(page.html.matches("<img ").count(), 16);

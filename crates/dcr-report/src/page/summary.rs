@@ -39,15 +39,17 @@ pub(super) fn section(findings: &Findings) -> Markup {
         }
         (differences(findings, visit, seen, plain, matched))
         p.note {
-            "Grey is no difference; black and white are −6 and 6 σ of the noise, the same in both; hatched is where there are no data \
-             or not enough to predict from. "
+            "Grey is no difference; black and white are −6 and 6 σ of the noise"
+            @if seen.matched.psf_matched { ", in each picture its own, for PSFs were matched" } @else { ", the same in both" }
+            "; hatched is what cannot be told in one of the two, for want of data or of a prediction; both are compared on the rest. "
             @if seen.matched.counts.is_some() {
                 "Circles are detections above " (findings.threshold) " σ: orange where the exposure is brighter, blue where it is fainter; \
                  a pair counts as one. "
             }
             @if zenith(visit).is_some() { "The arrow points to the zenith, to where refraction moves blue light." }
             @if let Some(part) = &seen.views.part {
-                " Shown at full resolution is the part with most detections, " (part.bbox.to_string()) "."
+                " Shown at full resolution is the part with most detections: x " (part.bbox.x0) " to " (part.bbox.x1() - 1)
+                ", y " (part.bbox.y0) " to " (part.bbox.y1() - 1) " px."
             }
             " The exposures themselves went into both templates, which leaves their noise a little smaller than that of new \
              exposures. What really changed on the sky is detected with either, as are trails and \
