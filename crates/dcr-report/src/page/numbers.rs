@@ -145,7 +145,9 @@ fn remainders(findings: &Findings) -> Markup {
 }
 
 fn visits(findings: &Findings) -> Markup {
-    let columns = [
+    // The joint method has no metric.
+    let measured = findings.summary.visits.iter().any(|visit| visit.metric.is_some());
+    let mut columns = vec![
         words("visit"),
         words("file"),
         numbers("airmass", ""),
@@ -157,14 +159,14 @@ fn visits(findings: &Findings) -> Markup {
         numbers("variance", ""),
         numbers("weight", ""),
         numbers("usable", "%"),
-        numbers("metric", ""),
     ];
+    columns.extend(measured.then(|| numbers("metric", "")));
     let rows: Vec<Vec<String>> = findings
         .summary
         .visits
         .iter()
         .map(|visit| {
-            vec![
+            let mut row = vec![
                 visit.visit.to_string(),
                 visit.file.display().to_string(),
                 fixed(visit.airmass, 4),
@@ -176,8 +178,9 @@ fn visits(findings: &Findings) -> Markup {
                 visit.variance.map_or_else(|| "–".into(), |variance| format!("{variance:.5e}")),
                 fixed(visit.weight, 4),
                 fixed(visit.usable.map(|usable| 100.0 * usable), 2),
-                fixed(visit.metric, 5),
-            ]
+            ];
+            row.extend(measured.then(|| fixed(visit.metric, 5)));
+            row
         })
         .collect();
     table("all-visits-table", "Visits", &columns, &rows)
