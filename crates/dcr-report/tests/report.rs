@@ -148,18 +148,20 @@ fn page_of_the_test_field_says_what_happened() {
     assert_eq!(page.missing, [] as [&str; 0]);
     assert_eq!(page.html.matches("<img ").count(), 16);
     assert!(page.html.len() < 1_000_000, "{}", page.html.len());
-    assert!(page.html.contains("The metric is the mean difference"));
-}
-
-#[test]
-fn page_of_a_joint_run_shows_its_errors_offsets_and_colours() {
-    let page = Bench::as_it_is(10).assemble(|config| config.solver.method = Method::Joint).page();
     for text in
         ["All visits were solved for together", "from the visits alone", "from where their WCS put them"]
     {
         assert!(page.html.contains(text), "{text}");
     }
     assert!(!page.html.contains("Nothing was solved") && !page.html.contains("The metric is"));
+}
+
+#[test]
+fn page_of_an_iterative_run_shows_its_metric() {
+    let page = Bench::as_it_is(10).assemble(|config| config.solver.method = Method::Iterative).page();
+    assert!(
+        page.html.contains("The metric is the mean difference") && !page.html.contains("solved for together")
+    );
 }
 
 #[test]
