@@ -20,7 +20,7 @@ import numpy as np
 from astropy.io import fits
 
 VISIT = 5001
-PART = np.s_[60:240, 60:240]
+PART = np.s_[90:220, 90:220]
 
 
 def read(path):
@@ -46,4 +46,4 @@ for row, field, about in zip(axes, ["steady", "troubled"], ["seeing 0.75″", "s
         axis.set_yticks([])
     row[0].set_ylabel(about, fontsize=10)
 figure.tight_layout()
-figure.savefig("docs/images/solvers.png", dpi=90)
+figure.savefig("docs/images/solvers.png", dpi=64)
