@@ -450,6 +450,69 @@ fn joint_variance_agrees_with_monte_carlo() {
     }
 }
 
+/// What a wrong reference wavelength does: every visit's light is displaced by the same share of its refraction.
+fn misreferenced(visits: &mut JointInMemory, views: &[View], share: f64) {
+    for (visit, view) in visits.visits.iter_mut().zip(views) {
+        for displacement in &mut visit.displacements {
+            displacement.dy += share * view.refraction.0;
+            displacement.dx += share * view.refraction.1;
+        }
+    }
+}
+
+#[test]
+fn joint_reference_wavelength_moves_colours_and_no_template() {
+    // A thirtieth of the band: 5 of 150 nm.
+    let mut visits = field(3);
+    misreferenced(&mut visits, &views(), 1.0 / 30.0);
+    let (right, wrong) = (solve(&field(3), 3, &config()), solve(&visits, 3, &config()));
+    let bright: Vec<Star> = stars().into_iter().filter(|s| s.flux > 1000.0).collect();
+    let moved = |star: &Star| colour(&measure(&wrong, star)) - colour(&measure(&right, star));
+    let mean = bright.iter().map(moved).sum::<f64>() / bright.len() as f64;
+    // The data cannot tell it from redder or bluer stars, ...
+    assert!(mean.abs() > 0.2 && bright.iter().all(|s| (moved(s) - mean).abs() < COLOUR), "{mean}");
+    for visit in &wrong.visits {
+        assert!(visit.chi2 < 1.05 && visit.offset.max_component() < OFFSET, "{visit:?}");
+    }
+    // ... and predicts as well with it.
+    let view = View { fwhm: 3.8, refraction: (2.0, -1.0), offset: (0.0, 0.0), sigma: 1.0 };
+    let mut exposures = JointInMemory { visits: vec![visit(SHAPE, &stars(), 3, &view, 99)] };
+    misreferenced(&mut exposures, &[view], 1.0 / 30.0);
+    let (rms, ..) = residual(&exposures, &wrong, true);
+    assert!((rms - 1.0).abs() < RESIDUAL, "{rms}");
+}
+
+#[test]
+fn joint_weights_do_not_follow_sources() {
+    // Without clipping and offsets, in which it counts, shot noise changes nothing: bright stars would be biased.
+    let plain = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
+    let mut visits = field(3);
+    let without = solve(&visits, 3, &plain);
+    visits.visits.iter_mut().for_each(|visit| visit.noise.shot = 1.0);
+    let with = solve(&visits, 3, &plain);
+    assert_eq!(without.planes_ayx, with.planes_ayx);
+    // The variance has it.
+    let variance =
+        |solution: &JointSolution| solution.covariance.total_variance(&solution.noise_maps())[[49, 47]];
+    assert!(variance(&with) > 20.0 * variance(&without), "{} {}", variance(&with), variance(&without));
+}
+
+#[test]
+fn joint_planes_have_the_stamps_response_of_pixels() {
+    // Stamps are what pixels see, and so are planes: a star is its flux times the stamp, and not what a point would be.
+    let star = Star { y: 48.0, x: 48.0, flux: 20_000.0, slope: 0.0 };
+    let views = views();
+    let of = |(i, view): (usize, &View)| visit(SHAPE, &[star], 3, view, i as u64 + 1);
+    let solution = solve(&JointInMemory { visits: views.iter().enumerate().map(of).collect() }, 3, &config());
+    let total = solution.patch_planes().sum_axis(Axis(0));
+    let stamp = solution.fiducial.pixels();
+    let (y, x) = (stamp.nrows() / 2, stamp.ncols() / 2);
+    for (dy, dx) in [(0, 0), (1, 0), (0, 2), (2, 2)] {
+        let (seen, expected) = (f64::from(total[[48 + dy, 48 + dx]]), star.flux * stamp[[y + dy, x + dx]]);
+        assert!((seen / expected - 1.0).abs() < 5.0 * TOTAL_FLUX, "{dy} {dx}: {seen} {expected}");
+    }
+}
+
 #[test]
 fn joint_bad_input_is_named() {
     let spectrum = band(2);
