@@ -32,7 +32,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "total_floor",
         "Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first\n\
-         solve it holds it to 0, in the final one to the first's.",
+         solve it holds it to 0, in the final one to the first's. Raise it, to 0.01, where the solve runs into its\n\
+         limit of iterations around large holes.",
     ),
     key(
         "colour_width",

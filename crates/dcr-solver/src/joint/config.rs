@@ -22,7 +22,7 @@ pub struct JointConfig {
     /// make colours faint and have them clipped as artefacts; 5 is loose.
     pub uniform_width: f64,
     /// Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first solve it holds it to 0, in the
-    /// final one to the first's.
+    /// final one to the first's, so that it costs no flux. At 1e-4 iterations spend themselves on filling holes.
     pub total_floor: f64,
     /// Final solve: how far colours may depart from the flat spectrum in proportion to the light that is there. 1 to 4 give the same
     /// templates; larger values make the colours of faint sources noisier and less biased.
@@ -73,7 +73,7 @@ impl Default for JointConfig {
             seeing_exponent: -0.2,
             psf_includes_dcr: false,
             uniform_width: 5.0,
-            total_floor: 1e-4,
+            total_floor: 1e-3,
             colour_width: 1.5,
             colour_damping: 0.25,
             colour_floor: 3.0,

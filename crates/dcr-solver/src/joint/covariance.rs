@@ -102,7 +102,7 @@ impl Covariance {
             }
         }
         let amplitude = fiducial.amplitude();
-        let total = total_strength(&fiducial, sigma, config);
+        let total = total_strength(&fiducial, n, sigma, config);
         let departures = problem.spectrum.departures(config.colour_damping);
         let count = if n == 1 { 1 } else { WIDTHS };
         let widths: Vec<f64> =

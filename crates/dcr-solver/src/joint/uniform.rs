@@ -56,7 +56,7 @@ impl UniformPrior {
         let width = config.uniform_width * sigma;
         let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
         let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
-        Self { matrix, strength, total: total_strength(fiducial, sigma, config) }
+        Self { matrix, strength, total: total_strength(fiducial, n, sigma, config) }
     }
 
     /// `out = R y` for all `ky` of one `kx`.
@@ -223,9 +223,15 @@ impl UniformSolve {
 }
 
 /// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
-/// noise is not amplified.
-pub(crate) fn total_strength(fiducial: &Fiducial, sigma: f64, config: &JointConfig) -> Vec<f32> {
-    fiducial.window().map(|w| ((config.total_floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
+/// noise is not amplified. With one subfilter the first solve is the last, and nothing undoes that it is held to 0: the floor is a tenth then.
+pub(crate) fn total_strength(
+    fiducial: &Fiducial,
+    subfilters: usize,
+    sigma: f64,
+    config: &JointConfig,
+) -> Vec<f32> {
+    let floor = if subfilters == 1 { 0.1 * config.total_floor } else { config.total_floor };
+    fiducial.window().map(|w| ((floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
 }
 
 /// `out = M r` for all `ky` of one `kx`, `M` an upper triangle laid out `pair × ky`.
