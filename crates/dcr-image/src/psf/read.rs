@@ -1,19 +1,19 @@
-//! Reading a PSF from a FITS file: an image, or a PSFEx table.
+//! Reading a PSF from a FITS file: an image, a grid of stamps, or a PSFEx table.
 
 use std::path::Path;
 
 use dcr_physics::Assumption;
 use ndarray::{Array2, Array3};
 
+use super::grid::image_shape;
 use super::psfex::Polynomial;
-use super::{Psf, PsfEx, Stamp, StampError};
+use super::{Psf, PsfEx, Stamp, StampError, StampGrid};
 use crate::BBox;
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
-use crate::header::Header;
 
 impl Psf {
-    /// Opens a file that holds a PSF for the image `bbox`: an HDU called PSF or the first image, or
-    /// a PSFEx model (a column PSF_MASK, in any case).
+    /// Opens a file that holds a PSF for the image `bbox`: a PSFEx model (a column PSF_MASK, in any case), a grid of
+    /// stamps (the table PSF_GRID), an HDU called PSF, or else the first image.
     ///
     /// # Errors
     ///
@@ -27,26 +27,32 @@ impl Psf {
                 return read_psfex(&mut reader, hdu, column, bbox).map(Self::PsfEx);
             }
         }
+        if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
+            return StampGrid::read(&mut reader, hdu).map(Self::Grid);
+        }
         let hdu = hdus
             .iter()
             .find(|hdu| hdu.name.eq_ignore_ascii_case("PSF"))
             .or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some()))
             .ok_or_else(|| FitsError::Missing {
                 path: path.to_owned(),
-                wanted: "PSF (an image, or a table with the column PSF_MASK)".into(),
+                wanted: "PSF (an image, a table PSF_GRID of stamps, or one with the column PSF_MASK)".into(),
                 found: inventory(&hdus),
             })?;
         read_stamp(&mut reader, hdu).map(Self::Stamp)
     }
 
-    /// The PSF in an exposure's own file: the image HDU called PSF, or a Gaussian of the width that
-    /// the header gives, which is noted.
+    /// The PSF in an exposure's own file: the grid of stamps, the image HDU called PSF, or a Gaussian of the width
+    /// that the header gives, which is noted.
     pub(crate) fn in_file(
         reader: &mut FitsReader,
         hdus: &[Hdu],
         fwhm_px: Option<f64>,
         notes: &mut Vec<Assumption>,
     ) -> Result<Option<Self>, FitsError> {
+        if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
+            return StampGrid::read(reader, hdu).map(|grid| Some(Self::Grid(grid)));
+        }
         let image = |hdu: &&Hdu| hdu.name.eq_ignore_ascii_case("PSF") && hdu.plane_shape().is_some();
         if let Some(hdu) = hdus.iter().find(image) {
             return read_stamp(reader, hdu).map(|stamp| Some(Self::Stamp(stamp)));
@@ -97,7 +103,7 @@ fn read_psfex(reader: &mut FitsReader, hdu: &Hdu, column: i32, bbox: &BBox) -> R
         scale: [number("POLSCAL1")?, number("POLSCAL2")?],
         step: number("PSF_SAMP")?,
     };
-    let from_cards = column_shape(&hdu.header, column);
+    let from_cards = image_shape(&hdu.header, column);
     let (width, height) = match from_cards {
         Some(shape) => shape,
         None => (number("PSFAXIS1")?.max(0.0) as usize, number("PSFAXIS2")?.max(0.0) as usize),
@@ -111,13 +117,6 @@ fn read_psfex(reader: &mut FitsReader, hdu: &Hdu, column: i32, bbox: &BBox) -> R
     }
     PsfEx::new(terms, polynomial, (bbox.x0, bbox.y0))
         .map_err(|error: StampError| content(reader, hdu, error.to_string()))
-}
-
-/// The first two axes of a column's TDIM.
-fn column_shape(header: &Header, column: i32) -> Option<(usize, usize)> {
-    let text = header.text(&format!("TDIM{column}"))?;
-    let mut axes = text.trim_matches(['(', ')']).split(',').map(|axis| axis.trim().parse().ok());
-    Some((axes.next()??, axes.next()??))
 }
 
 fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
