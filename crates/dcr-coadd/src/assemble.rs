@@ -11,6 +11,7 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
+use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
@@ -104,6 +105,13 @@ pub fn assemble(
             (Coadds::joint(&patch, &unsolved.visits()?, &solution)?, Some((solution, summary)))
         }
     };
+    let psfs = match own_psf {
+        Some(psf) => CoaddPsfs::of_solution(psf, config.model.subfilters),
+        None => {
+            let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
+            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?
+        }
+    };
     let finished = Finished {
         request,
         config,
@@ -113,7 +121,7 @@ pub fn assemble(
         division: &division,
         start: &start,
         store: &store,
-        psf: own_psf.as_ref().unwrap_or(&start.psf),
+        psfs: &psfs,
         coadds: &coadds,
         joint,
     };

@@ -14,6 +14,7 @@ mod input;
 mod joint;
 mod model;
 mod output;
+mod psf;
 mod solver;
 mod subtract;
 mod table;
@@ -30,6 +31,7 @@ pub use coadd::{CoaddConfig, OutputVariance, PixelsIn};
 pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
+pub use psf::PsfConfig;
 pub use solver::{Method, SolverConfig};
 pub use subtract::{DifferenceConfig, SubtractConfig, TableFormat};
 pub use table::Key;
@@ -49,6 +51,8 @@ pub struct AssembleConfig {
     pub joint: JointConfig,
     /// Weights, masks and the patch as a whole.
     pub coadd: CoaddConfig,
+    /// The PSF of the coadds.
+    pub psf: PsfConfig,
     /// Matched templates.
     pub template: MatchConfig,
     /// Differences, and what is left in them.
@@ -63,12 +67,13 @@ pub struct AssembleConfig {
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 9] = [
+pub const KEYS: [&[Key]; 10] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
     joint::KEYS,
     CoaddConfig::KEYS,
+    PsfConfig::KEYS,
     MatchConfig::KEYS,
     DifferenceConfig::KEYS,
     InputConfig::KEYS,
@@ -192,6 +197,7 @@ impl AssembleConfig {
         self.solver.validate()?;
         joint::validate(self)?;
         self.coadd.validate()?;
+        self.psf.validate()?;
         self.subtract.validate()?;
         self.input.validate()
     }

@@ -12,6 +12,7 @@
 mod assemble;
 mod basis;
 mod cells;
+mod coadd_psfs;
 mod coadds;
 pub mod config;
 mod convolve;
@@ -38,6 +39,7 @@ mod plain;
 mod plain_coadd;
 mod prediction;
 mod progress;
+mod psf_measurement;
 mod psf_selection;
 mod remarks;
 mod residual_table;
@@ -55,10 +57,13 @@ mod variance;
 mod weights;
 
 pub use assemble::{AssembleRequest, assemble};
+pub use coadd_psfs::{PsfOrigin, PsfSummary};
 pub use difference::{Convolution, Matching};
 pub use error::{CoaddError, Disagreement, GridDifference};
 pub use matching_kernel::MatchError;
 pub use progress::{Monitor, Unmonitored};
+pub use psf_measurement::PsfQuality;
+pub use psf_selection::psf_at;
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{

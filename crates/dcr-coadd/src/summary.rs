@@ -8,6 +8,7 @@ use dcr_solver::iterative::SolveReport;
 use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
 
+use crate::coadd_psfs::PsfSummary;
 use crate::config::AssembleConfig;
 use crate::difference::Matching;
 use crate::residuals::ResidualCounts;
@@ -67,6 +68,8 @@ pub struct Summary {
     pub joint: Option<JointSummary>,
     /// FWHM of the coadd's PSF in px.
     pub psf_fwhm_px: Option<f64>,
+    /// Where that is from, and what it is like.
+    pub psf: PsfSummary,
     /// What is to be minded.
     pub warnings: Vec<Warning>,
     /// The files written.

@@ -1,12 +1,14 @@
 //! What a run writes and tells when everything is solved.
 
-use dcr_image::fits::{OutputFolder, peak_memory};
+use dcr_image::fits::{OutputFolder, TableHdu, peak_memory};
+use dcr_image::psf::StampGrid;
 use dcr_solver::Observations;
 use dcr_solver::joint::JointSolution;
 
 use super::AssembleRequest;
 use super::gathered::Gathered;
 use super::start::Start;
+use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::Coadds;
 use crate::config::AssembleConfig;
 use crate::division::Division;
@@ -32,8 +34,7 @@ pub(super) struct Finished<'a> {
     pub(super) division: &'a Division,
     pub(super) start: &'a Start,
     pub(super) store: &'a Store,
-    /// Of the coadds.
-    pub(super) psf: &'a CoaddPsf,
+    pub(super) psfs: &'a CoaddPsfs,
     pub(super) coadds: &'a Coadds,
     pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
 }
@@ -58,7 +59,7 @@ impl Finished<'_> {
                 zenith_from: input.sky.geometry.origin(),
                 weather: input.sky.weather,
                 psf_fwhm_px: input.fwhm_px(middle),
-                psf_selected: self.psf.selected[i],
+                psf_selected: self.psfs.coadd.selected[i],
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
@@ -77,31 +78,23 @@ impl Finished<'_> {
         journal: &Journal<'_>,
     ) -> Result<(), CoaddError> {
         let (inputs, coadds) = (&self.gathered.inputs, self.coadds);
-        let canvas = Canvas {
-            bbox: inputs.bbox,
-            wcs: &inputs.wcs,
-            unit: &inputs.unit,
-            planes: &self.start.planes,
-            psf: self.psf.stamp.as_ref(),
-            cards: self.division.metadata(&self.run, self.psf.fwhm_px, self.config).cards(),
-            options: write_options(&self.config.output, true),
-        };
         let files = coadds
             .subfilters
             .iter()
+            .zip(&self.psfs.subfilters)
             .enumerate()
-            .map(|(a, coadd)| {
-                (format!("subfilter_{a}.fits"), coadd, subfilter_cards(self.division.grid(), a))
+            .map(|(a, (coadd, psf))| {
+                (format!("subfilter_{a}.fits"), coadd, psf, subfilter_cards(self.division.grid(), a))
             })
-            .chain([("coadd.fits".to_owned(), &coadds.sum, vec![])]);
-        for (name, coadd, cards) in files {
+            .chain([("coadd.fits".to_owned(), &coadds.sum, &self.psfs.coadd, vec![])]);
+        for (name, coadd, psf, cards) in files {
             let planes = Planes {
                 image: coadd.image.view(),
                 mask: coadds.mask.view(),
                 variance: coadd.variance.view(),
                 n_image: Some(coadd.n_image.view()),
             };
-            canvas.write(&folder.staged(&name), &planes, cards, vec![visit_table(visits)])?;
+            self.canvas(psf).write(&folder.staged(&name), &planes, cards, tables(visits, psf))?;
             journal.monitor.step(&name);
             journal.go_on()?;
         }
@@ -111,12 +104,12 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.division.metadata(&self.run, self.psf.fwhm_px, self.config),
+                metadata: &self.division.metadata(&self.run, self.psfs.coadd.fwhm_px, self.config),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
             };
-            record.write(&folder.staged("joint.fits"), canvas.options)?;
+            record.write(&folder.staged("joint.fits"), write_options(&self.config.output, true))?;
         }
         // What a pipeline without a model of refraction would have: to be compared with.
         let plain = &self.start.plain;
@@ -128,11 +121,23 @@ impl Finished<'_> {
         };
         // It has not the PSF of a joint model.
         let psf = &self.start.psf;
-        let metadata = self.division.metadata(&self.run, psf.fwhm_px, self.config);
-        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: metadata.cards(), ..canvas };
-        canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
+        self.canvas(psf).write(&folder.staged(PLAIN_COADD), &planes, vec![], tables(visits, psf))?;
         journal.monitor.step(PLAIN_COADD);
         Ok(())
+    }
+
+    /// A file with this PSF.
+    fn canvas<'b>(&'b self, psf: &'b CoaddPsf) -> Canvas<'b> {
+        let inputs = &self.gathered.inputs;
+        Canvas {
+            bbox: inputs.bbox,
+            wcs: &inputs.wcs,
+            unit: &inputs.unit,
+            planes: &self.start.planes,
+            psf: psf.stamp.as_ref(),
+            cards: self.division.metadata(&self.run, psf.fwhm_px, self.config).cards(),
+            options: write_options(&self.config.output, true),
+        }
     }
 
     pub(super) fn summary(&self, visits: Vec<VisitSummary>, journal: &mut Journal<'_>) -> Summary {
@@ -166,7 +171,8 @@ impl Finished<'_> {
             final_metric: mean(&|region| region.report.final_metric),
             regions: self.regions.clone(),
             joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
-            psf_fwhm_px: self.psf.fwhm_px,
+            psf_fwhm_px: self.psfs.coadd.fwhm_px,
+            psf: self.psfs.summary.clone(),
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),
             stages,
@@ -176,4 +182,9 @@ impl Finished<'_> {
             configuration: self.config.clone(),
         }
     }
+}
+
+/// The tables of a file with this PSF.
+fn tables(visits: &[VisitSummary], psf: &CoaddPsf) -> Vec<TableHdu> {
+    std::iter::once(visit_table(visits)).chain(psf.grid.as_ref().map(StampGrid::table)).collect()
 }

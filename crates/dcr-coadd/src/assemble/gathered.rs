@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use dcr_image::ExposureFile;
 use dcr_image::fits::{OutputFolder, ScratchFile};
+use dcr_image::{BBox, ExposureFile};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
 use super::AssembleRequest;
+use crate::cells::cells;
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
@@ -31,6 +32,9 @@ pub(super) struct Gathered {
     pub(super) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     pub(super) usable: Vec<f64>,
+    /// The cells of the grid of PSFs, and the share of each visit's pixels there that are good.
+    pub(super) psf_cells: Vec<BBox>,
+    pub(super) coverage: Vec<Vec<f64>>,
     /// Images and flags, if they are kept in memory.
     pub(super) pixels: Vec<(Array2<f32>, Array2<u8>)>,
     /// The file in which they are else, and each visit's number there.
@@ -60,10 +64,10 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
+        let noise = config.solver.method == Method::Joint;
+        let psf_cells = cells(&inputs.bbox, [config.psf.grid_spacing; 2]);
         let surveys =
-            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
-                monitor.step(&visit.name())
-            })?;
+            survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
@@ -72,6 +76,8 @@ impl Gathered {
             variances: vec![],
             noise: vec![],
             usable: vec![],
+            psf_cells,
+            coverage: vec![],
             pixels: vec![],
             on_disk: file.map(|file| (Arc::new(file), vec![])),
             memory,
@@ -104,6 +110,7 @@ impl Gathered {
         self.variances.push(variance);
         self.noise.extend(survey.noise);
         self.usable.push(survey.usable);
+        self.coverage.push(survey.coverage);
         self.pixels.extend(survey.planes);
         if let Some((_, slots)) = &mut self.on_disk {
             slots.push(slot);

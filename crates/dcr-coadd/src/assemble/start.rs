@@ -9,7 +9,7 @@ use crate::error::CoaddError;
 use crate::journal::Journal;
 use crate::pixels::PixelReader;
 use crate::plain_coadd::{PlainCoadd, plain_coadd};
-use crate::psf_selection::{CoaddPsf, coadd_psf};
+use crate::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template};
 
 /// What the solve starts from.
@@ -41,9 +41,15 @@ impl Start {
             None => made_template(&plain, &planes),
         };
         let sources = template.sources(&inputs.visits, &planes, config);
-        let centre = inputs.bbox.centre();
-        let psf =
-            coadd_psf(&inputs.visits, weights, centre, template.psf.as_ref(), config.coadd.select_psfs)?;
+        let sources_of_psf: Vec<PsfSource<'_>> = inputs
+            .visits
+            .iter()
+            .zip(weights)
+            .zip(&gathered.coverage)
+            .map(|((visit, weight), coverage)| PsfSource { psf: visit.file.psf(), weight: *weight, coverage })
+            .collect();
+        let cells = PsfCells { patch: inputs.bbox, cells: &gathered.psf_cells };
+        let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
             journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
         }

@@ -35,3 +35,7 @@ pub(crate) const JOINT_MATCHED: f64 = 1.3;
 pub(crate) const JOINT_WARPED: f64 = 1.3;
 /// Light of a field in one subfilter's plane over that of the mean visit.
 pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;
+/// The width of a measured PSF against the one that stars were drawn with, relative. Measured: see `psf.rs`.
+pub(crate) const PSF_WIDTH: f64 = 0.01;
+/// Its ellipticity, absolute.
+pub(crate) const PSF_SHAPE: f64 = 0.005;

@@ -58,9 +58,8 @@ impl StampGrid {
     /// The grid as a table, to be written beside an image. Smaller stamps get a border of zeros.
     #[must_use]
     pub fn table(&self) -> TableHdu {
-        let side = |axis: usize| {
-            self.cells.iter().map(|(_, stamp)| stamp.pixels().shape()[axis]).max().unwrap_or(1)
-        };
+        let side =
+            |axis: usize| self.cells.iter().map(|(_, stamp)| stamp.pixels().shape()[axis]).max().unwrap_or(1);
         let mut stamps = Array3::zeros((self.cells.len(), side(0), side(1)));
         for ((_, stamp), mut image) in self.cells.iter().zip(stamps.axis_iter_mut(Axis(0))) {
             let (rows, cols) = stamp.pixels().dim();
