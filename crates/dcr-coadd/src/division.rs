@@ -154,6 +154,7 @@ impl Division {
             spectrum: config.model.spectrum,
             cell: config.coadd.subregion_size,
             psf_fwhm_px,
+            zero_point_mag: None,
             configuration: serde_json::to_string(config).unwrap_or_default(),
         }
     }

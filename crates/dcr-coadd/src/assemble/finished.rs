@@ -2,8 +2,10 @@
 
 use dcr_image::fits::{OutputFolder, TableHdu, peak_memory};
 use dcr_image::psf::StampGrid;
+use dcr_physics::SubfilterRange;
 use dcr_solver::Observations;
 use dcr_solver::joint::JointSolution;
+use ndarray::{ArrayView2, Zip};
 
 use super::AssembleRequest;
 use super::gathered::Gathered;
@@ -16,13 +18,18 @@ use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::joint::JointRecord;
 use crate::journal::Journal;
-use crate::metadata::subfilter_cards;
+use crate::metadata::{RunMetadata, subfilter_cards};
+use crate::noise_correlation::NoiseCorrelation;
 use crate::outputs::{Canvas, Planes, visit_table, write_options};
 use crate::plain::PLAIN_COADD;
 use crate::psf_selection::CoaddPsf;
 use crate::remarks::remarks_on;
 use crate::store::Store;
 use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary};
+use crate::transmission::transmission_table;
+
+/// The Julian date at which modified Julian dates begin.
+const MJD_ZERO: f64 = 2_400_000.5;
 
 /// A run that has only to be written and told of.
 pub(super) struct Finished<'a> {
@@ -59,12 +66,19 @@ impl Finished<'_> {
                 zenith_from: input.sky.geometry.origin(),
                 weather: input.sky.weather,
                 psf_fwhm_px: input.fwhm_px(middle),
+                mjd_tai: input.sky.visit.mid_time.map(|time| time.jd1 - MJD_ZERO + time.jd2),
+                exposure_s: input.sky.visit.exposure_s,
+                scale: f64::from(input.scale),
                 psf_selected: self.psfs.coadd.selected[i],
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
                 shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
                 metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
+                residual_rms: self
+                    .joint
+                    .as_ref()
+                    .and_then(|(_, joint)| Some(joint.visits.get(i)?.chi2.sqrt())),
                 assumptions: input.sky.notes.clone(),
             }
         };
@@ -84,17 +98,29 @@ impl Finished<'_> {
             .zip(&self.psfs.subfilters)
             .enumerate()
             .map(|(a, (coadd, psf))| {
-                (format!("subfilter_{a}.fits"), coadd, psf, subfilter_cards(self.division.grid(), a))
+                let cards = subfilter_cards(self.division.grid(), a);
+                (format!("subfilter_{a}.fits"), coadd, psf, cards, self.division.grid().subfilters()[a])
             })
-            .chain([("coadd.fits".to_owned(), &coadds.sum, &self.psfs.coadd, vec![])]);
-        for (name, coadd, psf, cards) in files {
+            .chain([(
+                "coadd.fits".to_owned(),
+                &coadds.sum,
+                &self.psfs.coadd,
+                vec![],
+                self.division.band.band.range(),
+            )]);
+        for (name, coadd, psf, mut cards, range) in files {
             let planes = Planes {
                 image: coadd.image.view(),
                 mask: coadds.mask.view(),
                 variance: coadd.variance.view(),
                 n_image: Some(coadd.n_image.view()),
             };
-            self.canvas(psf).write(&folder.staged(&name), &planes, cards, tables(visits, psf))?;
+            cards.extend(
+                self.noise(coadd.image.view(), coadd.variance.view())
+                    .iter()
+                    .flat_map(NoiseCorrelation::cards),
+            );
+            self.canvas(psf).write(&folder.staged(&name), &planes, cards, self.tables(visits, psf, range))?;
             journal.monitor.step(&name);
             journal.go_on()?;
         }
@@ -104,7 +130,7 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.division.metadata(&self.run, self.psfs.coadd.fwhm_px, self.config),
+                metadata: &self.metadata(self.psfs.coadd.fwhm_px),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
@@ -121,7 +147,10 @@ impl Finished<'_> {
         };
         // It has not the PSF of a joint model.
         let psf = &self.start.psf;
-        self.canvas(psf).write(&folder.staged(PLAIN_COADD), &planes, vec![], tables(visits, psf))?;
+        let noise = self.noise(plain.image.view(), plain.variance.view());
+        let cards = noise.iter().flat_map(NoiseCorrelation::cards).collect();
+        let tables = self.tables(visits, psf, self.division.band.band.range());
+        self.canvas(psf).write(&folder.staged(PLAIN_COADD), &planes, cards, tables)?;
         journal.monitor.step(PLAIN_COADD);
         Ok(())
     }
@@ -135,9 +164,32 @@ impl Finished<'_> {
             unit: &inputs.unit,
             planes: &self.start.planes,
             psf: psf.stamp.as_ref(),
-            cards: self.division.metadata(&self.run, psf.fwhm_px, self.config).cards(),
+            cards: self.metadata(psf.fwhm_px).cards(),
             options: write_options(&self.config.output, true),
         }
+    }
+
+    fn metadata(&self, psf_fwhm_px: Option<f64>) -> RunMetadata {
+        let zero_point_mag = self.gathered.inputs.zero_point_mag;
+        RunMetadata { zero_point_mag, ..self.division.metadata(&self.run, psf_fwhm_px, self.config) }
+    }
+
+    /// The tables of a file with this PSF and these edges of its band.
+    fn tables(&self, visits: &[VisitSummary], psf: &CoaddPsf, range: SubfilterRange) -> Vec<TableHdu> {
+        let transmission = transmission_table(&self.division.band.band, range.lo, range.hi);
+        [visit_table(visits), transmission]
+            .into_iter()
+            .chain(psf.grid.as_ref().map(StampGrid::table))
+            .collect()
+    }
+
+    /// How the noise away from sources is correlated.
+    fn noise(&self, image: ArrayView2<'_, f32>, variance: ArrayView2<'_, f32>) -> Option<NoiseCorrelation> {
+        let no_data = self.start.planes.bits_of(["NO_DATA"]);
+        let excluded = Zip::from(&self.start.sources)
+            .and(&self.coadds.mask)
+            .map_collect(|s, mask| *s || mask & no_data != 0);
+        NoiseCorrelation::measure(image, variance, excluded.view())
     }
 
     pub(super) fn summary(&self, visits: Vec<VisitSummary>, journal: &mut Journal<'_>) -> Summary {
@@ -173,6 +225,7 @@ impl Finished<'_> {
             joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
             psf_fwhm_px: self.psfs.coadd.fwhm_px,
             psf: self.psfs.summary.clone(),
+            noise_correlation: self.noise(self.coadds.sum.image.view(), self.coadds.sum.variance.view()),
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),
             stages,
@@ -182,9 +235,4 @@ impl Finished<'_> {
             configuration: self.config.clone(),
         }
     }
-}
-
-/// The tables of a file with this PSF.
-fn tables(visits: &[VisitSummary], psf: &CoaddPsf) -> Vec<TableHdu> {
-    std::iter::once(visit_table(visits)).chain(psf.grid.as_ref().map(StampGrid::table)).collect()
 }
