@@ -16,6 +16,7 @@ use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
+use crate::input_map::INPUT_MAP;
 use crate::inputs::Input;
 use crate::joint::joint_summary;
 use crate::journal::Journal;
@@ -64,7 +65,7 @@ pub fn assemble(
     let mut gathered = Gathered::read(request, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
-    let weights = gathered.weights(&division, config);
+    let weights = gathered.weights(&division, config)?;
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
     if config.solver.method == Method::Iterative {
@@ -131,7 +132,9 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder
-        .publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
+    folder.publish(|name| {
+        let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
+        name == "joint.fits" || name == INPUT_MAP || subfilter
+    })?;
     Ok(summary)
 }

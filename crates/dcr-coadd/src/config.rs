@@ -20,6 +20,8 @@ mod subtract;
 mod table;
 mod template;
 
+use std::collections::BTreeMap;
+
 use dcr_physics::{BandError, GeometrySource, RefractionModel, Throughput};
 use dcr_solver::iterative::IterativeConfig;
 pub use dcr_solver::joint::JointConfig;
@@ -27,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
-pub use coadd::{CoaddConfig, OutputVariance, PixelsIn};
+pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
 pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
@@ -35,6 +37,8 @@ pub use psf::PsfConfig;
 pub use solver::{Method, SolverConfig};
 pub use subtract::{DifferenceConfig, SubtractConfig, TableFormat};
 pub use table::Key;
+
+use crate::regions::SkyRegion;
 pub use template::{MatchConfig, TemplateConfig, TemplateVariance};
 
 /// All settings.
@@ -64,6 +68,12 @@ pub struct AssembleConfig {
     /// The curve in the file that `band.throughput` names, read by whoever touches files.
     #[serde(skip)]
     pub throughput: Option<Throughput>,
+    /// The regions in the file that `coadd.bright_objects` names, read likewise.
+    #[serde(skip)]
+    pub bright_objects: Vec<SkyRegion>,
+    /// The weights in the file that `coadd.visit_weights` names, by visit, read likewise.
+    #[serde(skip)]
+    pub visit_weights: Option<BTreeMap<u64, f64>>,
 }
 
 /// Every setting, by table, in the order of the configuration file.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
+use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
@@ -19,6 +21,8 @@ pub(crate) struct Input {
     pub(crate) sky: Sky,
     /// Pixel values are multiplied by this.
     pub(crate) scale: f32,
+    /// Pixels of the patch that no visit may use.
+    pub(crate) excluded: Option<Arc<Array2<bool>>>,
 }
 
 /// Warps that belong together.
@@ -67,7 +71,14 @@ impl Inputs {
                 Ok((file, sky))
             })
             .collect();
-        let opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
+        let mut opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
+        if let Some(wanted) = &config.input.visits {
+            let given = opened.len();
+            opened.retain(|(_, sky)| wanted.contains(&sky.visit.visit));
+            if opened.is_empty() {
+                return Err(CoaddError::NotSelected { given, wanted: wanted.len() });
+            }
+        }
         let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
         let unit = unit_of(first, config)?;
         let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
@@ -101,9 +112,18 @@ impl Inputs {
         } else {
             unit
         };
-        let visits =
-            opened.into_iter().zip(scales).map(|((file, sky), scale)| Input { file, sky, scale }).collect();
+        let visits = opened
+            .into_iter()
+            .zip(scales)
+            .map(|((file, sky), scale)| Input { file, sky, scale, excluded: None })
+            .collect();
         Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
+    }
+
+    /// Lets no visit use these pixels of the patch.
+    pub(crate) fn exclude(&mut self, pixels: Array2<bool>) {
+        let pixels = Arc::new(pixels);
+        self.visits.iter_mut().for_each(|visit| visit.excluded = Some(Arc::clone(&pixels)));
     }
 
     /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.

@@ -174,7 +174,11 @@ pub(crate) fn visit_weights(visits: &[(f64, f64)], config: &CoaddConfig) -> Vec<
         let leverage = if config.airmass_weight { *airmass } else { 1.0 };
         noise * leverage
     };
-    let weights: Vec<f64> = visits.iter().map(weight).collect();
+    of_mean_one(visits.iter().map(weight).collect())
+}
+
+/// Weights, scaled to a mean of 1.
+pub(crate) fn of_mean_one(weights: Vec<f64>) -> Vec<f64> {
     let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
     weights.iter().map(|weight| weight / mean).collect()
 }

@@ -1,6 +1,6 @@
 //! What a run writes and tells when everything is solved.
 
-use dcr_image::fits::{OutputFolder, TableHdu, peak_memory};
+use dcr_image::fits::{OutputFolder, TableHdu, WriteOptions, peak_memory, write_exposure};
 use dcr_image::psf::StampGrid;
 use dcr_physics::SubfilterRange;
 use dcr_solver::Observations;
@@ -15,6 +15,7 @@ use crate::coadds::Coadds;
 use crate::config::AssembleConfig;
 use crate::division::Division;
 use crate::error::CoaddError;
+use crate::input_map::{INPUT_MAP, input_bits, input_map};
 use crate::inputs::Input;
 use crate::joint::JointRecord;
 use crate::journal::Journal;
@@ -152,6 +153,16 @@ impl Finished<'_> {
         let tables = self.tables(visits, psf, self.division.band.band.range());
         self.canvas(psf).write(&folder.staged(PLAIN_COADD), &planes, cards, tables)?;
         journal.monitor.step(PLAIN_COADD);
+        if self.config.output.input_map {
+            let bits = input_bits(self.store, inputs.bbox.shape())?;
+            let mut file = input_map(&bits, visits, &inputs.wcs, &inputs.bbox);
+            file.primary = self.metadata(None).cards();
+            write_exposure(
+                &folder.staged(INPUT_MAP),
+                &file,
+                WriteOptions { overwrite: true, compress: true },
+            )?;
+        }
         Ok(())
     }
 
@@ -204,7 +215,8 @@ impl Finished<'_> {
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
         let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
         let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
-        let names = subfilters.chain(joint).chain(others);
+        let map = self.config.output.input_map.then(|| INPUT_MAP.to_owned());
+        let names = subfilters.chain(joint).chain(others).chain(map);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {

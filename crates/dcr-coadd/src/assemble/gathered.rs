@@ -17,14 +17,20 @@ use crate::journal::Journal;
 use crate::memory::MemoryPlan;
 use crate::metadata::run_name;
 use crate::pixels::PixelReader;
+use crate::regions::covered_by;
 use crate::store::{StoredPixels, Stream};
 use crate::summary::Warning;
 use crate::template_coadd::open_template;
-use crate::weights::{Keep, Survey, survey, visit_weights};
+use crate::weights::{Keep, Survey, of_mean_one, survey, visit_weights};
+
+/// The mask plane of the regions of `coadd.bright_objects`.
+pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
 
 /// The usable warps, read once.
 pub(super) struct Gathered {
     pub(super) inputs: Inputs,
+    /// The pixels of bright objects.
+    pub(super) bright: Array2<bool>,
     pub(super) template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     pub(super) variances: Vec<f64>,
@@ -53,6 +59,10 @@ impl Gathered {
     ) -> Result<Self, CoaddError> {
         journal.stage("reading", request.warps.len())?;
         let mut inputs = Inputs::open(&request.warps, config)?;
+        let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
+        if config.coadd.bad_mask_planes.iter().any(|plane| plane == BRIGHT_OBJECT) {
+            inputs.exclude(bright.clone());
+        }
         let template_file = match &request.template {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,
@@ -72,6 +82,7 @@ impl Gathered {
         let given = all.len();
         let mut out = Self {
             inputs,
+            bright,
             template_file,
             variances: vec![],
             noise: vec![],
@@ -125,11 +136,30 @@ impl Gathered {
         }
     }
 
-    pub(super) fn weights(&self, division: &Division, config: &AssembleConfig) -> Vec<f64> {
+    /// The visits' weights, of mean 1.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::NoWeight`] if weights are given, but none for a visit.
+    pub(super) fn weights(
+        &self,
+        division: &Division,
+        config: &AssembleConfig,
+    ) -> Result<Vec<f64>, CoaddError> {
+        if let Some(given) = &config.visit_weights {
+            let weight = |input: &Input| {
+                let weight = given.get(&input.number()).copied().filter(|w| *w > 0.0 && w.is_finite());
+                let none =
+                    || CoaddError::NoWeight { path: input.file.path().to_owned(), visit: input.number() };
+                weight.ok_or_else(none)
+            };
+            let weights = self.inputs.visits.iter().map(weight).collect::<Result<Vec<_>, _>>()?;
+            return Ok(of_mean_one(weights));
+        }
         let visits = self.inputs.visits.iter().zip(&self.variances);
         let noise: Vec<(f64, f64)> =
             visits.map(|(input, variance)| (*variance, division.airmass(input))).collect();
-        visit_weights(&noise, &config.coadd)
+        Ok(visit_weights(&noise, &config.coadd))
     }
 
     /// A name that tells runs of other settings, visits or results apart.

@@ -1,9 +1,9 @@
 //! What a solve starts from: the plain coadd, the template, the sources in it, the PSF.
 
 use dcr_image::MaskPlanes;
-use ndarray::Array2;
+use ndarray::{Array2, Zip};
 
-use super::gathered::Gathered;
+use super::gathered::{BRIGHT_OBJECT, Gathered};
 use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::journal::Journal;
@@ -31,15 +31,31 @@ impl Start {
     ) -> Result<Self, CoaddError> {
         journal.stage("coadding", 1)?;
         let inputs = &gathered.inputs;
-        let planes = inputs.planes(gathered.template_file.as_ref())?;
+        let mut planes = inputs.planes(gathered.template_file.as_ref())?;
+        let any_bright = gathered.bright.iter().any(|bright| *bright);
+        if any_bright {
+            planes.insert(BRIGHT_OBJECT).map_err(|source| CoaddError::Mask {
+                path: inputs.visits[0].file.path().to_owned(),
+                source,
+            })?;
+        }
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
         let strip_bytes = gathered.memory.strip_bytes;
-        let plain = plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
+        let mut plain =
+            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
         let mut template = match &gathered.template_file {
             Some(file) => given_template(file, &plain, &planes)?,
             None => made_template(&plain, &planes),
         };
+        let bright = planes.bits_of([BRIGHT_OBJECT]);
+        for mask in [&mut plain.mask, &mut template.mask] {
+            Zip::from(mask).and(&gathered.bright).for_each(|mask, is_bright| {
+                if *is_bright {
+                    *mask |= bright;
+                }
+            });
+        }
         let sources = template.sources(&inputs.visits, &planes, config);
         let sources_of_psf: Vec<PsfSource<'_>> = inputs
             .visits

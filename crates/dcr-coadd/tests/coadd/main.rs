@@ -7,6 +7,7 @@ mod golden;
 mod grids;
 mod joint;
 mod noise;
+mod products;
 mod psf;
 mod runs;
 mod shared;

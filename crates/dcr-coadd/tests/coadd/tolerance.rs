@@ -39,3 +39,6 @@ pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;
 pub(crate) const PSF_WIDTH: f64 = 0.01;
 /// Its ellipticity, absolute.
 pub(crate) const PSF_SHAPE: f64 = 0.005;
+/// The same in fields where the solve itself leaves stars less round than it found them: the PSF is that of the coadd. Measured: 0.006 and
+/// 0.008, both along the direction of the zenith.
+pub(crate) const PSF_SHAPE_OF_COADD: f64 = 0.01;

@@ -251,9 +251,13 @@ fn write_hdu(
     let padding = vec![0_u8; length.next_multiple_of(BLOCK) - length];
     data_sum.add(&padding);
 
+    // Strings on several cards are a convention, which a header must name.
+    let long = cards.iter().any(|card| format_card(card).len() > 1);
+    let convention = long.then(|| Card::new("LONGSTRN", "OGIP 1.0"));
     let header = |checksum: &str| {
         let own = [Card::new("DATASUM", data_sum.value().to_string()), Card::new("CHECKSUM", checksum)];
-        let mut text: String = cards.iter().chain(&own).flat_map(format_card).collect();
+        let cards = cards.iter().chain(&convention).chain(&own);
+        let mut text: String = cards.flat_map(format_card).collect();
         text.push_str("END");
         let blanks = text.len().next_multiple_of(BLOCK) - text.len();
         text.extend(std::iter::repeat_n(' ', blanks));
