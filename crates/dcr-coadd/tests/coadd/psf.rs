@@ -40,7 +40,6 @@ fn elliptical_field() -> FieldConfig {
 
 fn check(measured: &Moments, truth: &Moments, shape: f64) {
     let width = measured.fwhm_px() / truth.fwhm_px() - 1.0;
-    println!("XX {width} {:?} {:?}", measured.ellipticity(), truth.ellipticity());
     assert!(width.abs() < PSF_WIDTH, "width {width}");
     for (measured, truth) in measured.ellipticity().into_iter().zip(truth.ellipticity()) {
         assert!((measured - truth).abs() < shape, "ellipticity {measured}, drawn with {truth}");
