@@ -8,7 +8,7 @@ use dcr_physics::builtin_bands;
 use super::SettingError;
 
 /// What each table is about.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("band", "What the exposures were taken through."),
     ("model", "The subfilters, and how the air displaces them."),
     ("solver", "How the subfilters are found."),
