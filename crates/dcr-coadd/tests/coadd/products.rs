@@ -162,8 +162,8 @@ fn weights_are_those_given() {
 #[test]
 fn bright_objects_are_flagged_and_left_out_if_they_are_bad() {
     let bench = Bench::new(&warps(&small_field(3)));
-    let mut config = AssembleConfig::default();
-    config.bright_objects = parse_regions("image; circle(31, 41, 4.5)").unwrap();
+    let bright_objects = parse_regions("image; circle(31, 41, 4.5)").unwrap();
+    let mut config = AssembleConfig { bright_objects, ..AssembleConfig::default() };
     bench.run_into("flagged", &config).unwrap();
     for name in ["coadd", "subfilter_0", "plain"] {
         let name = format!("flagged/{name}.fits");

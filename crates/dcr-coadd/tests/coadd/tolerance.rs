@@ -35,10 +35,10 @@ pub(crate) const JOINT_MATCHED: f64 = 1.3;
 pub(crate) const JOINT_WARPED: f64 = 1.3;
 /// Light of a field in one subfilter's plane over that of the mean visit.
 pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;
-/// The width of a measured PSF against the one that stars were drawn with, relative. Measured: see `psf.rs`.
+/// The width of a measured PSF against the one that stars were drawn with, relative. Measured: 0.002, and 0.005 in the shared fields.
 pub(crate) const PSF_WIDTH: f64 = 0.01;
-/// Its ellipticity, absolute.
+/// Its ellipticity, absolute. Measured: 0.0035 of 0.21, and 0.0034 in the shared fields.
 pub(crate) const PSF_SHAPE: f64 = 0.005;
-/// The same in fields where the solve itself leaves stars less round than it found them: the PSF is that of the coadd. Measured: 0.006 and
-/// 0.008, both along the direction of the zenith.
+/// The same in fields where the solve amplifies the contrast between subfilters, and leaves stars less round than it found them. Measured: 0.006 and
+/// 0.008.
 pub(crate) const PSF_SHAPE_OF_COADD: f64 = 0.01;
