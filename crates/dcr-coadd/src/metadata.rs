@@ -31,7 +31,7 @@ pub(crate) struct RunMetadata {
     pub(crate) cell: [usize; 2],
     /// FWHM of the coadd's PSF in px.
     pub(crate) psf_fwhm_px: Option<f64>,
-    /// Zero point of the pixel values in mag, if it is known and one.
+    /// The magnitude zero point that the warps were scaled to, if they were.
     pub(crate) zero_point_mag: Option<f64>,
     /// All settings as JSON, for the record.
     pub(crate) configuration: String,
@@ -59,7 +59,7 @@ impl RunMetadata {
             cards.push(Card::new("PSF-FWHM", fwhm).with_comment("[px]"));
         }
         if let Some(zero_point) = self.zero_point_mag {
-            cards.push(Card::new("MAGZERO", zero_point).with_comment("[mag] zero point of the pixel values"));
+            cards.push(Card::new("MAGZERO", zero_point).with_comment("[mag] of one unit of the pixels"));
         }
         if let Some(curve) = self.band.throughput() {
             cards.push(Card::new("THRUCURV", curve_text(curve)));

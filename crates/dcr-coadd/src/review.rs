@@ -70,7 +70,7 @@ impl Review {
     pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
         let patches = Patches::open(&[folder.to_owned()])?;
         let plain = PlainCoadds::open(&patches)?;
-        let zero_point = patches.runs[0].files[0].visit().zero_point_mag;
+        let zero_point = patches.metadata().zero_point_mag;
         Ok(Self { patches, plain, config, zero_point })
     }
 

@@ -86,6 +86,12 @@ impl Finished<'_> {
         self.gathered.inputs.visits.iter().enumerate().map(summary).collect()
     }
 
+    /// What the headers of files with such a PSF say.
+    fn metadata(&self, psf: &CoaddPsf) -> RunMetadata {
+        let zero_point_mag = self.gathered.inputs.zero_point_mag;
+        self.division.metadata(&self.run, psf.fwhm_px, zero_point_mag, self.config)
+    }
+
     pub(super) fn write_coadds(
         &self,
         folder: &OutputFolder,
@@ -131,7 +137,7 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.metadata(self.psfs.coadd.fwhm_px),
+                metadata: &self.metadata(&self.psfs.coadd),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
@@ -156,7 +162,7 @@ impl Finished<'_> {
         if self.config.output.input_map {
             let bits = input_bits(self.store, inputs.bbox.shape())?;
             let mut file = input_map(&bits, visits, &inputs.wcs, &inputs.bbox);
-            file.primary = self.metadata(None).cards();
+            file.primary = self.metadata(&self.psfs.coadd).cards();
             write_exposure(
                 &folder.staged(INPUT_MAP),
                 &file,
@@ -175,14 +181,9 @@ impl Finished<'_> {
             unit: &inputs.unit,
             planes: &self.start.planes,
             psf: psf.stamp.as_ref(),
-            cards: self.metadata(psf.fwhm_px).cards(),
+            cards: self.metadata(psf).cards(),
             options: write_options(&self.config.output, true),
         }
-    }
-
-    fn metadata(&self, psf_fwhm_px: Option<f64>) -> RunMetadata {
-        let zero_point_mag = self.gathered.inputs.zero_point_mag;
-        RunMetadata { zero_point_mag, ..self.division.metadata(&self.run, psf_fwhm_px, self.config) }
     }
 
     /// The tables of a file with this PSF and these edges of its band.

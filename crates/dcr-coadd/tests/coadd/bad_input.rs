@@ -179,7 +179,7 @@ struct StopAfter {
 }
 
 impl Monitor for StopAfter {
-    fn step(&self, _message: &str) {
+    fn advance(&self, _steps: u64, _message: &str) {
         self.done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 

@@ -28,14 +28,10 @@ fn run(request: &SubtractRequest, match_psf: bool) -> Result<SubtractSummary, Co
     subtract(request, &config, &Unmonitored)
 }
 
-/// A run of the small field's warps, with the plain coadd that a run with one subfilter makes of them.
+/// A run of these warps.
 fn assembled(warps: &[Warp]) -> Bench {
     let bench = Bench::new(warps);
     bench.run(&AssembleConfig::default()).unwrap();
-    let mut one = AssembleConfig::default();
-    one.model.subfilters = 1;
-    bench.run_into("one", &one).unwrap();
-    std::fs::copy(bench.path("one/coadd.fits"), bench.path("run/plain.fits")).unwrap();
     bench
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dcr_coadd::config::{AssembleConfig, TemplateConfig};
+use dcr_coadd::config::{AssembleConfig, TemplateConfig, ZeroPoint};
 use dcr_coadd::{CoaddError, TemplateRequest, TemplateSummary, Unmonitored, matched_templates};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use ndarray::Zip;
@@ -208,6 +208,34 @@ fn patches_that_disagree_are_refused() {
     let message = other("wide", wide, none);
     assert!(message.contains("± 70 nm, but"), "{message}");
     assert!(!bench.path("no.fits").exists());
+
+    // One unit, but not of one brightness. A run that scaled nothing does not say, and is believed.
+    let scaled = |name: &str, patch: usize, zero_point: f64| {
+        let mut warps = sky.warps(&PATCHES[patch], 3);
+        warps.iter_mut().for_each(|warp| warp.set("MAGZERO", zero_point));
+        let mut config = AssembleConfig::default();
+        config.input.zero_point = ZeroPoint::Header;
+        Bench::new(&warps).run_to(&bench.path(name), &config).unwrap();
+    };
+    scaled("left_27", 0, 27.0);
+    scaled("right_27", 1, 27.0);
+    scaled("right_25", 1, 25.0);
+    let made = |patches: &[&str]| {
+        templates(
+            &bench,
+            patches,
+            "exposure.fits",
+            &format!("{}.fits", patches[1]),
+            &TemplateConfig::default(),
+        )
+    };
+    let message = made(&["left_27", "right_25"]).unwrap_err().to_string();
+    assert!(
+        message.contains("zero point is 25.0000 mag, but") && message.contains("27.0000 mag"),
+        "{message}"
+    );
+    made(&["left_27", "right_27"]).unwrap();
+    made(&["left", "right_25"]).unwrap();
 }
 
 #[test]
