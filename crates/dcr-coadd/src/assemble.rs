@@ -25,6 +25,7 @@ use crate::pixels::PixelReader;
 use crate::progress::Monitor;
 use crate::psf_selection::CoaddPsf;
 use crate::remarks::warn_of_small_leverage;
+use crate::residual_rms::residual_rms;
 use crate::solved::{Solved, Unsolved};
 use crate::store::Store;
 use crate::summary::Summary;
@@ -113,6 +114,10 @@ pub fn assemble(
             CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?
         }
     };
+    let residual_rms = match &joint {
+        Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),
+        None => residual_rms(&coadds, &division, &store, &gathered.variances, config)?,
+    };
     let finished = Finished {
         request,
         config,
@@ -124,6 +129,7 @@ pub fn assemble(
         store: &store,
         psfs: &psfs,
         coadds: &coadds,
+        residual_rms,
         joint,
     };
     let visits = finished.visits();

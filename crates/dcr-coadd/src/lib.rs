@@ -45,6 +45,7 @@ mod psf_measurement;
 mod psf_selection;
 pub mod regions;
 mod remarks;
+mod residual_rms;
 mod residual_table;
 mod residuals;
 pub mod review;

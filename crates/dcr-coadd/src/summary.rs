@@ -155,7 +155,7 @@ pub struct VisitSummary {
     pub shifts_px: Vec<[f64; 2]>,
     /// The metric with the final model, the mean over regions.
     pub metric: Option<f64>,
-    /// Rms of what the model leaves of it, in standard deviations of the sky's noise; the joint method tells it.
+    /// Rms of what the model leaves of it, in standard deviations of the sky's noise; with the iterative method in the middle cell.
     pub residual_rms: Option<f64>,
     /// What was assumed, converted or doubted.
     pub assumptions: Vec<Assumption>,

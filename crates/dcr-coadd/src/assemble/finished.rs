@@ -44,6 +44,8 @@ pub(super) struct Finished<'a> {
     pub(super) store: &'a Store,
     pub(super) psfs: &'a CoaddPsfs,
     pub(super) coadds: &'a Coadds,
+    /// Of each visit.
+    pub(super) residual_rms: Vec<Option<f64>>,
     pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
@@ -76,10 +78,7 @@ impl Finished<'_> {
                 usable: self.gathered.usable[i],
                 shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
                 metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
-                residual_rms: self
-                    .joint
-                    .as_ref()
-                    .and_then(|(_, joint)| Some(joint.visits.get(i)?.chi2.sqrt())),
+                residual_rms: self.residual_rms.get(i).copied().flatten(),
                 assumptions: input.sky.notes.clone(),
             }
         };

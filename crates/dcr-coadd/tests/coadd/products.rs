@@ -9,7 +9,7 @@ use dcr_image::{ExposureFile, OpenOptions};
 use ndarray::s;
 
 use crate::field::{Bench, Warp, peak, small_field, warps};
-use crate::tolerance::ROUNDING;
+use crate::tolerance::{RESIDUAL_RMS, ROUNDING};
 
 fn bits(bench: &Bench, name: &str, planes: &[&str]) -> i32 {
     let file = ExposureFile::open(&bench.path(name), &OpenOptions::default()).unwrap();
@@ -203,7 +203,9 @@ fn summary_tells_times_scales_and_noise() {
     let summary = bench.run(&AssembleConfig::default()).unwrap();
     for visit in &summary.visits {
         assert!((visit.scale - 1.0).abs() < ROUNDING && visit.exposure_s == Some(30.0));
-        assert!(visit.metric.is_some() && visit.residual_rms.is_none());
+        assert!(visit.metric.is_some());
+        let rms = visit.residual_rms.unwrap();
+        assert!(RESIDUAL_RMS.contains(&rms), "{rms}");
     }
     let noise = summary.noise_correlation.unwrap();
     assert!(noise.x.abs() < 0.1 && noise.y.abs() < 0.1, "{noise:?}");
