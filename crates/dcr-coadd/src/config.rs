@@ -176,6 +176,7 @@ impl AssembleConfig {
                 variance: OutputVariance::Template,
                 ..ours.coadd
             },
+            psf: PsfConfig { seeing_exponent: 0.0, ..ours.psf },
             template: MatchConfig { variance: TemplateVariance::Reference, ..ours.template },
             input: InputConfig {
                 geometry: GeometrySource::Header,
