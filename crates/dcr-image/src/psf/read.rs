@@ -13,7 +13,7 @@ use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
 
 impl Psf {
     /// Opens a file that holds a PSF for the image `bbox`: a PSFEx model (a column PSF_MASK, in any case), a grid of
-    /// stamps (the table PSF_GRID), an HDU called PSF, or else the first image.
+    /// stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called PSF, or else the first image.
     ///
     /// # Errors
     ///
@@ -29,6 +29,9 @@ impl Psf {
         }
         if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
             return StampGrid::read(&mut reader, hdu).map(Self::Grid);
+        }
+        if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
+            return read_cells(&mut reader, hdu, axes, bbox).map(Self::Grid);
         }
         let hdu = hdus
             .iter()
@@ -47,11 +50,15 @@ impl Psf {
     pub(crate) fn in_file(
         reader: &mut FitsReader,
         hdus: &[Hdu],
+        bbox: &BBox,
         fwhm_px: Option<f64>,
         notes: &mut Vec<Assumption>,
     ) -> Result<Option<Self>, FitsError> {
         if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
             return StampGrid::read(reader, hdu).map(|grid| Some(Self::Grid(grid)));
+        }
+        if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
+            return read_cells(reader, hdu, axes, bbox).map(|grid| Some(Self::Grid(grid)));
         }
         let image = |hdu: &&Hdu| hdu.name.eq_ignore_ascii_case("PSF") && hdu.plane_shape().is_some();
         if let Some(hdu) = hdus.iter().find(image) {
@@ -68,6 +75,41 @@ impl Psf {
             Self::Gaussian { fwhm_px }
         }))
     }
+}
+
+/// The axes of an image PSF of four axes: stamps on cells that divide the image evenly, as in files of lsst-images.
+fn cell_axes(hdu: &Hdu) -> Option<[usize; 4]> {
+    match &hdu.kind {
+        HduKind::Image { axes, .. } if hdu.name.eq_ignore_ascii_case("PSF") => {
+            axes.as_slice().try_into().ok()
+        }
+        _ => None,
+    }
+}
+
+fn read_cells(
+    reader: &mut FitsReader,
+    hdu: &Hdu,
+    [cols, rows, across, up]: [usize; 4],
+    bbox: &BBox,
+) -> Result<StampGrid, FitsError> {
+    reader.go_to(hdu.index)?;
+    let pixels = reader.all_pixels::<f64>(&[cols, rows, across, up], &hdu.label())?;
+    let (width, height) = (bbox.width.div_ceil(across.max(1)), bbox.height.div_ceil(up.max(1)));
+    let mut cells = Vec::with_capacity(across * up);
+    for (number, stamp) in pixels.chunks_exact((cols * rows).max(1)).enumerate() {
+        let (x, y) = ((number % across) * width, (number / across) * height);
+        let cell = BBox::new(bbox.x0 + x as i64, bbox.y0 + y as i64, width, height);
+        let stamp = Array2::from_shape_vec((rows, cols), stamp.to_vec()).map_err(|error| error.to_string());
+        match stamp.map(Stamp::new) {
+            Ok(Ok(stamp)) => cells.push((cell, stamp)),
+            // Cells without a PSF hold no numbers, or none above 0.
+            Ok(Err(StampError::NotFinite { .. } | StampError::Sum { .. })) => {}
+            Ok(Err(error)) => return Err(content(reader, hdu, error.to_string())),
+            Err(reason) => return Err(content(reader, hdu, reason)),
+        }
+    }
+    StampGrid::new(cells).map_err(|error| content(reader, hdu, error.to_string()))
 }
 
 fn read_stamp(reader: &mut FitsReader, hdu: &Hdu) -> Result<Stamp, FitsError> {
