@@ -49,6 +49,7 @@ fn files_pass_fitsverify() {
     again.extend(gzipped);
     for arguments in [
         again,
+        vec!["assemble", text(&field), "-o", "joint", "--set", "solver.method=joint"],
         vec!["template", "run", "-e", text(&heldout), "-o", "templates"],
         vec!["subtract", "run", "-e", text(&heldout), "-o", "differences"],
     ] {
@@ -56,7 +57,7 @@ fn files_pass_fitsverify() {
         assert!(ended.starts_with("exit code 0"), "{ended}");
     }
     let mut verified = 0;
-    for folder in ["run", "gzipped", "templates", "differences"] {
+    for folder in ["run", "gzipped", "joint", "templates", "differences"] {
         for name in fixture.files(folder).into_iter().filter(|name| name.ends_with(".fits")) {
             let output = Command::new("fitsverify")
                 .arg(fixture.path(folder).join(&name))
@@ -67,5 +68,5 @@ fn files_pass_fitsverify() {
             verified += 1;
         }
     }
-    assert!(verified >= 12, "{verified} files");
+    assert!(verified >= 18, "{verified} files");
 }

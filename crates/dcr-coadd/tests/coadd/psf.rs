@@ -1,6 +1,6 @@
 //! The PSF that coadds get: from the visits, place by place, or measured from stars; against what the fields were drawn with.
 
-use dcr_coadd::config::AssembleConfig;
+use dcr_coadd::config::{AssembleConfig, Method};
 use dcr_coadd::{PsfOrigin, TemplateRequest, Unmonitored, matched_templates, psf_at};
 use dcr_image::psf::Moments;
 use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Stamp};
@@ -177,4 +177,18 @@ fn psf_of_subfilters_follows_the_seeing() {
         let psf = psf_of(&bench.path(&format!("run/subfilter_{a}.fits")));
         assert!((psf.fwhm_px(0.0, 0.0).unwrap() / width - 1.0).abs() < 1e-5);
     }
+}
+
+#[test]
+fn psf_of_a_joint_run_is_that_of_the_solution_in_all_planes() {
+    let bench = Bench::new(&warps(&small_field(3)));
+    let mut config = AssembleConfig::default();
+    config.solver.method = Method::Joint;
+    // It is known, and not measured.
+    config.psf.measure = true;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!((summary.psf.origin, summary.psf.cells), (PsfOrigin::Solution, 0));
+    assert!(summary.psf.subfilter_fwhm_px.iter().all(|width| *width == summary.psf_fwhm_px));
+    let coadd = psf_of(&bench.path("run/coadd.fits"));
+    assert_eq!(psf_of(&bench.path("run/subfilter_2.fits")), coadd);
 }
