@@ -18,6 +18,9 @@ use crate::psf_selection::CoaddPsf;
 /// The width in px of the stars that are sought where no PSF is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
 
+/// A measured width that is off from the expected by a larger factor is doubted.
+const DOUBTFUL_WIDTH: f64 = 1.2;
+
 /// Where the coadds' PSF is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,7 +128,17 @@ fn measured(
     };
     match measure_psf(&field, config) {
         Ok((stamp, quality)) => {
-            Some((CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]), quality))
+            let psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+            if let (Some(measured), Some(expected)) = (psf.fwhm_px, selected.fwhm_px)
+                && !(DOUBTFUL_WIDTH.recip()..DOUBTFUL_WIDTH).contains(&(measured / expected))
+            {
+                let text = format!(
+                    "The PSF measured in the coadd has a FWHM of {measured:.2} px, that of the selected visits {expected:.2} px: galaxies \
+                     may have been taken for stars (raise psf.min_stars), or the visits' PSFs are wrong."
+                );
+                journal.warn("PSF", text);
+            }
+            Some((psf, quality))
         }
         Err(few) => {
             let stays = match selected.stamp {

@@ -98,6 +98,22 @@ fn psf_that_cannot_be_measured_stays_the_selected_with_a_warning() {
     assert!(warning.text.ends_with("that of the selected visits stays."), "{}", warning.text);
 }
 
+#[test]
+fn psf_that_contradicts_the_visits_is_doubted() {
+    let mut warps = warps(&elliptical_field());
+    for warp in &mut warps {
+        let stamp = Psf::Gaussian { fwhm_px: 2.5 }.stamp_at(0.0, 0.0).unwrap();
+        warp.psf = Some(stamp.pixels().mapv(|value| value as f32));
+    }
+    let bench = Bench::new(&warps);
+    let mut config = AssembleConfig::default();
+    config.psf.measure = true;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(summary.psf.origin, PsfOrigin::Measured);
+    let doubt = summary.warnings.iter().find(|warning| warning.subject == "PSF").unwrap();
+    assert!(doubt.text.contains("may have been taken for stars"), "{}", doubt.text);
+}
+
 /// Visits with their own PSFs, of which some end in the middle of the patch.
 fn patchwork() -> Vec<Warp> {
     let mut warps = warps(&small_field(4));
