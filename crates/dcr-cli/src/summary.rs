@@ -178,10 +178,13 @@ fn psf_from(summary: &Summary) -> String {
         (PsfOrigin::Measured, Some(quality)) => {
             format!("measured from {} of {} bright sources", quality.stars, quality.candidates)
         }
-        _ => {
-            let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
-            format!("of {selected} of {} visits", summary.visits.len())
-        }
+        _ => match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
+            Some(visit) => format!("that of visit {visit}, the sharpest"),
+            None => {
+                let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
+                format!("of {selected} of {} visits", summary.visits.len())
+            }
+        },
     }
 }
 

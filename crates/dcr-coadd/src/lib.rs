@@ -32,6 +32,7 @@ mod matcher;
 mod matching_kernel;
 mod memory;
 mod metadata;
+mod method;
 mod mosaic;
 mod noise_correlation;
 mod outputs;

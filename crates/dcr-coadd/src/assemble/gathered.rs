@@ -52,13 +52,12 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn read(
         request: &AssembleRequest,
+        mut inputs: Inputs,
         folder: &OutputFolder,
         config: &AssembleConfig,
         reader: &PixelReader<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        journal.stage("reading", request.warps.len())?;
-        let mut inputs = Inputs::open(&request.warps, config)?;
         let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
         if config.coadd.bad_mask_planes.iter().any(|plane| plane == BRIGHT_OBJECT) {
             inputs.exclude(bright.clone());

@@ -8,8 +8,8 @@ use dcr_image::fits::read_plane;
 use dcr_image::{ExposureFile, OpenOptions};
 use ndarray::s;
 
-use crate::field::{Bench, Warp, peak, small_field, warps};
-use crate::tolerance::{RESIDUAL_RMS, ROUNDING};
+use crate::field::{Bench, Warp, iterative, peak, small_field, warps};
+use crate::tolerance::{RMS_OF_RESIDUALS, ROUNDING};
 
 fn bits(bench: &Bench, name: &str, planes: &[&str]) -> i32 {
     let file = ExposureFile::open(&bench.path(name), &OpenOptions::default()).unwrap();
@@ -33,7 +33,7 @@ fn mask_planes_propagate_by_threshold_or_by_any_good_pixel() {
     flag(&mut warps[4], "CLIPPED", (10, 26));
     flag(&mut warps[4], "MY_PLANE", (10, 30));
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.coadd.mask_propagation_thresholds.insert("MY_PLANE".into(), 0.3);
     bench.run(&config).unwrap();
     for name in ["run/coadd.fits", "run/subfilter_1.fits", "run/plain.fits"] {
@@ -51,7 +51,7 @@ fn mask_planes_propagate_by_threshold_or_by_any_good_pixel() {
         // EDGE itself is removed from the coadds of the model.
         assert_ne!(mask[[10, 22]] & bits(&bench, name, &["SENSOR_EDGE"]), 0);
     }
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.coadd.mask_propagation_thresholds.insert("SAT".into(), 0.5);
     bench.run_into("other", &config).unwrap();
     assert_eq!(bench.read("other/coadd.fits").mask[[10, 10]] & bits(&bench, "other/coadd.fits", &["SAT"]), 0);
@@ -67,7 +67,7 @@ fn mean_of_visits_one_by_one_is_that_of_all_at_once() {
     }
     let bench = Bench::new(&warps);
     let with = |statistic| {
-        let mut config = AssembleConfig::default();
+        let mut config = iterative();
         config.coadd.statistic = statistic;
         config.coadd.clip_iterations = 0;
         config
@@ -92,7 +92,7 @@ fn mean_of_visits_one_by_one_is_that_of_all_at_once() {
 fn zero_points_bring_visits_to_one_scale_and_to_nanojanskys() {
     let plain = warps(&small_field(4));
     let reference = Bench::new(&plain);
-    reference.run(&AssembleConfig::default()).unwrap();
+    reference.run(&iterative()).unwrap();
     let expected = reference.read("run/coadd.fits");
     // The same sky in counts of visits with other zero points.
     let mut warps = plain;
@@ -105,7 +105,7 @@ fn zero_points_bring_visits_to_one_scale_and_to_nanojanskys() {
         warp.pixels.variance *= factor * factor;
     }
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.input.zero_point = ZeroPoint::Header;
     let summary = bench.run(&config).unwrap();
     let scales: Vec<f64> = summary.visits.iter().map(|visit| visit.scale).collect();
@@ -135,7 +135,7 @@ fn zero_points_bring_visits_to_one_scale_and_to_nanojanskys() {
 #[test]
 fn visits_are_selected_by_number() {
     let bench = Bench::new(&warps(&small_field(4)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     let all = bench.run_into("all", &config).unwrap();
     let numbers: Vec<u64> = all.visits.iter().map(|visit| visit.visit).collect();
     config.input.visits = Some(vec![numbers[2], numbers[0], 999_999]);
@@ -148,7 +148,7 @@ fn visits_are_selected_by_number() {
 #[test]
 fn weights_are_those_given() {
     let bench = Bench::new(&warps(&small_field(3)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     let numbers: Vec<u64> =
         bench.run_into("all", &config).unwrap().visits.iter().map(|visit| visit.visit).collect();
     config.visit_weights = Some(BTreeMap::from([(numbers[0], 1.0), (numbers[1], 2.0), (numbers[2], 3.0)]));
@@ -163,7 +163,7 @@ fn weights_are_those_given() {
 fn bright_objects_are_flagged_and_left_out_if_they_are_bad() {
     let bench = Bench::new(&warps(&small_field(3)));
     let bright_objects = parse_regions("image; circle(31, 41, 4.5)").unwrap();
-    let mut config = AssembleConfig { bright_objects, ..AssembleConfig::default() };
+    let mut config = AssembleConfig { bright_objects, ..iterative() };
     bench.run_into("flagged", &config).unwrap();
     for name in ["coadd", "subfilter_0", "plain"] {
         let name = format!("flagged/{name}.fits");
@@ -184,7 +184,7 @@ fn input_map_tells_the_visits_of_each_pixel() {
     flag(&mut warps[1], "BAD", (12, 34));
     flag(&mut warps[2], "NO_DATA", (12, 34));
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.output.input_map = true;
     let summary = bench.run(&config).unwrap();
     assert!(summary.files.iter().any(|file| file.ends_with("input_map.fits")));
@@ -193,19 +193,19 @@ fn input_map_tells_the_visits_of_each_pixel() {
     // Without the setting, a later run leaves none of an earlier one.
     let mut request = bench.request("run");
     request.overwrite = true;
-    dcr_coadd::assemble(&request, &AssembleConfig::default(), &dcr_coadd::Unmonitored).unwrap();
+    dcr_coadd::assemble(&request, &iterative(), &dcr_coadd::Unmonitored).unwrap();
     assert!(!bench.path("run/input_map.fits").exists());
 }
 
 #[test]
 fn summary_tells_times_scales_and_noise() {
     let bench = Bench::new(&warps(&small_field(3)));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     for visit in &summary.visits {
         assert!((visit.scale - 1.0).abs() < ROUNDING && visit.exposure_s == Some(30.0));
         assert!(visit.metric.is_some());
         let rms = visit.residual_rms.unwrap();
-        assert!(RESIDUAL_RMS.contains(&rms), "{rms}");
+        assert!(RMS_OF_RESIDUALS.contains(&rms), "{rms}");
     }
     let noise = summary.noise_correlation.unwrap();
     assert!(noise.x.abs() < 0.1 && noise.y.abs() < 0.1, "{noise:?}");

@@ -1,13 +1,13 @@
 //! The PSF that coadds get: from the visits, place by place, or measured from stars; against what the fields were drawn with.
 
-use dcr_coadd::config::{AssembleConfig, Method};
+use dcr_coadd::config::Method;
 use dcr_coadd::{PsfOrigin, TemplateRequest, Unmonitored, matched_templates, psf_at};
 use dcr_image::psf::Moments;
 use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Stamp};
 use dcr_sim::{FieldConfig, PsfShape, SourceSettings, VisitSettings};
 use ndarray::{Array2, s};
 
-use crate::field::{Bench, Warp, held_out, small_field, warps};
+use crate::field::{Bench, Warp, held_out, iterative, small_field, warps};
 use crate::shared::simulated;
 use crate::tolerance::{PSF_SHAPE, PSF_SHAPE_OF_COADD, PSF_WIDTH};
 
@@ -53,7 +53,7 @@ fn psf_measured_in_an_elliptical_field_is_what_it_was_drawn_with() {
     // Nothing tells it but the stars and a width in the headers.
     warps.iter_mut().for_each(|warp| warp.psf = None);
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.psf.measure = true;
     config.psf.seeing_exponent = 0.0;
     let summary = bench.run(&config).unwrap();
@@ -73,7 +73,7 @@ fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
         let mut bench = Bench::new(&[]);
         bench.warps = warps;
         for (contrast, shape) in [(1.0, PSF_SHAPE), (3.0, PSF_SHAPE_OF_COADD)] {
-            let mut config = AssembleConfig::default();
+            let mut config = iterative();
             config.psf.measure = true;
             config.solver.iterative.accelerate_model = contrast;
             let run = format!("run_{contrast}");
@@ -88,7 +88,7 @@ fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
 #[test]
 fn psf_that_cannot_be_measured_stays_the_selected_with_a_warning() {
     let bench = Bench::new(&warps(&small_field(4)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.psf.measure = true;
     config.psf.min_stars = 100;
     let summary = bench.run(&config).unwrap();
@@ -106,7 +106,7 @@ fn psf_that_contradicts_the_visits_is_doubted() {
         warp.psf = Some(stamp.pixels().mapv(|value| value as f32));
     }
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.psf.measure = true;
     let summary = bench.run(&config).unwrap();
     assert_eq!(summary.psf.origin, PsfOrigin::Measured);
@@ -136,7 +136,7 @@ fn patchwork() -> Vec<Warp> {
 #[test]
 fn psf_of_a_place_is_that_of_the_visits_with_data_there() {
     let bench = Bench::new(&patchwork());
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.psf.grid_spacing = 56;
     config.psf.seeing_exponent = 0.0;
     let summary = bench.run(&config).unwrap();
@@ -160,7 +160,7 @@ fn psf_of_a_place_is_that_of_the_visits_with_data_there() {
 #[test]
 fn psf_of_a_template_is_that_of_its_exposures_place() {
     let bench = Bench::new(&patchwork());
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.psf.grid_spacing = 56;
     bench.run(&config).unwrap();
     let whole = held_out(&small_field(4));
@@ -184,7 +184,7 @@ fn psf_of_a_template_is_that_of_its_exposures_place() {
 #[test]
 fn psf_of_subfilters_follows_the_seeing() {
     let bench = Bench::new(&warps(&small_field(3)));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     let widths: Vec<f64> = summary.psf.subfilter_fwhm_px.iter().map(|width| width.unwrap()).collect();
     let centre = |a: usize| f64::midpoint(summary.band.subfilters_nm[a][0], summary.band.subfilters_nm[a][1]);
     let expected = (centre(0) / centre(2)).powf(-0.2);
@@ -198,7 +198,7 @@ fn psf_of_subfilters_follows_the_seeing() {
 #[test]
 fn psf_of_a_joint_run_is_that_of_the_solution_in_all_planes() {
     let bench = Bench::new(&warps(&small_field(3)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.solver.method = Method::Joint;
     // It is known, and not measured.
     config.psf.measure = true;
