@@ -116,6 +116,9 @@ pub(crate) struct Assemble {
     /// A plain coadd on the same grid to start from [default: one is made].
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) template: Option<PathBuf>,
+    /// Use only the visits whose numbers stand in this file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) visits: Option<PathBuf>,
     /// Replace the results of an earlier run.
     #[arg(long)]
     pub(crate) overwrite: bool,

@@ -4,14 +4,17 @@
 //! at fault and where it stands.
 
 mod file;
+mod lists;
 mod show;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use dcr_coadd::config::{AssembleConfig, ConfigError, KEYS, check_key};
+use dcr_coadd::regions::parse_regions;
 use dcr_physics::Throughput;
 
+pub(crate) use self::lists::visits;
 pub(crate) use self::show::{as_markdown, as_toml, explained};
 use crate::args::Settings;
 
@@ -74,7 +77,7 @@ struct Assignment {
     bare: Option<String>,
 }
 
-/// Merges all sources of settings, checks the result, and reads the throughput curve that it names.
+/// Merges all sources of settings, checks the result, and reads the files that it names.
 pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
     let mut config = settings.preset.as_deref().and_then(AssembleConfig::preset).unwrap_or_default();
     let mut assignments = Vec::new();
@@ -98,6 +101,14 @@ pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
         let unreadable = || format!("{}: cannot read the throughput curve", path.display());
         let text = std::fs::read_to_string(path).with_context(unreadable)?;
         config.throughput = Some(Throughput::parse(&text).with_context(unreadable)?);
+    }
+    if let Some(path) = &config.coadd.bright_objects {
+        let unreadable = || format!("{}: cannot read the regions of bright objects", path.display());
+        let text = std::fs::read_to_string(path).with_context(unreadable)?;
+        config.bright_objects = parse_regions(&text).with_context(unreadable)?;
+    }
+    if let Some(path) = &config.coadd.visit_weights {
+        config.visit_weights = Some(lists::weights(path)?);
     }
     Ok(config)
 }

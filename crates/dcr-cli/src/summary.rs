@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dcr_coadd::{
-    Convolution, JointSummary, Outcome, SubtractSummary, Summary, TemplateSource, TemplateSummary, Warning,
+    Convolution, JointSummary, Outcome, PsfOrigin, SubtractSummary, Summary, TemplateSource, TemplateSummary,
+    Warning,
 };
 
 use crate::table::{Table, digits, fixed, numbers, words};
@@ -38,12 +39,7 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
     }
     lines.add("solved", solved(summary));
     if let Some(fwhm) = summary.psf_fwhm_px {
-        let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
-        let of = match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
-            Some(visit) => format!("that of visit {visit}, the sharpest"),
-            None => format!("of {selected} of {} visits", summary.visits.len()),
-        };
-        lines.add("PSF", format!("FWHM {fwhm:.2} px, {of}"));
+        lines.add("PSF", format!("FWHM {fwhm:.2} px, {}", psf_from(summary)));
     }
     lines.add(
         "outcome",
@@ -173,6 +169,22 @@ struct Lines {
 impl Lines {
     fn add(&mut self, about: &str, line: String) {
         self.text.push_str(&format!("{about:<9} {line}\n"));
+    }
+}
+
+/// Where the coadds' PSF is from.
+fn psf_from(summary: &Summary) -> String {
+    match (summary.psf.origin, &summary.psf.measured) {
+        (PsfOrigin::Measured, Some(quality)) => {
+            format!("measured from {} of {} bright sources", quality.stars, quality.candidates)
+        }
+        _ => match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
+            Some(visit) => format!("that of visit {visit}, the sharpest"),
+            None => {
+                let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
+                format!("of {selected} of {} visits", summary.visits.len())
+            }
+        },
     }
 }
 

@@ -11,10 +11,12 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
+use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
+use crate::input_map::INPUT_MAP;
 use crate::inputs::{Input, Inputs};
 use crate::joint::joint_summary;
 use crate::journal::Journal;
@@ -24,6 +26,7 @@ use crate::pixels::PixelReader;
 use crate::progress::Monitor;
 use crate::psf_selection::CoaddPsf;
 use crate::remarks::warn_of_small_leverage;
+use crate::residual_rms::residual_rms;
 use crate::solved::{Solved, Unsolved};
 use crate::store::Store;
 use crate::summary::Summary;
@@ -67,7 +70,7 @@ pub fn assemble(
     let mut gathered = Gathered::read(request, inputs, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
-    let weights = gathered.weights(&division, config);
+    let weights = gathered.weights(&division, config)?;
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let store = Store { weights, shifts, pixels: gathered.take_pixels() };
     if config.solver.method != Method::Joint {
@@ -108,6 +111,17 @@ pub fn assemble(
             (Coadds::joint(&patch, &unsolved.visits()?, &solution)?, Some((solution, summary)))
         }
     };
+    let psfs = match own_psf {
+        Some(psf) => CoaddPsfs::of_solution(psf, config.model.subfilters),
+        None => {
+            let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
+            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?
+        }
+    };
+    let residual_rms = match &joint {
+        Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),
+        None => residual_rms(&coadds, &division, &store, &gathered.variances, config)?,
+    };
     let finished = Finished {
         request,
         config,
@@ -117,8 +131,9 @@ pub fn assemble(
         division: &division,
         start: &start,
         store: &store,
-        psf: own_psf.as_ref().unwrap_or(&start.psf),
+        psfs: &psfs,
         coadds: &coadds,
+        residual_rms,
         joint,
     };
     let visits = finished.visits();
@@ -127,7 +142,9 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder
-        .publish(|name| name == "joint.fits" || name.starts_with("subfilter_") && name.ends_with(".fits"))?;
+    folder.publish(|name| {
+        let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
+        name == "joint.fits" || name == INPUT_MAP || subfilter
+    })?;
     Ok(summary)
 }

@@ -13,6 +13,9 @@ use crate::store::Store;
 use crate::template_coadd::TemplateCoadd;
 use crate::variance::{LinearSolve, propagated};
 
+/// The planes that say what became of the visits, whatever the template is.
+const MARKS_OF_VISITS: [&str; 3] = ["REJECTED", "SENSOR_EDGE", "INEXACT_PSF"];
+
 /// A patch whose model has been solved for, with what it was solved from.
 pub(crate) struct Patch<'a> {
     pub(crate) store: &'a Store,
@@ -82,7 +85,8 @@ impl Patch<'_> {
     /// The template's mask, what the visits propagate, and NO_DATA where no visit constrains the model.
     pub(crate) fn mask(&self, unseen: &Array2<bool>) -> Array2<i32> {
         let config = &self.config.coadd;
-        let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys());
+        let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys())
+            | self.planes.bits_of(MARKS_OF_VISITS);
         let removed = self.planes.bits_of(&config.remove_mask_planes);
         let no_data = self.planes.bits_of(["NO_DATA"]);
         Zip::from(&self.template.mask).and(&self.plain.mask).and(unseen).map_collect(

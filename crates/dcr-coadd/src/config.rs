@@ -14,10 +14,13 @@ mod input;
 mod joint;
 mod model;
 mod output;
+mod psf;
 mod solver;
 mod subtract;
 mod table;
 mod template;
+
+use std::collections::BTreeMap;
 
 use dcr_physics::{BandError, GeometrySource, RefractionModel, Throughput};
 use dcr_solver::iterative::IterativeConfig;
@@ -26,13 +29,16 @@ use serde::{Deserialize, Serialize};
 
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
-pub use coadd::{CoaddConfig, OutputVariance, PixelsIn};
+pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
 pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
+pub use psf::PsfConfig;
 pub use solver::{Method, SolverConfig};
 pub use subtract::{DifferenceConfig, SubtractConfig, TableFormat};
 pub use table::Key;
+
+use crate::regions::SkyRegion;
 pub use template::{MatchConfig, TemplateConfig, TemplateVariance};
 
 /// All settings.
@@ -49,6 +55,8 @@ pub struct AssembleConfig {
     pub joint: JointConfig,
     /// Weights, masks and the patch as a whole.
     pub coadd: CoaddConfig,
+    /// The PSF of the coadds.
+    pub psf: PsfConfig,
     /// Matched templates.
     pub template: MatchConfig,
     /// Differences, and what is left in them.
@@ -60,15 +68,22 @@ pub struct AssembleConfig {
     /// The curve in the file that `band.throughput` names, read by whoever touches files.
     #[serde(skip)]
     pub throughput: Option<Throughput>,
+    /// The regions in the file that `coadd.bright_objects` names, read likewise.
+    #[serde(skip)]
+    pub bright_objects: Vec<SkyRegion>,
+    /// The weights in the file that `coadd.visit_weights` names, by visit, read likewise.
+    #[serde(skip)]
+    pub visit_weights: Option<BTreeMap<u64, f64>>,
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 9] = [
+pub const KEYS: [&[Key]; 10] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
     joint::KEYS,
     CoaddConfig::KEYS,
+    PsfConfig::KEYS,
     MatchConfig::KEYS,
     DifferenceConfig::KEYS,
     InputConfig::KEYS,
@@ -161,6 +176,7 @@ impl AssembleConfig {
                 variance: OutputVariance::Template,
                 ..ours.coadd
             },
+            psf: PsfConfig { seeing_exponent: 0.0, ..ours.psf },
             template: MatchConfig { variance: TemplateVariance::Reference, ..ours.template },
             input: InputConfig {
                 geometry: GeometrySource::Header,
@@ -192,6 +208,7 @@ impl AssembleConfig {
         self.solver.validate()?;
         joint::validate(self)?;
         self.coadd.validate()?;
+        self.psf.validate()?;
         self.subtract.validate()?;
         self.input.validate()
     }

@@ -34,6 +34,16 @@ impl Detection {
         }
     }
 
+    /// Detection beyond another threshold, without growing.
+    pub(crate) fn beyond(psf_sigma: f64, threshold: f64, min_pixels: usize) -> Self {
+        Self { psf_sigma, threshold: threshold as f32, min_pixels, grow_px: 0.0 }
+    }
+
+    /// The groups of pixels beyond the threshold that are large enough, in the order of their first pixels.
+    pub(crate) fn groups(&self, significance: &Array2<f32>) -> Vec<Vec<(usize, usize)>> {
+        groups(&significance.mapv(|s| s > self.threshold), self.min_pixels)
+    }
+
     /// The pixels of sources. Pixels that are not finite, or of a variance that is not, take no part.
     pub(crate) fn detect(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<bool> {
         let significance = self.significance(image, variance);
@@ -42,7 +52,7 @@ impl Detection {
     }
 
     /// The smoothed image over its noise; 0 where there are no data.
-    fn significance(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<f32> {
+    pub(crate) fn significance(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<f32> {
         let known =
             Zip::from(&image).and(&variance).map_collect(|i, v| i.is_finite() && *v > 0.0 && v.is_finite());
         let kept = |plane: ArrayView2<f32>| {
@@ -76,17 +86,22 @@ fn median(mut values: Vec<f32>) -> f32 {
 
 /// Set pixels in groups of at least `fewest` that touch by sides or corners.
 fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
+    let mut out = Array2::from_elem(flags.dim(), false);
+    groups(flags, fewest).into_iter().flatten().for_each(|at| out[at] = true);
+    out
+}
+
+/// The groups of at least `fewest` set pixels that touch by sides or corners.
+fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usize)>> {
     let (rows, cols) = flags.dim();
     let mut open = flags.clone();
-    let mut out = Array2::from_elem((rows, cols), false);
-    let mut group = Vec::new();
+    let mut out = Vec::new();
     for y in 0..rows {
         for x in 0..cols {
             if !std::mem::take(&mut open[[y, x]]) {
                 continue;
             }
-            group.clear();
-            group.push((y, x));
+            let mut group = vec![(y, x)];
             let mut next = 0;
             while let Some(&(y, x)) = group.get(next) {
                 next += 1;
@@ -99,7 +114,7 @@ fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
                 }
             }
             if group.len() >= fewest {
-                group.iter().for_each(|at| out[*at] = true);
+                out.push(group);
             }
         }
     }

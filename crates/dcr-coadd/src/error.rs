@@ -19,6 +19,28 @@ pub enum CoaddError {
     /// Nothing was given.
     #[error("no exposures were given; name at least one FITS file")]
     NoInputs,
+    /// None of the exposures is of a visit that was asked for.
+    #[error(
+        "none of the {given} exposures is of one of the {wanted} visits that input.visits (or --visits) names; compare \
+         their numbers with those that `dcr inspect` prints"
+    )]
+    NotSelected {
+        /// Exposures given.
+        given: usize,
+        /// Visits asked for.
+        wanted: usize,
+    },
+    /// A visit is not in the file of weights, or has none that can be used there.
+    #[error(
+        "{}: coadd.visit_weights has no weight above 0 for visit {visit}; add a line with its number and weight, or leave \
+         it out with input.visits", path.display()
+    )]
+    NoWeight {
+        /// The exposure.
+        path: PathBuf,
+        /// Its visit.
+        visit: u64,
+    },
     /// No file has a pixel that can be used.
     #[error(
         "none of the {count} warps has a usable pixel: all are NaN, masked ({planes}) or of variance 0 or less; \

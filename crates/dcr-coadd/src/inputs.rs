@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
+use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
 use crate::error::{CoaddError, GridDifference};
 use crate::sky::Sky;
+
+/// The zero point in AB mag of pixel values in nJy.
+const NANOJANSKY_MAG: f64 = 31.4;
 
 /// A warp, its pixels still on disk.
 pub(crate) struct Input {
@@ -16,6 +21,8 @@ pub(crate) struct Input {
     pub(crate) sky: Sky,
     /// Pixel values are multiplied by this.
     pub(crate) scale: f32,
+    /// Pixels of the patch that no visit may use.
+    pub(crate) excluded: Option<Arc<Array2<bool>>>,
 }
 
 /// Warps that belong together.
@@ -25,7 +32,7 @@ pub(crate) struct Inputs {
     pub(crate) bbox: BBox,
     pub(crate) wcs: Wcs,
     pub(crate) unit: String,
-    /// The magnitude zero point that all are scaled to, if the settings ask for it.
+    /// Zero point in mag of the visits as they are scaled, if it is known and one.
     pub(crate) zero_point_mag: Option<f64>,
     /// What the headers say of the band.
     pub(crate) stated: StatedBand,
@@ -64,7 +71,14 @@ impl Inputs {
                 Ok((file, sky))
             })
             .collect();
-        let opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
+        let mut opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
+        if let Some(wanted) = &config.input.visits {
+            let given = opened.len();
+            opened.retain(|(_, sky)| wanted.contains(&sky.visit.visit));
+            if opened.is_empty() {
+                return Err(CoaddError::NotSelected { given, wanted: wanted.len() });
+            }
+        }
         let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
         let unit = unit_of(first, config)?;
         let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
@@ -92,22 +106,24 @@ impl Inputs {
                 });
             }
         }
-        let zero_point = |file: &ExposureFile, sky: &Sky| match config.input.zero_point {
-            ZeroPoint::Off => Ok(0.0),
-            ZeroPoint::Header => sky
-                .visit
-                .zero_point_mag
-                .ok_or_else(|| CoaddError::NoZeroPoint { path: file.path().to_owned() }),
+        let (scales, zero_point_mag) = scales(&opened, config)?;
+        let unit = if config.input.zero_point == ZeroPoint::Header && zero_point_mag == Some(NANOJANSKY_MAG) {
+            "nJy".to_owned()
+        } else {
+            unit
         };
-        let common = zero_point(first, first_sky)?;
-        let scales = opened
-            .iter()
-            .map(|(file, sky)| Ok(10_f64.powf(0.4 * (common - zero_point(file, sky)?)) as f32))
-            .collect::<Result<Vec<_>, CoaddError>>()?;
-        let visits =
-            opened.into_iter().zip(scales).map(|((file, sky), scale)| Input { file, sky, scale }).collect();
-        let zero_point_mag = (config.input.zero_point == ZeroPoint::Header).then_some(common);
+        let visits = opened
+            .into_iter()
+            .zip(scales)
+            .map(|((file, sky), scale)| Input { file, sky, scale, excluded: None })
+            .collect();
         Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
+    }
+
+    /// Lets no visit use these pixels of the patch.
+    pub(crate) fn exclude(&mut self, pixels: Array2<bool>) {
+        let pixels = Arc::new(pixels);
+        self.visits.iter_mut().for_each(|visit| visit.excluded = Some(Arc::clone(&pixels)));
     }
 
     /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.
@@ -123,6 +139,29 @@ impl Inputs {
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
         }
         Ok(planes)
+    }
+}
+
+/// What each exposure's pixel values are multiplied by, and the zero point in mag that they then have, if it is known and one.
+fn scales(
+    opened: &[(ExposureFile, Sky)],
+    config: &AssembleConfig,
+) -> Result<(Vec<f32>, Option<f64>), CoaddError> {
+    let stated: Vec<Option<f64>> = opened.iter().map(|(_, sky)| sky.visit.zero_point_mag).collect();
+    let first = stated.first().copied().flatten();
+    match config.input.zero_point {
+        ZeroPoint::Off => {
+            let common = first.filter(|first| stated.iter().all(|own| *own == Some(*first)));
+            Ok((vec![1.0; opened.len()], common))
+        }
+        ZeroPoint::Header => {
+            let common = config.input.common_zero_point_mag.or(first);
+            let scale = |(own, (file, _)): (&Option<f64>, &(ExposureFile, Sky))| match (common, own) {
+                (Some(common), Some(own)) => Ok(10_f64.powf(0.4 * (common - own)) as f32),
+                _ => Err(CoaddError::NoZeroPoint { path: file.path().to_owned() }),
+            };
+            Ok((stated.iter().zip(opened).map(scale).collect::<Result<_, _>>()?, common))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::config::{MatchConfig, TemplateVariance};
 use crate::error::CoaddError;
 use crate::finished_run::{FinishedRun, ModelPlanes};
 use crate::prediction::{RESPONSE_REACH, predict_image, predict_mask, predict_variance, support};
+use crate::psf_selection::average;
 use crate::shifts::{ShiftPlan, Split};
 use crate::sky::Sky;
 
@@ -25,14 +26,12 @@ pub(crate) struct Matcher<'a> {
     plan: ShiftPlan,
     basis: SpectralBasis,
     cells: Vec<BBox>,
-    /// The PSF in the middle of the patch.
-    pub(crate) psf: Option<Stamp>,
 }
 
 impl<'a> Matcher<'a> {
     /// # Errors
     ///
-    /// [`CoaddError`] if the band cannot be divided, or the PSF makes no stamp.
+    /// [`CoaddError`] if the band cannot be divided.
     pub(crate) fn new(
         run: &'a FinishedRun,
         planes: &'a MaskPlanes,
@@ -43,10 +42,23 @@ impl<'a> Matcher<'a> {
         let basis = spectral_basis(&grid, metadata.spectrum);
         let split = if config.split_subfilters { Split::From(0.0) } else { Split::Never };
         let split = split.of_subfilters(metadata.subfilters);
-        let (x, y) = run.bbox().centre();
-        let psf = run.files[0].psf().map(|psf| psf.stamp_at(x, y)).transpose()?;
         let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split };
-        Ok(Self { run, planes, config, plan, basis, cells: cells(&run.bbox(), metadata.cell), psf })
+        Ok(Self { run, planes, config, plan, basis, cells: cells(&run.bbox(), metadata.cell) })
+    }
+
+    /// The PSF at a place of the patch: the mean of the subfilters'. `None` if they have none.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Psf`] if one makes no stamp there.
+    pub(crate) fn psf_at(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
+        let psfs = self.run.files.iter().filter_map(|file| file.psf());
+        let stamps = psfs.map(|psf| psf.stamp_at(x, y)).collect::<Result<Vec<_>, _>>()?;
+        if stamps.is_empty() {
+            return Ok(None);
+        }
+        let stamps: Vec<(&Stamp, f64)> = stamps.iter().map(|stamp| (stamp, 1.0)).collect();
+        Ok(Some(average(&stamps)?))
     }
 
     /// The displacements in the middle of a box of an image with the WCS `wcs`.

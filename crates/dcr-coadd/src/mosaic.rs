@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use crate::error::CoaddError;
 use crate::inputs::grid_difference;
+use crate::psf_selection::average;
 
 /// The largest difference in px between grids that count as one.
 pub(crate) const GRID_TOLERANCE_PX: f64 = 0.01;
@@ -126,40 +127,32 @@ impl Placement {
         }
     }
 
-    /// The patches' PSFs in the pixels of the exposure, averaged by the pixels that each patch has under it. `None` if no patch
-    /// has one.
+    /// The patches' PSFs in the pixels of the exposure, each as it is in the middle of what the exposure sees of the patch, averaged by
+    /// the pixels that each patch has under it. `None` if no patch has one.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Psf`] if the grids make nothing of it.
-    pub(crate) fn psf<'b>(
+    /// [`CoaddError::Psf`] if the grids make nothing of it, or those of `stamp_of`, which is given the number of a patch and a place in it.
+    pub(crate) fn psf(
         &self,
+        own: &BBox,
         kernel: WarpKernel,
-        stamp_of: impl Fn(usize) -> Option<&'b Stamp>,
+        stamp_of: impl Fn(usize, (f64, f64)) -> Result<Option<Stamp>, CoaddError>,
     ) -> Result<Option<Stamp>, CoaddError> {
         let overlaps = match self {
-            Self::SamePixels(patch) => return Ok(stamp_of(*patch).cloned()),
+            Self::SamePixels(patch) => return stamp_of(*patch, own.centre()),
             Self::Warped(overlaps) => overlaps,
         };
         let mut stamps: Vec<(Stamp, f64)> = Vec::new();
         for overlap in overlaps {
-            let Some(stamp) = stamp_of(overlap.patch) else { continue };
-            stamps.push((warp_stamp(stamp, overlap.matrix, kernel)?, overlap.needed.area() as f64));
+            let Some(stamp) = stamp_of(overlap.patch, overlap.needed.centre())? else { continue };
+            stamps.push((warp_stamp(&stamp, overlap.matrix, kernel)?, overlap.needed.area() as f64));
         }
         if stamps.is_empty() {
             return Ok(None);
         }
-        let side = |axis: fn((usize, usize)) -> usize| {
-            stamps.iter().map(|(stamp, _)| axis(stamp.pixels().dim())).max().unwrap_or(1)
-        };
-        let (height, width) = (side(|dim| dim.0), side(|dim| dim.1));
-        let mut sum = Array2::zeros((height, width));
-        for (stamp, weight) in &stamps {
-            let (h, w) = stamp.pixels().dim();
-            let (top, left) = ((height - h) / 2, (width - w) / 2);
-            sum.slice_mut(s![top..top + h, left..left + w]).scaled_add(*weight, stamp.pixels());
-        }
-        Ok(Some(Stamp::new(sum)?))
+        let stamps: Vec<(&Stamp, f64)> = stamps.iter().map(|(stamp, weight)| (stamp, *weight)).collect();
+        Ok(Some(average(&stamps)?))
     }
 }
 

@@ -87,12 +87,23 @@ pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
             unit: String::new(),
             values: ColumnValues::Text(visits.iter().map(file_name).collect()),
         },
+        numbers("MJD_TAI", "d", &|visit| visit.mjd_tai.unwrap_or(f64::NAN)),
+        numbers("EXPTIME", "s", &|visit| visit.exposure_s.unwrap_or(f64::NAN)),
         numbers("AIRMASS", "", &|visit| visit.airmass),
         numbers("ALTITUDE", "deg", &|visit| visit.altitude_deg),
         numbers("PARANGLE", "deg", &|visit| visit.parallactic_angle_deg),
         numbers("PSF_FWHM", "pixel", &|visit| visit.psf_fwhm_px.unwrap_or(f64::NAN)),
         numbers("VARIANCE", "", &|visit| visit.variance),
         numbers("WEIGHT", "", &|visit| visit.weight),
+        Column {
+            name: "PSF_USED".into(),
+            unit: String::new(),
+            values: ColumnValues::I64(visits.iter().map(|visit| i64::from(visit.psf_selected)).collect()),
+        },
+        numbers("SCALE", "", &|visit| visit.scale),
+        numbers("USABLE", "", &|visit| visit.usable),
+        numbers("METRIC", "", &|visit| visit.metric.unwrap_or(f64::NAN)),
+        numbers("RMS", "", &|visit| visit.residual_rms.unwrap_or(f64::NAN)),
     ];
     let subfilters = visits.first().map_or(0, |visit| visit.shifts_px.len());
     for subfilter in 0..subfilters {

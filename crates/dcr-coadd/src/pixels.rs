@@ -2,7 +2,7 @@
 
 use dcr_image::{BBox, FitsError, MaskPlanes, MaskedImage};
 use dcr_solver::{DETECTED, GOOD};
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, Zip, s};
 
 use crate::config::CoaddConfig;
 use crate::inputs::Input;
@@ -49,7 +49,16 @@ impl<'a> PixelReader<'a> {
             masked.image *= visit.scale;
             masked.variance *= visit.scale * visit.scale;
         }
-        let flags = self.flags(&masked, visit.file.mask_planes());
+        let mut flags = self.flags(&masked, visit.file.mask_planes());
+        if let Some(excluded) = &visit.excluded
+            && let Some((rows, cols)) = part.slice_in(&visit.file.bbox())
+        {
+            Zip::from(&mut flags).and(excluded.slice(s![rows, cols])).for_each(|flags, excluded| {
+                if *excluded {
+                    *flags &= !GOOD;
+                }
+            });
+        }
         Ok(VisitPixels { masked, flags })
     }
 

@@ -3,7 +3,7 @@
 //! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
 //! coadd that light of the reference wavelength would make.
 
-use dcr_image::{ExposureFile, MaskPlanes, OpenOptions, Stamp, remap};
+use dcr_image::{ExposureFile, MaskPlanes, OpenOptions, remap};
 
 use crate::difference::Side;
 use crate::error::CoaddError;
@@ -20,7 +20,6 @@ pub(crate) const PLAIN_COADD: &str = "plain.fits";
 /// The plain coadds of all patches.
 pub(crate) struct PlainCoadds {
     files: Vec<ExposureFile>,
-    stamps: Vec<Option<Stamp>>,
     planes: MaskPlanes,
     /// The name of the files.
     pub(crate) name: &'static str,
@@ -36,17 +35,15 @@ impl PlainCoadds {
         let in_all = |name: &&&str| patches.runs.iter().all(|run| run.folder().join(name).exists());
         let Some(&name) = NAMES.iter().find(in_all) else { return Ok(None) };
         let mut planes = MaskPlanes::canonical();
-        let (mut files, mut stamps) = (Vec::new(), Vec::new());
+        let mut files = Vec::new();
         for run in &patches.runs {
             let file = open_one(run, name)?;
             planes
                 .merge(file.mask_planes())
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
-            let (x, y) = file.bbox().centre();
-            stamps.push(file.psf().map(|psf| psf.stamp_at(x, y)).transpose()?);
             files.push(file);
         }
-        Ok(Some(Self { files, stamps, planes, name }))
+        Ok(Some(Self { files, planes, name }))
     }
 
     /// The coadds on the pixels of an exposure.
@@ -71,7 +68,9 @@ impl PlainCoadds {
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
             Ok(pixels)
         })?;
-        let psf = placement.psf(kernel, |patch| self.stamps[patch].as_ref())?;
+        let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
+            Ok(self.files[patch].psf().map(|psf| psf.stamp_at(x, y)).transpose()?)
+        })?;
         Ok(Side::made(pixels, self.planes.clone(), psf))
     }
 }

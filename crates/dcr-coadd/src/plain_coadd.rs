@@ -9,18 +9,25 @@
 //! image = Σ w s / Σ w          variance = Σ w² v / (Σ w)²
 //! ```
 //!
+//! `coadd.statistic` can be the mean of all good values instead, which takes the visits one after the other and holds only one, or their
+//! median, unweighted, whose variance is π/2 times that of the unweighted mean.
+//!
 //! The mask has the planes of the good pixels that went in. A plane with a propagation threshold (SAT) is set instead
-//! where more than that share of the weight of all visits with data has it, good or not.
+//! where more than that share of the weight of all visits with data has it, good or not. REJECTED says that a visit with data is
+//! left out for its mask, SENSOR_EDGE that one has EDGE, and INEXACT_PSF, with either of these or CLIPPED, that the PSF steps there.
+
+use std::f64::consts::FRAC_PI_2;
 
 use dcr_image::{BBox, FitsError, MaskPlanes, remap};
 use dcr_solver::GOOD;
 use ndarray::{Array2, ArrayViewMut1, Axis, s};
 use rayon::prelude::*;
 
-use crate::config::CoaddConfig;
+use crate::config::{CoaddConfig, Statistic};
 use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::pixels::{PixelReader, VisitPixels};
+use crate::running_mean::running_mean;
 
 /// Bytes of a pixel of a visit, as read.
 const BYTES_PER_PIXEL: usize = 13;
@@ -36,13 +43,44 @@ pub(crate) struct PlainCoadd {
 }
 
 /// How pixels are combined.
-struct Combination<'a> {
-    weights: &'a [f64],
+pub(crate) struct Combination<'a> {
+    pub(crate) weights: &'a [f64],
+    statistic: Statistic,
     clip_sigma: f64,
     clip_passes: usize,
-    no_data: i32,
+    pub(crate) no_data: i32,
+    pub(crate) marks: Marks,
     /// Bits with a threshold, each with it.
-    thresholds: Vec<(i32, f64)>,
+    pub(crate) thresholds: Vec<(i32, f64)>,
+}
+
+/// Planes that tell what became of the visits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    edge: i32,
+    clipped: i32,
+    rejected: i32,
+    sensor_edge: i32,
+    inexact_psf: i32,
+}
+
+impl Marks {
+    fn new(planes: &MaskPlanes) -> Self {
+        let [edge, clipped, rejected, sensor_edge, inexact_psf] =
+            ["EDGE", "CLIPPED", "REJECTED", "SENSOR_EDGE", "INEXACT_PSF"].map(|name| planes.bits_of([name]));
+        Self { edge, clipped, rejected, sensor_edge, inexact_psf }
+    }
+
+    /// What a visit with data in a pixel leaves there.
+    pub(crate) fn of(&self, mask: i32, good: bool) -> i32 {
+        let rejected = if good { 0 } else { self.rejected };
+        let edge = if mask & self.edge == 0 { 0 } else { self.sensor_edge };
+        let clipped = if good { mask & self.clipped } else { 0 };
+        match rejected | edge | clipped {
+            0 => 0,
+            marks => marks | self.inexact_psf,
+        }
+    }
 }
 
 /// A visit's value in one pixel.
@@ -82,9 +120,11 @@ pub(crate) fn plain_coadd(
     let Some(bbox) = visits.first().map(|visit| visit.file.bbox()) else { return Err(CoaddError::NoInputs) };
     let combination = Combination {
         weights,
+        statistic: config.statistic,
         clip_sigma: config.clip_sigma,
         clip_passes: config.clip_iterations,
         no_data: planes.bits_of(["NO_DATA"]),
+        marks: Marks::new(planes),
         thresholds: config
             .mask_propagation_thresholds
             .iter()
@@ -92,6 +132,9 @@ pub(crate) fn plain_coadd(
             .filter(|(bit, _)| *bit != 0)
             .collect(),
     };
+    if config.statistic == Statistic::Mean {
+        return running_mean(visits, reader, &combination, planes, bbox, go_on);
+    }
     let mut coadd = PlainCoadd {
         image: Array2::from_elem(bbox.shape(), f32::NAN),
         variance: Array2::from_elem(bbox.shape(), f32::NAN),
@@ -120,7 +163,8 @@ pub(crate) fn plain_coadd(
     Ok(coadd)
 }
 
-fn read_remapped(
+/// A part of a visit, its mask in the dictionary given.
+pub(crate) fn read_remapped(
     visit: &Input,
     reader: &PixelReader<'_>,
     part: BBox,
@@ -146,11 +190,12 @@ impl Combination<'_> {
             work.values.clear();
             work.flagged.clear();
             work.flagged.resize(self.thresholds.len(), 0.0);
-            let mut seen = 0.0;
+            let (mut seen, mut marks) = (0.0, 0);
             for ((images, variances, masks, flags), weight) in rows.iter().zip(self.weights) {
                 let mask = masks[x];
                 if mask & self.no_data == 0 {
                     seen += weight;
+                    marks |= self.marks.of(mask, flags[x] & GOOD != 0);
                     for ((bit, _), flagged) in self.thresholds.iter().zip(&mut work.flagged) {
                         *flagged += if mask & bit != 0 { *weight } else { 0.0 };
                     }
@@ -171,7 +216,7 @@ impl Combination<'_> {
                 .filter(|((_, threshold), flagged)| **flagged > threshold * seen)
                 .fold(0, |bits, ((bit, _), _)| bits | bit);
             let combined = self.combine(work);
-            (image[x], variance[x], mask[x]) = (combined.0, combined.1, combined.2 | propagated);
+            (image[x], variance[x], mask[x]) = (combined.0, combined.1, combined.2 | propagated | marks);
         }
     }
 
@@ -180,7 +225,11 @@ impl Combination<'_> {
         if work.values.is_empty() {
             return (f32::NAN, f32::NAN, self.no_data);
         }
-        self.clip(work);
+        match self.statistic {
+            Statistic::ClippedMean => self.clip(work),
+            Statistic::Mean => {}
+            Statistic::Median => return self.median(work),
+        }
         let (mut weight, mut sum, mut variance, mut mask) = (0.0, 0.0, 0.0, 0);
         for value in &work.values {
             weight += value.weight;
@@ -190,6 +239,19 @@ impl Combination<'_> {
         }
         let thresholded = self.thresholds.iter().fold(0, |bits, (bit, _)| bits | bit);
         ((sum / weight) as f32, (variance / (weight * weight)) as f32, mask & !thresholded)
+    }
+
+    /// The median of a pixel's values, its variance, and the planes of what went in.
+    fn median(&self, Work { values, sorted, .. }: &mut Work) -> (f32, f32, i32) {
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.value));
+        let count = values.len() as f64;
+        let variance = values.iter().map(|v| f64::from(v.variance)).sum::<f64>() / (count * count);
+        // Of one or two values it is their mean.
+        let loss = if values.len() < 3 { 1.0 } else { FRAC_PI_2 };
+        let mask = values.iter().fold(0, |mask, v| mask | v.mask);
+        let thresholded = self.thresholds.iter().fold(0, |bits, (bit, _)| bits | bit);
+        (quantile(sorted, 0.5) as f32, (loss * variance) as f32, mask & !thresholded)
     }
 
     /// Leaves the values that are not rejected; at least one.
@@ -255,7 +317,15 @@ mod tests {
     use super::*;
 
     fn combination(weights: &[f64]) -> Combination<'_> {
-        Combination { weights, clip_sigma: 2.5, clip_passes: 3, no_data: 256, thresholds: vec![(2, 0.1)] }
+        Combination {
+            weights,
+            statistic: Statistic::ClippedMean,
+            clip_sigma: 2.5,
+            clip_passes: 3,
+            no_data: 256,
+            marks: Marks::default(),
+            thresholds: vec![(2, 0.1)],
+        }
     }
 
     fn value(value: f32, weight: f64) -> Value {
@@ -279,6 +349,28 @@ mod tests {
         assert!((mean - noise.iter().sum::<f32>() / 7.0).abs() < 1e-6);
         assert!((variance - 1.0 / 7.0).abs() < 1e-6);
         assert_eq!(combined(vec![value(5.0, 1.0); 6]).0, 5.0);
+    }
+
+    #[test]
+    fn median_is_unweighted_and_noisier() {
+        let median = Combination { statistic: Statistic::Median, ..combination(&[]) };
+        let combined = |values: Vec<Value>| median.combine(&mut Work { values, ..Work::default() });
+        let (value_of_three, variance, mask) =
+            combined(vec![value(1.0, 9.0), value(2.0, 1.0), value(30.0, 1.0)]);
+        assert_eq!((value_of_three, mask), (2.0, 4));
+        assert!((variance - (FRAC_PI_2 / 3.0) as f32).abs() < 1e-6);
+        assert_eq!(combined(vec![value(1.0, 9.0), value(2.0, 1.0)]), (1.5, 0.5, 4));
+    }
+
+    #[test]
+    fn marks_tell_what_became_of_a_visit() {
+        let planes = MaskPlanes::canonical();
+        let marks = Marks::new(&planes);
+        let bits = |names: &[&str]| planes.bits_of(names);
+        assert_eq!(marks.of(bits(&["DETECTED"]), true), 0);
+        assert_eq!(marks.of(bits(&["CR"]), false), bits(&["REJECTED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["EDGE"]), true), bits(&["SENSOR_EDGE", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["CLIPPED"]), true), bits(&["CLIPPED", "INEXACT_PSF"]));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use dcr_solver::iterative::SolveReport;
 use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
 
+use crate::coadd_psfs::PsfSummary;
 use crate::config::AssembleConfig;
 use crate::difference::Matching;
+use crate::noise_correlation::NoiseCorrelation;
 use crate::residuals::ResidualCounts;
 
 /// How a run ended that wrote its results.
@@ -67,6 +69,10 @@ pub struct Summary {
     pub joint: Option<JointSummary>,
     /// FWHM of the coadd's PSF in px.
     pub psf_fwhm_px: Option<f64>,
+    /// Where that is from, and what it is like.
+    pub psf: PsfSummary,
+    /// How the noise of neighbouring pixels of the stacked coadd goes together.
+    pub noise_correlation: Option<NoiseCorrelation>,
     /// What is to be minded.
     pub warnings: Vec<Warning>,
     /// The files written.
@@ -133,6 +139,12 @@ pub struct VisitSummary {
     pub psf_fwhm_px: Option<f64>,
     /// Whether its PSF went into that of the coadd.
     pub psf_selected: bool,
+    /// Middle of the exposure: modified Julian date, TAI.
+    pub mjd_tai: Option<f64>,
+    /// Exposure time in s.
+    pub exposure_s: Option<f64>,
+    /// What its pixel values were multiplied by.
+    pub scale: f64,
     /// Clipped mean of the variance of its pixels.
     pub variance: f64,
     /// Its weight; the mean is 1.
@@ -143,6 +155,8 @@ pub struct VisitSummary {
     pub shifts_px: Vec<[f64; 2]>,
     /// The metric with the final model, the mean over regions.
     pub metric: Option<f64>,
+    /// Rms of what the model leaves of it, in standard deviations of the sky's noise; with the iterative method in the middle cell.
+    pub residual_rms: Option<f64>,
     /// What was assumed, converted or doubted.
     pub assumptions: Vec<Assumption>,
 }

@@ -193,7 +193,7 @@ impl<'a> TemplateMaker<'a> {
         })?;
         let psf = match &registration {
             Some(Registration { own_psf: true, .. }) => JointMatcher::own_psf(exposure)?,
-            _ => placement.psf(kernel, |patch| self.matchers[patch].psf.as_ref())?,
+            _ => placement.psf(&own, kernel, |patch, place| self.matchers[patch].psf_at(place))?,
         };
         let (x, y) = own.centre();
         let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
@@ -230,14 +230,11 @@ impl<'a> TemplateMaker<'a> {
     fn write(&self, exposure: &Exposure, template: &Template, path: &Path) -> Result<(), CoaddError> {
         let used = template.placement.patches();
         let mut metadata = self.patches.runs[used[0]].metadata.clone();
-        if matches!(&template.registration, Some(registration) if registration.own_psf) {
-            metadata.psf_fwhm_px = template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok());
-        }
+        metadata.psf_fwhm_px = template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok());
         if matches!(template.placement, Placement::Warped(_)) {
             let runs: Vec<&str> =
                 used.iter().map(|patch| self.patches.runs[*patch].metadata.run.as_str()).collect();
             metadata.run = runs.join(" ");
-            metadata.psf_fwhm_px = template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok());
         }
         let canvas = Canvas {
             bbox: exposure.file.bbox(),

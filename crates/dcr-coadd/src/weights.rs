@@ -1,7 +1,7 @@
 //! How much each visit counts: the inverse of its noise.
 
-use dcr_image::FitsError;
 use dcr_image::fits::ScratchFile;
+use dcr_image::{BBox, FitsError};
 use dcr_solver::GOOD;
 use dcr_solver::joint::Noise;
 use multiversion::multiversion;
@@ -29,6 +29,8 @@ pub(crate) struct Survey {
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
     /// How its noise follows signal, if that was asked for and there are good pixels.
     pub(crate) noise: Option<Noise>,
+    /// The share of good pixels in each of the cells asked for.
+    pub(crate) coverage: Vec<f64>,
 }
 
 /// Where the pixels that are read are kept.
@@ -50,13 +52,14 @@ pub(crate) fn survey(
     reader: &PixelReader<'_>,
     keep: Keep,
     noise: bool,
+    cells: &[BBox],
     done: &(dyn Fn(&Input) + Sync),
 ) -> Result<Vec<Survey>, FitsError> {
     let surveys: Vec<Result<Survey, FitsError>> = visits
         .par_iter()
         .enumerate()
         .map(|(slot, visit)| {
-            let survey = survey_visit(slot, visit, reader, keep, noise)?;
+            let survey = survey_visit(slot, visit, reader, keep, noise, cells)?;
             done(visit);
             Ok(survey)
         })
@@ -70,14 +73,17 @@ fn survey_visit(
     reader: &PixelReader<'_>,
     keep: Keep,
     noise: bool,
+    cells: &[BBox],
 ) -> Result<Survey, FitsError> {
     let bbox = visit.file.bbox();
     let in_memory = matches!(keep, Keep::InMemory);
     let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
     let mut variances = Vec::new();
     let (mut values, mut kinds) = (Vec::new(), Vec::new());
+    let mut coverage = vec![0.0; cells.len()];
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let pixels = reader.read(visit, strip)?;
+        add_good_pixels(&mut coverage, cells, &strip, pixels.flags.view());
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
         if noise {
@@ -98,10 +104,21 @@ fn survey_visit(
     }
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
     let noise = if noise { noise_of(&values, &variances, &kinds) } else { None };
-    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise })
+    coverage.iter_mut().zip(cells).for_each(|(count, cell)| *count /= cell.area().max(1) as f64);
+    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise, coverage })
 }
 
 /// The noise of good pixels.
+/// Adds the number of good pixels of a strip to that of each cell that it meets.
+fn add_good_pixels(counts: &mut [f64], cells: &[BBox], strip: &BBox, flags: ArrayView2<'_, u8>) {
+    for (count, cell) in counts.iter_mut().zip(cells) {
+        let Some(part) = cell.intersection(strip) else { continue };
+        let Some((rows, cols)) = part.slice_in(strip) else { continue };
+        let good = flags.slice(s![rows, cols]).iter().filter(|flags| **flags & GOOD != 0).count();
+        *count += good as f64;
+    }
+}
+
 fn noise_of(values: &[f32], variances: &[f32], flags: &[u8]) -> Option<Noise> {
     let row = (1, values.len());
     Noise::of_planes(
@@ -157,7 +174,11 @@ pub(crate) fn visit_weights(visits: &[(f64, f64)], config: &CoaddConfig) -> Vec<
         let leverage = if config.airmass_weight { *airmass } else { 1.0 };
         noise * leverage
     };
-    let weights: Vec<f64> = visits.iter().map(weight).collect();
+    of_mean_one(visits.iter().map(weight).collect())
+}
+
+/// Weights, scaled to a mean of 1.
+pub(crate) fn of_mean_one(weights: Vec<f64>) -> Vec<f64> {
     let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
     weights.iter().map(|weight| weight / mean).collect()
 }

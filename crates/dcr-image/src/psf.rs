@@ -5,6 +5,7 @@
 //! second moments (weighted with a Gaussian that fits them), so that neither wings nor noise at the
 //! edge of a stamp move it.
 
+mod grid;
 mod moments;
 mod psfex;
 mod read;
@@ -12,9 +13,8 @@ mod stamp;
 
 use ndarray::Array2;
 
-use crate::BBox;
-
-pub use moments::FWHM_PER_SIGMA;
+pub use grid::StampGrid;
+pub use moments::{FWHM_PER_SIGMA, Moments};
 pub use psfex::PsfEx;
 pub use stamp::{Stamp, StampError};
 
@@ -48,40 +48,6 @@ pub enum Psf {
     },
     /// A PSFEx model that varies over the image.
     PsfEx(PsfEx),
-}
-
-/// Stamps on cells that cover an image.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StampGrid {
-    cells: Vec<(BBox, Stamp)>,
-}
-
-impl StampGrid {
-    /// A grid of cells, each with its stamp.
-    ///
-    /// # Errors
-    ///
-    /// [`StampError::NoCells`] if there is none.
-    pub fn new(cells: Vec<(BBox, Stamp)>) -> Result<Self, StampError> {
-        if cells.is_empty() { Err(StampError::NoCells) } else { Ok(Self { cells }) }
-    }
-
-    /// The stamp of the cell at `(x, y)`, or of the nearest cell for a place in none.
-    fn nearest(&self, x: f64, y: f64) -> &Stamp {
-        let distance = |bbox: &BBox| {
-            let outside = |value: f64, first: i64, end: i64| {
-                (first as f64 - 0.5 - value).max(value - (end as f64 - 0.5)).max(0.0)
-            };
-            outside(x, bbox.x0, bbox.x1()).hypot(outside(y, bbox.y0, bbox.y1()))
-        };
-        let mut best = &self.cells[0];
-        for cell in &self.cells[1..] {
-            if distance(&cell.0) < distance(&best.0) {
-                best = cell;
-            }
-        }
-        &best.1
-    }
 }
 
 impl Psf {
@@ -167,17 +133,6 @@ mod tests {
             assert!((got / expected - 1.0).abs() < WIDTH_TOLERANCE, "{got} is not {expected}");
             assert!((stamp.pixels().sum() - 1.0).abs() < 1e-12);
         }
-    }
-
-    #[test]
-    fn grid_takes_the_cell_or_the_nearest() {
-        let stamp = |fwhm_px| Psf::Gaussian { fwhm_px }.stamp_at(0.0, 0.0).unwrap();
-        let cells = vec![(BBox::new(0, 0, 10, 10), stamp(3.0)), (BBox::new(10, 0, 10, 10), stamp(5.0))];
-        let psf = Psf::Grid(StampGrid::new(cells).unwrap());
-        assert!(psf.fwhm_px(9.4, 5.0).unwrap() < 4.0);
-        assert!(psf.fwhm_px(9.6, 5.0).unwrap() > 4.0);
-        assert!(psf.fwhm_px(-100.0, 50.0).unwrap() < 4.0);
-        assert_eq!(StampGrid::new(Vec::new()), Err(StampError::NoCells));
     }
 
     #[test]

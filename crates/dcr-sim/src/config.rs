@@ -303,6 +303,10 @@ impl FieldConfig {
             &visits.seeing_exponent,
         )?;
         check("visits.jitter_arcsec", from_zero(visits.jitter_arcsec), "0 or more", &visits.jitter_arcsec)?;
+        if let PsfShape::Moffat { axis_ratio, angle_deg } = self.psf {
+            check("psf.axis_ratio", (0.1..=1.0).contains(&axis_ratio), "from 0.1 to 1", &axis_ratio)?;
+            check("psf.angle_deg", angle_deg.is_finite(), "a number", &angle_deg)?;
+        }
         let sources = &self.sources;
         let flux = sources.flux_electrons;
         check("sources.flux_electrons", positive(flux[0]) && rises(flux, 0.0), "rising from above 0", &flux)?;

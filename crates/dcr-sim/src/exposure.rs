@@ -6,7 +6,7 @@ use ndarray::{Array2, Zip};
 
 use crate::artefact::{self, Artefact};
 use crate::catalogue::Source;
-use crate::gaussian::{Covariance, Gaussian};
+use crate::gaussian::Gaussian;
 use crate::horizon::Sighting;
 use crate::plan::{self, VisitPlan};
 use crate::profile::FWHM_PER_SIGMA;
@@ -204,7 +204,7 @@ pub(crate) fn add_blurred(
     image: &mut Array2<f64>,
 ) {
     for component in shape.components() {
-        let blur = Covariance::round(fwhm * libm::sqrt(component.variance));
+        let blur = shape.covariance(component, fwhm);
         let blurred = Gaussian {
             flux: gaussian.flux * component.share,
             covariance: gaussian.covariance.convolved(blur),
@@ -219,7 +219,7 @@ pub(crate) fn psf_stamp(shape: PsfShape, fwhm_px: f64) -> Array2<f64> {
     let reach = libm::ceil(STAMP_REACH_FWHM * fwhm_px) as usize;
     let mut stamp = Array2::zeros((2 * reach + 1, 2 * reach + 1));
     for component in shape.components() {
-        let covariance = Covariance::round(fwhm_px * libm::sqrt(component.variance));
+        let covariance = shape.covariance(component, fwhm_px);
         let centre = reach as f64;
         Gaussian { flux: component.share, x: centre, y: centre, covariance }.add_to(stamp.view_mut(), 1e-15);
     }

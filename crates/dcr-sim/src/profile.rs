@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`PsfShape::Gaussian`] | 1 | |
 //! | [`PsfShape::Kolmogorov`] | 4 | fitted by us to the Kolmogorov profile, `OTF = exp(−3.44 (λf/r₀)^5/3)` |
+//! | [`PsfShape::Moffat`] | 5 | fitted by us to the Moffat profile with β = 3, within 3e-4 of the peak to 4 FWHM |
 //! | [`GalaxyShape::Exponential`] | 6 | Hogg & Lang 2013, table 1 |
 //! | [`GalaxyShape::DeVaucouleurs`] | 8 | Hogg & Lang 2013, table 1 |
 //!
@@ -42,6 +43,15 @@ const KOLMOGOROV: [Component; 4] = [
     Component { share: 0.0238, variance: 2.923_38 * 2.923_38 },
 ];
 
+/// In units of FWHM²: a least-squares fit (scipy 1.16) to (1 + (r/α)²)^−3 at 81 radii to 4 FWHM.
+const MOFFAT: [Component; 5] = [
+    Component { share: 0.086_11, variance: 0.292_22 * 0.292_22 },
+    Component { share: 0.372_49, variance: 0.424_20 * 0.424_20 },
+    Component { share: 0.370_10, variance: 0.631_17 * 0.631_17 },
+    Component { share: 0.147_73, variance: 1.012_28 * 1.012_28 },
+    Component { share: 0.023_57, variance: 1.973_25 * 1.973_25 },
+];
+
 /// In units of the half-light radius squared.
 const EXPONENTIAL: [Component; 6] = [
     Component { share: 1.994_859_77e-4, variance: 1.200_789_65e-3 },
@@ -65,7 +75,7 @@ const DE_VAUCOULEURS: [Component; 8] = [
 ];
 
 /// The form of a point source's image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PsfShape {
     /// One round Gaussian.
@@ -73,6 +83,13 @@ pub enum PsfShape {
     /// Long-exposure seeing in Kolmogorov turbulence.
     #[default]
     Kolmogorov,
+    /// A Moffat profile with β = 3 and elliptical isophotes of one axis ratio; the FWHM is that of the round profile of the same area.
+    Moffat {
+        /// Minor over major axis, in (0, 1].
+        axis_ratio: f64,
+        /// Angle of the major axis from +x towards +y, in degrees.
+        angle_deg: f64,
+    },
 }
 
 impl PsfShape {
@@ -81,6 +98,18 @@ impl PsfShape {
         match self {
             Self::Gaussian => &GAUSSIAN,
             Self::Kolmogorov => &KOLMOGOROV,
+            Self::Moffat { .. } => &MOFFAT,
+        }
+    }
+
+    /// The covariance of one of its Gaussians, for a FWHM in pixels.
+    pub(crate) fn covariance(self, component: &Component, fwhm_px: f64) -> Covariance {
+        let round = Covariance::round(fwhm_px * libm::sqrt(component.variance));
+        match self {
+            Self::Gaussian | Self::Kolmogorov => round,
+            Self::Moffat { axis_ratio, angle_deg } => {
+                elliptical(axis_ratio.recip(), axis_ratio, angle_deg.to_radians()).scaled(round.xx)
+            }
         }
     }
 }
@@ -139,18 +168,22 @@ impl SourceShape {
         match *self {
             Self::Point => vec![(1.0, Covariance::default())],
             Self::Galaxy { shape, half_light_radius_px, axis_ratio, angle_rad } => {
-                let (sin, cos) = libm::sincos(angle_rad);
-                let (major, minor) = (1.0, axis_ratio * axis_ratio);
-                let unit = Covariance {
-                    xx: major * cos * cos + minor * sin * sin,
-                    xy: (major - minor) * sin * cos,
-                    yy: major * sin * sin + minor * cos * cos,
-                };
+                let unit = elliptical(1.0, axis_ratio * axis_ratio, angle_rad);
                 let radius_squared = half_light_radius_px * half_light_radius_px;
                 let scaled = |c: &Component| (c.share, unit.scaled(c.variance * radius_squared));
                 shape.components().iter().map(scaled).collect()
             }
         }
+    }
+}
+
+/// The covariance with these variances along its axes, the major one at an angle from +x towards +y.
+fn elliptical(major: f64, minor: f64, angle_rad: f64) -> Covariance {
+    let (sin, cos) = libm::sincos(angle_rad);
+    Covariance {
+        xx: major * cos * cos + minor * sin * sin,
+        xy: (major - minor) * sin * cos,
+        yy: major * sin * sin + minor * cos * cos,
     }
 }
 
@@ -176,7 +209,7 @@ mod tests {
 
     #[test]
     fn mixtures_sum_to_one() {
-        let all = [&GAUSSIAN[..], &KOLMOGOROV[..], &EXPONENTIAL[..], &DE_VAUCOULEURS[..]];
+        let all = [&GAUSSIAN[..], &KOLMOGOROV[..], &MOFFAT[..], &EXPONENTIAL[..], &DE_VAUCOULEURS[..]];
         for mixture in all {
             assert!((mixture.iter().map(|c| c.share).sum::<f64>() - 1.0).abs() < TABLE);
         }
@@ -184,7 +217,8 @@ mod tests {
 
     #[test]
     fn psf_has_its_fwhm() {
-        for shape in [PsfShape::Gaussian, PsfShape::Kolmogorov] {
+        let moffat = PsfShape::Moffat { axis_ratio: 0.8, angle_deg: 30.0 };
+        for shape in [PsfShape::Gaussian, PsfShape::Kolmogorov, moffat] {
             let mixture = shape.components();
             let half = brightness(mixture, 0.5) / brightness(mixture, 0.0);
             assert!((half - 0.5).abs() < 2e-4, "{shape:?}: {half}");
@@ -206,6 +240,25 @@ mod tests {
             let ours = brightness(&KOLMOGOROV, r) / brightness(&KOLMOGOROV, 0.0);
             assert!((ours - value).abs() < 6e-4, "at {r}: {ours}");
         }
+    }
+
+    #[test]
+    fn moffat_meets_its_profile() {
+        let alpha = (2.0 * (2.0_f64.powf(1.0 / 3.0) - 1.0).sqrt()).recip();
+        let peak = brightness(&MOFFAT, 0.0);
+        for r in [0.25, 0.5, 1.0, 2.0, 4.0] {
+            let expected = (1.0 + (r / alpha) * (r / alpha)).powi(-3);
+            assert!((brightness(&MOFFAT, r) / peak - expected).abs() < 6e-4, "at {r}");
+        }
+    }
+
+    #[test]
+    fn moffat_keeps_its_area_at_any_axis_ratio() {
+        let round = PsfShape::Moffat { axis_ratio: 1.0, angle_deg: 0.0 }.covariance(&MOFFAT[0], 3.0);
+        let tilted = PsfShape::Moffat { axis_ratio: 0.7, angle_deg: 40.0 }.covariance(&MOFFAT[0], 3.0);
+        let area = |c: Covariance| c.xx * c.yy - c.xy * c.xy;
+        assert!((area(tilted) / area(round) - 1.0).abs() < 1e-12);
+        assert!(tilted.xy > 0.0 && tilted.xx > tilted.yy);
     }
 
     #[test]

@@ -91,7 +91,8 @@ fn parse(line: &str, page: &str, in_a_sentence: bool) {
         _ => return,
     };
     // Files that examples name are not there.
-    let set = settings.set.into_iter().filter(|set| !set.starts_with("band.throughput=")).collect();
+    let files = ["band.throughput=", "coadd.visit_weights=", "coadd.bright_objects="];
+    let set = settings.set.into_iter().filter(|set| !files.iter().any(|key| set.starts_with(key))).collect();
     let settings = Settings { config: None, set, ..settings };
     gather(&settings).unwrap_or_else(|error| panic!("{page}: {line}\n{error}"));
 }

@@ -15,6 +15,9 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
     if let Some(limit) = arguments.memory_limit {
         config.coadd.memory_limit = Some(limit);
     }
+    if let Some(path) = &arguments.visits {
+        config.input.visits = Some(settings::visits(path)?);
+    }
     let request = AssembleRequest {
         warps: warps::expand(&arguments.warps.warps)?,
         template: arguments.template.clone(),

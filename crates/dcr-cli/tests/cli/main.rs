@@ -8,4 +8,5 @@ mod errors;
 mod fixture;
 mod help;
 mod inspect;
+mod others;
 mod subtract;

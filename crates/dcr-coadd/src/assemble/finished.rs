@@ -1,26 +1,36 @@
 //! What a run writes and tells when everything is solved.
 
-use dcr_image::fits::{OutputFolder, peak_memory};
+use dcr_image::fits::{OutputFolder, TableHdu, WriteOptions, peak_memory, write_exposure};
+use dcr_image::psf::StampGrid;
+use dcr_physics::SubfilterRange;
 use dcr_solver::Observations;
 use dcr_solver::joint::JointSolution;
+use ndarray::{ArrayView2, Zip};
 
 use super::AssembleRequest;
 use super::gathered::Gathered;
 use super::start::Start;
+use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::Coadds;
 use crate::config::AssembleConfig;
 use crate::division::Division;
 use crate::error::CoaddError;
+use crate::input_map::{INPUT_MAP, input_bits, input_map};
 use crate::inputs::Input;
 use crate::joint::JointRecord;
 use crate::journal::Journal;
 use crate::metadata::{RunMetadata, subfilter_cards};
+use crate::noise_correlation::NoiseCorrelation;
 use crate::outputs::{Canvas, Planes, visit_table, write_options};
 use crate::plain::PLAIN_COADD;
 use crate::psf_selection::CoaddPsf;
 use crate::remarks::remarks_on;
 use crate::store::Store;
 use crate::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary};
+use crate::transmission::transmission_table;
+
+/// The Julian date at which modified Julian dates begin.
+const MJD_ZERO: f64 = 2_400_000.5;
 
 /// A run that has only to be written and told of.
 pub(super) struct Finished<'a> {
@@ -32,9 +42,10 @@ pub(super) struct Finished<'a> {
     pub(super) division: &'a Division,
     pub(super) start: &'a Start,
     pub(super) store: &'a Store,
-    /// Of the coadds.
-    pub(super) psf: &'a CoaddPsf,
+    pub(super) psfs: &'a CoaddPsfs,
     pub(super) coadds: &'a Coadds,
+    /// Of each visit.
+    pub(super) residual_rms: Vec<Option<f64>>,
     pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
@@ -58,12 +69,16 @@ impl Finished<'_> {
                 zenith_from: input.sky.geometry.origin(),
                 weather: input.sky.weather,
                 psf_fwhm_px: input.fwhm_px(middle),
-                psf_selected: self.psf.selected[i],
+                mjd_tai: input.sky.visit.mid_time.map(|time| time.jd1 - MJD_ZERO + time.jd2),
+                exposure_s: input.sky.visit.exposure_s,
+                scale: f64::from(input.scale),
+                psf_selected: self.psfs.coadd.selected[i],
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
                 shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
                 metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
+                residual_rms: self.residual_rms.get(i).copied().flatten(),
                 assumptions: input.sky.notes.clone(),
             }
         };
@@ -83,31 +98,35 @@ impl Finished<'_> {
         journal: &Journal<'_>,
     ) -> Result<(), CoaddError> {
         let (inputs, coadds) = (&self.gathered.inputs, self.coadds);
-        let canvas = Canvas {
-            bbox: inputs.bbox,
-            wcs: &inputs.wcs,
-            unit: &inputs.unit,
-            planes: &self.start.planes,
-            psf: self.psf.stamp.as_ref(),
-            cards: self.metadata(self.psf).cards(),
-            options: write_options(&self.config.output, true),
-        };
         let files = coadds
             .subfilters
             .iter()
+            .zip(&self.psfs.subfilters)
             .enumerate()
-            .map(|(a, coadd)| {
-                (format!("subfilter_{a}.fits"), coadd, subfilter_cards(self.division.grid(), a))
+            .map(|(a, (coadd, psf))| {
+                let cards = subfilter_cards(self.division.grid(), a);
+                (format!("subfilter_{a}.fits"), coadd, psf, cards, self.division.grid().subfilters()[a])
             })
-            .chain([("coadd.fits".to_owned(), &coadds.sum, vec![])]);
-        for (name, coadd, cards) in files {
+            .chain([(
+                "coadd.fits".to_owned(),
+                &coadds.sum,
+                &self.psfs.coadd,
+                vec![],
+                self.division.band.band.range(),
+            )]);
+        for (name, coadd, psf, mut cards, range) in files {
             let planes = Planes {
                 image: coadd.image.view(),
                 mask: coadds.mask.view(),
                 variance: coadd.variance.view(),
                 n_image: Some(coadd.n_image.view()),
             };
-            canvas.write(&folder.staged(&name), &planes, cards, vec![visit_table(visits)])?;
+            cards.extend(
+                self.noise(coadd.image.view(), coadd.variance.view())
+                    .iter()
+                    .flat_map(NoiseCorrelation::cards),
+            );
+            self.canvas(psf).write(&folder.staged(&name), &planes, cards, self.tables(visits, psf, range))?;
             journal.monitor.step(&name);
             journal.go_on()?;
         }
@@ -117,12 +136,12 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.metadata(self.psf),
+                metadata: &self.metadata(&self.psfs.coadd),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
             };
-            record.write(&folder.staged("joint.fits"), canvas.options)?;
+            record.write(&folder.staged("joint.fits"), write_options(&self.config.output, true))?;
         }
         // What a pipeline without a model of refraction would have: to be compared with.
         let plain = &self.start.plain;
@@ -134,10 +153,54 @@ impl Finished<'_> {
         };
         // It has not the PSF of a joint model.
         let psf = &self.start.psf;
-        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: self.metadata(psf).cards(), ..canvas };
-        canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
+        let noise = self.noise(plain.image.view(), plain.variance.view());
+        let cards = noise.iter().flat_map(NoiseCorrelation::cards).collect();
+        let tables = self.tables(visits, psf, self.division.band.band.range());
+        self.canvas(psf).write(&folder.staged(PLAIN_COADD), &planes, cards, tables)?;
         journal.monitor.step(PLAIN_COADD);
+        if self.config.output.input_map {
+            let bits = input_bits(self.store, inputs.bbox.shape())?;
+            let mut file = input_map(&bits, visits, &inputs.wcs, &inputs.bbox);
+            file.primary = self.metadata(&self.psfs.coadd).cards();
+            write_exposure(
+                &folder.staged(INPUT_MAP),
+                &file,
+                WriteOptions { overwrite: true, compress: true },
+            )?;
+        }
         Ok(())
+    }
+
+    /// A file with this PSF.
+    fn canvas<'b>(&'b self, psf: &'b CoaddPsf) -> Canvas<'b> {
+        let inputs = &self.gathered.inputs;
+        Canvas {
+            bbox: inputs.bbox,
+            wcs: &inputs.wcs,
+            unit: &inputs.unit,
+            planes: &self.start.planes,
+            psf: psf.stamp.as_ref(),
+            cards: self.metadata(psf).cards(),
+            options: write_options(&self.config.output, true),
+        }
+    }
+
+    /// The tables of a file with this PSF and these edges of its band.
+    fn tables(&self, visits: &[VisitSummary], psf: &CoaddPsf, range: SubfilterRange) -> Vec<TableHdu> {
+        let transmission = transmission_table(&self.division.band.band, range.lo, range.hi);
+        [visit_table(visits), transmission]
+            .into_iter()
+            .chain(psf.grid.as_ref().map(StampGrid::table))
+            .collect()
+    }
+
+    /// How the noise away from sources is correlated.
+    fn noise(&self, image: ArrayView2<'_, f32>, variance: ArrayView2<'_, f32>) -> Option<NoiseCorrelation> {
+        let no_data = self.start.planes.bits_of(["NO_DATA"]);
+        let excluded = Zip::from(&self.start.sources)
+            .and(&self.coadds.mask)
+            .map_collect(|s, mask| *s || mask & no_data != 0);
+        NoiseCorrelation::measure(image, variance, excluded.view())
     }
 
     pub(super) fn summary(&self, visits: Vec<VisitSummary>, journal: &mut Journal<'_>) -> Summary {
@@ -152,7 +215,8 @@ impl Finished<'_> {
         let subfilters = (0..self.coadds.subfilters.len()).map(|a| format!("subfilter_{a}.fits"));
         let joint = self.joint.iter().map(|_| "joint.fits".to_owned());
         let others = ["coadd.fits", PLAIN_COADD, "summary.json"].map(str::to_owned);
-        let names = subfilters.chain(joint).chain(others);
+        let map = self.config.output.input_map.then(|| INPUT_MAP.to_owned());
+        let names = subfilters.chain(joint).chain(others).chain(map);
         let (cx, cy) = inputs.bbox.centre();
         let (stages, seconds) = journal.times();
         Summary {
@@ -171,7 +235,9 @@ impl Finished<'_> {
             final_metric: mean(&|region| region.report.final_metric),
             regions: self.regions.clone(),
             joint: self.joint.as_ref().map(|(_, summary)| summary.clone()),
-            psf_fwhm_px: self.psf.fwhm_px,
+            psf_fwhm_px: self.psfs.coadd.fwhm_px,
+            psf: self.psfs.summary.clone(),
+            noise_correlation: self.noise(self.coadds.sum.image.view(), self.coadds.sum.variance.view()),
             warnings: journal.warnings.clone(),
             files: names.map(|name| self.request.output.join(name)).collect(),
             stages,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use dcr_image::ExposureFile;
 use dcr_image::fits::{OutputFolder, ScratchFile};
+use dcr_image::{BBox, ExposureFile};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
 use super::AssembleRequest;
+use crate::cells::cells;
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
@@ -16,14 +17,20 @@ use crate::journal::Journal;
 use crate::memory::MemoryPlan;
 use crate::metadata::run_name;
 use crate::pixels::PixelReader;
+use crate::regions::covered_by;
 use crate::store::{StoredPixels, Stream};
 use crate::summary::Warning;
 use crate::template_coadd::open_template;
-use crate::weights::{Keep, Survey, survey, visit_weights};
+use crate::weights::{Keep, Survey, of_mean_one, survey, visit_weights};
+
+/// The mask plane of the regions of `coadd.bright_objects`.
+pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
 
 /// The usable warps, read once.
 pub(super) struct Gathered {
     pub(super) inputs: Inputs,
+    /// The pixels of bright objects.
+    pub(super) bright: Array2<bool>,
     pub(super) template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     pub(super) variances: Vec<f64>,
@@ -31,6 +38,9 @@ pub(super) struct Gathered {
     pub(super) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     pub(super) usable: Vec<f64>,
+    /// The cells of the grid of PSFs, and the share of each visit's pixels there that are good.
+    pub(super) psf_cells: Vec<BBox>,
+    pub(super) coverage: Vec<Vec<f64>>,
     /// Images and flags, if they are kept in memory.
     pub(super) pixels: Vec<(Array2<f32>, Array2<u8>)>,
     /// The file in which they are else, and each visit's number there.
@@ -48,6 +58,10 @@ impl Gathered {
         reader: &PixelReader<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
+        let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
+        if config.coadd.bad_mask_planes.iter().any(|plane| plane == BRIGHT_OBJECT) {
+            inputs.exclude(bright.clone());
+        }
         let template_file = match &request.template {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,
@@ -59,18 +73,21 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
+        let noise = config.solver.method == Method::Joint;
+        let psf_cells = cells(&inputs.bbox, [config.psf.grid_spacing; 2]);
         let surveys =
-            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
-                monitor.step(&visit.name())
-            })?;
+            survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
             inputs,
+            bright,
             template_file,
             variances: vec![],
             noise: vec![],
             usable: vec![],
+            psf_cells,
+            coverage: vec![],
             pixels: vec![],
             on_disk: file.map(|file| (Arc::new(file), vec![])),
             memory,
@@ -103,6 +120,7 @@ impl Gathered {
         self.variances.push(variance);
         self.noise.extend(survey.noise);
         self.usable.push(survey.usable);
+        self.coverage.push(survey.coverage);
         self.pixels.extend(survey.planes);
         if let Some((_, slots)) = &mut self.on_disk {
             slots.push(slot);
@@ -117,11 +135,30 @@ impl Gathered {
         }
     }
 
-    pub(super) fn weights(&self, division: &Division, config: &AssembleConfig) -> Vec<f64> {
+    /// The visits' weights, of mean 1.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::NoWeight`] if weights are given, but none for a visit.
+    pub(super) fn weights(
+        &self,
+        division: &Division,
+        config: &AssembleConfig,
+    ) -> Result<Vec<f64>, CoaddError> {
+        if let Some(given) = &config.visit_weights {
+            let weight = |input: &Input| {
+                let weight = given.get(&input.number()).copied().filter(|w| *w > 0.0 && w.is_finite());
+                let none =
+                    || CoaddError::NoWeight { path: input.file.path().to_owned(), visit: input.number() };
+                weight.ok_or_else(none)
+            };
+            let weights = self.inputs.visits.iter().map(weight).collect::<Result<Vec<_>, _>>()?;
+            return Ok(of_mean_one(weights));
+        }
         let visits = self.inputs.visits.iter().zip(&self.variances);
         let noise: Vec<(f64, f64)> =
             visits.map(|(input, variance)| (*variance, division.airmass(input))).collect();
-        visit_weights(&noise, &config.coadd)
+        Ok(visit_weights(&noise, &config.coadd))
     }
 
     /// A name that tells runs of other settings, visits or results apart.

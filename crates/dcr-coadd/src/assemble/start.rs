@@ -1,16 +1,16 @@
 //! What a solve starts from: the plain coadd, the template, the sources in it, the PSF.
 
 use dcr_image::MaskPlanes;
-use ndarray::Array2;
+use ndarray::{Array2, Zip};
 
-use super::gathered::Gathered;
+use super::gathered::{BRIGHT_OBJECT, Gathered};
 use crate::config::{AssembleConfig, Method};
 use crate::error::CoaddError;
 use crate::joint::LOW_COVERAGE;
 use crate::journal::Journal;
 use crate::pixels::PixelReader;
 use crate::plain_coadd::{PlainCoadd, plain_coadd};
-use crate::psf_selection::{CoaddPsf, coadd_psf};
+use crate::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template};
 
 /// What the solve starts from.
@@ -33,6 +33,13 @@ impl Start {
         journal.stage("coadding", 1)?;
         let inputs = &gathered.inputs;
         let mut planes = inputs.planes(gathered.template_file.as_ref())?;
+        let any_bright = gathered.bright.iter().any(|bright| *bright);
+        if any_bright {
+            planes.insert(BRIGHT_OBJECT).map_err(|source| CoaddError::Mask {
+                path: inputs.visits[0].file.path().to_owned(),
+                source,
+            })?;
+        }
         let joint = config.solver.method == Method::Joint;
         if joint {
             // Where there is no bit left for it, it is not told.
@@ -41,15 +48,30 @@ impl Start {
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
         let strip_bytes = gathered.memory.strip_bytes;
-        let plain = plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
+        let mut plain =
+            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
         let mut template = match &gathered.template_file {
             Some(file) => given_template(file, &plain, &planes)?,
             None => made_template(&plain, &planes),
         };
+        let bright = planes.bits_of([BRIGHT_OBJECT]);
+        for mask in [&mut plain.mask, &mut template.mask] {
+            Zip::from(mask).and(&gathered.bright).for_each(|mask, is_bright| {
+                if *is_bright {
+                    *mask |= bright;
+                }
+            });
+        }
         let sources = template.sources(&inputs.visits, &planes, config);
-        let centre = inputs.bbox.centre();
-        let psf =
-            coadd_psf(&inputs.visits, weights, centre, template.psf.as_ref(), config.coadd.select_psfs)?;
+        let sources_of_psf: Vec<PsfSource<'_>> = inputs
+            .visits
+            .iter()
+            .zip(weights)
+            .zip(&gathered.coverage)
+            .map(|((visit, weight), coverage)| PsfSource { psf: visit.file.psf(), weight: *weight, coverage })
+            .collect();
+        let cells = PsfCells { patch: inputs.bbox, cells: &gathered.psf_cells };
+        let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
             journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
         }

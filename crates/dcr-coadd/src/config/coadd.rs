@@ -1,6 +1,7 @@
 //! `[coadd]`: weights, masks, the template, and the patch as a whole.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ table! {
         /// Whether weights are multiplied by the airmass. Turn it on for better colours at the price of noise, where few
         /// of many visits have a high airmass.
         airmass_weight: bool = false,
+        /// A file of the visits' weights: a visit's number and its weight in each line, # before comments. Set it to weight
+        /// them by what you know of them; every visit must be in it, and the two settings above are without effect.
+        /// Unset: weights by these.
+        visit_weights: Option<PathBuf> = None; "\"weights.txt\"",
         /// Names of the mask planes whose pixels carry no data. Add the planes of your files that mark artefacts (CR,
         /// for instance). CLIPPED must stay out: what differs because of refraction is clipped, and tells the colours.
         bad_mask_planes: Vec<String> = names(["NO_DATA", "BAD", "SAT"]),
@@ -33,12 +38,18 @@ table! {
         /// Mask planes that the coadd gets where more than this fraction of the weight has them, good pixels or not.
         /// Lower a fraction to flag more, raise it to flag less; other planes are passed on wherever a good pixel has them.
         mask_propagation_thresholds: BTreeMap<String, f64> = BTreeMap::from([("SAT".into(), 0.1)]),
+        /// A DS9 region file (circles, boxes, ellipses and polygons, in fk5, icrs, or image coordinates) of bright objects. Their pixels
+        /// are flagged BRIGHT_OBJECT in the coadds; put that among bad_mask_planes, and they are not used at all.
+        bright_objects: Option<PathBuf> = None; "\"bright.reg\"",
         /// Whether pixels without data are filled from their neighbours; they stay flagged NO_DATA. Turn it off to have
         /// NaN there.
         interpolate: bool = true,
         /// Variance of the subfilters: "propagated" from the inputs, or "template" (the template's divided by their
         /// number, as the established implementation has it). Change it only to compare with that.
         variance: OutputVariance = OutputVariance::Propagated,
+        /// How the visits make the plain coadd: "clipped_mean", "mean" (visit after visit, in the memory of one) or "median" (with
+        /// 25 % more noise). Take "mean" where artefacts are masked and memory is short, "median" where they are not masked.
+        statistic: Statistic = Statistic::ClippedMean,
         /// Rejection, in standard deviations, of the clipped mean that makes the plain coadd. Lower it where artefacts
         /// remain in the coadd; too low, it rejects what refraction displaces.
         clip_sigma: f64 = 2.5,
@@ -65,6 +76,18 @@ table! {
         /// leave memory to others.
         pixels_in: PixelsIn = PixelsIn::Auto,
     }
+}
+
+/// How visits are combined, pixel by pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// The weighted mean of the values that are not rejected.
+    ClippedMean,
+    /// The weighted mean of all good values.
+    Mean,
+    /// The median of all good values, unweighted.
+    Median,
 }
 
 /// Where the pixels of the visits are kept.

@@ -45,6 +45,12 @@ table! {
         /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
         /// magnitude zero points in the headers). Set "header" for exposures in counts.
         zero_point: ZeroPoint = ZeroPoint::Off,
+        /// The zero point in mag that exposures are scaled to with zero_point = "header". Set 31.4 to get nJy of AB magnitudes.
+        /// Unset: that of the first exposure.
+        common_zero_point_mag: Option<f64> = None; "31.4",
+        /// Numbers of the visits to use, of those given. Set it to make a coadd of a selection; `--visits FILE` reads them
+        /// from a file. Unset: all.
+        visits: Option<Vec<u64>> = None; "[1001, 1002, 1005]",
     }
 }
 
@@ -152,6 +158,12 @@ impl InputConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(zero_point) = self.common_zero_point_mag.filter(|mag| !mag.is_finite()) {
+            return Err(refuse("input.common_zero_point_mag", zero_point, "a number"));
+        }
+        if self.visits.as_ref().is_some_and(Vec::is_empty) {
+            return Err(refuse("input.visits", "[]", "at least one number of a visit"));
+        }
         if let Some(site) = self.site {
             let degrees = |key: &str, value: f64, limit: f64, allowed: &str| {
                 if value.abs() <= limit { Ok(()) } else { Err(refuse(key, value, allowed)) }

@@ -10,6 +10,9 @@ table! {
         /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy and ds9). Take "gzip" to
         /// save disk for writing time.
         compression: Compression = Compression::None,
+        /// Whether input_map.fits is written, which tells for every pixel the visits that are good there. Turn it on for
+        /// pipelines that need to know.
+        input_map: bool = false,
     }
 }
 

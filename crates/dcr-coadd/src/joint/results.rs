@@ -86,7 +86,7 @@ impl CoaddPsf {
         let stamp = Stamp::new(solution.fiducial.pixels().clone())?;
         let selected =
             (0..solution.visits.len()).map(|visit| solution.fiducial_visit == Some(visit)).collect();
-        Ok(Self { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), selected })
+        Ok(Self::everywhere(stamp, selected))
     }
 }
 

@@ -8,6 +8,8 @@ mod golden;
 mod grids;
 mod joint;
 mod noise;
+mod products;
+mod psf;
 mod runs;
 mod shared;
 mod sky;

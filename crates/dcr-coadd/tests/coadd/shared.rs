@@ -24,3 +24,17 @@ pub(crate) fn json(path: &Path) -> Value {
 pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
+
+/// The warps of a simulated field, or `None` with a word about it.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn simulated(name: &str) -> Option<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/sim").join(name);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: the simulated field {name} is not here");
+        return None;
+    };
+    let mut warps: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    warps.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("warp_"));
+    warps.sort();
+    Some(warps)
+}

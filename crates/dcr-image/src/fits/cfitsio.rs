@@ -188,14 +188,33 @@ impl FitsReader {
         columns: Range<usize>,
         hdu: &str,
     ) -> Result<Vec<T>, FitsError> {
-        let mut pixels = vec![T::ZERO; rows.len() * columns.len()];
+        // Axes beyond the second have length 1. Numbers from 1, both ends included.
+        let (mut first, mut last) = ([1 as c_long; MAX_AXES], [1; MAX_AXES]);
+        (first[0], first[1]) = (columns.start as c_long + 1, rows.start as c_long + 1);
+        (last[0], last[1]) = (columns.end as c_long, rows.end as c_long);
+        self.section(first, last, rows.len() * columns.len(), hdu)
+    }
+
+    /// Reads all pixels of the current image HDU, whose axes have these lengths (NAXIS1 first, which runs fastest).
+    pub(crate) fn all_pixels<T: Pixel>(&mut self, axes: &[usize], hdu: &str) -> Result<Vec<T>, FitsError> {
+        let mut last = [1 as c_long; MAX_AXES];
+        last.iter_mut().zip(axes).for_each(|(last, length)| *last = *length as c_long);
+        self.section([1; MAX_AXES], last, axes.iter().take(MAX_AXES).product(), hdu)
+    }
+
+    /// Reads the `count` pixels from `first` to `last`, both included, along all axes.
+    fn section<T: Pixel>(
+        &mut self,
+        mut first: [c_long; MAX_AXES],
+        mut last: [c_long; MAX_AXES],
+        count: usize,
+        hdu: &str,
+    ) -> Result<Vec<T>, FitsError> {
+        let mut pixels = vec![T::ZERO; count];
         if pixels.is_empty() {
             return Ok(pixels);
         }
-        // Axes beyond the second have length 1. Numbers from 1, both ends included.
-        let (mut first, mut last, mut step) = ([1 as c_long; MAX_AXES], [1; MAX_AXES], [1; MAX_AXES]);
-        (first[0], first[1]) = (columns.start as c_long + 1, rows.start as c_long + 1);
-        (last[0], last[1]) = (columns.end as c_long, rows.end as c_long);
+        let mut step = [1 as c_long; MAX_AXES];
         let mut null = T::NULL;
         let null = null.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
         let mut any_null: c_int = 0;

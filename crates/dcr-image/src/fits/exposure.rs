@@ -191,7 +191,7 @@ impl ExposureFile {
             VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
         let psf = match &options.psf {
             Some(file) => Some(Psf::open(file, &bbox)?),
-            None => Psf::in_file(&mut reader, &hdus, visit.psf_fwhm_px, &mut notes)?,
+            None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
         Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, mask, variance })

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use ndarray::ArrayView2;
+use ndarray::{Array3, ArrayView2, Axis};
 
 use super::atomic::AtomicFile;
 use super::checksum::{Sum, encode};
@@ -80,6 +80,8 @@ pub enum ColumnValues {
     I64(Vec<i64>),
     /// Strings.
     Text(Vec<String>),
+    /// 32-bit real images of one size, `[row of the table, row, column]`.
+    Images(Array3<f32>),
 }
 
 /// How to write a file.
@@ -249,9 +251,13 @@ fn write_hdu(
     let padding = vec![0_u8; length.next_multiple_of(BLOCK) - length];
     data_sum.add(&padding);
 
+    // Strings on several cards are a convention, which a header must name.
+    let long = cards.iter().any(|card| format_card(card).len() > 1);
+    let convention = long.then(|| Card::new("LONGSTRN", "OGIP 1.0"));
     let header = |checksum: &str| {
         let own = [Card::new("DATASUM", data_sum.value().to_string()), Card::new("CHECKSUM", checksum)];
-        let mut text: String = cards.iter().chain(&own).flat_map(format_card).collect();
+        let cards = cards.iter().chain(&convention).chain(&own);
+        let mut text: String = cards.flat_map(format_card).collect();
         text.push_str("END");
         let blanks = text.len().next_multiple_of(BLOCK) - text.len();
         text.extend(std::iter::repeat_n(' ', blanks));
@@ -311,6 +317,10 @@ fn table_hdu(table: &TableHdu) -> Result<(Vec<Card>, Vec<u8>), String> {
         if !column.unit.is_empty() {
             cards.push(Card::new(&format!("TUNIT{number}"), column.unit.as_str()));
         }
+        if let ColumnValues::Images(images) = &column.values {
+            let (_, rows, cols) = images.dim();
+            cards.push(Card::new(&format!("TDIM{number}"), format!("({cols},{rows})")));
+        }
     }
     cards.push(Card::new("EXTNAME", Value::Text(table.name.clone())));
     cards.extend(table.cards.iter().cloned());
@@ -329,6 +339,7 @@ impl ColumnValues {
             Self::F64(values) => values.len(),
             Self::I64(values) => values.len(),
             Self::Text(values) => values.len(),
+            Self::Images(values) => values.len_of(Axis(0)),
         }
     }
 
@@ -337,6 +348,7 @@ impl ColumnValues {
         match self {
             Self::F64(_) | Self::I64(_) => 8,
             Self::Text(values) => values.iter().map(String::len).max().unwrap_or(0).max(1),
+            Self::Images(values) => 4 * values.len_of(Axis(1)) * values.len_of(Axis(2)),
         }
     }
 
@@ -345,6 +357,7 @@ impl ColumnValues {
             Self::F64(_) => "D".to_owned(),
             Self::I64(_) => "K".to_owned(),
             Self::Text(_) => format!("{}A", self.width()),
+            Self::Images(_) => format!("{}E", self.width() / 4),
         }
     }
 
@@ -356,6 +369,10 @@ impl ColumnValues {
                 let end = bytes.len() + self.width();
                 bytes.extend(values[row].bytes().map(|byte| if byte.is_ascii() { byte } else { b'?' }));
                 bytes.resize(end, 0);
+            }
+            Self::Images(values) => {
+                let image = values.index_axis(Axis(0), row);
+                image.iter().for_each(|value| bytes.extend_from_slice(&value.to_be_bytes()));
             }
         }
     }

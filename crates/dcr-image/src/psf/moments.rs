@@ -14,7 +14,7 @@
 //!
 //! - G. M. Bernstein and M. Jarvis, 2002, AJ 123, 583, §3: adaptive moments.
 
-use ndarray::Array2;
+use ndarray::ArrayView2;
 
 use super::StampError;
 
@@ -29,10 +29,49 @@ const SETTLED: f64 = 1e-10;
 /// Smallest determinant in px⁴: narrower than the pixels themselves.
 const SMALLEST_DETERMINANT: f64 = 1e-3;
 
-/// 2√(2 ln 2)·det(Q)^(1/4) of an image's adaptive moments Q.
-pub(super) fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
+/// Centre and adaptive second moments of an image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    /// Column of the centre, from 0.
+    pub x: f64,
+    /// Row of the centre, from 0.
+    pub y: f64,
+    /// Variance along the columns in px².
+    pub xx: f64,
+    /// Covariance in px².
+    pub xy: f64,
+    /// Variance along the rows in px².
+    pub yy: f64,
+    /// Flux of the Gaussian that fits best.
+    pub flux: f64,
+}
+
+impl Moments {
+    /// The adaptive moments of what is about the place `(x, y)`.
+    ///
+    /// # Errors
+    ///
+    /// [`StampError::Width`] if they do not settle there, as for pure noise.
+    pub fn of(image: ArrayView2<'_, f64>, (x, y): (f64, f64)) -> Result<Self, StampError> {
+        adaptive(image, (x, y))
+    }
+
+    /// 2√(2 ln 2)·det(Q)^(1/4), in px.
+    #[must_use]
+    pub fn fwhm_px(&self) -> f64 {
+        FWHM_PER_SIGMA * (self.xx * self.yy - self.xy * self.xy).powf(0.25)
+    }
+
+    /// `((xx − yy), 2 xy) / (xx + yy)`: 0 for round, (1 − q²)/(1 + q²) for an axis ratio q along x.
+    #[must_use]
+    pub fn ellipticity(&self) -> [f64; 2] {
+        let size = self.xx + self.yy;
+        [(self.xx - self.yy) / size, 2.0 * self.xy / size]
+    }
+}
+
+fn adaptive(image: ArrayView2<'_, f64>, (mut cx, mut cy): (f64, f64)) -> Result<Moments, StampError> {
     let (height, width) = image.dim();
-    let (mut cy, mut cx) = ((height as f64 - 1.0) / 2.0, (width as f64 - 1.0) / 2.0);
     let (mut xx, mut xy, mut yy) = (FIRST_VARIANCE, 0.0, FIRST_VARIANCE);
     for _ in 0..MAX_REPETITIONS {
         let determinant = xx * yy - xy * xy;
@@ -64,7 +103,8 @@ pub(super) fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
             return Err(StampError::Width { reason: "its light is not gathered about the middle" });
         }
         if (new_determinant / determinant - 1.0).abs() < SETTLED {
-            return Ok(FWHM_PER_SIGMA * new_determinant.powf(0.25));
+            // A Gaussian seen through a weight of its own width keeps half of its light.
+            return Ok(Moments { x: cx, y: cy, xx, xy, yy, flux: 2.0 * flux });
         }
     }
     Err(StampError::Width { reason: "the moments do not settle" })
@@ -72,7 +112,15 @@ pub(super) fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
+
+    fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
+        let (rows, cols) = image.dim();
+        let middle = ((cols as f64 - 1.0) / 2.0, (rows as f64 - 1.0) / 2.0);
+        Moments::of(image.view(), middle).map(|moments| moments.fwhm_px())
+    }
 
     fn gaussian(side: usize, sx: f64, sy: f64, tilt: f64, centre: (f64, f64)) -> Array2<f64> {
         let (s, c) = tilt.sin_cos();
@@ -101,6 +149,17 @@ mod tests {
             let got = determinant_fwhm(&gaussian(41, sx, sy, tilt, centre)).unwrap();
             assert!((got / expected - 1.0).abs() < 1e-5, "{got} is not {expected}");
         }
+    }
+
+    #[test]
+    fn gaussian_has_its_centre_flux_and_ellipticity() {
+        let image = gaussian(41, 3.0, 1.5, 0.0, (20.3, 19.6));
+        let moments = Moments::of(image.view(), (20.0, 20.0)).unwrap();
+        let ratio = f64::powi(1.5 / 3.0, 2);
+        assert!((moments.x - 20.3).abs() < 1e-6 && (moments.y - 19.6).abs() < 1e-6);
+        assert!((moments.ellipticity()[0] - (1.0 - ratio) / (1.0 + ratio)).abs() < 1e-6);
+        assert!(moments.ellipticity()[1].abs() < 1e-6);
+        assert!((moments.flux / (std::f64::consts::TAU * 4.5) - 1.0).abs() < 1e-4);
     }
 
     #[test]

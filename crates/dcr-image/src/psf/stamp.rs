@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::moments::determinant_fwhm;
+use super::moments::Moments;
 
 /// A PSF image: odd-sized, centred on its middle pixel, of sum 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,17 @@ impl Stamp {
     ///
     /// [`StampError::Width`] if the moments do not settle, as for pure noise.
     pub fn fwhm_px(&self) -> Result<f64, StampError> {
-        determinant_fwhm(&self.pixels)
+        self.moments().map(|moments| moments.fwhm_px())
+    }
+
+    /// Centre and adaptive moments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stamp::fwhm_px`].
+    pub fn moments(&self) -> Result<Moments, StampError> {
+        let (rows, cols) = self.pixels.dim();
+        Moments::of(self.pixels.view(), ((cols / 2) as f64, (rows / 2) as f64))
     }
 }
 

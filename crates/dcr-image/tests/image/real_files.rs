@@ -125,6 +125,21 @@ fn lsst_images_files() {
     assert!((visit.site.unwrap().elevation_m - 2663.0).abs() < 1.0);
 }
 
+/// PSFs of cell coadds are images of four axes; a cell without a PSF has NaN.
+#[test]
+fn lsst_images_cells_have_their_psfs() {
+    for (name, first, count, side) in [
+        ("cell_coadd.fits", BBox::new(2000, 3000, 20, 20), 12, 15),
+        ("cell_coadd_dp2_minified.fits", BBox::new(42, 48, 6, 6), 3, 5),
+    ] {
+        let Some(path) = shared(&format!("realdata/lsst_images/{name}")) else { return };
+        let file = open(&path).unwrap();
+        let Some(Psf::Grid(grid)) = file.psf() else { panic!("{name}: {:?}", file.psf()) };
+        assert_eq!((grid.cells().len(), grid.cells()[0].0), (count, first), "{name}");
+        assert!(grid.cells().iter().all(|(_, stamp)| stamp.pixels().dim() == (side, side)), "{name}");
+    }
+}
+
 #[test]
 fn psfex_models_of_all_kinds() {
     // Cards with PSF_MASK in capitals, the same in small letters, and the numbers in columns. All are

@@ -1,0 +1,79 @@
+//! What other programs make of our files: astropy, sep and photutils (by the Python that DCR_PYTHON names), and fitsverify.
+
+use std::process::Command;
+
+use crate::fixture::{Fixture, testdata, text};
+
+const METHODS: [&str; 2] = ["iterative", "joint"];
+
+/// The results of runs on the test field by either method, in folders of their names.
+fn run() -> Fixture {
+    let fixture = Fixture::new();
+    let field = testdata("field");
+    for name in METHODS {
+        let method = format!("solver.method={name}");
+        let set = ["--set", &method, "--set", "output.input_map=true"];
+        let ended = fixture.run(&[&["assemble", text(&field), "-o", name], &set[..]].concat());
+        assert!(ended.starts_with("exit code 0"), "{ended}");
+    }
+    fixture
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+fn files_open_in_python_and_hold_the_truth() {
+    let Ok(python) = std::env::var("DCR_PYTHON") else {
+        eprintln!("skipped: DCR_PYTHON names no Python with astropy");
+        return;
+    };
+    let fixture = run();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/open_coadds.py");
+    for name in METHODS {
+        let output = Command::new(&python)
+            .args([script, text(&fixture.path(name)), text(&testdata("catalogue.csv"))])
+            .output()
+            .expect("Python");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        eprint!("{said}");
+    }
+}
+
+/// fitsverify knows the standard better than any reader.
+#[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+fn files_pass_fitsverify() {
+    if Command::new("fitsverify").arg("-h").output().is_err() {
+        eprintln!("skipped: fitsverify is not installed (Debian has it as fitsverify)");
+        return;
+    }
+    let fixture = run();
+    let warp = testdata("heldout");
+    let heldout =
+        std::fs::read_dir(&warp).expect("test data").next().expect("an exposure").expect("its name").path();
+    let gzipped = ["--overwrite", "--set", "output.compression=gzip"];
+    let field = testdata("field");
+    let mut again = vec!["assemble", text(&field), "-o", "gzipped"];
+    again.extend(gzipped);
+    for arguments in [
+        again,
+        vec!["template", "joint", "-e", text(&heldout), "-o", "templates"],
+        vec!["subtract", "iterative", "-e", text(&heldout), "-o", "differences"],
+    ] {
+        let ended = fixture.run(&arguments);
+        assert!(ended.starts_with("exit code 0"), "{ended}");
+    }
+    let mut verified = 0;
+    for folder in ["iterative", "joint", "gzipped", "templates", "differences"] {
+        for name in fixture.files(folder).into_iter().filter(|name| name.ends_with(".fits")) {
+            let output = Command::new("fitsverify")
+                .arg(fixture.path(folder).join(&name))
+                .output()
+                .expect("fitsverify");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(said.contains("0 warning(s) and 0 error(s)"), "{folder}/{name}: {said}");
+            verified += 1;
+        }
+    }
+    assert!(verified >= 18, "{verified} files");
+}

@@ -1,0 +1,47 @@
+//! `[psf]`: the PSF of the coadds.
+
+use super::table::table;
+use super::{ConfigError, refuse};
+
+table! {
+    /// What PSF the coadds are given.
+    pub struct PsfConfig = "psf" {
+        /// Side, in px, of the cells of the grid of PSF stamps in the coadds' files. Each cell has the average of the PSFs
+        /// of the visits that have good pixels there. Make it smaller where chips of visits end inside the patch or their
+        /// PSFs vary within it.
+        grid_spacing: usize = 512,
+        /// How the width of the PSF goes with wavelength: as λ to this power. The files of subfilters get PSFs scaled so; −0.2
+        /// is turbulent air. Set 0 where optics make the PSF. The joint method has its own, joint.seeing_exponent.
+        seeing_exponent: f64 = -0.2,
+        /// Whether the PSF is measured from the stars in the coadd, instead of being averaged from those of the visits. Turn it on
+        /// where the visits' PSFs are missing or doubtful, and the patch has stars enough; if it has not, the averaged PSF
+        /// stays, with a warning. The joint method knows the PSF of its planes, and does not measure it.
+        measure: bool = false,
+        /// Detection threshold of the stars that are measured, in standard deviations of the smoothed coadd. Lower it where too
+        /// few are found.
+        threshold: f64 = 50.0,
+        /// Fewest connected pixels beyond the threshold of such a star. Lower it where stars are narrower than 2.5 px.
+        min_pixels: usize = 25,
+        /// Fewest stars to measure a PSF from. Lower it to 1, at the risk of a galaxy, where there are not more.
+        min_stars: usize = 5,
+    }
+}
+
+impl PsfConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.grid_spacing < 16 {
+            return Err(refuse("psf.grid_spacing", self.grid_spacing, "at least 16 px"));
+        }
+        // Beyond, a PSF at the end of a wide band would be twice another.
+        if self.seeing_exponent.is_nan() || self.seeing_exponent.abs() > 2.0 {
+            return Err(refuse("psf.seeing_exponent", self.seeing_exponent, "between -2 and 2"));
+        }
+        if !(self.threshold > 0.0 && self.threshold.is_finite()) {
+            return Err(refuse("psf.threshold", self.threshold, "above 0"));
+        }
+        if self.min_stars == 0 {
+            return Err(refuse("psf.min_stars", 0, "at least 1"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! The PSF of a coadd, measured from its stars (ALGORITHM §10).
+//!
+//! Stars are found, selected by size and shape, and stacked:
+//!
+//! 1. Sources beyond `psf.threshold` that have the pixels to be measured and no neighbour too near ([`stars`]).
+//! 2. Their adaptive moments. Galaxies have all sizes, stars one: those of the most frequent size and of one ellipticity are kept.
+//! 3. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them ([`stack`]).
+
+mod stack;
+mod stars;
+
+use dcr_image::Stamp;
+use ndarray::ArrayView2;
+use serde::Serialize;
+
+use self::stack::stack;
+use self::stars::{find, of_one_size_and_shape};
+use crate::config::PsfConfig;
+
+/// Half the side of the stamp that is measured, in FWHM. Beyond, a star at the threshold is lost in the noise.
+const HALF_SIDE_FWHM: f64 = 4.0;
+
+/// The coadd in which stars are sought.
+pub(crate) struct StarField<'a> {
+    pub(crate) image: ArrayView2<'a, f32>,
+    pub(crate) variance: ArrayView2<'a, f32>,
+    /// Pixels that are not to be used.
+    pub(crate) bad: ArrayView2<'a, bool>,
+    /// About the width of the stars, in px.
+    pub(crate) fwhm_px: f64,
+}
+
+/// How well a PSF could be measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PsfQuality {
+    /// Stars that it was measured from.
+    pub stars: usize,
+    /// Bright isolated sources that these were selected from.
+    pub candidates: usize,
+    /// Standard deviation of the stars' FWHM over their mean.
+    pub fwhm_scatter: f64,
+    /// Of the PSF, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
+    pub ellipticity: [f64; 2],
+    /// Standard deviation of the stars' ellipticity, of one component.
+    pub ellipticity_scatter: f64,
+    /// What the PSF leaves of a star within a FWHM of its middle: the median over stars of the rms over the star's peak.
+    pub residual: f64,
+}
+
+/// A field with too few stars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{stars} stars to measure the PSF from were found, of {candidates} bright isolated sources, and psf.min_stars = {needed} are needed"
+)]
+pub(crate) struct TooFewStars {
+    pub(crate) stars: usize,
+    pub(crate) candidates: usize,
+    pub(crate) needed: usize,
+}
+
+/// Measures the PSF.
+///
+/// # Errors
+///
+/// [`TooFewStars`] if there are fewer than `psf.min_stars`, or they make no PSF.
+pub(crate) fn measure_psf(
+    field: &StarField<'_>,
+    config: &PsfConfig,
+) -> Result<(Stamp, PsfQuality), TooFewStars> {
+    let half = (HALF_SIDE_FWHM * field.fwhm_px).ceil() as usize;
+    let candidates = find(field, half + stack::MARGIN, config);
+    let count = candidates.len();
+    let stars = of_one_size_and_shape(candidates);
+    let too_few = TooFewStars { stars: stars.len(), candidates: count, needed: config.min_stars };
+    if stars.len() < config.min_stars {
+        return Err(too_few);
+    }
+    let (stamp, residual) = stack(&stars, half, field.fwhm_px).ok_or(TooFewStars { stars: 0, ..too_few })?;
+    let moments = stamp.moments().map_err(|_| TooFewStars { stars: 0, ..too_few })?;
+    let deviation = |of: &dyn Fn(&stars::Star) -> f64| {
+        let mean = stars.iter().map(of).sum::<f64>() / stars.len() as f64;
+        (stars.iter().map(|star| (of(star) - mean).powi(2)).sum::<f64>() / stars.len() as f64).sqrt()
+    };
+    let shapes = [0, 1].map(|component| deviation(&|star| star.moments.ellipticity()[component]));
+    let quality = PsfQuality {
+        stars: stars.len(),
+        candidates: count,
+        fwhm_scatter: deviation(&|star| star.moments.fwhm_px().ln()),
+        ellipticity: moments.ellipticity(),
+        ellipticity_scatter: (f64::midpoint(shapes[0].powi(2), shapes[1].powi(2))).sqrt(),
+        residual,
+    };
+    Ok((stamp, quality))
+}
+
+#[cfg(test)]
+mod tests;

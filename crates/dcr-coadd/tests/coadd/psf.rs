@@ -1,0 +1,210 @@
+//! The PSF that coadds get: from the visits, place by place, or measured from stars; against what the fields were drawn with.
+
+use dcr_coadd::config::Method;
+use dcr_coadd::{PsfOrigin, TemplateRequest, Unmonitored, matched_templates, psf_at};
+use dcr_image::psf::Moments;
+use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Stamp};
+use dcr_sim::{FieldConfig, PsfShape, SourceSettings, VisitSettings};
+use ndarray::{Array2, s};
+
+use crate::field::{Bench, Warp, held_out, iterative, small_field, warps};
+use crate::shared::simulated;
+use crate::tolerance::{PSF_SHAPE, PSF_SHAPE_OF_COADD, PSF_WIDTH};
+
+fn moments(stamp: &Array2<f32>) -> Moments {
+    Stamp::new(stamp.mapv(f64::from)).unwrap().moments().unwrap()
+}
+
+fn psf_of(path: &std::path::Path) -> Psf {
+    ExposureFile::open(path, &OpenOptions::default()).unwrap().psf().unwrap().clone()
+}
+
+/// Many stars, elliptical ones.
+fn elliptical_field() -> FieldConfig {
+    FieldConfig {
+        seed: 21,
+        width: 224,
+        height: 208,
+        psf: PsfShape::Moffat { axis_ratio: 0.8, angle_deg: 30.0 },
+        visits: VisitSettings { count: 8, held_out: 1, airmass: [1.0, 1.6], ..VisitSettings::default() },
+        sources: SourceSettings {
+            stars: 60,
+            galaxies: 8,
+            separation_arcsec: 3.0,
+            flux_electrons: [2e4, 8e5],
+            ..SourceSettings::default()
+        },
+        ..FieldConfig::default()
+    }
+}
+
+fn check(measured: &Moments, truth: &Moments, shape: f64) {
+    let width = measured.fwhm_px() / truth.fwhm_px() - 1.0;
+    assert!(width.abs() < PSF_WIDTH, "width {width}");
+    for (measured, truth) in measured.ellipticity().into_iter().zip(truth.ellipticity()) {
+        assert!((measured - truth).abs() < shape, "ellipticity {measured}, drawn with {truth}");
+    }
+}
+
+#[test]
+fn psf_measured_in_an_elliptical_field_is_what_it_was_drawn_with() {
+    let mut warps = warps(&elliptical_field());
+    let truth = moments(warps[0].psf.as_ref().unwrap());
+    // Nothing tells it but the stars and a width in the headers.
+    warps.iter_mut().for_each(|warp| warp.psf = None);
+    let bench = Bench::new(&warps);
+    let mut config = iterative();
+    config.psf.measure = true;
+    config.psf.seeing_exponent = 0.0;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(summary.psf.origin, PsfOrigin::Measured);
+    let quality = summary.psf.measured.unwrap();
+    assert!(quality.stars >= 15, "{quality:?}");
+    let psf = psf_of(&bench.path("run/coadd.fits"));
+    check(&psf.stamp_at(0.0, 0.0).unwrap().moments().unwrap(), &truth, PSF_SHAPE);
+}
+
+/// Contrast between subfilters, which is amplified by default, makes stars that are not round; without it they are as they were drawn.
+#[test]
+fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
+    for name in ["g_constant", "u_high"] {
+        let Some(warps) = simulated(name) else { return };
+        let truth = psf_of(&warps[0]).stamp_at(0.0, 0.0).unwrap().moments().unwrap();
+        let mut bench = Bench::new(&[]);
+        bench.warps = warps;
+        for (contrast, shape) in [(1.0, PSF_SHAPE), (3.0, PSF_SHAPE_OF_COADD)] {
+            let mut config = iterative();
+            config.psf.measure = true;
+            config.solver.iterative.accelerate_model = contrast;
+            let run = format!("run_{contrast}");
+            let summary = bench.run_into(&run, &config).unwrap();
+            assert_eq!(summary.psf.origin, PsfOrigin::Measured, "{:?}", summary.warnings);
+            let psf = psf_of(&bench.path(&format!("{run}/coadd.fits")));
+            check(&psf.stamp_at(0.0, 0.0).unwrap().moments().unwrap(), &truth, shape);
+        }
+    }
+}
+
+#[test]
+fn psf_that_cannot_be_measured_stays_the_selected_with_a_warning() {
+    let bench = Bench::new(&warps(&small_field(4)));
+    let mut config = iterative();
+    config.psf.measure = true;
+    config.psf.min_stars = 100;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(summary.psf.origin, PsfOrigin::Selected);
+    let warning = summary.warnings.iter().find(|warning| warning.subject == "PSF").unwrap();
+    assert!(warning.text.contains("psf.min_stars = 100 are needed"), "{}", warning.text);
+    assert!(warning.text.ends_with("that of the selected visits stays."), "{}", warning.text);
+}
+
+#[test]
+fn psf_that_contradicts_the_visits_is_doubted() {
+    let mut warps = warps(&elliptical_field());
+    for warp in &mut warps {
+        let stamp = Psf::Gaussian { fwhm_px: 2.5 }.stamp_at(0.0, 0.0).unwrap();
+        warp.psf = Some(stamp.pixels().mapv(|value| value as f32));
+    }
+    let bench = Bench::new(&warps);
+    let mut config = iterative();
+    config.psf.measure = true;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(summary.psf.origin, PsfOrigin::Measured);
+    let doubt = summary.warnings.iter().find(|warning| warning.subject == "PSF").unwrap();
+    assert!(doubt.text.contains("may have been taken for stars"), "{}", doubt.text);
+}
+
+/// Visits with their own PSFs, of which some end in the middle of the patch.
+fn patchwork() -> Vec<Warp> {
+    let mut warps = warps(&small_field(4));
+    for (i, warp) in warps.iter_mut().enumerate() {
+        let fwhm_px = if i < 2 { 3.0 } else { 5.0 };
+        let stamp = Psf::Gaussian { fwhm_px }.stamp_at(0.0, 0.0).unwrap();
+        warp.psf = Some(stamp.pixels().mapv(|value| value as f32));
+        warp.set("PSF-FWHM", fwhm_px);
+        if i < 2 {
+            // The sharp ones have nothing on the right.
+            let bit = warp.planes.bits_of(["NO_DATA"]);
+            warp.pixels.mask.slice_mut(s![.., 56..]).fill(bit);
+            warp.pixels.image.slice_mut(s![.., 56..]).fill(f32::NAN);
+            warp.pixels.variance.slice_mut(s![.., 56..]).fill(f32::NAN);
+        }
+    }
+    warps
+}
+
+#[test]
+fn psf_of_a_place_is_that_of_the_visits_with_data_there() {
+    let bench = Bench::new(&patchwork());
+    let mut config = iterative();
+    config.psf.grid_spacing = 56;
+    config.psf.seeing_exponent = 0.0;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(summary.psf.cells, 4);
+    for name in ["coadd", "subfilter_0", "plain"] {
+        let psf = psf_of(&bench.path(&format!("run/{name}.fits")));
+        let (left, right) = (psf.fwhm_px(20.0, 40.0).unwrap(), psf.fwhm_px(90.0, 40.0).unwrap());
+        assert!((left - 3.1).abs() < 0.1 && (right - 5.1).abs() < 0.1, "{name}: {left} {right}");
+    }
+    // At one place, straight from the visits: chips end where masks say so.
+    let files: Vec<ExposureFile> =
+        bench.warps.iter().map(|path| ExposureFile::open(path, &OpenOptions::default()).unwrap()).collect();
+    let visits: Vec<(&ExposureFile, f64)> = files.iter().map(|file| (file, 1.0)).collect();
+    let at =
+        |x: f64| psf_at(&visits, (x, 40.0), &config.coadd).unwrap().map(|stamp| stamp.fwhm_px().unwrap());
+    assert!((at(90.0).unwrap() - 5.1).abs() < 0.1);
+    assert!((3.2..4.9).contains(&at(20.0).unwrap()));
+    assert_eq!(at(500.0), None);
+}
+
+#[test]
+fn psf_of_a_template_is_that_of_its_exposures_place() {
+    let bench = Bench::new(&patchwork());
+    let mut config = iterative();
+    config.psf.grid_spacing = 56;
+    bench.run(&config).unwrap();
+    let whole = held_out(&small_field(4));
+    for (x0, name, expected) in [(0, "left", 3.1), (70, "right", 5.1)] {
+        let mut exposure = whole.clone();
+        exposure.pixels = whole.pixels.sub_image(BBox::new(x0, 0, 40, 96)).unwrap();
+        exposure.write(&bench.path("exposure.fits"));
+        let output = bench.path(&format!("template_{name}.fits"));
+        let request = TemplateRequest {
+            coadds: vec![bench.path("run")],
+            exposures: vec![bench.path("exposure.fits")],
+            output: output.clone(),
+            overwrite: false,
+        };
+        matched_templates(&request, &(&config).into(), &Unmonitored).unwrap();
+        let width = psf_of(&output).fwhm_px(0.0, 0.0).unwrap();
+        assert!((width - expected).abs() < 0.1, "{name}: {width}");
+    }
+}
+
+#[test]
+fn psf_of_subfilters_follows_the_seeing() {
+    let bench = Bench::new(&warps(&small_field(3)));
+    let summary = bench.run(&iterative()).unwrap();
+    let widths: Vec<f64> = summary.psf.subfilter_fwhm_px.iter().map(|width| width.unwrap()).collect();
+    let centre = |a: usize| f64::midpoint(summary.band.subfilters_nm[a][0], summary.band.subfilters_nm[a][1]);
+    let expected = (centre(0) / centre(2)).powf(-0.2);
+    assert!((widths[0] / widths[2] / expected - 1.0).abs() < 5e-3, "{widths:?} {expected}");
+    for (a, width) in widths.iter().enumerate() {
+        let psf = psf_of(&bench.path(&format!("run/subfilter_{a}.fits")));
+        assert!((psf.fwhm_px(0.0, 0.0).unwrap() / width - 1.0).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn psf_of_a_joint_run_is_that_of_the_solution_in_all_planes() {
+    let bench = Bench::new(&warps(&small_field(3)));
+    let mut config = iterative();
+    config.solver.method = Method::Joint;
+    // It is known, and not measured.
+    config.psf.measure = true;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!((summary.psf.origin, summary.psf.cells), (PsfOrigin::Solution, 0));
+    assert!(summary.psf.subfilter_fwhm_px.iter().all(|width| *width == summary.psf_fwhm_px));
+    let coadd = psf_of(&bench.path("run/coadd.fits"));
+    assert_eq!(psf_of(&bench.path("run/subfilter_2.fits")), coadd);
+}
