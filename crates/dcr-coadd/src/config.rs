@@ -7,6 +7,7 @@
 //! Defaults are what is right where the established implementation is not (ALGORITHM §12);
 //! [`AssembleConfig::reference`] is that implementation, faults included.
 
+mod artefacts;
 mod band;
 mod bytes;
 mod coadd;
@@ -24,6 +25,7 @@ use dcr_solver::iterative::IterativeConfig;
 pub use dcr_solver::joint::JointConfig;
 use serde::{Deserialize, Serialize};
 
+pub use artefacts::{ArtefactConfig, FindArtefacts};
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
 pub use coadd::{CoaddConfig, OutputVariance, PixelsIn};
@@ -49,6 +51,8 @@ pub struct AssembleConfig {
     pub joint: JointConfig,
     /// Weights, masks and the patch as a whole.
     pub coadd: CoaddConfig,
+    /// What spoils single exposures.
+    pub artefacts: ArtefactConfig,
     /// Matched templates.
     pub template: MatchConfig,
     /// Differences, and what is left in them.
@@ -63,12 +67,13 @@ pub struct AssembleConfig {
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 9] = [
+pub const KEYS: [&[Key]; 10] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
     joint::KEYS,
     CoaddConfig::KEYS,
+    ArtefactConfig::KEYS,
     MatchConfig::KEYS,
     DifferenceConfig::KEYS,
     InputConfig::KEYS,
@@ -161,6 +166,7 @@ impl AssembleConfig {
                 variance: OutputVariance::Template,
                 ..ours.coadd
             },
+            artefacts: ArtefactConfig { find: FindArtefacts::Off, ..ours.artefacts },
             template: MatchConfig { variance: TemplateVariance::Reference, ..ours.template },
             input: InputConfig {
                 geometry: GeometrySource::Header,
@@ -192,6 +198,7 @@ impl AssembleConfig {
         self.solver.validate()?;
         joint::validate(self)?;
         self.coadd.validate()?;
+        self.artefacts.validate()?;
         self.subtract.validate()?;
         self.input.validate()
     }

@@ -47,6 +47,29 @@ fn add(target: &mut [f32], source: &[f32], weight: f32) {
     target.iter_mut().zip(source).for_each(|(out, value)| *out += weight * value);
 }
 
+/// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
+pub(crate) fn correlate_inside(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32> {
+    let (rows, cols) = plane.dim();
+    let (height, width) = kernel.dim();
+    let shape = ((rows + 1).saturating_sub(height), (cols + 1).saturating_sub(width));
+    let mut out = Array2::zeros(shape);
+    for (y, mut target) in out.outer_iter_mut().enumerate() {
+        let Some(target) = target.as_slice_mut() else { unreachable!("a new array is in standard layout") };
+        for ((i, j), weight) in kernel.indexed_iter() {
+            let source = plane.row(y + i);
+            let weight = *weight as f32;
+            match source.as_slice() {
+                Some(source) => add(target, &source[j..j + shape.1], weight),
+                None => target
+                    .iter_mut()
+                    .zip(source.iter().skip(j))
+                    .for_each(|(out, value)| *out += weight * value),
+            }
+        }
+    }
+    out
+}
+
 /// The kernel turned by half a turn, for convolution instead of correlation.
 pub(crate) fn turned(kernel: ArrayView2<f64>) -> Array2<f64> {
     kernel.slice(ndarray::s![..;-1, ..;-1]).to_owned()
@@ -68,6 +91,16 @@ mod tests {
         assert_eq!(out[[2, 2]], 22.0 + 120.0);
         let convolved = correlate(plane.view(), turned(kernel.view()).view());
         assert_eq!(convolved[[1, 1]], 12.0 + 50.0 + 100.0);
+    }
+
+    #[test]
+    fn correlation_inside_is_the_inner_part() {
+        let plane = Array2::from_shape_fn((9, 12), |(y, x)| ((3 * y + 5 * x) % 7) as f32);
+        let kernel = Array2::from_shape_fn((3, 5), |(y, x)| (y * 2 + x) as f64);
+        let (inside, whole) =
+            (correlate_inside(plane.view(), kernel.view()), correlate(plane.view(), kernel.view()));
+        assert_eq!(inside, whole.slice(ndarray::s![1..8, 2..10]));
+        assert_eq!(correlate_inside(plane.view(), Array2::ones((10, 3)).view()).dim(), (0, 10));
     }
 
     #[test]

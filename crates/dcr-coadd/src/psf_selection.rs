@@ -69,7 +69,7 @@ pub(crate) fn coadd_psf(
 }
 
 /// The weighted average of stamps about their middle pixels, as large as the largest.
-fn average(stamps: &[(&Stamp, f64)]) -> Result<Stamp, StampError> {
+pub(crate) fn average(stamps: &[(&Stamp, f64)]) -> Result<Stamp, StampError> {
     let side = |axis: fn((usize, usize)) -> usize| {
         stamps.iter().map(|(stamp, _)| axis(stamp.pixels().dim())).max().unwrap_or(1)
     };

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! with the sky's variance `v`, the shot noise `g` of a unit of signal, and `c` the brightest prediction among the pixel and its
-//! eight neighbours; or where the same holds for residual and prediction smoothed with the width of the PSF, of variance `1/(4πσ²)`. `ε` covers
-//! errors of the PSF: beside a bright star they exceed the noise.
+//! eight neighbours; or where the same holds for residual and prediction smoothed with the width of the PSF, of variance `1/(4πσ²)`, outliers by themselves
+//! left out, so that a cosmic ray does not take its surroundings with it. `ε` covers errors of the PSF: beside a bright star they exceed the noise.
 
 use ndarray::{Array2, ArrayView2, Zip};
 
@@ -42,10 +42,12 @@ impl OutlierTest {
         let mut hit = self.exceeded(residual, brightest_neighbour(positive.view()).view(), 1.0);
         let sigma = self.psf_sigma;
         if sigma > 0.0 {
+            let mut rest = residual.to_owned();
+            Zip::from(&mut rest).and(&hit).for_each(|r, hit| *r = if *hit { 0.0 } else { *r });
             let smooth = |plane: ArrayView2<f32>| gaussian_filter(plane, sigma, Boundary::Reflect);
             let around = brightest_neighbour(smooth(positive.view()).view());
             let averaged = 1.0 / (4.0 * std::f64::consts::PI * sigma * sigma);
-            let smoothed = self.exceeded(smooth(residual).view(), around.view(), averaged.min(1.0));
+            let smoothed = self.exceeded(smooth(rest.view()).view(), around.view(), averaged.min(1.0));
             Zip::from(&mut hit).and(&smoothed).for_each(|hit, smoothed| *hit |= smoothed);
         }
         hit

@@ -7,6 +7,7 @@ use dcr_solver::joint::JointSolution;
 use super::AssembleRequest;
 use super::gathered::Gathered;
 use super::start::Start;
+use crate::artefacts::Artefacts;
 use crate::coadds::Coadds;
 use crate::config::AssembleConfig;
 use crate::division::Division;
@@ -35,6 +36,7 @@ pub(super) struct Finished<'a> {
     /// Of the coadds.
     pub(super) psf: &'a CoaddPsf,
     pub(super) coadds: &'a Coadds,
+    pub(super) artefacts: &'a Artefacts,
     pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
@@ -62,6 +64,7 @@ impl Finished<'_> {
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
+                artefact_pixels: self.artefacts.visits[i].len(),
                 shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
                 metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
                 assumptions: input.sky.notes.clone(),
@@ -101,7 +104,12 @@ impl Finished<'_> {
                 variance: coadd.variance.view(),
                 n_image: Some(coadd.n_image.view()),
             };
-            canvas.write(&folder.staged(&name), &planes, cards, vec![visit_table(visits)])?;
+            let mut tables = vec![visit_table(visits)];
+            if name == "coadd.fits" {
+                let numbers: Vec<u64> = visits.iter().map(|visit| visit.visit).collect();
+                tables.push(self.artefacts.table(&numbers, &inputs.bbox));
+            }
+            canvas.write(&folder.staged(&name), &planes, cards, tables)?;
             journal.monitor.step(&name);
             journal.go_on()?;
         }

@@ -8,7 +8,7 @@ use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
 use super::AssembleRequest;
-use crate::config::{AssembleConfig, Method};
+use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
@@ -27,7 +27,7 @@ pub(super) struct Gathered {
     pub(super) template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     pub(super) variances: Vec<f64>,
-    /// How each visit's noise follows signal, for the joint method.
+    /// How each visit's noise follows signal, for the joint method and to find artefacts.
     pub(super) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     pub(super) usable: Vec<f64>,
@@ -60,10 +60,10 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
+        let wants_noise =
+            config.solver.method == Method::Joint || config.artefacts.find != FindArtefacts::Off;
         let surveys =
-            survey(&inputs.visits, reader, keep, config.solver.method == Method::Joint, &|visit| {
-                monitor.step(&visit.name())
-            })?;
+            survey(&inputs.visits, reader, keep, wants_noise, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {
@@ -113,7 +113,10 @@ impl Gathered {
     /// The visits' pixels, for the solver.
     pub(super) fn take_pixels(&mut self) -> StoredPixels {
         match self.on_disk.take() {
-            None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
+            None => {
+                let visits = std::mem::take(&mut self.pixels);
+                StoredPixels::InMemory { left_out: vec![vec![]; visits.len()], visits }
+            }
             Some((file, slots)) => StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time)),
         }
     }
