@@ -36,6 +36,8 @@ pub(crate) struct Search<'a> {
     pub(crate) template: &'a TemplateCoadd,
     pub(crate) sources: &'a Array2<bool>,
     pub(crate) planes: &'a MaskPlanes,
+    /// Bytes for the pixels of all visits that are combined at a time.
+    pub(crate) strip_bytes: usize,
 }
 
 /// For each visit the pixels that show what is not in the sky.

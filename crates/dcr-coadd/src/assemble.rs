@@ -77,6 +77,7 @@ pub fn assemble(
         template: &start.template,
         sources: &start.sources,
         planes: &start.planes,
+        strip_bytes: gathered.memory.strip_bytes,
     };
     let artefacts = Artefacts::find(&search, &mut store, config, &mut journal)?;
     let unsolved = Unsolved {

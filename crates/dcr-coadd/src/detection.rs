@@ -66,7 +66,7 @@ impl Detection {
 }
 
 /// The median; 0 of nothing.
-fn median(mut values: Vec<f32>) -> f32 {
+pub(crate) fn median(mut values: Vec<f32>) -> f32 {
     if values.is_empty() {
         return 0.0;
     }
@@ -75,7 +75,7 @@ fn median(mut values: Vec<f32>) -> f32 {
 }
 
 /// Set pixels in groups of at least `fewest` that touch by sides or corners.
-fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
+pub(crate) fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
     let (rows, cols) = flags.dim();
     let mut open = flags.clone();
     let mut out = Array2::from_elem((rows, cols), false);
@@ -107,7 +107,7 @@ fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
 }
 
 /// Pixels within a distance of a set pixel.
-fn grown(flags: &Array2<bool>, distance: f64) -> Array2<bool> {
+pub(crate) fn grown(flags: &Array2<bool>, distance: f64) -> Array2<bool> {
     let (rows, cols) = flags.dim();
     let reach = distance.floor() as isize;
     let mut disc = Vec::new();

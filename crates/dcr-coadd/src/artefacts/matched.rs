@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::Search;
 use super::groups::{PixelList, Rarity, groups};
-use super::psfs::PsfKernels;
+use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
 use crate::convolve::correlate_inside;
 use crate::error::CoaddError;
@@ -36,8 +36,6 @@ const STRIP_ROWS: usize = 256;
 const BLOCK: (usize, usize) = (16, 64);
 /// A prediction below this many σ of the sky need not be.
 const FAINT: f32 = 1.0;
-/// FWHM of a Gaussian with σ = 1.
-const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
 
 /// Finds artefacts, round by round. The store ends without them.
 ///

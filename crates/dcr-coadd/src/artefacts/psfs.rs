@@ -11,6 +11,8 @@ use crate::inputs::Input;
 use crate::joint::atmospheric_stamp;
 use crate::psf_selection::average;
 
+/// FWHM of a Gaussian with σ = 1.
+pub(super) const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
 /// A kernel of no more than one pixel is none.
 const POINT: usize = 1;
 
@@ -64,6 +66,24 @@ fn places(search: &Search<'_>) -> Vec<(f64, f64)> {
     } else {
         vec![search.inputs.bbox.centre()]
     }
+}
+
+/// The PSF that all exposures are brought to: of a given width, or that of the broadest; `None` if none is known.
+///
+/// # Errors
+///
+/// [`CoaddError::Psf`] if the width makes no PSF.
+pub(super) fn common_psf(search: &Search<'_>, fwhm_px: Option<f64>) -> Result<Option<Stamp>, CoaddError> {
+    let place = search.inputs.bbox.centre();
+    if let Some(fwhm_px) = fwhm_px {
+        return atmospheric_stamp(&Psf::Gaussian { fwhm_px }, place).map(Some);
+    }
+    let all = search.inputs.visits.iter().filter_map(|visit| {
+        let stamp = stamp_at(visit, place)?;
+        let fwhm = stamp.fwhm_px().ok()?;
+        Some((stamp, fwhm))
+    });
+    Ok(all.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(stamp, _)| stamp))
 }
 
 /// The PSF of an exposure at a place: its own, or of the width that its header tells.
