@@ -40,7 +40,7 @@ pub(crate) enum Keep<'a> {
     OnDisk(&'a ScratchFile),
 }
 
-/// Reads every visit once, each in strips.
+/// Reads every visit once, each in strips. How noise follows signal is told from every `noise`-th pixel.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub(crate) fn survey(
     visits: &[Input],
     reader: &PixelReader<'_>,
     keep: Keep,
-    noise: bool,
+    noise: Option<usize>,
     done: &(dyn Fn(&Input) + Sync),
 ) -> Result<Vec<Survey>, FitsError> {
     let surveys: Vec<Result<Survey, FitsError>> = visits
@@ -69,7 +69,7 @@ fn survey_visit(
     visit: &Input,
     reader: &PixelReader<'_>,
     keep: Keep,
-    noise: bool,
+    noise: Option<usize>,
 ) -> Result<Survey, FitsError> {
     let bbox = visit.file.bbox();
     let in_memory = matches!(keep, Keep::InMemory);
@@ -80,7 +80,7 @@ fn survey_visit(
         let pixels = reader.read(visit, strip)?;
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
-        if noise {
+        if noise.is_some() {
             let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
             good.for_each(|(value, flags)| {
                 values.push(*value);
@@ -97,17 +97,20 @@ fn survey_visit(
         }
     }
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
-    let noise = if noise { noise_of(&values, &variances, &kinds) } else { None };
+    let noise = noise.and_then(|every| noise_of(&values, &variances, &kinds, every));
     Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise })
 }
 
-/// The noise of good pixels.
-fn noise_of(values: &[f32], variances: &[f32], flags: &[u8]) -> Option<Noise> {
+/// The noise of every so many-th good pixel.
+fn noise_of(values: &[f32], variances: &[f32], flags: &[u8], every: usize) -> Option<Noise> {
+    let some = |all: &[f32]| -> Vec<f32> { all.iter().step_by(every).copied().collect() };
+    let (values, variances) = (some(values), some(variances));
+    let flags: Vec<u8> = flags.iter().step_by(every).copied().collect();
     let row = (1, values.len());
     Noise::of_planes(
-        ArrayView2::from_shape(row, values).ok()?,
-        ArrayView2::from_shape(row, variances).ok()?,
-        ArrayView2::from_shape(row, flags).ok()?,
+        ArrayView2::from_shape(row, &values).ok()?,
+        ArrayView2::from_shape(row, &variances).ok()?,
+        ArrayView2::from_shape(row, &flags).ok()?,
     )
 }
 

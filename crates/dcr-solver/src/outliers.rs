@@ -13,7 +13,7 @@
 use ndarray::{Array2, ArrayView2, Zip};
 
 use crate::joint::Noise;
-use crate::kernel::{Boundary, gaussian_filter};
+use crate::kernel::{Boundary, gaussian_filter, gaussian_half_kernel};
 
 /// What makes a pixel an outlier.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,48 +38,87 @@ impl OutlierTest {
     /// The outliers among the pixels of a residual beside a prediction. The residual is 0 where there are no data.
     #[must_use]
     pub fn outliers(&self, residual: ArrayView2<f32>, prediction: ArrayView2<f32>) -> Array2<bool> {
-        let positive = prediction.mapv(|m| m.max(0.0));
-        let mut hit = self.exceeded(residual, brightest_neighbour(positive.view()).view(), 1.0);
+        let one = Surroundings { half_kernel: vec![1.0], plane: prediction };
+        let mut hit = self.exceeded(residual, &one, 1.0);
         let sigma = self.psf_sigma;
         if sigma > 0.0 {
             let mut rest = residual.to_owned();
             Zip::from(&mut rest).and(&hit).for_each(|r, hit| *r = if *hit { 0.0 } else { *r });
-            let smooth = |plane: ArrayView2<f32>| gaussian_filter(plane, sigma, Boundary::Reflect);
-            let around = brightest_neighbour(smooth(positive.view()).view());
+            let smooth = gaussian_filter(rest.view(), sigma, Boundary::Reflect);
             let averaged = 1.0 / (4.0 * std::f64::consts::PI * sigma * sigma);
-            let smoothed = self.exceeded(smooth(rest.view()).view(), around.view(), averaged.min(1.0));
+            let around = Surroundings { half_kernel: gaussian_half_kernel(sigma), plane: prediction };
+            let smoothed = self.exceeded(smooth.view(), &around, averaged.min(1.0));
             Zip::from(&mut hit).and(&smoothed).for_each(|hit, smoothed| *hit |= smoothed);
         }
         hit
     }
 
-    /// Where the residual exceeds the threshold beside a prediction of `bright`; `averaged` is the variance left by smoothing.
-    fn exceeded(&self, residual: ArrayView2<f32>, bright: ArrayView2<f32>, averaged: f64) -> Array2<bool> {
+    /// Where the residual exceeds the threshold; `averaged` is the variance left by smoothing.
+    ///
+    /// Few pixels exceed that of empty sky: only for those is the light around them looked up.
+    fn exceeded(&self, residual: ArrayView2<f32>, around: &Surroundings, averaged: f64) -> Array2<bool> {
         let (sky, shot) = ((self.noise.sky_variance * averaged) as f32, (self.noise.shot * averaged) as f32);
         let (sigmas, fraction) = (self.sigmas as f32, self.fraction as f32);
-        Zip::from(&residual)
-            .and(&bright)
-            .map_collect(|r, c| r.abs() > sigmas * (sky + shot * c).sqrt() + fraction * c)
+        let empty = sigmas * sky.sqrt();
+        let limit = |bright: f32| sigmas * (sky + shot * bright).sqrt() + fraction * bright;
+        let mut hit = residual.mapv(|r| r.abs() > empty);
+        for (at, hit) in hit.indexed_iter_mut().filter(|(_, hit)| **hit) {
+            // The pixel itself decides most: its neighbours can only raise the limit.
+            let r = residual[at].abs();
+            *hit = r > limit(around.brightest(at, 0)) && r > limit(around.brightest(at, 1));
+        }
+        hit
     }
 }
 
-/// The largest of each pixel and its eight neighbours.
-fn brightest_neighbour(plane: ArrayView2<f32>) -> Array2<f32> {
-    let (rows, cols) = plane.dim();
-    let mut along_x = plane.to_owned();
-    for (mut out, row) in along_x.outer_iter_mut().zip(plane.outer_iter()) {
-        for x in 0..cols {
-            let after = (x + 1).min(cols - 1);
-            out[x] = row[x.saturating_sub(1)].max(row[x]).max(row[after]);
+/// A prediction, to be smoothed where it is asked for.
+struct Surroundings<'a> {
+    /// Weight of a pixel at distance 0, 1, … along an axis.
+    half_kernel: Vec<f32>,
+    plane: ArrayView2<'a, f32>,
+}
+
+impl Surroundings<'_> {
+    /// The largest of the pixels within `reach` along both axes in the plane, smoothed, without what is negative.
+    fn brightest(&self, (y, x): (usize, usize), reach: usize) -> f32 {
+        let (rows, cols) = self.plane.dim();
+        let radius = self.half_kernel.len() - 1;
+        let (left, right) = (x.saturating_sub(reach), (x + reach + 1).min(cols));
+        let mut line = vec![0.0_f32; right - left + 2 * radius];
+        let mut brightest = 0.0_f32;
+        for row in y.saturating_sub(reach)..(y + reach + 1).min(rows) {
+            // Along y first, in the columns that are needed.
+            line.fill(0.0);
+            for k in -(radius as isize)..=radius as isize {
+                let weight = self.half_kernel[k.unsigned_abs()];
+                let source = self.plane.row(folded(row as isize + k, rows));
+                match source.to_slice().filter(|_| left >= radius && right + radius <= cols) {
+                    Some(source) => {
+                        let source = &source[left - radius..right + radius];
+                        line.iter_mut().zip(source).for_each(|(sum, v)| *sum += weight * v.max(0.0));
+                    }
+                    None => {
+                        for (i, sum) in line.iter_mut().enumerate() {
+                            let col = folded((left + i) as isize - radius as isize, cols);
+                            *sum += weight * source[col].max(0.0);
+                        }
+                    }
+                }
+            }
+            for window in line.windows(2 * radius + 1) {
+                let weights = (0..window.len()).map(|i| self.half_kernel[i.abs_diff(radius)]);
+                brightest = brightest.max(weights.zip(window).map(|(w, v)| w * v).sum());
+            }
         }
+        brightest
     }
-    let mut out = along_x.clone();
-    for y in 0..rows {
-        for neighbour in [y.saturating_sub(1), (y + 1).min(rows - 1)] {
-            out.row_mut(y).zip_mut_with(&along_x.row(neighbour), |o, n| *o = o.max(*n));
-        }
-    }
-    out
+}
+
+/// An index beyond the plane, mirrored at its edge.
+fn folded(index: isize, length: usize) -> usize {
+    let length = length as isize;
+    let index = index.rem_euclid(2 * length);
+    index.min(2 * length - 1 - index) as usize
 }
 
 #[cfg(test)]
@@ -124,13 +163,22 @@ mod tests {
         }
     }
 
+    /// Looked up pixel by pixel it is what filtering the whole plane gives.
     #[test]
-    fn brightest_neighbour_of_a_point_is_a_square() {
-        let mut point = Array2::zeros((5, 6));
-        point[[2, 3]] = 1.0;
-        for ((y, x), v) in brightest_neighbour(point.view()).indexed_iter() {
-            assert_eq!(*v > 0.0, y.abs_diff(2) <= 1 && x.abs_diff(3) <= 1);
+    fn surroundings_are_those_of_the_filtered_plane() {
+        let plane = Array2::from_shape_fn((14, 17), |(y, x)| ((7 * y + 5 * x) % 11) as f32 - 3.0);
+        let around = Surroundings { half_kernel: gaussian_half_kernel(1.4), plane: plane.view() };
+        let positive = plane.mapv(|v: f32| v.max(0.0));
+        let smooth = gaussian_filter(positive.view(), 1.4, Boundary::Reflect);
+        for ((y, x), _) in plane.indexed_iter() {
+            let near = smooth.slice(ndarray::s![
+                y.saturating_sub(1)..(y + 2).min(14),
+                x.saturating_sub(1)..(x + 2).min(17)
+            ]);
+            let expected = near.iter().copied().fold(0.0, f32::max);
+            assert!((around.brightest((y, x), 1) - expected).abs() < 1e-5);
         }
-        assert_eq!(brightest_neighbour(Array2::<f32>::ones((1, 1)).view()), Array2::<f32>::ones((1, 1)));
+        let one = Surroundings { half_kernel: vec![1.0], plane: plane.view() };
+        assert_eq!(one.brightest((0, 0), 1), 4.0_f32.max(plane[[1, 1]]).max(plane[[0, 1]]));
     }
 }

@@ -14,10 +14,10 @@
 //! patch reaches.
 
 use dcr_image::BBox;
-use dcr_solver::iterative::{ForwardPlanes, IterationReport, Problem, solve};
+use dcr_solver::iterative::{ForwardPlanes, IterationReport, Problem, forward_support, solve};
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, OutlierTest, SubfilterShift};
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::Search;
@@ -33,9 +33,9 @@ use crate::store::Store;
 /// Rows of an exposure that are tested at a time.
 const STRIP_ROWS: usize = 256;
 /// Blocks of a prediction that are brought to the exposure's PSF or not.
-const BLOCK: (usize, usize) = (16, 64);
+const BLOCK: (usize, usize) = (32, 64);
 /// A prediction below this many σ of the sky need not be.
-const FAINT: f32 = 1.0;
+const FAINT: f32 = 2.0;
 
 /// Finds artefacts, round by round. The store ends without them.
 ///
@@ -53,24 +53,20 @@ pub(super) fn find(
     let kernels = PsfKernels::to_visits(search, &store.weights)?;
     let rarity = Rarity::new(settings);
     journal.stage("finding artefacts", settings.matched_rounds.len())?;
+    let open_yx = search.open(config);
     let mut found = vec![];
     for (round, factor) in settings.matched_rounds.iter().enumerate() {
         let model = match round {
-            0 => Model::template(search, config),
-            _ => Model::solve(search, store, config, journal)?,
+            0 => Model::Template(search.filled_template(&open_yx)),
+            _ => Model::Subfilters(solve_model(search, store, &open_yx, config, journal)?),
         };
         store.leave_out(vec![]);
-        let planes = ForwardPlanes::new(
-            model.planes_byx.view(),
-            &search.division.basis,
-            config.solver.iterative.spline_order(),
-        );
         let test = Test {
             search,
             store,
             kernels: &kernels,
             model: &model,
-            planes: &planes,
+            open_yx: &open_yx,
             factor: *factor,
             config,
         };
@@ -91,58 +87,53 @@ pub(super) fn find(
 }
 
 /// A first model.
-struct Model {
-    planes_byx: Array3<f32>,
-    /// Pixels where it means nothing.
-    open_yx: Array2<bool>,
+enum Model {
+    /// The template: what every exposure shows if nothing is displaced.
+    Template(Array2<f32>),
+    /// Subfilters.
+    Subfilters(ForwardPlanes),
 }
 
-impl Model {
-    /// The template's light shared out.
-    fn template(search: &Search<'_>, config: &AssembleConfig) -> Self {
-        let open_yx = search.open(config);
-        let mut filled = search.template.image.clone();
+impl Search<'_> {
+    /// The template with what is open filled from around it.
+    fn filled_template(&self, open_yx: &Array2<bool>) -> Array2<f32> {
+        let mut filled = self.template.image.clone();
         fill_missing(&mut filled, open_yx.view());
-        let (rows, cols) = filled.dim();
-        let mut planes_byx = Array3::zeros((search.division.fractions.len(), rows, cols));
-        for (mut plane, fraction) in planes_byx.axis_iter_mut(Axis(0)).zip(&search.division.fractions) {
-            plane.assign(&filled);
-            plane *= *fraction as f32;
-        }
-        Self { planes_byx, open_yx }
+        filled
     }
+}
 
-    /// A few iterations on the store as it is.
-    fn solve(
-        search: &Search<'_>,
-        store: &Store,
-        config: &AssembleConfig,
-        journal: &Journal<'_>,
-    ) -> Result<Self, CoaddError> {
-        let open_yx = search.open(config);
-        let problem = Problem {
-            observations: store,
-            cells: &search.division.cell_regions,
-            basis: &search.division.basis,
-            fractions: &search.division.fractions,
-            template: search.template.image.view(),
-            detected: search.sources.view(),
-            bad: open_yx.view(),
-        };
-        let mut iterative = config.solver.iterative.clone();
-        let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
-        (iterative.max_iterations, iterative.min_iterations) = (Some(most), Some(most));
-        let mut progress = |_: usize, _: usize, _: &IterationReport| !journal.monitor.cancelled();
-        let mut planes_byx = solve(&problem, &iterative, &mut progress)?.model_byx;
-        if open_yx.iter().any(|open| *open) {
-            for mut plane in planes_byx.axis_iter_mut(Axis(0)) {
-                let mut filled = plane.to_owned();
-                fill_missing(&mut filled, open_yx.view());
-                plane.assign(&filled);
-            }
+/// A model of a few iterations on the store as it is.
+fn solve_model(
+    search: &Search<'_>,
+    store: &Store,
+    open_yx: &Array2<bool>,
+    config: &AssembleConfig,
+    journal: &Journal<'_>,
+) -> Result<ForwardPlanes, CoaddError> {
+    let problem = Problem {
+        observations: store,
+        cells: &search.division.cell_regions,
+        basis: &search.division.basis,
+        fractions: &search.division.fractions,
+        template: search.template.image.view(),
+        detected: search.sources.view(),
+        bad: open_yx.view(),
+    };
+    let mut iterative = config.solver.iterative.clone();
+    let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
+    (iterative.max_iterations, iterative.min_iterations) = (Some(most), Some(most));
+    let mut progress = |_: usize, _: usize, _: &IterationReport| !journal.monitor.cancelled();
+    let mut model_byx = solve(&problem, &iterative, &mut progress)?.model_byx;
+    if open_yx.iter().any(|open| *open) {
+        for mut plane in model_byx.axis_iter_mut(Axis(0)) {
+            let mut filled = plane.to_owned();
+            fill_missing(&mut filled, open_yx.view());
+            plane.assign(&filled);
         }
-        Ok(Self { planes_byx, open_yx })
     }
+    // Fourier shifts know no parts of planes; the highest order is the nearest to them.
+    Ok(ForwardPlanes::new(model_byx.view(), &search.division.basis, iterative.spline_order()))
 }
 
 /// All exposures against their predictions.
@@ -151,7 +142,8 @@ struct Test<'a> {
     store: &'a Store,
     kernels: &'a PsfKernels,
     model: &'a Model,
-    planes: &'a ForwardPlanes,
+    /// Pixels where it means nothing.
+    open_yx: &'a Array2<bool>,
     factor: f64,
     config: &'a AssembleConfig,
 }
@@ -170,7 +162,7 @@ impl Test<'_> {
         let (rows, cols) = shape;
         let visits = self.store.visits();
         let reach = self.largest_shift() + self.config.solver.iterative.spline_order().reach();
-        let unknown = dilate_diamond(self.model.open_yx.view(), reach);
+        let unknown = dilate_diamond(self.open_yx.view(), reach);
         let mut data_yx = Array2::<u16>::zeros(shape);
         let mut hits: Vec<PixelList> = vec![vec![]; visits];
         for start in (0..rows).step_by(STRIP_ROWS) {
@@ -243,21 +235,18 @@ impl Test<'_> {
 
     /// What the model predicts for an exposure, and where it has all of its light.
     fn prediction(&self, visit: usize, around: &Region) -> (Array2<f32>, Array2<bool>) {
-        let shape = self.model.open_yx.dim();
+        let shape = self.open_yx.dim();
         let reach = self.kernels.reach(visit);
         let wide = around.grown(reach, &Region::whole(shape));
         let mut template = Array2::zeros(wide.shape());
         let mut has_light = Array2::from_elem(around.shape(), false);
-        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
-            let shifts = self.store.shifts(visit, cell);
-            let part = region.intersection(&wide);
-            if !part.rows.is_empty() && !part.cols.is_empty() {
-                self.planes.forward(shifts, &part, part.within(&wide).of_mut(template.view_mut()));
+        match self.model {
+            Model::Template(template_yx) => {
+                template.assign(&wide.of(&template_yx.view()));
+                has_light.fill(true);
             }
-            let supported = dcr_solver::iterative::forward_support(shape, shifts);
-            let part = region.intersection(&supported).intersection(around);
-            if !part.rows.is_empty() && !part.cols.is_empty() {
-                part.within(around).of_mut(has_light.view_mut()).fill(true);
+            Model::Subfilters(planes) => {
+                self.displaced(planes, visit, (&wide, around), (&mut template, &mut has_light))
             }
         }
         let mut out = around.within(&wide).of(&template.view()).to_owned();
@@ -273,6 +262,29 @@ impl Test<'_> {
             }
         }
         (out, has_light)
+    }
+
+    /// The subfilters displaced as they are in an exposure, over `wide`, and the pixels of `around` to which all light comes from inside the
+    /// patch.
+    fn displaced(
+        &self,
+        planes: &ForwardPlanes,
+        visit: usize,
+        (wide, around): (&Region, &Region),
+        (template, has_light): (&mut Array2<f32>, &mut Array2<bool>),
+    ) {
+        let shape = self.open_yx.dim();
+        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
+            let shifts = self.store.shifts(visit, cell);
+            let part = region.intersection(wide);
+            if !part.rows.is_empty() && !part.cols.is_empty() {
+                planes.forward(shifts, &part, part.within(wide).of_mut(template.view_mut()));
+            }
+            let part = region.intersection(&forward_support(shape, shifts)).intersection(around);
+            if !part.rows.is_empty() && !part.cols.is_empty() {
+                part.within(around).of_mut(has_light.view_mut()).fill(true);
+            }
+        }
     }
 }
 
@@ -306,7 +318,7 @@ fn mirrored(
 /// Convolves those blocks of a plane, which is padded by half the kernel's side, that hold or border on pixels brighter than `faint`.
 fn match_bright(
     padded: &Array2<f32>,
-    kernel: &Array2<f64>,
+    kernel: &Array2<f32>,
     faint: f32,
     mut out: ndarray::ArrayViewMut2<f32>,
 ) {

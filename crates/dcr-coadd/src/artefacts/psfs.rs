@@ -18,7 +18,7 @@ const POINT: usize = 1;
 
 /// For each exposure the kernels, turned for correlation, in the cells of the patch: one for all cells where PSFs are the same everywhere.
 pub(super) struct PsfKernels {
-    visits: Vec<Vec<Option<Array2<f64>>>>,
+    visits: Vec<Vec<Option<Array2<f32>>>>,
 }
 
 impl PsfKernels {
@@ -40,14 +40,14 @@ impl PsfKernels {
             let mean = average(&known)?;
             for (kernels, stamp) in visits.iter_mut().zip(&stamps) {
                 let kernel = stamp.as_ref().map(|stamp| kernel_between(&mean, stamp, Convolved::Model));
-                kernels.push(kernel.filter(|kernel| kernel.nrows() > POINT).map(|k| turned(k.view())));
+                kernels.push(kernel.filter(|kernel| kernel.nrows() > POINT).map(|k| turned_f32(&k)));
             }
         }
         Ok(Self { visits })
     }
 
     /// The kernel of an exposure in a cell.
-    pub(super) fn kernel(&self, visit: usize, cell: usize) -> Option<&Array2<f64>> {
+    pub(super) fn kernel(&self, visit: usize, cell: usize) -> Option<&Array2<f32>> {
         let kernels = &self.visits[visit];
         kernels[cell.min(kernels.len() - 1)].as_ref()
     }
@@ -56,6 +56,11 @@ impl PsfKernels {
     pub(super) fn reach(&self, visit: usize) -> usize {
         self.visits[visit].iter().flatten().map(|kernel| kernel.nrows() / 2).max().unwrap_or(0)
     }
+}
+
+/// A kernel turned for correlation, as pixels are.
+pub(super) fn turned_f32(kernel: &Array2<f64>) -> Array2<f32> {
+    turned(kernel.view()).mapv(|weight| weight as f32).as_standard_layout().into_owned()
 }
 
 /// Where PSFs are to be asked for: the middles of the cells, or only that of the patch if none varies.

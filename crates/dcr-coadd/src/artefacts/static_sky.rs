@@ -20,10 +20,10 @@ use rayon::prelude::*;
 
 use super::groups::{PixelList, Rarity, groups};
 use super::psf_kernel::{Convolved, kernel_between};
-use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at};
+use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
 use super::{Search, UNKNOWN_FWHM_PX};
 use crate::config::{ArtefactConfig, AssembleConfig};
-use crate::convolve::{correlate_inside, turned};
+use crate::convolve::correlate_inside;
 use crate::detection::{grown, median, without_small_groups};
 use crate::error::CoaddError;
 use crate::journal::Journal;
@@ -120,7 +120,7 @@ struct Matching<'a> {
     search: &'a Search<'a>,
     store: &'a Store,
     /// Turned for correlation; `None` to leave an exposure as it is.
-    kernels: Vec<Option<Array2<f64>>>,
+    kernels: Vec<Option<Array2<f32>>>,
     shape: (usize, usize),
 }
 
@@ -129,7 +129,7 @@ impl<'a> Matching<'a> {
         let place = search.inputs.bbox.centre();
         let kernel = |visit| {
             let (own, common) = (stamp_at(visit, place)?, common?);
-            Some(turned(kernel_between(&own, common, Convolved::Exposure).view()))
+            Some(turned_f32(&kernel_between(&own, common, Convolved::Exposure)))
         };
         let kernels = search.inputs.visits.iter().map(kernel).collect();
         Self { search, store, kernels, shape: search.inputs.bbox.shape() }
@@ -178,7 +178,8 @@ impl<'a> Matching<'a> {
     /// The variance of a pixel of an exposure at the common PSF, beside light of the static sky.
     fn variance(&self, visit: usize, light: f32) -> f32 {
         let noise = &self.search.noise[visit];
-        let left = self.kernels[visit].as_ref().map_or(1.0, |kernel| kernel.iter().map(|k| k * k).sum());
+        let left =
+            self.kernels[visit].as_ref().map_or(1.0, |kernel| kernel.iter().map(|k| f64::from(k * k)).sum());
         ((noise.sky_variance + noise.shot * f64::from(light.max(0.0))) * left) as f32
     }
 

@@ -21,6 +21,9 @@ use crate::summary::Warning;
 use crate::template_coadd::open_template;
 use crate::weights::{Keep, Survey, survey, visit_weights};
 
+/// To find artefacts the noise of so many pixels' one is enough.
+const NOISE_OF_EVERY: usize = 7;
+
 /// The usable warps, read once.
 pub(super) struct Gathered {
     pub(super) inputs: Inputs,
@@ -60,10 +63,12 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let wants_noise =
-            config.solver.method == Method::Joint || config.artefacts.find != FindArtefacts::Off;
-        let surveys =
-            survey(&inputs.visits, reader, keep, wants_noise, &|visit| monitor.step(&visit.name()))?;
+        let noise = match (config.solver.method, config.artefacts.find) {
+            (Method::Joint, _) => Some(1),
+            (Method::Iterative, FindArtefacts::Off) => None,
+            (Method::Iterative, _) => Some(NOISE_OF_EVERY),
+        };
+        let surveys = survey(&inputs.visits, reader, keep, noise, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         let given = all.len();
         let mut out = Self {

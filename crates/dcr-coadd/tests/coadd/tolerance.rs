@@ -35,3 +35,7 @@ pub(crate) const JOINT_MATCHED: f64 = 1.3;
 pub(crate) const JOINT_WARPED: f64 = 1.3;
 /// Light of a field in one subfilter's plane over that of the mean visit.
 pub(crate) const SEEN_IN_FLUX: f64 = 5e-3;
+/// The share of an artefact's bright pixels that must be found. Measured: 0.99 and more.
+pub(crate) const ARTEFACTS_FOUND: f64 = 0.95;
+/// The share of good pixels that may be taken for artefacts. Measured: 0, and 6e-5 in the shared fields.
+pub(crate) const GOOD_PIXELS_LOST: f64 = 1e-4;
