@@ -3,12 +3,12 @@
 //! With the transforms `P` of the PSF that there is and `Q` of the one wanted, it is
 //!
 //! ```text
-//! K = (Q P* + b e²) / (|P|² + e²)        |K| ≤ 5
+//! K = Q P* / (|P|² + e²)        |K| ≤ 5
 //! ```
 //!
-//! where `e` is the amplitude, relative to that at frequency 0, below which a PSF says nothing. There a *model* is left as it is,
-//! `b = 1`, for it holds what all exposures say (JOINT §3); and of an *exposure* nothing is kept, `b = 0`, for it is noise. The kernel's sum is 1. It
-//! is cut where no more than a hundredth of its absolute weight is left outside: ripples at frequencies that the PSF hardly passes.
+//! where `e` is the amplitude, relative to that at frequency 0, below which a PSF says nothing: of that nothing is kept. (The joint solver keeps it as it
+//! is, JOINT §3, for its own model; here that would leave 2 % of the peak too much where a PSF is made wider.) Its sum is 1, but for what
+//! is cut: a hundredth of its absolute weight, ripples at frequencies that the PSF hardly passes.
 
 use std::f64::consts::TAU;
 
@@ -24,27 +24,24 @@ const HALF_SIDE: usize = 32;
 /// Share of the absolute weight that may be cut off.
 const CUT: f64 = 0.01;
 
-/// What is convolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Convolved {
-    /// A model, nearly without noise.
-    Model,
-    /// An exposure.
-    Exposure,
-}
+/// PSFs whose transforms differ by no more are one.
+const ALIKE: f64 = 1e-3;
 
-/// The kernel from one PSF to another, odd-sided, centred on its middle pixel.
-pub(super) fn kernel_between(from: &Stamp, to: &Stamp, what: Convolved) -> Array2<f64> {
+/// The kernel from one PSF to another, odd-sided, centred on its middle pixel; a single pixel between PSFs that are alike.
+pub(super) fn kernel_between(from: &Stamp, to: &Stamp) -> Array2<f64> {
     let half = [from, to].map(|stamp| stamp.pixels().nrows().max(stamp.pixels().ncols()) / 2);
     let grid = Frequencies::new(half[0].max(half[1]).min(HALF_SIDE));
     let ((p_re, p_im), (q_re, q_im)) = (grid.transform(from.pixels()), grid.transform(to.pixels()));
-    let kept = if what == Convolved::Model { FLOOR * FLOOR } else { 0.0 };
+    let apart = |p: &Array2<f64>, q: &Array2<f64>| p.iter().zip(q).any(|(p, q)| (p - q).abs() > ALIKE);
+    if !apart(&p_re, &q_re) && !apart(&p_im, &q_im) {
+        return Array2::ones((1, 1));
+    }
     let (mut re, mut im) = (p_re.clone(), p_im.clone());
     for (((re, im), (p_re, p_im)), (q_re, q_im)) in
         re.iter_mut().zip(&mut im).zip(p_re.iter().zip(&p_im)).zip(q_re.iter().zip(&q_im))
     {
         let power = p_re * p_re + p_im * p_im + FLOOR * FLOOR;
-        (*re, *im) = ((q_re * p_re + q_im * p_im + kept) / power, (q_im * p_re - q_re * p_im) / power);
+        (*re, *im) = ((q_re * p_re + q_im * p_im) / power, (q_im * p_re - q_re * p_im) / power);
         let excess = re.hypot(*im) / MOST;
         if excess > 1.0 {
             (*re, *im) = (*re / excess, *im / excess);
@@ -53,16 +50,14 @@ pub(super) fn kernel_between(from: &Stamp, to: &Stamp, what: Convolved) -> Array
     cut(&grid.back(&re, &im))
 }
 
-/// A kernel without its outskirts, of sum 1.
+/// A kernel without its outskirts.
 fn cut(kernel: &Array2<f64>) -> Array2<f64> {
     let middle = kernel.nrows() / 2;
     let inner = |half: usize| kernel.slice(s![middle - half..=middle + half, middle - half..=middle + half]);
     let weight = |half: usize| inner(half).iter().map(|w| w.abs()).sum::<f64>();
     let enough = (1.0 - CUT) * weight(middle);
     let half = (0..=middle).find(|half| weight(*half) >= enough).unwrap_or(middle);
-    let kept = inner(half).to_owned();
-    let sum = kept.sum();
-    if sum > 0.0 { kept / sum } else { kernel.clone() }
+    inner(half).to_owned()
 }
 
 /// The frequencies of a square of `2 half + 1` px, with the cosines and sines for them, `[frequency, place]`.
@@ -113,18 +108,14 @@ mod tests {
         Psf::Moffat { fwhm_px, beta: 4.765 }.stamp_at(0.0, 0.0).unwrap()
     }
 
-    /// A kernel applied to the PSF that it is from gives the one that it is for; to a hundredth of the peak when it blurs.
+    /// A kernel applied to the PSF that it is from gives the one that it is for, in units of the peak: within 0.002 when it blurs, 0.03 when it sharpens
+    /// by a fifth.
     #[test]
     fn kernel_makes_one_psf_of_the_other() {
-        for (from, to, what, tolerance) in [
-            (3.2, 5.0, Convolved::Exposure, 0.01),
-            (3.2, 5.0, Convolved::Model, 0.01),
-            (3.5, 3.5, Convolved::Model, 1e-6),
-            (4.0, 3.2, Convolved::Model, 0.03),
-        ] {
+        for (from, to, tolerance) in [(3.2, 5.0, 2e-3), (3.5, 3.5, 2e-3), (4.0, 3.2, 0.035)] {
             let (from, to) = (moffat(from), moffat(to));
-            let kernel = kernel_between(&from, &to, what);
-            assert!((kernel.sum() - 1.0).abs() < 1e-12 && kernel.nrows() % 2 == 1);
+            let kernel = kernel_between(&from, &to);
+            assert!((kernel.sum() - 1.0).abs() < 4.0 * CUT && kernel.nrows() % 2 == 1, "{}", kernel.sum());
             let mut plane = Array2::<f32>::zeros((81, 81));
             let half = from.pixels().nrows() / 2;
             plane
@@ -146,14 +137,14 @@ mod tests {
 
     #[test]
     fn kernel_between_equal_psfs_is_a_point() {
-        let kernel = kernel_between(&moffat(4.0), &moffat(4.0), Convolved::Model);
+        let kernel = kernel_between(&moffat(4.0), &moffat(4.0));
         assert_eq!(kernel.dim(), (1, 1));
     }
 
     #[test]
     fn kernel_from_a_psf_of_one_pixel_is_the_other() {
         let one = Stamp::new(Array2::ones((1, 1))).unwrap();
-        let kernel = kernel_between(&one, &moffat(3.0), Convolved::Exposure);
+        let kernel = kernel_between(&one, &moffat(3.0));
         let (k, m) = (kernel.nrows() / 2, moffat(3.0).pixels().nrows() / 2);
         assert!((kernel[[k, k]] / moffat(3.0).pixels()[[m, m]] - 1.0).abs() < 3.0 * CUT);
     }

@@ -4,7 +4,7 @@ use dcr_image::{Psf, Stamp};
 use ndarray::Array2;
 
 use super::Search;
-use super::psf_kernel::{Convolved, kernel_between};
+use super::psf_kernel::kernel_between;
 use crate::convolve::turned;
 use crate::error::CoaddError;
 use crate::inputs::Input;
@@ -39,7 +39,7 @@ impl PsfKernels {
             }
             let mean = average(&known)?;
             for (kernels, stamp) in visits.iter_mut().zip(&stamps) {
-                let kernel = stamp.as_ref().map(|stamp| kernel_between(&mean, stamp, Convolved::Model));
+                let kernel = stamp.as_ref().map(|stamp| kernel_between(&mean, stamp));
                 kernels.push(kernel.filter(|kernel| kernel.nrows() > POINT).map(|k| turned_f32(&k)));
             }
         }

@@ -19,7 +19,7 @@ use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use super::groups::{PixelList, Rarity, groups};
-use super::psf_kernel::{Convolved, kernel_between};
+use super::psf_kernel::kernel_between;
 use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
 use super::{Search, UNKNOWN_FWHM_PX};
 use crate::config::{ArtefactConfig, AssembleConfig};
@@ -129,7 +129,7 @@ impl<'a> Matching<'a> {
         let place = search.inputs.bbox.centre();
         let kernel = |visit| {
             let (own, common) = (stamp_at(visit, place)?, common?);
-            Some(turned_f32(&kernel_between(&own, common, Convolved::Exposure)))
+            Some(turned_f32(&kernel_between(&own, common)))
         };
         let kernels = search.inputs.visits.iter().map(kernel).collect();
         Self { search, store, kernels, shape: search.inputs.bbox.shape() }
