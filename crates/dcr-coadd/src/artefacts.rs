@@ -67,10 +67,16 @@ impl Artefacts {
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
         if Rarity::new(&config.artefacts).few(visits as f64) == 0 {
+            let plural = if visits == 1 { "" } else { "s" };
             let text = format!(
-                "Artefacts were not looked for: of {visits} visit{} nobody can say which is wrong.",
-                if visits == 1 { "" } else { "s" }
+                "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
             );
+            journal.warn("artefacts", text);
+            return Ok(none);
+        }
+        if config.artefacts.find == FindArtefacts::Matched && config.model.subfilters == 1 {
+            let text = "Artefacts were not looked for: one subfilter does not tell them from what refraction displaces. \
+                        Set artefacts.find = \"static_sky\", if there is little of it.";
             journal.warn("artefacts", text);
             return Ok(none);
         }

@@ -184,6 +184,16 @@ fn artefacts_are_not_looked_for_in_one_or_two_visits() {
 }
 
 #[test]
+fn artefacts_are_not_looked_for_with_one_subfilter() {
+    let bench = Bench::new(&warps(&small_field(5)));
+    let mut config = finding(FindArtefacts::Matched);
+    config.model.subfilters = 1;
+    let summary = bench.run(&config).unwrap();
+    assert_eq!(pixels(&summary), [0; 5]);
+    assert!(summary.warnings.iter().any(|warning| warning.text.contains("one subfilter")));
+}
+
+#[test]
 fn artefacts_are_found_without_psfs() {
     let mut warps = warps(&small_field(8));
     for warp in &mut warps {
