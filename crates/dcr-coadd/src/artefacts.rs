@@ -27,6 +27,9 @@ use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 
 pub(crate) use groups::PixelList;
 
+/// A visit that loses more than this share of its pixels is talked of.
+const MUCH: f64 = 0.05;
+
 /// What artefacts are looked for in.
 pub(crate) struct Search<'a> {
     pub(crate) inputs: &'a Inputs,
@@ -91,6 +94,21 @@ impl Artefacts {
             pixels.sort_unstable();
         }
         self
+    }
+
+    /// Warns of visits that lost much.
+    pub(crate) fn warn_of_losses(&self, inputs: &Inputs, journal: &mut Journal<'_>) {
+        for (pixels, visit) in self.visits.iter().zip(&inputs.visits) {
+            let share = pixels.len() as f64 / inputs.bbox.area().max(1) as f64;
+            if share > MUCH {
+                let text = format!(
+                    "{:.1} % of its pixels do not agree with the other visits and were left out. If they are no trails, its PSF, \
+                     zero point or WCS may be wrong.",
+                    100.0 * share
+                );
+                journal.warn(visit.name(), text);
+            }
+        }
     }
 
     /// As a table, for visits of these numbers: the pixels in the parent's coordinates.

@@ -94,6 +94,7 @@ pub fn assemble(
         Solved::Joint(solution) => (Some(CoaddPsf::of_solution(solution)?), artefacts.and(&solution.clipped)),
         Solved::Iterative(_) => (None, artefacts),
     };
+    artefacts.warn_of_losses(&gathered.inputs, &mut journal);
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {

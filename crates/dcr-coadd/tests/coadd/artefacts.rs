@@ -98,6 +98,16 @@ fn artefact_through_all_columns_is_found() {
     }
 }
 
+#[test]
+fn visit_that_loses_much_is_talked_of() {
+    let mut warps = warps(&small_field(8));
+    warps[5].pixels.image.slice_mut(s![10..40, 10..80]).mapv_inplace(|v| v + 500.0);
+    let bench = Bench::new(&warps);
+    let summary = bench.run(&finding(FindArtefacts::Matched)).unwrap();
+    let told = |text: &str| summary.warnings.iter().any(|warning| warning.text.contains(text));
+    assert!(told("do not agree with the other visits"), "{:?} {:?}", pixels(&summary), summary.warnings);
+}
+
 /// A star that is there in every other exposure only.
 #[test]
 fn variable_star_stays() {
