@@ -33,9 +33,9 @@ use crate::store::Store;
 /// Rows of an exposure that are tested at a time.
 const STRIP_ROWS: usize = 256;
 /// Blocks of a prediction that are brought to the exposure's PSF or not.
-const BLOCK: (usize, usize) = (32, 64);
-/// A prediction below this many σ of the sky need not be.
-const FAINT: f32 = 2.0;
+const BLOCK: (usize, usize) = (16, 32);
+/// A prediction below this many σ of the sky, times the factor of the thresholds, need not be: a third of it is less than they are.
+const FAINT: f64 = 3.0;
 
 /// Finds artefacts, round by round. The store ends without them.
 ///
@@ -250,7 +250,7 @@ impl Test<'_> {
             }
         }
         let mut out = around.within(&wide).of(&template.view()).to_owned();
-        let sky = self.search.noise[visit].sky_variance.sqrt() as f32;
+        let faint = (FAINT * self.factor * self.search.noise[visit].sky_variance.sqrt()) as f32;
         for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
             let part = region.intersection(around);
             if part.rows.is_empty() || part.cols.is_empty() {
@@ -258,7 +258,7 @@ impl Test<'_> {
             }
             if let Some(kernel) = self.kernels.kernel(visit, cell) {
                 let padded = mirrored(&template, &wide, shape, &part, kernel.nrows() / 2);
-                match_bright(&padded, kernel, FAINT * sky, part.within(around).of_mut(out.view_mut()));
+                match_bright(&padded, kernel, faint, part.within(around).of_mut(out.view_mut()));
             }
         }
         (out, has_light)
