@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use dcr_sim::{Field, FieldConfig, SourceSettings, VisitPlan};
+use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings, VisitPlan};
 
 /// Subfilter counts in `truth.fits`. Two subfilters follow from neither, but their fluxes are in the catalogue.
 const TRUTH_COUNTS: [usize; 2] = [3, 5];
@@ -47,20 +47,29 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as dense as in `testdata/`.
-pub(crate) fn write_large(folder: &Path, side: usize, visits: usize) -> Result<()> {
+/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as dense as in `testdata/`. Two visits to be
+/// predicted, which nothing troubles, are in `folder/heldout`.
+pub(crate) fn write_large(folder: &Path, side: usize, visits: usize, troubled: bool) -> Result<()> {
     let mut config = config();
     let denser = (side * side) as f64 / (config.width * config.height) as f64;
     config.sources.stars = (config.sources.stars as f64 * denser).round() as usize;
     config.sources.galaxies = (config.sources.galaxies as f64 * denser).round() as usize;
     (config.width, config.height) = (side, side);
     config.visits.count = visits;
-    let field = Field::draw(&config)?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for plan in field.visits() {
-        let path = folder.join(format!("warp_{}.fits", plan.info.visit));
-        fs::write(&path, exposure_file(&field, plan)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    if troubled {
+        (config.visits.seeing_arcsec, config.visits.seeing_exponent) = ([0.6, 1.3], -0.2);
+    }
+    let clean = Field::draw(&config)?;
+    let artefacts = ArtefactSettings { saturated_flux_electrons: 0.0, ..ArtefactSettings::default() };
+    let field = Field::draw(&FieldConfig { artefacts: troubled.then_some(artefacts), ..config })?;
+    let held_out = folder.join("heldout");
+    fs::create_dir_all(&held_out).with_context(|| format!("cannot make {}", held_out.display()))?;
+    for (field, folder, plans) in [(&field, folder, field.visits()), (&clean, &*held_out, clean.held_out())] {
+        for plan in plans {
+            let path = folder.join(format!("warp_{}.fits", plan.info.visit));
+            fs::write(&path, exposure_file(field, plan)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -149,6 +149,10 @@ pub(crate) struct Template {
     /// Directory for `template_<visit>.fits`; or, for a single exposure, a name that ends in .fits.
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
+    /// Take the exposure's position as given: do not displace the template of a joint run to where its stars are; same as
+    /// --set template.register=false.
+    #[arg(long)]
+    pub(crate) no_register: bool,
     /// Replace templates that are there.
     #[arg(long)]
     pub(crate) overwrite: bool,
@@ -188,6 +192,9 @@ pub(crate) struct Subtract {
     /// Write the residuals as plain CSV; same as --set subtract.table=csv.
     #[arg(long)]
     pub(crate) csv: bool,
+    /// Take the exposures' positions as given; same as --set template.register=false.
+    #[arg(long)]
+    pub(crate) no_register: bool,
     /// Replace the results of an earlier subtraction.
     #[arg(long)]
     pub(crate) overwrite: bool,

@@ -59,10 +59,10 @@ impl Monitor for Progress {
         *current = bar;
     }
 
-    fn step(&self, message: &str) {
+    fn advance(&self, steps: u64, message: &str) {
         let bar = self.current();
         bar.set_message(message.to_owned());
-        bar.inc(1);
+        bar.inc(steps);
         tracing::debug!(stage = bar.prefix(), step = bar.position(), "{message}");
     }
 

@@ -48,7 +48,11 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
     lines.add("solved", solved(summary));
     if let Some(fwhm) = summary.psf_fwhm_px {
         let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
-        lines.add("PSF", format!("FWHM {fwhm:.2} px, of {} of {} visits", selected, summary.visits.len()));
+        let of = match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
+            Some(visit) => format!("that of visit {visit}, the sharpest"),
+            None => format!("of {selected} of {} visits", summary.visits.len()),
+        };
+        lines.add("PSF", format!("FWHM {fwhm:.2} px, {of}"));
     }
     lines.add(
         "outcome",

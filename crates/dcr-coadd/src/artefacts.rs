@@ -66,7 +66,7 @@ impl Artefacts {
         let none = Self { visits: vec![vec![]; visits] };
         let found = match (config.artefacts.find, config.solver.method) {
             (FindArtefacts::Off, _) | (FindArtefacts::Matched, Method::Joint) => return Ok(none),
-            (FindArtefacts::Matched, Method::Iterative) => matched::find,
+            (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
         if Rarity::new(&config.artefacts).few(visits as f64) == 0 {

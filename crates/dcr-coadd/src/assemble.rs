@@ -16,9 +16,10 @@ use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
-use crate::inputs::Input;
+use crate::inputs::{Input, Inputs};
 use crate::joint::joint_summary;
 use crate::journal::Journal;
+use crate::method::settled;
 use crate::outputs::write_summary;
 use crate::pixels::PixelReader;
 use crate::progress::Monitor;
@@ -61,13 +62,16 @@ pub fn assemble(
     let mut journal = Journal::new(monitor);
     let reader = PixelReader::new(&config.coadd);
 
-    let mut gathered = Gathered::read(request, &folder, config, &reader, &mut journal)?;
+    journal.stage("reading", request.warps.len())?;
+    let inputs = Inputs::open(&request.warps, config)?;
+    let config = &settled(config, &inputs, &mut journal);
+    let mut gathered = Gathered::read(request, inputs, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config);
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let mut store = Store { weights, shifts, pixels: gathered.take_pixels() };
-    if config.solver.method == Method::Iterative {
+    if config.solver.method != Method::Joint {
         warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
     }
     let search = Search {

@@ -159,7 +159,7 @@ impl AssembleConfig {
                 refraction: RefractionModel::Reference,
                 ..ours.model
             },
-            solver: SolverConfig { iterative: IterativeConfig::reference(), ..ours.solver },
+            solver: SolverConfig { method: Method::Iterative, iterative: IterativeConfig::reference() },
             coadd: CoaddConfig {
                 subregion_size: [2000, 2000],
                 weight_visits: false,

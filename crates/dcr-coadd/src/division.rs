@@ -91,8 +91,10 @@ impl Division {
         journal: &mut Journal<'_>,
     ) -> Result<Solution, CoaddError> {
         let iterative = &config.solver.iterative;
-        let regions = self.regions(config).len();
-        journal.stage("solving", regions * (iterative.max_iterations(config.model.subfilters)))?;
+        let (regions, visits) = (self.regions(config).len(), store.visits());
+        // A step is one visit in one iteration, so that the bar of a large run is as fine as that of a small one.
+        let most = iterative.max_iterations(config.model.subfilters);
+        journal.stage("solving", regions * most * visits)?;
         let problem = Problem {
             observations: store,
             cells: &self.cell_regions,
@@ -103,9 +105,9 @@ impl Division {
             bad: bad.view(),
         };
         let monitor = journal.monitor;
-        let visits = store.visits();
-        let mut progress = |_: usize, _: usize, report: &IterationReport| {
-            monitor.step(&format!("of {visits} visits; metric {:.5}", report.metric));
+        let mut progress = |done: usize, most: usize, report: &IterationReport| {
+            let message = format!("iteration {done} of at most {most}, metric {:.5}", report.metric);
+            monitor.advance(visits as u64, &message);
             !monitor.cancelled()
         };
         let solution = if one_by_one(config) {
@@ -140,6 +142,7 @@ impl Division {
         &self,
         run: &str,
         psf_fwhm_px: Option<f64>,
+        zero_point_mag: Option<f64>,
         config: &AssembleConfig,
     ) -> RunMetadata {
         RunMetadata {
@@ -154,6 +157,7 @@ impl Division {
             spectrum: config.model.spectrum,
             cell: config.coadd.subregion_size,
             psf_fwhm_px,
+            zero_point_mag,
             configuration: serde_json::to_string(config).unwrap_or_default(),
         }
     }

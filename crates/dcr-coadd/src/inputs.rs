@@ -25,6 +25,8 @@ pub(crate) struct Inputs {
     pub(crate) bbox: BBox,
     pub(crate) wcs: Wcs,
     pub(crate) unit: String,
+    /// The magnitude zero point that all are scaled to, if the settings ask for it.
+    pub(crate) zero_point_mag: Option<f64>,
     /// What the headers say of the band.
     pub(crate) stated: StatedBand,
 }
@@ -104,7 +106,8 @@ impl Inputs {
             .collect::<Result<Vec<_>, CoaddError>>()?;
         let visits =
             opened.into_iter().zip(scales).map(|((file, sky), scale)| Input { file, sky, scale }).collect();
-        Ok(Self { visits, bbox, wcs, unit, stated })
+        let zero_point_mag = (config.input.zero_point == ZeroPoint::Header).then_some(common);
+        Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
     }
 
     /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.

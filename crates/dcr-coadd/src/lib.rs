@@ -31,6 +31,7 @@ mod matcher;
 mod matching_kernel;
 mod memory;
 mod metadata;
+mod method;
 mod mosaic;
 mod outputs;
 mod patches;

@@ -41,7 +41,7 @@ impl MemoryPlan {
     pub(crate) fn new(visits: usize, bbox: &BBox, config: &AssembleConfig) -> Result<Self, CoaddError> {
         let given = config.coadd.memory_limit.map(|size| size.0);
         let solver = match config.solver.method {
-            Method::Iterative => 0,
+            Method::Auto | Method::Iterative => 0,
             Method::Joint => bytes_of_a_tile(visits, bbox, config),
         };
         let limit = given.or_else(|| free_memory().map(|free| free / 2)).unwrap_or(u64::MAX);

@@ -31,6 +31,8 @@ pub(crate) struct RunMetadata {
     pub(crate) cell: [usize; 2],
     /// FWHM of the coadd's PSF in px.
     pub(crate) psf_fwhm_px: Option<f64>,
+    /// The magnitude zero point that the warps were scaled to, if they were.
+    pub(crate) zero_point_mag: Option<f64>,
     /// All settings as JSON, for the record.
     pub(crate) configuration: String,
 }
@@ -55,6 +57,9 @@ impl RunMetadata {
         ];
         if let Some(fwhm) = self.psf_fwhm_px {
             cards.push(Card::new("PSF-FWHM", fwhm).with_comment("[px]"));
+        }
+        if let Some(zero_point) = self.zero_point_mag {
+            cards.push(Card::new("MAGZERO", zero_point).with_comment("[mag] of one unit of the pixels"));
         }
         if let Some(curve) = self.band.throughput() {
             cards.push(Card::new("THRUCURV", curve_text(curve)));
@@ -95,6 +100,7 @@ impl RunMetadata {
             spectrum: named(header, path, "SPECTRUM")?,
             cell: [count("CELLX")?, count("CELLY")?],
             psf_fwhm_px: header.f64("PSF-FWHM"),
+            zero_point_mag: header.f64("MAGZERO"),
             configuration: header.text("DCRCONF").unwrap_or_default().to_owned(),
         })
     }

@@ -124,7 +124,7 @@ const SHARED: [Shared; 8] = [
     },
     Shared {
         what: "zero point",
-        of: |run| Some(format!("{:.4} mag", run.files[0].visit().zero_point_mag?)),
+        of: |run| Some(format!("{:.4} mag", run.metadata.zero_point_mag?)),
         remedy: CALIBRATE_ALIKE,
     },
 ];

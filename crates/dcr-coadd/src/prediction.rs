@@ -150,11 +150,14 @@ fn taps(order: Order, shift: f64) -> std::ops::RangeInclusive<isize> {
 /// The union over an axis of the lines at these relative indices.
 fn joined(mask: ArrayView2<i32>, axis: Axis, taps: std::ops::RangeInclusive<isize>) -> Array2<i32> {
     let mut out = Array2::zeros(mask.dim());
-    let n = mask.len_of(axis);
-    for i in 0..n {
-        for tap in taps.clone() {
-            let Some(from) = i.checked_add_signed(tap).filter(|from| *from < n) else { continue };
-            out.index_axis_mut(axis, i).zip_mut_with(&mask.index_axis(axis, from), |out, bits| *out |= bits);
+    let n = mask.len_of(axis) as isize;
+    for tap in taps {
+        // out[i] |= mask[i + tap]
+        let to = (-tap).max(0)..(n - tap.max(0)).max(0);
+        if to.start < to.end {
+            let from = to.start + tap..to.end + tap;
+            let mut target = out.slice_axis_mut(axis, to.into());
+            target.zip_mut_with(&mask.slice_axis(axis, from.into()), |out, bits| *out |= bits);
         }
     }
     out

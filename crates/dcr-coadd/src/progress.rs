@@ -6,8 +6,12 @@ use crate::summary::Warning;
 pub trait Monitor: Sync {
     /// A stage begins, of so many steps at most.
     fn stage(&self, _name: &str, _steps: u64) {}
+    /// So many steps of the stage are done.
+    fn advance(&self, _steps: u64, _message: &str) {}
     /// A step of the stage is done.
-    fn step(&self, _message: &str) {}
+    fn step(&self, message: &str) {
+        self.advance(1, message);
+    }
     /// Something to be minded came up.
     fn warn(&self, _warning: &Warning) {}
     /// Whether to stop.

@@ -30,6 +30,8 @@ pub(crate) const DIPOLE_FWHM: f64 = 2.0;
 const NEAR_BAD: usize = 2;
 /// The PSF beyond so many FWHM is left out: a Gaussian has 1e-7 of its light there.
 const PSF_REACH_FWHM: f64 = 2.5;
+/// Weights below this share of the largest are left out: of a Gaussian, a ten-thousandth of its light.
+const FAINTEST_WEIGHT: f64 = 1e-4;
 /// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
 const FEWEST_FOR_NOISE: usize = 500;
 /// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
@@ -163,7 +165,7 @@ impl Scene<'_> {
             let half = (length / 2).min(reach);
             length / 2 - half..length / 2 + half + 1
         };
-        let part = pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned();
+        let part = telling(pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned());
         let sum = part.sum();
         if sum > 0.0 { part / sum } else { pixels.clone() }
     }
@@ -191,7 +193,8 @@ impl Scene<'_> {
             Zip::from(plane).and(&self.bad).map_collect(|value, bad| if *bad { 0.0 } else { *value - offset })
         };
         let signal = correlate(kept(&self.image, background).view(), kernel.view());
-        let noise = correlate(kept(&self.variance, 0.0).view(), kernel.mapv(|weight| weight * weight).view());
+        let squares = telling(kernel.mapv(|weight| weight * weight));
+        let noise = correlate(kept(&self.variance, 0.0).view(), squares.view());
         let mut significance = Zip::from(&signal)
             .and(&noise)
             .and(&self.bad)
@@ -244,6 +247,13 @@ impl Scene<'_> {
         }
         (signal / energy, noise.sqrt() / energy)
     }
+}
+
+/// A kernel without its faintest weights, which cost as much as the others and tell nothing.
+fn telling(mut kernel: Array2<f64>) -> Array2<f64> {
+    let least = FAINTEST_WEIGHT * kernel.iter().copied().fold(0.0, f64::max);
+    kernel.mapv_inplace(|weight| if weight.abs() < least { 0.0 } else { weight });
+    kernel
 }
 
 /// Pairs each positive residual with the nearest negative one within `reach`, the closest pairs first.

@@ -9,13 +9,13 @@ mod stars;
 use std::path::{Path, PathBuf};
 
 use dcr_image::fits::MissingVariance;
-use dcr_image::{BBox, ExposureFile, OpenOptions, Psf};
+use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Wcs};
 use ndarray::{Array2, Array3, Axis, Zip};
 
 pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
 use crate::config::{SubtractConfig, ZeroPoint};
-use crate::difference::{DifferenceError, Side, subtract as difference_of};
+use crate::difference::{Difference, DifferenceError, Side, subtract as difference_of};
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
 use crate::finished_run::ModelPlanes;
@@ -70,7 +70,7 @@ impl Review {
     pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
         let patches = Patches::open(&[folder.to_owned()])?;
         let plain = PlainCoadds::open(&patches)?;
-        let zero_point = patches.runs[0].files[0].visit().zero_point_mag;
+        let zero_point = patches.metadata().zero_point_mag;
         Ok(Self { patches, plain, config, zero_point })
     }
 
@@ -170,7 +170,7 @@ impl Review {
         }
     }
 
-    /// Subtracts the matched template and the plain coadd from an exposure.
+    /// Subtracts the matched template and the plain coadd from an exposure. What is left is compared on the pixels that both can tell.
     ///
     /// # Errors
     ///
@@ -185,16 +185,29 @@ impl Review {
         }
         let template = TemplateMaker::new(&self.patches, &self.config.template)?.make(&subject)?;
         let template = Side::made(template.pixels, self.patches.planes.clone(), template.psf);
-        let matched = self.remainder(&subject.file, &exposure, template)?;
-        let plain = match &self.plain {
+        let mut matched = self.difference(&subject.file, &exposure, template)?;
+        let mut plain = match &self.plain {
             None => None,
             Some(plain) => {
                 let kernel = self.config.template.template.warp;
                 let side = plain.on(&subject.file, kernel, || self.patches.names())?;
-                Some(self.remainder(&subject.file, &exposure, side)?)
+                Some(self.difference(&subject.file, &exposure, side)?)
             }
         };
-        Ok(VisitReview { exposure: exposure.pixels.image, matched, plain })
+        let usable = matched.usable();
+        let plain_usable = plain.as_ref().map_or(0.0, Unsearched::usable);
+        if let Some(plain) = &mut plain {
+            // Else the one that covers less would seem the better.
+            Zip::from(&mut plain.difference.bad).and(&mut matched.difference.bad).for_each(|a, b| {
+                (*a, *b) = (*a || *b, *a || *b);
+            });
+        }
+        let wcs = subject.file.wcs();
+        Ok(VisitReview {
+            exposure: exposure.pixels.image,
+            matched: matched.remainder(wcs, usable),
+            plain: plain.map(|plain| plain.remainder(wcs, plain_usable)),
+        })
     }
 
     /// What brings an exposure to the coadds' zero point.
@@ -205,12 +218,12 @@ impl Review {
         }
     }
 
-    fn remainder(
+    fn difference(
         &self,
         file: &ExposureFile,
         exposure: &Side,
         mut template: Side,
-    ) -> Result<Remainder, CoaddError> {
+    ) -> Result<Unsearched, CoaddError> {
         let path = || PathBuf::from(file.path());
         let psf_known = exposure.psf.is_some() || template.psf.is_some();
         if !psf_known {
@@ -224,13 +237,29 @@ impl Review {
             difference = difference_of(exposure, &template, &config);
         }
         match difference {
-            Ok(difference) => {
-                let threshold = psf_known.then_some(config.threshold);
-                Ok(Remainder::of(difference, file.wcs(), threshold))
-            }
+            Ok(difference) => Ok(Unsearched { difference, threshold: psf_known.then_some(config.threshold) }),
             Err(DifferenceError::NoPsf) => Err(CoaddError::NoPsf { path: path() }),
             Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
             Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
         }
+    }
+}
+
+/// A difference, before anybody has looked for what stands out.
+struct Unsearched {
+    difference: Difference,
+    /// Of residuals, if they can be searched for.
+    threshold: Option<f64>,
+}
+
+impl Unsearched {
+    /// Share of the pixels that tell something.
+    fn usable(&self) -> f64 {
+        let bad = &self.difference.bad;
+        bad.iter().filter(|bad| !**bad).count() as f64 / bad.len().max(1) as f64
+    }
+
+    fn remainder(self, wcs: &Wcs, usable: f64) -> Remainder {
+        Remainder::of(self.difference, wcs, self.threshold, usable)
     }
 }

@@ -53,7 +53,7 @@ impl Unsolved<'_> {
         journal: &mut Journal<'_>,
     ) -> Result<Solved, CoaddError> {
         match config.solver.method {
-            Method::Iterative => {
+            Method::Auto | Method::Iterative => {
                 let bad_bits = self.planes.bits_of(&config.coadd.bad_mask_planes);
                 let bad = self.template.mask.mapv(|mask| mask & bad_bits != 0);
                 let template = &self.template.image;

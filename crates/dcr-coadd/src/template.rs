@@ -164,7 +164,7 @@ impl<'a> TemplateMaker<'a> {
         let matchers = matchers.collect::<Result<_, CoaddError>>()?;
         let joint = patches.runs.iter().map(|run| match run.metadata.method {
             Method::Joint => JointMatcher::new(run, &patches.planes, &config.template).map(Some),
-            Method::Iterative => Ok(None),
+            Method::Auto | Method::Iterative => Ok(None),
         });
         let joint = joint.collect::<Result<_, CoaddError>>()?;
         let sheets =

@@ -214,11 +214,18 @@ pub fn remap(mask: &mut Array2<i32>, from: &MaskPlanes, to: &MaskPlanes) -> Resu
             None => Err(MaskError::Untranslatable { name: name.to_owned() }),
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let (stay, moving): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(bit, target)| bit == target);
+    let staying = stay.into_iter().fold(0, |bits, (bit, _)| bits | bit);
+    if moving.is_empty() {
+        mask.mapv_inplace(|old| old & staying);
+        return Ok(());
+    }
     mask.mapv_inplace(|old| {
         if old == 0 {
             return 0;
         }
-        pairs.iter().fold(0, |new, &(bit, target)| if old & bit == 0 { new } else { new | target })
+        let start = old & staying;
+        moving.iter().fold(start, |new, &(bit, target)| if old & bit == 0 { new } else { new | target })
     });
     Ok(())
 }

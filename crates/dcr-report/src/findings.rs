@@ -224,6 +224,11 @@ fn look(review: &Review, visit: &Visit, file: Option<&Path>) -> Finding {
         Ok(VisitReview { exposure, .. }) if exposure.dim() != review.bbox().shape() => {
             Finding::Missing(format!("{} does not have the pixels of the run", file.display()))
         }
+        Ok(seen)
+            if seen.matched.usable == 0.0 && seen.plain.as_ref().is_none_or(|plain| plain.usable == 0.0) =>
+        {
+            Finding::Missing(format!("{} and the coadds have no usable pixel in common", file.display()))
+        }
         Ok(seen) => Finding::Seen(Box::new(Seen {
             plain: seen.plain.as_ref().map(Left::of),
             matched: Left::of(&seen.matched),

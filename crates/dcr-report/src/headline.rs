@@ -1,7 +1,7 @@
 //! What a person must know first, in plain words.
 
 use crate::findings::{Findings, Left, PlainCoadd};
-use crate::words::{counted, fixed, listed};
+use crate::words::{counted, fixed, grouped, listed};
 
 /// Differences between visits below this many px move nothing that could be seen.
 const NEGLIGIBLE_PX: f64 = 0.05;
@@ -20,7 +20,7 @@ impl Headline {
         let text =
             [displacement(findings), worst(findings)].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let more =
-            [total(findings), within(findings), seeing(findings), plain_coadd(findings), missing(findings)];
+            [meaning(findings), total(findings), seeing(findings), plain_coadd(findings), missing(findings)];
         Self { text, more: more.into_iter().flatten().collect() }
     }
 }
@@ -35,17 +35,19 @@ fn displacement(findings: &Findings) -> Option<String> {
         None if summary.subfilters() < 2 => "With a single subfilter, no refraction was modelled.".into(),
         None => "How far refraction moved blue light against red is not known.".into(),
         Some(spread) if spread.visits == 1 => format!(
-            "Refraction moved blue light against red by {:.1} px{} in the only visit.",
+            "Refraction drew blue and red light {:.1} px{} apart in the only visit.",
             spread.largest_px,
             on_sky(spread.largest_px)
         ),
-        Some(spread) if spread.between_px < NEGLIGIBLE_PX => {
-            "Refraction moved blue light against red alike in all visits.".into()
-        }
+        Some(spread) if spread.between_px < NEGLIGIBLE_PX => format!(
+            "Refraction drew blue and red light {:.1} px{} apart, alike in all visits.",
+            spread.largest_px,
+            on_sky(spread.largest_px)
+        ),
         Some(spread) => format!(
-            "Refraction moved blue light against red by up to {:.1} px{} between visits.",
-            spread.between_px,
-            on_sky(spread.between_px)
+            "Refraction drew blue and red light up to {:.1} px{} apart, in each visit differently.",
+            spread.largest_px,
+            on_sky(spread.largest_px)
         ),
     })
 }
@@ -55,9 +57,9 @@ fn worst(findings: &Findings) -> Option<String> {
     let i = *findings.ranked().first()?;
     let (visit, seen) = (&findings.summary.visits[i], findings.seen(i)?);
     let whose = match (findings.summary.visits.len(), visit.airmass) {
-        (1, _) => "In it".to_owned(),
-        (_, Some(airmass)) => format!("In the worst of them, at airmass {airmass:.2}"),
-        (_, None) => format!("In the worst of them, {}", visit.visit),
+        (1, _) => "Subtracted from it".to_owned(),
+        (_, Some(airmass)) => format!("Subtracted from the worst visit, at airmass {airmass:.2}"),
+        (_, None) => format!("Subtracted from the worst visit, {}", visit.visit),
     };
     let detections = |left: &Left| left.counts.map(|counts| counts.detections);
     let matched = detections(&seen.matched);
@@ -66,8 +68,9 @@ fn worst(findings: &Findings) -> Option<String> {
             format!("{whose}, neither the plain coadd nor the matched template leaves a detection.")
         }
         (Some(Some(plain)), Some(matched)) => format!(
-            "{whose}, the plain coadd leaves {}, the matched template {matched}.",
-            counted(plain, "detection", "detections")
+            "{whose}, the plain coadd leaves {}, the matched template {}.",
+            counted(plain, "detection", "detections"),
+            none_or(matched)
         ),
         (_, Some(matched)) => {
             format!("{whose}, the matched template leaves {}.", counted(matched, "detection", "detections"))
@@ -84,6 +87,23 @@ fn worst(findings: &Findings) -> Option<String> {
     })
 }
 
+/// What is compared, for those who hear of it for the first time.
+fn meaning(findings: &Findings) -> Option<String> {
+    if findings.ranked().is_empty() || findings.plain_coadd == PlainCoadd::Missing {
+        return None;
+    }
+    Some(
+        "The plain coadd is the average of all visits as they are. The matched template is what the model of the sky predicts for this \
+         very visit, with light of each colour where refraction put it."
+            .into(),
+    )
+}
+
+/// A count that may be none, at the end of a sentence.
+fn none_or(count: usize) -> String {
+    if count == 0 { "none".into() } else { grouped(count) }
+}
+
 fn total(findings: &Findings) -> Option<String> {
     let (plain, matched) = findings.detections();
     let seen = findings.ranked().len();
@@ -91,21 +111,16 @@ fn total(findings: &Findings) -> Option<String> {
     let threshold = findings.threshold;
     Some(match plain {
         Some(plain) => format!(
-            "In all {seen} visits together the plain coadd leaves {} above {threshold} σ, the matched templates {matched}. Each is false \
-             unless something changed on the sky.",
-            counted(plain, "detection", "detections")
+            "In all {seen} visits together the plain coadd leaves {} above {threshold} σ, the matched templates {}. Each is \
+             false unless something changed on the sky.",
+            counted(plain, "detection", "detections"),
+            none_or(matched)
         ),
         None => format!(
             "In all {seen} visits together the matched templates leave {} above {threshold} σ.",
             counted(matched, "detection", "detections")
         ),
     })
-}
-
-/// How far blue light moved in a single visit, where there are several.
-fn within(findings: &Findings) -> Option<String> {
-    let spread = findings.spread.filter(|spread| spread.visits > 1)?;
-    Some(format!("Within a single visit blue light moved against red by up to {:.1} px.", spread.largest_px))
 }
 
 fn seeing(findings: &Findings) -> Option<String> {

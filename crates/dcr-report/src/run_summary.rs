@@ -37,6 +37,8 @@ pub(crate) struct RunSummary {
     #[serde(default)]
     pub(crate) final_metric: Option<f64>,
     #[serde(default)]
+    pub(crate) joint: Option<Joint>,
+    #[serde(default)]
     pub(crate) psf_fwhm_px: Option<f64>,
     #[serde(default)]
     pub(crate) stages: Vec<Stage>,
@@ -118,6 +120,47 @@ pub(crate) struct Iteration {
     pub(crate) metric: Option<f64>,
 }
 
+/// What the joint method found.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Joint {
+    pub(crate) outcome: String,
+    pub(crate) fiducial_visit: Option<u64>,
+    pub(crate) fiducial_fwhm_px: Option<f64>,
+    pub(crate) noise_per_pixel: Option<f64>,
+    pub(crate) covered: Option<f64>,
+    /// `None` is without bounds: JSON has no infinity.
+    pub(crate) colour_error_mag: Option<f64>,
+    pub(crate) data_fraction: Option<f64>,
+    pub(crate) faint_data_fraction: Option<f64>,
+    pub(crate) offset_changes_px: Vec<Option<f64>>,
+    pub(crate) visits: Vec<JointVisit>,
+    pub(crate) tiles: Vec<Tile>,
+}
+
+/// What the joint method found out about a visit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct JointVisit {
+    pub(crate) visit: u64,
+    pub(crate) offset_px: [Option<f64>; 2],
+    pub(crate) flux_excess: Option<f64>,
+    pub(crate) fwhm_px: Option<f64>,
+    pub(crate) clipped: Option<f64>,
+    pub(crate) chi2: Option<f64>,
+}
+
+/// The errors left after each iteration in a tile, in units of the weighted coadd's noise per pixel.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tile {
+    /// First row and column.
+    pub(crate) origin: [usize; 2],
+    /// One solve after each round of clipping and of fitting offsets.
+    pub(crate) first: Vec<Vec<Option<f64>>>,
+    pub(crate) last: Vec<Option<f64>>,
+}
+
 /// Time spent.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -144,6 +187,14 @@ impl RunSummary {
     /// The number of subfilters.
     pub(crate) fn subfilters(&self) -> usize {
         self.band.subfilters_nm.len()
+    }
+}
+
+impl Tile {
+    /// Where it is.
+    pub(crate) fn name(&self) -> String {
+        let [row, col] = self.origin;
+        format!("tile at row {row}, column {col}")
     }
 }
 

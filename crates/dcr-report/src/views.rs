@@ -87,7 +87,10 @@ fn pair(
         View { picture, marks: marks(residuals, bbox, block) }
     };
     let plain = review.plain.as_ref();
-    let (plain_picture, matched_picture) = differences(plain.map(&plane).as_ref(), &plane(&review.matched));
+    // Matching PSFs smooths noise, in one more than in the other.
+    let alike = [plain, Some(&review.matched)].into_iter().flatten().all(|left| left.matching.is_none());
+    let (plain_picture, matched_picture) =
+        differences(plain.map(&plane).as_ref(), &plane(&review.matched), alike);
     (
         plain.zip(plain_picture).map(|(remainder, picture)| view(remainder, picture)),
         view(&review.matched, matched_picture),

@@ -12,9 +12,21 @@ pub(crate) fn fixed(value: Option<f64>, digits: usize) -> String {
     }
 }
 
+/// A count, in groups of three digits if it has five or more.
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let first = digits.len() % 3;
+    let groups = digits.as_bytes()[first..].chunks(3).map(String::from_utf8_lossy);
+    let head = (first > 0).then(|| digits[..first].into());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join("\u{202f}")
+}
+
 /// A count with its noun.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// Names in a row, the last few left out if there are many.
@@ -35,6 +47,12 @@ mod tests {
         assert_eq!(fixed(Some(-0.001), 2), "0.00");
         assert_eq!(fixed(Some(f64::NAN), 2), "–");
         assert_eq!(fixed(None, 0), "–");
+    }
+
+    #[test]
+    fn large_counts_are_grouped() {
+        let told = [0, 9999, 10_000, 124_132, 1_000_000].map(grouped);
+        assert_eq!(told, ["0", "9999", "10\u{202f}000", "124\u{202f}132", "1\u{202f}000\u{202f}000"]);
     }
 
     #[test]

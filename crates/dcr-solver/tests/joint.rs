@@ -233,8 +233,7 @@ fn joint_tile_without_data_is_uncovered_and_zero() {
     assert!(solution.planes_ayx.iter().all(|v| v.is_finite()));
     assert!(solution.covered_yx.slice(s![.., 50..]).iter().all(|c| !c));
     assert!(solution.covered_yx[[10, 10]]);
-    let variance =
-        solution.covariance.plane_variance(0, solution.coverage_yx.view(), solution.freedom_yx.view());
+    let variance = solution.covariance.plane_variance(0, &solution.noise_maps());
     assert!(variance[[30, 120]].is_infinite() && variance[[30, 20]].is_finite());
 }
 
@@ -245,11 +244,7 @@ fn model<'a>(solution: &'a JointSolution, spectrum: &'a dcr_solver::joint::Spect
         covered_yx: solution.covered_yx.view(),
         spectrum,
         fiducial: &solution.fiducial,
-        noise: Some(JointNoise {
-            covariance: &solution.covariance,
-            coverage_yx: solution.coverage_yx.view(),
-            freedom_yx: solution.freedom_yx.view(),
-        }),
+        noise: Some(JointNoise { covariance: &solution.covariance, maps: solution.noise_maps() }),
     }
 }
 
@@ -430,13 +425,13 @@ fn joint_variance_agrees_with_monte_carlo() {
             .collect();
         let solution = solve(&JointInMemory { visits }, 3, &quiet);
         let total = solution.patch_planes().sum_axis(Axis(0));
-        let (coverage, freedom) = (solution.coverage_yx.view(), solution.freedom_yx.view());
+        let maps = solution.noise_maps();
         for a in 0..4 {
             let (plane, variance) = match a {
-                3 => (total.view(), solution.covariance.total_variance(coverage, freedom)),
+                3 => (total.view(), solution.covariance.total_variance(&maps)),
                 _ => (
                     solution.patch_planes().index_axis_move(Axis(0), a),
-                    solution.covariance.plane_variance(a, coverage, freedom),
+                    solution.covariance.plane_variance(a, &maps),
                 ),
             };
             let plane = plane.mapv(f64::from);

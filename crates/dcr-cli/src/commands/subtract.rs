@@ -12,6 +12,7 @@ use crate::{settings, summary, warps};
 pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exit> {
     let mut config = SubtractConfig::from(&settings::gather(&arguments.settings)?);
     config.subtract.match_psf |= arguments.match_psf;
+    config.template.template.register &= !arguments.no_register;
     if arguments.csv {
         config.subtract.table = TableFormat::Csv;
     }

@@ -11,7 +11,8 @@ use crate::{settings, summary, warps};
 
 /// Makes the templates and prints what was done.
 pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exit> {
-    let config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
+    let mut config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
+    config.template.register &= !arguments.no_register;
     let exposures = warps::expand(&arguments.exposures)?;
     let output = &arguments.output;
     if exposures.len() > 1 && output.extension().is_some_and(|extension| extension == "fits") {

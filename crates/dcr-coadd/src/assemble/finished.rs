@@ -15,7 +15,7 @@ use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::joint::JointRecord;
 use crate::journal::Journal;
-use crate::metadata::subfilter_cards;
+use crate::metadata::{RunMetadata, subfilter_cards};
 use crate::outputs::{Canvas, Planes, visit_table, write_options};
 use crate::plain::PLAIN_COADD;
 use crate::psf_selection::CoaddPsf;
@@ -73,6 +73,12 @@ impl Finished<'_> {
         self.gathered.inputs.visits.iter().enumerate().map(summary).collect()
     }
 
+    /// What the headers of files with such a PSF say.
+    fn metadata(&self, psf: &CoaddPsf) -> RunMetadata {
+        let zero_point_mag = self.gathered.inputs.zero_point_mag;
+        self.division.metadata(&self.run, psf.fwhm_px, zero_point_mag, self.config)
+    }
+
     pub(super) fn write_coadds(
         &self,
         folder: &OutputFolder,
@@ -86,7 +92,7 @@ impl Finished<'_> {
             unit: &inputs.unit,
             planes: &self.start.planes,
             psf: self.psf.stamp.as_ref(),
-            cards: self.division.metadata(&self.run, self.psf.fwhm_px, self.config).cards(),
+            cards: self.metadata(self.psf).cards(),
             options: write_options(&self.config.output, true),
         };
         let files = coadds
@@ -119,7 +125,7 @@ impl Finished<'_> {
                 summary,
                 config: &self.config.joint,
                 coadd: &self.config.coadd,
-                metadata: &self.division.metadata(&self.run, self.psf.fwhm_px, self.config),
+                metadata: &self.metadata(self.psf),
                 bbox: inputs.bbox,
                 wcs: &inputs.wcs,
                 unit: &inputs.unit,
@@ -136,8 +142,7 @@ impl Finished<'_> {
         };
         // It has not the PSF of a joint model.
         let psf = &self.start.psf;
-        let metadata = self.division.metadata(&self.run, psf.fwhm_px, self.config);
-        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: metadata.cards(), ..canvas };
+        let canvas = Canvas { psf: psf.stamp.as_ref(), cards: self.metadata(psf).cards(), ..canvas };
         canvas.write(&folder.staged(PLAIN_COADD), &planes, vec![], vec![visit_table(visits)])?;
         journal.monitor.step(PLAIN_COADD);
         Ok(())

@@ -45,13 +45,12 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn read(
         request: &AssembleRequest,
+        mut inputs: Inputs,
         folder: &OutputFolder,
         config: &AssembleConfig,
         reader: &PixelReader<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        journal.stage("reading", request.warps.len())?;
-        let mut inputs = Inputs::open(&request.warps, config)?;
         let template_file = match &request.template {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,
@@ -65,8 +64,8 @@ impl Gathered {
         let monitor = journal.monitor;
         let noise = match (config.solver.method, config.artefacts.find) {
             (Method::Joint, _) => Some(1),
-            (Method::Iterative, FindArtefacts::Off) => None,
-            (Method::Iterative, _) => Some(NOISE_OF_EVERY),
+            (Method::Auto | Method::Iterative, FindArtefacts::Off) => None,
+            (Method::Auto | Method::Iterative, _) => Some(NOISE_OF_EVERY),
         };
         let surveys = survey(&inputs.visits, reader, keep, noise, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);

@@ -4,8 +4,9 @@ use dcr_image::MaskPlanes;
 use ndarray::Array2;
 
 use super::gathered::Gathered;
-use crate::config::AssembleConfig;
+use crate::config::{AssembleConfig, Method};
 use crate::error::CoaddError;
+use crate::joint::LOW_COVERAGE;
 use crate::journal::Journal;
 use crate::pixels::PixelReader;
 use crate::plain_coadd::{PlainCoadd, plain_coadd};
@@ -31,7 +32,12 @@ impl Start {
     ) -> Result<Self, CoaddError> {
         journal.stage("coadding", 1)?;
         let inputs = &gathered.inputs;
-        let planes = inputs.planes(gathered.template_file.as_ref())?;
+        let mut planes = inputs.planes(gathered.template_file.as_ref())?;
+        let joint = config.solver.method == Method::Joint;
+        if joint {
+            // Where there is no bit left for it, it is not told.
+            planes.insert(LOW_COVERAGE).ok();
+        }
         let monitor = journal.monitor;
         let go_on = || !monitor.cancelled();
         let strip_bytes = gathered.memory.strip_bytes;
@@ -48,7 +54,13 @@ impl Start {
             journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
         }
         if !sources.iter().any(|source| *source) {
-            journal.warn("sources", "Nothing is detected in the template: all subfilters are its shares.");
+            let text = match joint {
+                true => {
+                    "Nothing is detected in the coadd: colours will be the prior's, and no offsets are fitted."
+                }
+                false => "Nothing is detected in the template: all subfilters are its shares.",
+            };
+            journal.warn("sources", text);
         }
         journal.monitor.step("template");
         Ok(Self { planes, plain, template, sources, psf })

@@ -20,8 +20,10 @@ pub struct SolverConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// The established iteration (ALGORITHM §6).
+    /// Joint for more than one subfilter, where every visit has an image or model of its PSF and no setting asks for the other; else iterative.
     #[default]
+    Auto,
+    /// The established iteration (ALGORITHM §6).
     Iterative,
     /// All visits at once as a least-squares problem, each with its own PSF (JOINT.md); its settings are those of `[joint]`.
     Joint,
@@ -31,8 +33,10 @@ impl SolverConfig {
     pub(super) const KEYS: &'static [Key] = &[
         key(
             "method",
-            "The solver: \"iterative\" (the established iteration; the settings below are its), or \"joint\" (all visits at once, each with its\n\
-             own PSF; its settings are those of [joint]). Take \"joint\" where seeing differs between visits and every visit has a PSF.",
+            "The solver: \"joint\" (all visits at once, each with its own PSF; its settings are those of [joint]), \"iterative\" (the\n\
+             established iteration, which takes all visits to have the same PSF; the settings below are its), or \"auto\": joint\n\
+             for more than one subfilter if every visit has an image or model of its PSF and no setting of the iterative method\n\
+             is changed. Take \"iterative\" to be several times faster in constant seeing, or to compare with the established one.",
         ),
         key(
             "order",

@@ -53,6 +53,7 @@ pub(crate) struct JointRun {
     pub(crate) covered_yx: Array2<bool>,
     pub(crate) coverage_yx: Array2<f32>,
     pub(crate) freedom_yx: Array2<f32>,
+    pub(crate) source_noise_yx: Array2<f32>,
     pub(crate) covariance: Covariance,
     pub(crate) fiducial: PsfStamp,
 }
@@ -84,6 +85,7 @@ impl JointRecord<'_> {
             on_patch("COVERED", Pixels::U16(covered.view())),
             on_patch("COVERAGE", Pixels::F32(solution.coverage_yx.view())),
             on_patch("FREEDOM", Pixels::F32(solution.freedom_yx.view())).with_unit(self.unit),
+            on_patch("SOURCE_NOISE", Pixels::F32(solution.source_noise_yx.view())),
             ImageHdu::new("COVARIANCE", Pixels::F32(covariance.view())),
             ImageHdu::new("WIDTHS", Pixels::F64(prior.view())).with_unit(self.unit),
             ImageHdu::new("PSF", Pixels::F64(solution.fiducial.pixels().view())),
@@ -206,6 +208,7 @@ impl JointRun {
             covered_yx: plane("COVERED", (rows, cols))?.mapv(|covered| covered > 0.0),
             coverage_yx: plane("COVERAGE", (rows, cols))?,
             freedom_yx: plane("FREEDOM", (rows, cols))?,
+            source_noise_yx: plane("SOURCE_NOISE", (rows, cols))?,
             covariance,
             fiducial: fiducial.map_err(|error| not_a_run(&error.to_string()))?,
         })

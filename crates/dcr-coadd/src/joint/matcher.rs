@@ -7,7 +7,7 @@
 use dcr_image::header::Card;
 use dcr_image::resample::WarpKernel;
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, remap};
-use dcr_solver::joint::{JointModel, JointNoise, Spectrum, TemplatePsf, joint_template};
+use dcr_solver::joint::{JointModel, JointNoise, NoiseMaps, Spectrum, TemplatePsf, joint_template};
 use dcr_solver::{PixelShift, SubfilterShift};
 use ndarray::{Array2, Zip, s};
 
@@ -118,8 +118,11 @@ impl<'a> JointMatcher<'a> {
             fiducial: &self.model.fiducial,
             noise: Some(JointNoise {
                 covariance: &self.model.covariance,
-                coverage_yx: self.model.coverage_yx.view(),
-                freedom_yx: self.model.freedom_yx.view(),
+                maps: NoiseMaps {
+                    coverage_yx: self.model.coverage_yx.view(),
+                    freedom_yx: self.model.freedom_yx.view(),
+                    source_noise_yx: self.model.source_noise_yx.view(),
+                },
             }),
         };
         let own_psf = exposure.file.psf().is_some();

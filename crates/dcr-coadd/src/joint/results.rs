@@ -13,6 +13,10 @@ use crate::error::CoaddError;
 use crate::psf_selection::CoaddPsf;
 use crate::summary::{JointSummary, JointVisitSummary};
 
+/// The mask plane of pixels whose variance is only roughly known: less of the data cover them, weighed, than this …
+pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
+/// … share. Variances follow draws of noise within 5 % above it; the formula takes masks as if they were the same everywhere.
+const RELIABLE_COVERAGE: f32 = 0.85;
 /// Rows of a visit that are counted at a time.
 const STRIP_ROWS: usize = 512;
 
@@ -28,10 +32,16 @@ impl Coadds {
         solution: &JointSolution,
     ) -> Result<Self, CoaddError> {
         let unseen = solution.covered_yx.mapv(|covered| !covered);
-        let mask = patch.mask(&unseen);
+        let mut mask = patch.mask(&unseen);
+        let low_coverage = patch.planes.bits_of([LOW_COVERAGE]);
+        Zip::from(&mut mask).and(&solution.coverage_yx).for_each(|mask, coverage| {
+            if *coverage < RELIABLE_COVERAGE {
+                *mask |= low_coverage;
+            }
+        });
         let n_image = used_visits(visits, solution)?;
         let n = patch.fractions.len();
-        let (coverage, freedom) = (solution.coverage_yx.view(), solution.freedom_yx.view());
+        let maps = solution.noise_maps();
         let of_template = patch.config.coadd.variance == OutputVariance::Template;
         let subfilters: Vec<Coadd> = solution
             .patch_planes()
@@ -48,14 +58,14 @@ impl Coadds {
                 }
                 let variance = match of_template {
                     true => &patch.template.variance / n as f32,
-                    false => solution.covariance.plane_variance(a, coverage, freedom),
+                    false => solution.covariance.plane_variance(a, &maps),
                 };
                 Coadd { image, variance, n_image: n_image.clone() }
             })
             .collect();
         let variance = match of_template {
             true => patch.template.variance.clone(),
-            false => solution.covariance.total_variance(coverage, freedom),
+            false => solution.covariance.total_variance(&maps),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };

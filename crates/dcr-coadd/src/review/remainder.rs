@@ -16,7 +16,7 @@ const FEWEST_PIXELS: usize = 50;
 pub struct Remainder {
     /// NaN where a pixel tells nothing.
     pub image: Array2<f32>,
-    /// Share of the pixels that are not.
+    /// Share of the pixels that this difference alone could tell; what the other cannot is NaN as well.
     pub usable: f64,
     /// Standard deviation of pixels without sources, from the median absolute deviation; 0 if there are too few.
     pub noise: f64,
@@ -46,7 +46,7 @@ pub struct ResidualMark {
 
 impl Remainder {
     /// Of a difference; residuals are searched for if there is a threshold.
-    pub(super) fn of(difference: Difference, wcs: &Wcs, threshold: Option<f64>) -> Self {
+    pub(super) fn of(difference: Difference, wcs: &Wcs, threshold: Option<f64>, usable: f64) -> Self {
         let found = threshold.map(|threshold| {
             let scene = Scene {
                 bbox: difference.pixels.bbox,
@@ -70,8 +70,6 @@ impl Remainder {
             found.residuals.iter().map(mark).collect()
         });
         let (noise, source_rms) = scatter(&difference);
-        let good = difference.bad.iter().filter(|bad| !**bad).count();
-        let usable = good as f64 / difference.bad.len().max(1) as f64;
         let mut image = difference.pixels.image;
         Zip::from(&mut image).and(&difference.bad).for_each(|value, bad| {
             if *bad {

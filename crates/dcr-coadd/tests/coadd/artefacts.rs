@@ -12,6 +12,7 @@ const CLIPPED: i32 = 1 << 9;
 
 fn finding(find: FindArtefacts) -> AssembleConfig {
     let mut config = AssembleConfig::default();
+    config.solver.method = Method::Iterative;
     config.artefacts.find = find;
     config
 }

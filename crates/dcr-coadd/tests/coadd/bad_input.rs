@@ -1,11 +1,11 @@
 //! Input that cannot be coadded, and what is said of it.
 
-use dcr_coadd::config::{AssembleConfig, OnDisagreement};
+use dcr_coadd::config::OnDisagreement;
 use dcr_coadd::{CoaddError, Monitor, Outcome, Unmonitored, assemble};
 use dcr_image::{BBox, MaskPlanes};
 use dcr_sim::Field;
 
-use crate::field::{Bench, Warp, small_field, warps, wcs};
+use crate::field::{Bench, Warp, iterative, small_field, warps, wcs};
 
 fn four() -> Vec<Warp> {
     warps(&small_field(4))
@@ -15,13 +15,13 @@ fn four() -> Vec<Warp> {
 fn message(change: impl FnOnce(&mut Warp)) -> String {
     let mut warps = four();
     change(&mut warps[2]);
-    Bench::new(&warps).failure(&AssembleConfig::default())
+    Bench::new(&warps).failure(&iterative())
 }
 
 #[test]
 fn bad_warps_none_at_all() {
     let bench = Bench::new(&[]);
-    assert!(bench.failure(&AssembleConfig::default()).contains("no exposures were given"));
+    assert!(bench.failure(&iterative()).contains("no exposures were given"));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn bad_grid_moved_on_the_sky_tells_by_how_much() {
     // A hundredth of a pixel and less is one grid.
     let mut warps = four();
     warps[2].wcs = wcs(&Field::draw(&small_field(4)).unwrap(), 0.005);
-    assert!(Bench::new(&warps).run(&AssembleConfig::default()).is_ok());
+    assert!(Bench::new(&warps).run(&iterative()).is_ok());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn bad_visit_number_twice() {
 fn bad_filter_among_warps_or_against_the_band() {
     let other = message(|warp| warp.set("FILTER", "r"));
     assert!(other.contains(r#"/warp_2.fits: the filter is "r", but /warp_0.fits has "g""#), "{other}");
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.band.name = Some("lsst-r".into());
     let against = Bench::new(&four()).failure(&config);
     assert!(against.contains(r#"the filter is "g", but band.name is "lsst-r""#), "{against}");
@@ -84,7 +84,7 @@ fn bad_altitude_contradicts_the_time() {
     assert!(message.contains("input.geometry"), "{message}");
     let mut warps = four();
     warps[2].set("BORE-ALT", 30.0);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.input.on_disagreement = OnDisagreement::Warn;
     let summary = Bench::new(&warps).run(&config).unwrap();
     assert!(summary.warnings.iter().any(|w| w.subject == "visit 1003" && w.text.contains("30.00°")));
@@ -94,10 +94,10 @@ fn bad_altitude_contradicts_the_time() {
 fn bad_file_truncated_or_no_fits() {
     let bench = Bench::new(&four());
     std::fs::write(&bench.warps[1], b"not a FITS file").unwrap();
-    assert!(bench.failure(&AssembleConfig::default()).contains("/warp_1.fits"));
+    assert!(bench.failure(&iterative()).contains("/warp_1.fits"));
     let bytes = std::fs::read(&bench.warps[0]).unwrap();
     std::fs::write(&bench.warps[1], &bytes[..bytes.len() / 3]).unwrap();
-    assert!(bench.failure(&AssembleConfig::default()).contains("/warp_1.fits"));
+    assert!(bench.failure(&iterative()).contains("/warp_1.fits"));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn dropped_if_all_nan_or_masked_or_without_variance() {
     ] {
         let mut warps = four();
         spoil(&mut warps[2]);
-        let summary = Bench::new(&warps).run(&AssembleConfig::default()).unwrap();
+        let summary = Bench::new(&warps).run(&iterative()).unwrap();
         assert_eq!(summary.outcome, Outcome::DoneWithRemarks);
         assert_eq!((summary.visits.len(), summary.dropped.len()), (3, 1));
         assert!(summary.remarks[0].contains("visit 1003") && summary.remarks[0].contains("dropped"));
@@ -132,7 +132,7 @@ fn dropped_if_all_nan_or_masked_or_without_variance() {
 fn dropped_all_is_an_error() {
     let mut warps = four();
     warps.iter_mut().for_each(|warp| warp.pixels.image.fill(f32::NAN));
-    let message = Bench::new(&warps).failure(&AssembleConfig::default());
+    let message = Bench::new(&warps).failure(&iterative());
     assert!(message.contains("none of the 4 warps has a usable pixel"), "{message}");
 }
 
@@ -151,8 +151,8 @@ fn mask_dictionaries_may_differ() {
     dcr_image::remap(&mut other[1].pixels.mask, &plain[1].planes, &planes).unwrap();
     other[1].planes = planes;
     let (a, b) = (Bench::new(&plain), Bench::new(&other));
-    a.run(&AssembleConfig::default()).unwrap();
-    b.run(&AssembleConfig::default()).unwrap();
+    a.run(&iterative()).unwrap();
+    b.run(&iterative()).unwrap();
     for (a, b) in a.subfilters("run", 3).iter().zip(b.subfilters("run", 3)) {
         assert_eq!((&a.image, &a.mask), (&b.image, &b.mask));
     }
@@ -163,11 +163,11 @@ fn output_that_is_not_empty_is_left_alone() {
     let bench = Bench::new(&four());
     std::fs::create_dir(bench.path("run")).unwrap();
     std::fs::write(bench.path("run/notes.txt"), "mine").unwrap();
-    let error = bench.run(&AssembleConfig::default()).unwrap_err().to_string();
+    let error = bench.run(&iterative()).unwrap_err().to_string();
     assert!(error.contains("notes.txt"), "{error}");
     assert_eq!(std::fs::read_dir(bench.path("run")).unwrap().count(), 1);
     let request = dcr_coadd::AssembleRequest { overwrite: true, ..bench.request("run") };
-    let summary = assemble(&request, &AssembleConfig::default(), &Unmonitored).unwrap();
+    let summary = assemble(&request, &iterative(), &Unmonitored).unwrap();
     assert!(summary.files.iter().all(|file| file.exists()));
     assert_eq!(std::fs::read_dir(bench.path("run")).unwrap().count(), 1 + summary.files.len());
 }
@@ -179,7 +179,7 @@ struct StopAfter {
 }
 
 impl Monitor for StopAfter {
-    fn step(&self, _message: &str) {
+    fn advance(&self, _steps: u64, _message: &str) {
         self.done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
@@ -194,7 +194,7 @@ fn stopped_at_any_time_leaves_nothing() {
     // While opening, while solving, while writing.
     for steps in [0, 3, 6, 9, 14] {
         let monitor = StopAfter { steps, done: 0.into() };
-        let result = assemble(&bench.request("run"), &AssembleConfig::default(), &monitor);
+        let result = assemble(&bench.request("run"), &iterative(), &monitor);
         assert!(matches!(result, Err(CoaddError::Cancelled)), "{steps}: {result:?}");
         assert!(!bench.path("run").exists());
     }

@@ -1,6 +1,6 @@
 //! `subtract` on synthetic fields: what is found, what is not, and either image convolved.
 
-use dcr_coadd::config::{AssembleConfig, SubtractConfig, TableFormat};
+use dcr_coadd::config::{SubtractConfig, TableFormat};
 use dcr_coadd::{
     CoaddError, Convolution, SubtractRequest, SubtractSummary, TemplateRequest, Unmonitored,
     matched_templates, subtract,
@@ -8,7 +8,7 @@ use dcr_coadd::{
 use dcr_image::{ExposureFile, OpenOptions};
 use dcr_sim::{Field, FieldConfig, SourceSettings, VisitSettings};
 
-use crate::field::{Bench, Warp, small_field, warp_again, warps};
+use crate::field::{Bench, Warp, iterative, small_field, warp_again, warps};
 use crate::sky::{Grid, Sky};
 use crate::tolerance::MATCHED_SCALE;
 
@@ -28,14 +28,10 @@ fn run(request: &SubtractRequest, match_psf: bool) -> Result<SubtractSummary, Co
     subtract(request, &config, &Unmonitored)
 }
 
-/// A run of the small field's warps, with the plain coadd that a run with one subfilter makes of them.
+/// A run of these warps.
 fn assembled(warps: &[Warp]) -> Bench {
     let bench = Bench::new(warps);
-    bench.run(&AssembleConfig::default()).unwrap();
-    let mut one = AssembleConfig::default();
-    one.model.subfilters = 1;
-    bench.run_into("one", &one).unwrap();
-    std::fs::copy(bench.path("one/coadd.fits"), bench.path("run/plain.fits")).unwrap();
+    bench.run(&iterative()).unwrap();
     bench
 }
 
@@ -161,7 +157,7 @@ fn subtract_refuses_what_it_cannot_do() {
     let none = SourceSettings { stars: 0, galaxies: 0, ..SourceSettings::default() };
     let config = FieldConfig { sources: none, ..small_field(3) };
     let bench = Bench::new(&warps(&config));
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(&iterative()).unwrap();
     let field = Field::draw(&config).unwrap();
     let mut exposure = warp_again(&field, &field.held_out()[0], 0);
     exposure.write(&bench.path("exposure.fits"));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_coadd::config::AssembleConfig;
+use dcr_coadd::config::{AssembleConfig, Method};
 use dcr_coadd::{AssembleRequest, CoaddError, Summary, Unmonitored, assemble};
 use dcr_image::fits::{ExposureToWrite, ImageHdu, Pixels, WriteOptions, write_exposure};
 use dcr_image::header::{Card, Header, Value};
@@ -20,6 +20,13 @@ pub(crate) struct Warp {
     pub(crate) unit: Option<String>,
     pub(crate) header: Header,
     pub(crate) wcs: Wcs,
+}
+
+/// The defaults with the iterative method, which runs on good PSFs would not take of themselves.
+pub(crate) fn iterative() -> AssembleConfig {
+    let mut config = AssembleConfig::default();
+    config.solver.method = Method::Iterative;
+    config
 }
 
 /// A small field of a few stars in g.

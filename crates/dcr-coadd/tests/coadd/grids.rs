@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use dcr_coadd::config::{AssembleConfig, TemplateConfig};
+use dcr_coadd::config::{AssembleConfig, TemplateConfig, ZeroPoint};
 use dcr_coadd::{CoaddError, TemplateRequest, TemplateSummary, Unmonitored, matched_templates};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use ndarray::Zip;
 
-use crate::field::{Bench, Warp};
+use crate::field::{Bench, Warp, iterative};
 use crate::sky::{Grid, Sky};
 use crate::tolerance::{MATCHED, STAR_FLUX};
 
@@ -53,7 +53,7 @@ fn chi2(exposure: &Warp, template: &MaskedImage) -> f64 {
 fn template_is_right_on_any_grid() {
     let sky = Sky::new(40);
     let bench = Bench::new(&sky.warps(&Grid::own(), 6));
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(&iterative()).unwrap();
     let own = Grid::own();
     let grids = [
         ("moved by 0.3 px", Grid { east: 0.06, north: -0.03, ..own }),
@@ -87,9 +87,9 @@ fn patches_join_without_a_seam() {
     let sky = Sky::new(60).with_star(3.0, 4.0, 1e6).with_star(-3.0, -4.0, 1e6).with_star(0.0, 0.0, 1e6);
     let whole = Grid { east: 0.0, size: (150, 96), ..PATCHES[0] };
     let bench = Bench::new(&sky.warps(&whole, 6));
-    bench.run_into("whole", &AssembleConfig::default()).unwrap();
+    bench.run_into("whole", &iterative()).unwrap();
     for (name, grid) in [("left", PATCHES[0]), ("right", PATCHES[1])] {
-        Bench::new(&sky.warps(&grid, 6)).run_to(&bench.path(name), &AssembleConfig::default()).unwrap();
+        Bench::new(&sky.warps(&grid, 6)).run_to(&bench.path(name), &iterative()).unwrap();
     }
     let grid = Grid { rotation_deg: 12.0, size: (100, 70), ..whole };
     let exposure = sky.exposure(&grid);
@@ -119,8 +119,8 @@ fn patches_join_without_a_seam() {
 fn template_on_a_patch_is_the_same_with_other_patches_and_any_threads() {
     let sky = Sky::new(30);
     let bench = Bench::new(&sky.warps(&PATCHES[0], 4));
-    bench.run_into("left", &AssembleConfig::default()).unwrap();
-    Bench::new(&sky.warps(&PATCHES[1], 4)).run_to(&bench.path("right"), &AssembleConfig::default()).unwrap();
+    bench.run_into("left", &iterative()).unwrap();
+    Bench::new(&sky.warps(&PATCHES[1], 4)).run_to(&bench.path("right"), &iterative()).unwrap();
     sky.exposure(&PATCHES[0]).write(&bench.path("exposure.fits"));
     sky.exposure(&Grid { rotation_deg: 9.0, ..PATCHES[0] }).write(&bench.path("turned.fits"));
     let on = |threads: usize, runs: &[&str], exposure: &str, output: &str| {
@@ -149,7 +149,7 @@ fn template_keeps_masks_and_holes() {
         warp.pixels.image.slice_mut(ndarray::s![.., 80..84]).fill(f32::NAN);
     }
     let bench = Bench::new(&warps);
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(&iterative()).unwrap();
     let grid = Grid { rotation_deg: 31.0, size: (90, 90), ..Grid::own() };
     let exposure = sky.exposure(&grid);
     exposure.write(&bench.path("exposure.fits"));
@@ -177,12 +177,12 @@ fn template_keeps_masks_and_holes() {
 fn patches_that_disagree_are_refused() {
     let sky = Sky::new(20);
     let bench = Bench::new(&sky.warps(&PATCHES[0], 3));
-    bench.run_into("left", &AssembleConfig::default()).unwrap();
+    bench.run_into("left", &iterative()).unwrap();
     sky.exposure(&PATCHES[0]).write(&bench.path("exposure.fits"));
     let other = |name: &str, change: fn(&mut AssembleConfig), spoil: fn(&mut Warp)| {
         let mut warps = sky.warps(&PATCHES[1], 3);
         warps.iter_mut().for_each(spoil);
-        let mut config = AssembleConfig::default();
+        let mut config = iterative();
         change(&mut config);
         Bench::new(&warps).run_to(&bench.path(name), &config).unwrap();
         let made = templates(&bench, &["left", name], "exposure.fits", "no.fits", &TemplateConfig::default());
@@ -208,13 +208,41 @@ fn patches_that_disagree_are_refused() {
     let message = other("wide", wide, none);
     assert!(message.contains("± 70 nm, but"), "{message}");
     assert!(!bench.path("no.fits").exists());
+
+    // One unit, but not of one brightness. A run that scaled nothing does not say, and is believed.
+    let scaled = |name: &str, patch: usize, zero_point: f64| {
+        let mut warps = sky.warps(&PATCHES[patch], 3);
+        warps.iter_mut().for_each(|warp| warp.set("MAGZERO", zero_point));
+        let mut config = AssembleConfig::default();
+        config.input.zero_point = ZeroPoint::Header;
+        Bench::new(&warps).run_to(&bench.path(name), &config).unwrap();
+    };
+    scaled("left_27", 0, 27.0);
+    scaled("right_27", 1, 27.0);
+    scaled("right_25", 1, 25.0);
+    let made = |patches: &[&str]| {
+        templates(
+            &bench,
+            patches,
+            "exposure.fits",
+            &format!("{}.fits", patches[1]),
+            &TemplateConfig::default(),
+        )
+    };
+    let message = made(&["left_27", "right_25"]).unwrap_err().to_string();
+    assert!(
+        message.contains("zero point is 25.0000 mag, but") && message.contains("27.0000 mag"),
+        "{message}"
+    );
+    made(&["left_27", "right_27"]).unwrap();
+    made(&["left", "right_25"]).unwrap();
 }
 
 #[test]
 fn exposure_elsewhere_is_refused_with_its_place() {
     let sky = Sky::new(20);
     let bench = Bench::new(&sky.warps(&PATCHES[0], 3));
-    bench.run_into("left", &AssembleConfig::default()).unwrap();
+    bench.run_into("left", &iterative()).unwrap();
     for (name, east) in [("beside", 40.0), ("far", 7200.0)] {
         sky.exposure(&Grid { east, ..PATCHES[0] }).write(&bench.path("elsewhere.fits"));
         let made = templates(&bench, &["left"], "elsewhere.fits", "no.fits", &TemplateConfig::default());

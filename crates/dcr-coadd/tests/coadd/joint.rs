@@ -229,3 +229,26 @@ fn joint_file_is_checked() {
     std::fs::remove_file(bench.path("run/joint.fits")).unwrap();
     assert!(failure().contains("there is no such file"), "{}", failure());
 }
+
+/// Left to the program, the method is joint unless something speaks against it, and the run says which it was.
+#[test]
+fn method_follows_from_psfs_and_settings() {
+    let mut warps = warps(&small_field(2));
+    let taken = |warps: &[Warp], change: fn(&mut AssembleConfig)| {
+        let (bench, mut config) = (Bench::new(warps), AssembleConfig::default());
+        change(&mut config);
+        let summary = bench.run(&config).unwrap();
+        let warned = summary.warnings.iter().any(|warning| warning.subject == "method");
+        (summary.configuration.solver.method, warned, bench.path("run/joint.fits").exists())
+    };
+    assert_eq!(taken(&warps, |_| {}), (Method::Joint, false, true));
+    assert_eq!(taken(&warps, |c| c.model.subfilters = 1), (Method::Iterative, false, false));
+    assert_eq!(
+        taken(&warps, |c| c.solver.iterative.max_iterations = Some(2)),
+        (Method::Iterative, false, false)
+    );
+    assert_eq!(taken(&warps, |c| c.solver.method = Method::Iterative), (Method::Iterative, false, false));
+    // A FWHM is not a PSF.
+    warps[1].psf = None;
+    assert_eq!(taken(&warps, |_| {}), (Method::Iterative, true, false));
+}

@@ -1,5 +1,6 @@
 //! Whole runs through the public API.
 
+mod accuracy;
 mod artefacts;
 mod bad_input;
 mod differences;

@@ -1,13 +1,15 @@
 //! Whether variances are those of the noise.
 
-use dcr_coadd::config::AssembleConfig;
+use dcr_coadd::config::{AssembleConfig, TemplateConfig};
 use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
 use dcr_image::MaskedImage;
 use dcr_sim::{Field, FieldConfig, SourceSettings};
 use ndarray::{Array2, Zip};
 
-use crate::field::{Bench, small_field, warp_again};
-use crate::tolerance::{NOISE_AROUND, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES};
+use crate::field::{Bench, iterative, small_field, warp_again};
+use crate::tolerance::{
+    JOINT_NOISE, JOINT_NOISE_OF_PLANES, NOISE_AROUND, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES,
+};
 
 /// Times that the field is taken.
 const DRAWS: u64 = 16;
@@ -42,19 +44,25 @@ fn ratio(images: &[MaskedImage], counts: impl Fn(i32) -> bool) -> f64 {
     sum / count
 }
 
-#[test]
-fn variance_meets_the_scatter_of_noise() {
+/// The field's coadds and one template, from many draws of its noise.
+struct Drawn {
+    subfilters: Vec<Vec<MaskedImage>>,
+    sums: Vec<MaskedImage>,
+    templates: Vec<MaskedImage>,
+}
+
+fn drawn(settings: &AssembleConfig) -> Drawn {
     let bright = SourceSettings { flux_electrons: [1e4, 3e5], ..small_field(8).sources };
     let config = FieldConfig { sources: bright, ..small_field(8) };
     let field = Field::draw(&config).unwrap();
     let exposure = warp_again(&field, &field.held_out()[0], 0);
-    let (mut subfilters, mut sums, mut templates) = (vec![vec![]; 3], vec![], vec![]);
+    let mut out = Drawn { subfilters: vec![vec![]; 3], sums: vec![], templates: vec![] };
     for draw in 0..DRAWS {
         let warps: Vec<_> = field.visits().iter().map(|plan| warp_again(&field, plan, draw)).collect();
         let bench = Bench::new(&warps);
-        bench.run(&AssembleConfig::default()).unwrap();
-        subfilters.iter_mut().zip(bench.subfilters("run", 3)).for_each(|(all, one)| all.push(one));
-        sums.push(bench.read("run/coadd.fits"));
+        bench.run(settings).unwrap();
+        out.subfilters.iter_mut().zip(bench.subfilters("run", 3)).for_each(|(all, one)| all.push(one));
+        out.sums.push(bench.read("run/coadd.fits"));
         exposure.write(&bench.path("exposure.fits"));
         let request = TemplateRequest {
             coadds: vec![bench.path("run")],
@@ -62,9 +70,18 @@ fn variance_meets_the_scatter_of_noise() {
             output: bench.path("template.fits"),
             overwrite: false,
         };
-        matched_templates(&request, &(&AssembleConfig::default()).into(), &Unmonitored).unwrap();
-        templates.push(bench.read("template.fits"));
+        let mut config: TemplateConfig = settings.into();
+        // The exposure's own noise would move it.
+        config.template.register = false;
+        matched_templates(&request, &config, &Unmonitored).unwrap();
+        out.templates.push(bench.read("template.fits"));
     }
+    out
+}
+
+#[test]
+fn variance_meets_the_scatter_of_noise() {
+    let Drawn { subfilters, sums, templates } = drawn(&iterative());
     let (source, sky) = (|mask| mask & DETECTED != 0, |mask| mask & DETECTED == 0);
     for images in subfilters.iter().chain([&sums]) {
         let on_sources = ratio(images, source);
@@ -76,4 +93,35 @@ fn variance_meets_the_scatter_of_noise() {
         let ratio = ratio(&templates, counts);
         assert!(NOISE_OF_TEMPLATES.contains(&ratio), "{ratio}");
     }
+}
+
+/// Sky, then brighter and brighter pixels: the limits of the mean of the coadds, in units of the sky's noise in it.
+const BRIGHTNESS: [f32; 5] = [f32::NEG_INFINITY, 1.0, 10.0, 100.0, f32::INFINITY];
+
+#[test]
+fn variance_of_the_joint_method_meets_the_scatter_of_noise() {
+    let settings = AssembleConfig::default();
+    let Drawn { mut subfilters, mut sums, mut templates } = drawn(&settings);
+    let shape = sums[0].image.dim();
+    let mean = sums.iter().fold(Array2::<f32>::zeros(shape), |mean, sum| mean + &sum.image / DRAWS as f32);
+    let mut noise: Vec<f32> = sums[0].variance.iter().copied().collect();
+    noise.sort_unstable_by(f32::total_cmp);
+    let sigma = noise[noise.len() / 2].sqrt();
+    // The mask of the first tells which pixels are of which brightness.
+    let class =
+        mean.mapv(|value| BRIGHTNESS[1..4].iter().filter(|limit| value > **limit * sigma).count() as i32);
+    for images in subfilters.iter_mut().chain([&mut sums, &mut templates]) {
+        images[0].mask = class.clone();
+    }
+    let found = |images: &[MaskedImage]| [0, 1, 2, 3].map(|class| ratio(images, |own| own == class));
+    for images in &subfilters {
+        assert_all_within(found(images), JOINT_NOISE_OF_PLANES);
+    }
+    assert_all_within(found(&sums), JOINT_NOISE);
+    assert_all_within(found(&templates), JOINT_NOISE);
+}
+
+fn assert_all_within(found: [f64; 4], allowed: [std::ops::Range<f64>; 4]) {
+    let good = found.iter().zip(&allowed).all(|(found, allowed)| allowed.contains(found));
+    assert!(good, "{found:.3?}, {allowed:?}");
 }

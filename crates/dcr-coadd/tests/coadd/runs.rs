@@ -7,7 +7,7 @@ use dcr_physics::Throughput;
 use dcr_sim::{FieldConfig, SourceSettings, VisitSettings};
 use ndarray::{Array2, Zip, s};
 
-use crate::field::{Bench, held_out, peak, small_field, warps, whole};
+use crate::field::{Bench, held_out, iterative, peak, small_field, warps, whole};
 use crate::tolerance::{COADD_OF_ONE, MATCHED, SUBREGIONS};
 
 fn finite(images: &[MaskedImage]) -> bool {
@@ -21,7 +21,7 @@ fn largest_difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 #[test]
 fn run_of_one_visit() {
     let bench = Bench::new(&warps(&small_field(1)));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     assert!(
         summary.warnings.iter().any(|w| w.text.contains("colours in the subfilters come from the prior"))
     );
@@ -33,7 +33,7 @@ fn run_of_one_visit() {
 fn run_with_one_subfilter_is_the_plain_coadd() {
     let warps = warps(&small_field(5));
     let bench = Bench::new(&warps);
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.model.subfilters = 1;
     let summary = bench.run(&config).unwrap();
     let mut mean = Array2::<f32>::zeros(whole(&warps[0]).shape());
@@ -51,7 +51,7 @@ fn run_with_one_subfilter_is_the_plain_coadd() {
 fn run_without_spread_in_airmass_says_where_colours_come_from() {
     let same_place = VisitSettings { count: 4, airmass: [1.0, 1.0], ..VisitSettings::default() };
     let bench = Bench::new(&warps(&FieldConfig { visits: same_place, ..small_field(4) }));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     assert!(summary.warnings.iter().any(|w| w.subject == "colours"), "{:?}", summary.warnings);
     assert!(finite(&bench.subfilters("run", 3)));
 }
@@ -60,7 +60,7 @@ fn run_without_spread_in_airmass_says_where_colours_come_from() {
 fn run_without_sources_is_the_template_in_equal_parts() {
     let none = SourceSettings { stars: 0, galaxies: 0, ..SourceSettings::default() };
     let bench = Bench::new(&warps(&FieldConfig { sources: none, ..small_field(4) }));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     assert!(summary.warnings.iter().any(|w| w.text.contains("Nothing is detected")));
     let subfilters = bench.subfilters("run", 3);
     assert!(finite(&subfilters));
@@ -76,14 +76,14 @@ fn run_with_every_pixel_detected() {
     template.write(&bench.path("template.fits"));
     let mut request = bench.request("run");
     request.template = Some(bench.path("template.fits"));
-    dcr_coadd::assemble(&request, &AssembleConfig::default(), &Unmonitored).unwrap();
+    dcr_coadd::assemble(&request, &iterative(), &Unmonitored).unwrap();
     assert!(finite(&bench.subfilters("run", 3)));
 }
 
 #[test]
 fn run_does_not_depend_on_threads_or_memory() {
     let bench = Bench::new(&warps(&small_field(5)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.coadd.subregion_size = [40, 40];
     let on = |threads: usize, output: &str, config: &AssembleConfig| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -104,7 +104,7 @@ fn run_does_not_depend_on_threads_or_memory() {
 #[test]
 fn run_is_refused_if_the_patch_does_not_fit() {
     let bench = Bench::new(&warps(&small_field(2)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.coadd.memory_limit = Some(ByteSize(1));
     let error = bench.run_into("run", &config).unwrap_err().to_string();
     assert!(error.contains("memory_limit"), "{error}");
@@ -114,7 +114,7 @@ fn run_is_refused_if_the_patch_does_not_fit() {
 #[test]
 fn run_hardly_depends_on_subregions() {
     let bench = Bench::new(&warps(&small_field(6)));
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     bench.run_into("whole", &config).unwrap();
     config.coadd.subregion_size = [64, 64];
     bench.run_into("parts", &config).unwrap();
@@ -136,7 +136,7 @@ fn pixels_without_data_are_flagged_and_filled() {
     }
     warps[1].pixels.image.slice_mut(s![60..70, 20..90]).fill(f32::NAN);
     let bench = Bench::new(&warps);
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(&iterative()).unwrap();
     let no_data = 1 << 8;
     for subfilter in bench.subfilters("run", 3) {
         assert!(subfilter.image.iter().all(|v| v.is_finite()));
@@ -145,7 +145,7 @@ fn pixels_without_data_are_flagged_and_filled() {
         assert!(core.iter().all(|mask| mask & no_data != 0 && mask & 2 != 0), "{core}");
         assert!(subfilter.mask.slice(s![60..70, 30..80]).iter().all(|mask| mask & no_data == 0));
     }
-    let mut config = AssembleConfig::default();
+    let mut config = iterative();
     config.coadd.interpolate = false;
     bench.run_into("holes", &config).unwrap();
     assert!(bench.read("holes/coadd.fits").image[[10, 1]].is_nan());
@@ -154,7 +154,7 @@ fn pixels_without_data_are_flagged_and_filled() {
 #[test]
 fn headers_and_tables_tell_everything() {
     let bench = Bench::new(&warps(&small_field(4)));
-    let summary = bench.run(&AssembleConfig::default()).unwrap();
+    let summary = bench.run(&iterative()).unwrap();
     let file =
         dcr_image::ExposureFile::open(&bench.path("run/subfilter_1.fits"), &Default::default()).unwrap();
     let header = file.header();
@@ -163,7 +163,7 @@ fn headers_and_tables_tell_everything() {
     let edges = summary.band.subfilters_nm[1];
     assert_eq!((header.f64("SUBBLUE"), header.f64("SUBRED")), (Some(edges[0]), Some(edges[1])));
     let configuration: AssembleConfig = serde_json::from_str(header.text("DCRCONF").unwrap()).unwrap();
-    assert_eq!(configuration, AssembleConfig::default());
+    assert_eq!(configuration, iterative());
     assert!((header.f64("PSF-FWHM").unwrap() - summary.psf_fwhm_px.unwrap()).abs() < 1e-9);
     let written: serde_json::Value =
         serde_json::from_slice(&std::fs::read(bench.path("run/summary.json")).unwrap()).unwrap();
@@ -177,7 +177,7 @@ fn headers_and_tables_tell_everything() {
 
 #[test]
 fn template_matches_a_held_out_visit() {
-    check_held_out_visit(&AssembleConfig::default());
+    check_held_out_visit(&iterative());
 }
 
 /// The field's own band as a curve of 8000 points: templates take it from the headers.
@@ -189,7 +189,7 @@ fn template_takes_the_throughput_from_the_run() {
     };
     let curve: String = (0..8000).map(point).collect();
     let throughput = Some(Throughput::parse(&curve).unwrap());
-    check_held_out_visit(&AssembleConfig { throughput, ..AssembleConfig::default() });
+    check_held_out_visit(&AssembleConfig { throughput, ..iterative() });
 }
 
 /// The template leaves a held-out visit with noise alone.
@@ -232,7 +232,7 @@ fn template_of_a_part_is_part_of_the_template() {
     let field = small_field(6);
     let exposure = held_out(&field);
     let bench = Bench::new(&warps(&field));
-    bench.run(&AssembleConfig::default()).unwrap();
+    bench.run(&iterative()).unwrap();
     exposure.write(&bench.path("whole.fits"));
     let mut part = exposure.clone();
     let bbox = dcr_image::BBox::new(20, 30, 60, 40);
@@ -245,7 +245,7 @@ fn template_of_a_part_is_part_of_the_template() {
             output: bench.path(output),
             overwrite: false,
         };
-        matched_templates(&request, &(&AssembleConfig::default()).into(), &Unmonitored)
+        matched_templates(&request, &(&iterative()).into(), &Unmonitored)
     };
     template("whole.fits", "whole_template.fits").unwrap();
     template("part.fits", "part_template.fits").unwrap();

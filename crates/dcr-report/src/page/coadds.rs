@@ -23,7 +23,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
                 (figure(
                     picture,
                     "The coadd in colours: the blue end of the band shown blue, the red end red",
-                    &html! { span.name { "In colours" } " the blue end of the band blue, its red end red" },
+                    &html! { span.name { "In colours:" } " the blue end of the band is shown blue, its red end red" },
                 ))
             }
         }
@@ -32,7 +32,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
                 (figure(
                     picture,
                     &format!("Coadd of subfilter {b}, {}", range(b)),
-                    &html! { span.name { "Subfilter " (b) } " " (range(b)) },
+                    &html! { span.name { "Subfilter " (b) ":" } " " (range(b)) },
                 ))
             }
             @if let Some((picture, least, most)) = &pictures.n_image {
@@ -40,7 +40,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
                     picture,
                     &format!("Number of visits that reached each pixel, from {least:.1} to {most:.1}"),
                     &html! {
-                        span.name { "Visits for each pixel" }
+                        span.name { "Visits for each pixel:" }
                         " "
                         @if least < most { (scale(Ramp::BlueToYellow, &whole(*least), &whole(*most))) }
                         @else { (whole(*most)) " everywhere" }
@@ -49,7 +49,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
             }
         }
         p.note {
-            "All subfilters are stretched alike (asinh), each divided by its share of a flat spectrum: a source with a flat spectrum is \
+            "All subfilters are stretched alike (asinh: faint linear, bright compressed), each divided by its share of a flat spectrum: a source with a flat spectrum is \
              equally bright in all. Where colours are noise, the picture in colours fades to grey."
         }
     }

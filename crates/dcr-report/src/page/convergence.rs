@@ -9,12 +9,17 @@ use crate::words::{counted, fixed};
 
 pub(super) fn section(findings: &Findings) -> Markup {
     let summary = &findings.summary;
+    if let Some(joint) = &summary.joint {
+        return super::joint::section(joint);
+    }
     let (metrics, gains) = (metrics(&summary.regions), gains(&summary.regions));
     html! {
         p {
             (course(&summary.regions))
-            " The metric is the mean difference between exposures and templates on sources, relative to their brightness: from "
-            (fixed(summary.initial_metric, 4)) " with the starting model to " (fixed(summary.final_metric, 4)) "."
+            @if let (Some(initial), Some(last)) = (summary.initial_metric, summary.final_metric) {
+                " The metric is the mean difference between exposures and templates on sources, relative to their brightness: "
+                (fixed(Some(initial), 4)) " with the starting model, " (fixed(Some(last), 4)) " in the end."
+            }
         }
         @if metrics.is_none() && gains.is_none() { p { "The summary has no iterations to draw." } }
         div.plots {

@@ -78,8 +78,9 @@ fn visits(findings: &Findings, notes: &[Note]) -> Markup {
             ]
         })
         .collect();
-    let caption = "Visits: q is the position angle of the zenith, North through East; shifts are those of the bluest and the \
-                   reddest subfilter in the middle of the patch";
+    let caption = "q is the direction to the zenith (position angle, North through East). Blue − red is how far the blue edge of the band \
+                   lies from its red edge; the last shifts are those of the bluest and the reddest subfilter as a whole, in the middle of the patch. \
+                   Letters refer to what was assumed, below";
     table("visit-table", caption, &columns, &rows)
 }
 
@@ -118,6 +119,12 @@ fn leverage(findings: &Findings) -> Markup {
                     "Each point is a visit: the direction in which refraction moved blue light, and how far it moved it against red. \
                      Colours inside the band come from the differences between these vectors: points that lie far apart tell them \
                      well, points in one heap do not."
+                }
+                @if let Some(spread) = findings.spread.filter(|spread| spread.visits > 1) {
+                    p {
+                        "Blue and red light are at most " (fixed(Some(spread.largest_px), 1)) " px apart in one visit. Between the two points \
+                         that lie farthest apart this displacement changes by " (fixed(Some(spread.between_px), 1)) " px."
+                    }
                 }
                 @if let Some(spread) = findings.spread { p { (verdict(spread.rms_px, findings.summary.psf_fwhm_px)) } }
             }

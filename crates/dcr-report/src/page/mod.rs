@@ -4,6 +4,7 @@ mod coadds;
 mod convergence;
 mod figure;
 mod inputs;
+mod joint;
 mod numbers;
 mod summary;
 mod table;

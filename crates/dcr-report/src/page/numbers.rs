@@ -1,9 +1,11 @@
 //! All numbers as tables to copy, the configuration, and versions.
 
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::table::{Column, numbers, table, words};
 use crate::findings::{Findings, Left};
+use crate::run_summary::{Joint, RunSummary};
 use crate::words::fixed;
 
 pub(super) fn section(findings: &Findings) -> Markup {
@@ -13,7 +15,10 @@ pub(super) fn section(findings: &Findings) -> Markup {
         (remainders(findings))
         (visits(findings))
         (shifts(findings))
-        (regions(findings))
+        @match &findings.summary.joint {
+            Some(joint) => (tiles(joint)),
+            None => (regions(findings)),
+        }
         (configuration(findings))
     }
 }
@@ -35,15 +40,45 @@ fn run(findings: &Findings) -> Markup {
         ("pixel (″)", fixed(summary.arcsec_per_px, 4)),
         ("unit of pixel values", findings.unit.clone()),
         ("FWHM of the coadd's PSF (px)", fixed(summary.psf_fwhm_px, 3)),
-        ("metric at the start", fixed(summary.initial_metric, 5)),
-        ("metric at the end", fixed(summary.final_metric, 5)),
+    ];
+    let cost = [
         ("time (s)", fixed(summary.seconds, 1)),
         ("stages", stages.collect::<Vec<_>>().join(", ")),
         ("peak memory (MiB)", fixed(memory, 0)),
     ];
-    let rows: Vec<Vec<String>> =
-        facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let rows: Vec<Vec<String>> = facts
+        .into_iter()
+        .chain(solve(summary))
+        .chain(cost)
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
     table("run-table", "The run", &[words(""), words("value")], &rows)
+}
+
+/// What the method that was used says of the solve as a whole.
+fn solve(summary: &RunSummary) -> Vec<(&'static str, String)> {
+    let Some(joint) = &summary.joint else {
+        return vec![
+            ("method", "iterative".into()),
+            ("metric at the start", fixed(summary.initial_metric, 5)),
+            ("metric at the end", fixed(summary.final_metric, 5)),
+        ];
+    };
+    let percent = |share: Option<f64>| fixed(share.map(|share| 100.0 * share), 1);
+    let visit = joint.fiducial_visit.map_or_else(|| "none".into(), |visit| visit.to_string());
+    vec![
+        ("method", "joint".into()),
+        ("visit whose PSF the coadds have", visit),
+        ("FWHM of that PSF (px)", fixed(joint.fiducial_fwhm_px, 3)),
+        ("noise of all visits together (per pixel)", fixed(joint.noise_per_pixel, 4)),
+        ("pixels where the model rests on data (%)", percent(joint.covered)),
+        (
+            "error of a colour at S/N 100, from data alone (mag)",
+            joint.colour_error_mag.map_or_else(|| "without bounds".into(), |error| fixed(Some(error), 4)),
+        ),
+        ("share of the data in it (%)", percent(joint.data_fraction)),
+        ("the same at S/N 30 (%)", percent(joint.faint_data_fraction)),
+    ]
 }
 
 fn subfilters(findings: &Findings) -> Markup {
@@ -110,7 +145,9 @@ fn remainders(findings: &Findings) -> Markup {
 }
 
 fn visits(findings: &Findings) -> Markup {
-    let columns = [
+    // The joint method has no metric.
+    let measured = findings.summary.visits.iter().any(|visit| visit.metric.is_some());
+    let mut columns = vec![
         words("visit"),
         words("file"),
         numbers("airmass", ""),
@@ -122,14 +159,14 @@ fn visits(findings: &Findings) -> Markup {
         numbers("variance", ""),
         numbers("weight", ""),
         numbers("usable", "%"),
-        numbers("metric", ""),
     ];
+    columns.extend(measured.then(|| numbers("metric", "")));
     let rows: Vec<Vec<String>> = findings
         .summary
         .visits
         .iter()
         .map(|visit| {
-            vec![
+            let mut row = vec![
                 visit.visit.to_string(),
                 visit.file.display().to_string(),
                 fixed(visit.airmass, 4),
@@ -141,8 +178,9 @@ fn visits(findings: &Findings) -> Markup {
                 visit.variance.map_or_else(|| "–".into(), |variance| format!("{variance:.5e}")),
                 fixed(visit.weight, 4),
                 fixed(visit.usable.map(|usable| 100.0 * usable), 2),
-                fixed(visit.metric, 5),
-            ]
+            ];
+            row.extend(measured.then(|| fixed(visit.metric, 5)));
+            row
         })
         .collect();
     table("all-visits-table", "Visits", &columns, &rows)
@@ -187,18 +225,68 @@ fn regions(findings: &Findings) -> Markup {
     folded("Iterations", &table("iteration-table", "0 is the starting model", &columns, &rows))
 }
 
+/// The errors of the joint method's solves.
+fn tiles(joint: &Joint) -> Markup {
+    let columns = [words("tile"), words("solve"), numbers("iteration", ""), numbers("error left", "noise")];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for tile in &joint.tiles {
+        let first =
+            tile.first.iter().enumerate().map(|(i, errors)| (format!("first, round {}", i + 1), errors));
+        for (solve, errors) in first.chain([("final".to_owned(), &tile.last)]) {
+            rows.extend(
+                errors.iter().enumerate().map(|(i, error)| {
+                    vec![tile.name(), solve.clone(), (i + 1).to_string(), fixed(*error, 5)]
+                }),
+            );
+        }
+    }
+    let caption = "rms per pixel, in units of the noise of all visits together";
+    folded("Iterations", &table("iteration-table", caption, &columns, &rows))
+}
+
 fn configuration(findings: &Findings) -> Markup {
-    let text = serde_json::to_string_pretty(&findings.summary.configuration).unwrap_or_default();
+    let text = as_toml(&findings.summary.configuration);
     folded(
         "Configuration",
         &html! {
-            div.above { p.caption { "All settings of the run" } button type="button" data-copy="configuration" hidden { "Copy" } }
+            div.above { p.caption { "All settings of the run, as --config takes them" } button type="button" data-copy="configuration" hidden { "Copy" } }
             pre id="configuration" tabindex="0" { (text) }
         },
     )
 }
 
+/// Settings as TOML, which has no word for what is not set.
+fn as_toml(settings: &Value) -> String {
+    toml::to_string_pretty(&without_null(settings)).unwrap_or_else(|_| settings.to_string())
+}
+
+fn without_null(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let set = entries.iter().filter(|(_, value)| !value.is_null());
+            set.map(|(name, value)| (name.clone(), without_null(value))).collect()
+        }
+        Value::Array(values) => values.iter().filter(|value| !value.is_null()).map(without_null).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Something that is opened on request.
 fn folded(title: &str, content: &Markup) -> Markup {
     html! { details { summary { (title) } (content) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use dcr_coadd::config::AssembleConfig;
+
+    use super::*;
+
+    #[test]
+    fn configuration_is_toml_without_null_that_reads_back() {
+        let config = AssembleConfig::default();
+        let text = as_toml(&serde_json::to_value(&config).unwrap());
+        assert!(!text.contains("null"), "{text}");
+        assert_eq!(toml::from_str::<AssembleConfig>(&text).unwrap(), config);
+    }
 }

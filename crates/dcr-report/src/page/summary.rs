@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::figure::{compared, view};
-use crate::displacement::across_band;
+use crate::displacement::{across_band, length};
 use crate::findings::{Findings, Left, PlainCoadd, Seen};
 use crate::run_summary::Visit;
 use crate::views::View;
@@ -29,18 +29,42 @@ pub(super) fn section(findings: &Findings) -> Markup {
         None => (seen.views.plain.as_ref(), &seen.views.matched),
     };
     html! {
+        p {
+            "Visit " (visit.visit) @if let Some(airmass) = visit.airmass { ", airmass " (fixed(Some(airmass), 2)) }
+            ", is the one of which the plain coadd leaves most."
+            @if flattened(findings, visit) {
+                " It was moved less than others: the plain coadd is smeared as the average visit is, this exposure is not."
+            }
+            " Where refraction puts a source elsewhere, or smears it otherwise, than in what is subtracted, white stands beside black."
+        }
         (differences(findings, visit, seen, plain, matched))
         p.note {
-            "Grey is no difference; black and white are −6 and 6 σ of the noise, the same in both; hatched is where there are no data."
-            @if zenith(visit).is_some() { " The arrow points to the zenith, where blue light is displaced to." }
+            "Grey is no difference; black and white are −6 and 6 σ of the noise"
+            @if seen.matched.psf_matched { ", in each picture its own, for PSFs were matched" } @else { ", the same in both" }
+            "; hatched is what cannot be told in one of the two, for want of data or of a prediction; both are compared on the rest. "
+            @if seen.matched.counts.is_some() {
+                "Circles are detections above " (findings.threshold) " σ: orange where the exposure is brighter, blue where it is fainter; \
+                 a pair counts as one. "
+            }
+            @if zenith(visit).is_some() { "The arrow points to the zenith, to where refraction moves blue light." }
             @if let Some(part) = &seen.views.part {
-                " Shown at full resolution is the part with most detections, " (part.bbox.to_string()) "."
+                " Shown at full resolution is the part with most detections: x " (part.bbox.x0) " to " (part.bbox.x1() - 1)
+                ", y " (part.bbox.y0) " to " (part.bbox.y1() - 1) " px."
             }
             " The exposures themselves went into both templates, which leaves their noise a little smaller than that of new \
              exposures. What really changed on the sky is detected with either, as are trails and \
              cosmic rays that no mask marks."
         }
     }
+}
+
+/// Whether most visits have a larger displacement than this one.
+fn flattened(findings: &Findings, visit: &Visit) -> bool {
+    let lengths = findings.summary.visits.iter().filter_map(|visit| across_band(visit).map(length));
+    let Some(own) = across_band(visit).map(length) else { return false };
+    let (larger, all) =
+        lengths.fold((0, 0), |(larger, all), other| (larger + usize::from(other > own), all + 1));
+    4 * larger > 3 * all
 }
 
 /// Both differences of a visit, to be compared.
@@ -54,7 +78,7 @@ pub(super) fn differences(
     let number = visit.visit;
     let caption = |what: &str, left: &Left| {
         html! {
-            span.name { "Exposure − " (what) }
+            span.name { "Exposure − " (what) ":" }
             " " span.count { (left_over(left)) }
         }
     };
@@ -88,7 +112,7 @@ pub(super) fn differences(
 
 /// What is left, in a few words.
 fn left_over(left: &Left) -> String {
-    let rms = left.source_rms.map(|rms| format!("sources scatter by {} × the noise", fixed(Some(rms), 2)));
+    let rms = left.source_rms.map(|rms| format!("scatter on sources {} × the sky's", fixed(Some(rms), 2)));
     let counted = left.counts.map(|counts| counted(counts.detections, "detection", "detections"));
     let masked = (left.usable < MOSTLY).then(|| format!("{:.0} % of the pixels usable", 100.0 * left.usable));
     let told: Vec<String> = [counted, rms, masked].into_iter().flatten().collect();

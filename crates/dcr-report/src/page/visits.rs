@@ -40,7 +40,8 @@ fn one(findings: &Findings, rank: &str, visit: &Visit, seen: &Seen) -> Markup {
         div.visit {
             h3 { (rank) " visit: " (number) }
             p {
-                "airmass " (fixed(visit.airmass, 2)) ", q " (fixed(visit.parallactic_angle_deg, 0)) "°, PSF FWHM "
+                "Airmass " (fixed(visit.airmass, 2)) ", zenith towards " (fixed(visit.parallactic_angle_deg.map(|q| q.rem_euclid(360.0)), 0))
+                "° (North through East), PSF FWHM "
                 (fixed(visit.psf_fwhm_px, 2)) " px"
                 @if views.block > 1 { "; one pixel here is the mean of " (views.block) " × " (views.block) }
             }
@@ -49,7 +50,7 @@ fn one(findings: &Findings, rank: &str, visit: &Visit, seen: &Seen) -> Markup {
                     &views.exposure,
                     None,
                     &format!("Exposure of visit {number}"),
-                    &html! { span.name { "Exposure" } " asinh stretch" },
+                    &html! { span.name { "Exposure" } ", bright pixels compressed (asinh)" },
                 ))
                 (differences(findings, visit, seen, views.plain.as_ref(), &views.matched))
             }
@@ -85,10 +86,10 @@ pub(super) fn by_airmass(findings: &Findings) -> Markup {
         }
         div.plots {
             @if let Some(plot) = rms {
-                figure.plotted { (plot) figcaption { "Scatter of pixels of sources over that of the sky; 1 is nothing left" } }
+                figure.plotted { (plot) figcaption { "Scatter of pixels of sources over that of the sky: 1 (dashed) is nothing left, less comes of the exposure being part of its template" } }
             }
             @if let Some(plot) = detections {
-                figure.plotted { (plot) figcaption { "Detections above " (findings.threshold) " σ, dipoles counted once" } }
+                figure.plotted { (plot) figcaption { "Detections above " (findings.threshold) " σ; a pair of white and black counts as one" } }
             }
         }
     }

@@ -54,10 +54,16 @@ pub(crate) fn flux(plane: ArrayView2<f32>, stretch: &Stretch) -> Picture {
     indexed(plane, Ramp::Grey, |value| stretch.brightness(value))
 }
 
-/// Differences with the plain coadd and with the matched template, in the same grey: that between black and white about zero.
-pub(crate) fn differences(plain: Option<&Array2<f32>>, matched: &Array2<f32>) -> (Option<Picture>, Picture) {
-    let white = white_of(plain.into_iter().chain([matched]));
+/// Differences with the plain coadd and with the matched template, in grey between black and white about zero: the same for both, or for
+/// each what suits its noise.
+pub(crate) fn differences(
+    plain: Option<&Array2<f32>>,
+    matched: &Array2<f32>,
+    alike: bool,
+) -> (Option<Picture>, Picture) {
+    let common = white_of(plain.into_iter().chain([matched]));
     let grey = |plane: &Array2<f32>| {
+        let white = if alike { common } else { white_of([plane].into_iter()) };
         indexed(plane.view(), Ramp::Grey, |value| (0.5 + 0.5 * value / white).clamp(0.0, 1.0))
     };
     (plain.map(grey), grey(matched))
@@ -181,7 +187,7 @@ mod tests {
     #[test]
     fn pictures_have_their_first_row_at_the_bottom_and_no_data_is_transparent() {
         let plane = array![[-100.0, f32::NAN, 0.0], [0.0, 100.0, 0.0]];
-        let (none, picture) = differences(None, &plane);
+        let (none, picture) = differences(None, &plane, true);
         assert_eq!(indices(picture), [128, 255, 128, 1, 0, 128]);
         assert_eq!(none, None);
     }

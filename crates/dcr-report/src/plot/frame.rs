@@ -8,7 +8,7 @@ use super::axis::Axis;
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 320.0;
 /// Where what is drawn begins and ends.
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = HEIGHT - 46.0;

@@ -9,6 +9,6 @@ mod polar;
 
 pub(crate) use airmass::{Point, by_airmass, detections_by_airmass};
 pub(crate) use colours::colour_colour;
-pub(crate) use convergence::{gains, metrics};
+pub(crate) use convergence::{first_errors, gains, last_errors, metrics};
 pub(crate) use frame::px;
 pub(crate) use polar::{Leverage, polar};

@@ -8,6 +8,10 @@ use super::frame::px;
 /// Half the side of the plot, in its own units, and the radius of its outermost ring.
 const HALF: f64 = 190.0;
 const RADIUS: f64 = 150.0;
+/// Width of a letter of a label.
+const LETTER: f64 = 6.6;
+/// Points along a line to the middle at which it is asked whether a label covers it.
+const LINE_STEPS: usize = 12;
 
 /// A visit in the plot.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +41,7 @@ pub(crate) fn polar(visits: &[Leverage]) -> Option<Markup> {
         let radius = RADIUS * visit.length_px / outer;
         (-radius * sin, -radius * cos)
     };
+    let places: Vec<(f64, f64)> = known.iter().map(|visit| place(visit)).collect();
     let names = [("N", 0.0, -1.0), ("E", -1.0, 0.0), ("S", 0.0, 1.0), ("W", 1.0, 0.0)];
     let about = format!(
         "Polar plot of {} visits: direction to the zenith on the sky, and displacement of blue against red light, up to {longest:.2} px",
@@ -69,27 +74,41 @@ pub(crate) fn polar(visits: &[Leverage]) -> Option<Markup> {
                 circle.matched cx=(px(x)) cy=(px(y)) r="5" {
                     title { (format!("visit {}: {:.2} px towards {:.0}°, airmass {:.2}", visit.visit, visit.length_px, visit.angle_deg.rem_euclid(360.0), visit.airmass)) }
                 }
-                @if let Some(label) = visit.label { (beside((x, y), label)) }
+            }
+            @for visit in &known {
+                @if let Some(label) = visit.label { (beside(place(visit), label, &places)) }
             }
         }
     })
 }
 
-/// A label beside a point, away from the line to the middle along which other points may lie.
-fn beside((x, y): (f64, f64), label: &str) -> Markup {
-    let radius = x.hypot(y).max(1.0);
-    // Of the two directions across the line, the one that goes up.
-    let (mut across_x, mut across_y) = (-y / radius, x / radius);
-    if across_y > 0.0 {
-        (across_x, across_y) = (-across_x, -across_y);
-    }
-    let anchor = match across_x {
-        a if a > 0.4 => "start",
-        a if a < -0.4 => "end",
-        _ => "middle",
+/// A label near a point, where it covers the fewest other points and lines to the middle.
+fn beside(at: (f64, f64), label: &str, points: &[(f64, f64)]) -> Markup {
+    let width = LETTER * label.chars().count() as f64;
+    // Middles of the label around the point, the preferred first: outwards, then further and further round.
+    let outwards = at.1.atan2(at.0);
+    let turns = [0.0, 60.0, -60.0, 90.0, -90.0, 120.0, -120.0, 180.0].map(f64::to_radians);
+    let middle = |turn: f64| {
+        let (sin, cos) = (outwards + turn).sin_cos();
+        (at.0 + (9.0 + width / 2.0) * cos, at.1 + 15.0 * sin)
     };
+    let covered = |(x, y): (f64, f64)| {
+        let inside = |px: f64, py: f64| (px - x).abs() < width / 2.0 + 6.0 && (py - y).abs() < 12.0;
+        let along = |(px, py): &(f64, f64)| {
+            (1..=LINE_STEPS)
+                .filter(|i| inside(px * *i as f64 / LINE_STEPS as f64, py * *i as f64 / LINE_STEPS as f64))
+                .count()
+        };
+        let off = if x.abs() + width / 2.0 > HALF { 1000 } else { 0 };
+        off + points
+            .iter()
+            .map(|point| along(point) + if inside(point.0, point.1) { 20 } else { 0 })
+            .sum::<usize>()
+    };
+    let places = turns.map(middle);
+    let best = places.into_iter().min_by_key(|place| covered(*place)).unwrap_or(at);
     html! {
-        text.named x=(px(x + 13.0 * across_x)) y=(px(y + 13.0 * across_y + 4.0)) text-anchor=(anchor) { (label) }
+        text.named x=(px(best.0)) y=(px(best.1 + 4.0)) text-anchor="middle" { (label) }
     }
 }
 
@@ -116,6 +135,18 @@ mod tests {
         assert!(x.abs() < 0.1 && y < -100.0);
         let (x, y) = circle(90.0);
         assert!(x < -100.0 && y.abs() < 0.1);
+    }
+
+    #[test]
+    fn labels_keep_clear_of_points_where_they_can() {
+        let at = (100.0, 0.0);
+        let x = |points: &[(f64, f64)]| -> f64 {
+            let text = beside(at, "worst", points).into_string();
+            let from = text.find("x=\"").unwrap() + 3;
+            text[from..from + text[from..].find('"').unwrap()].parse().unwrap()
+        };
+        assert!(x(&[at]) > 120.0);
+        assert!(x(&[at, (125.0, 3.0)]) < 120.0);
     }
 
     #[test]

@@ -94,7 +94,7 @@ mod unknowns;
 mod visits;
 
 pub use config::{JointConfig, JointConfigError};
-pub use covariance::Covariance;
+pub use covariance::{Covariance, NoiseMaps};
 pub use identifiability::Identifiability;
 pub use psf::{PsfError, PsfStamp};
 pub use solve::{

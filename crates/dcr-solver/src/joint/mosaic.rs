@@ -21,8 +21,10 @@ pub(crate) struct Mosaic {
     pub(crate) planes_ayx: Array3<f32>,
     /// Weight of the data used at each pixel over that of all visits.
     weight_yx: Array2<f32>,
-    /// Variance of the prior on departures from the flat spectrum.
-    freedom_yx: Array2<f32>,
+    /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
+    source_yx: Array2<f32>,
+    /// Width of the prior on departures from the flat spectrum.
+    pub(crate) freedom_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
     /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
     pub(crate) cover_vyx: Array3<f32>,
@@ -37,6 +39,7 @@ impl Mosaic {
         Self {
             planes_ayx: Array3::zeros((n, rows + 2 * border, cols + 2 * border)),
             weight_yx: Array2::zeros((rows, cols)),
+            source_yx: Array2::zeros((rows, cols)),
             freedom_yx: Array2::zeros((rows, cols)),
             clipped: vec![vec![]; visits],
             cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
@@ -63,7 +66,12 @@ impl Mosaic {
         }
         region.blend(freedom.view(), self.freedom_yx.view_mut(), 0);
         self.count(&session, region, reports);
-        let sums = session.squared_residuals(&model, &region.own_pixels());
+        let mut source_noise = Array2::zeros(region.grown.shape());
+        let pixels = source_noise.as_slice_mut().expect("a new plane is contiguous");
+        let sums = session.look_back(&model, &region.own_pixels(), pixels);
+        let all = 1.0 / (session.tile.sigma * session.tile.sigma);
+        let own = region.core.within(&region.grown);
+        region.core.of_mut(self.source_yx.view_mut()).assign(&(&own.of(&source_noise.view()) / all as f32));
         session.indices.iter().zip(sums).for_each(|(index, sum)| reports[*index].chi2 += sum);
         course
     }
@@ -105,9 +113,11 @@ impl Mosaic {
         gaussian_filter(self.weight_yx.view(), fiducial.fwhm_px() / FWHM_PER_SIGMA, Boundary::Reflect)
     }
 
-    /// The prior's σ.
-    pub(crate) fn freedom(&self) -> Array2<f32> {
-        self.freedom_yx.mapv(f32::sqrt)
+    /// Noise of sources' light in the weighted mean of the visits, over that of the sky.
+    pub(crate) fn source_noise(&self) -> Array2<f32> {
+        Zip::from(&self.source_yx)
+            .and(&self.weight_yx)
+            .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
     /// Fraction of pixels that each visit has in each block.
@@ -127,7 +137,7 @@ impl Mosaic {
     }
 }
 
-/// The model of the final solve, the variance of its prior at every pixel, and the solve's course. With one subfilter
+/// The model of the final solve, the width of its prior at every pixel, and the solve's course. With one subfilter
 /// there are no departures, and the first solve is the final one.
 fn final_model(
     session: &mut Session,

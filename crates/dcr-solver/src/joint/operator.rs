@@ -178,22 +178,22 @@ impl Tile {
         });
     }
 
-    /// What `each` makes of every visit and its prediction, row by row over the tile.
+    /// Hands to `take`, in order, what `each` makes of every visit and its prediction, row by row over the tile.
     pub(crate) fn with_predictions<T: Send>(
         &mut self,
         y: &[Complex32],
         each: impl Fn(&TileVisit, &[f32]) -> T + Sync,
-    ) -> Vec<T> {
+        mut take: impl FnMut(T),
+    ) {
         let (grid, slots, n) = (&self.grid, &mut self.slots, self.n);
-        let mut out = Vec::with_capacity(self.visits.len());
         for batch in self.visits.chunks(slots.len().max(1)) {
             let of_one = |(visit, slot): (&TileVisit, &mut Slot)| {
                 visit.predict(grid, n, y, slot);
                 each(visit, &tile_plane(grid, &slot.spectrum, &mut slot.scratch))
             };
-            out.extend(batch.par_iter().zip(slots.par_iter_mut()).map(of_one).collect::<Vec<T>>());
+            let batch: Vec<T> = batch.par_iter().zip(slots.par_iter_mut()).map(of_one).collect();
+            batch.into_iter().for_each(&mut take);
         }
-        out
     }
 
     /// The data's Hessian without masks, `Σ_i c_i w_i A_i* A_iᵀ` with each visit's covered fraction `c_i`, for all `ky` of one `kx`:

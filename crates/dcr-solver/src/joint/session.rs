@@ -130,12 +130,28 @@ impl Session {
     }
 
     /// For every visit that the tile has, the sum of its squared residuals over its sky variance, over the pixels used inside `within`.
-    pub(crate) fn squared_residuals(&mut self, model: &[Complex32], within: &[bool]) -> Vec<f64> {
-        self.tile.with_predictions(model, |visit, prediction| {
+    /// Added to `source_noise`, at every pixel, is the sum over visits of weight² times the variance that sources' light has.
+    pub(crate) fn look_back(
+        &mut self,
+        model: &[Complex32],
+        within: &[bool],
+        source_noise: &mut [f32],
+    ) -> Vec<f64> {
+        let mut sums = vec![];
+        let of_visit = |visit: &TileVisit, prediction: &[f32]| {
             let pixels = visit.image.iter().zip(prediction).zip(&visit.used).zip(within);
             let used = pixels.filter(|((_, used), within)| **used != 0 && **within);
-            used.map(|(((s, m), _), _)| f64::from(s - m).powi(2)).sum::<f64>() * visit.weight()
-        })
+            let sum = used.map(|(((s, m), _), _)| f64::from(s - m).powi(2)).sum::<f64>() * visit.weight();
+            let scale = (visit.noise.shot * visit.weight() * visit.weight()) as f32;
+            let light = prediction.iter().zip(&visit.used);
+            let noise: Vec<f32> = light.map(|(m, used)| scale * m.max(0.0) * f32::from(*used)).collect();
+            (sum, noise)
+        };
+        self.tile.with_predictions(model, of_visit, |(sum, noise)| {
+            sums.push(sum);
+            source_noise.iter_mut().zip(noise).for_each(|(out, noise)| *out += noise);
+        });
+        sums
     }
 }
 

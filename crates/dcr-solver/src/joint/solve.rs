@@ -5,7 +5,7 @@ use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
 use super::config::{JointConfig, JointConfigError};
-use super::covariance::Covariance;
+use super::covariance::{Covariance, NoiseMaps};
 use super::identifiability::Identifiability;
 use super::mosaic::Mosaic;
 use super::offsets::{OffsetFit, furthest, project};
@@ -43,8 +43,10 @@ pub struct JointSolution {
     pub covered_yx: Array2<bool>,
     /// Weight of the data at each pixel over that of all visits together, smoothed with the PSF.
     pub coverage_yx: Array2<f32>,
-    /// How far colours could depart from the flat spectrum at each pixel: the prior's σ.
+    /// How far colours could depart from the flat spectrum at each pixel: the prior's width, averaged over the PSF.
     pub freedom_yx: Array2<f32>,
+    /// Variance that sources' light has in the weighted mean of the visits, over that of the sky.
+    pub source_noise_yx: Array2<f32>,
     /// Noise of the planes, mode by mode.
     pub covariance: Covariance,
     /// What the visits can tell of colours.
@@ -64,6 +66,16 @@ pub struct JointSolution {
 }
 
 impl JointSolution {
+    /// What the variance of the planes follows from, with [`Self::covariance`].
+    #[must_use]
+    pub fn noise_maps(&self) -> NoiseMaps<'_> {
+        NoiseMaps {
+            coverage_yx: self.coverage_yx.view(),
+            freedom_yx: self.freedom_yx.view(),
+            source_noise_yx: self.source_noise_yx.view(),
+        }
+    }
+
     /// The planes without their border.
     #[must_use]
     pub fn patch_planes(&self) -> ndarray::ArrayView3<'_, f32> {
@@ -375,11 +387,11 @@ impl<'a> Solve<'a> {
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);
-        let freedom_yx = mosaic.freedom();
         Ok(JointSolution {
             covered_yx: mosaic.covered(),
             coverage_yx,
-            freedom_yx,
+            source_noise_yx: mosaic.source_noise(),
+            freedom_yx: mosaic.freedom_yx,
             planes_ayx: mosaic.planes_ayx,
             border: config.border,
             covariance,

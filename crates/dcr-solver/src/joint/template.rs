@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
 use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
-use super::covariance::{Covariance, coarse_transfer};
+use super::covariance::{Covariance, NoiseMaps, coarse_transfer};
 use super::fourier::Grid;
 use super::offsets::{Derivatives, OffsetFit, fit, furthest, trusted_pixels};
 use super::operator::{Slot, TileVisit, grow, predict, tile_plane};
@@ -45,10 +45,8 @@ pub struct JointModel<'a> {
 pub struct JointNoise<'a> {
     /// Noise covariances of the subfilters.
     pub covariance: &'a Covariance,
-    /// Weight of the data at each pixel, over the patch.
-    pub coverage_yx: ArrayView2<'a, f32>,
-    /// Width of the prior at each pixel, over the patch.
-    pub freedom_yx: ArrayView2<'a, f32>,
+    /// What it depends on from place to place.
+    pub maps: NoiseMaps<'a>,
 }
 
 /// Which PSF a template has.
@@ -143,7 +141,7 @@ fn variance(
     };
     let displacements = exposures.displacements(index, &whole);
     let transfer = coarse_transfer(model.spectrum, model.fiducial, own.as_deref(), &displacements, config);
-    Ok(noise.covariance.template_variance(&transfer, noise.coverage_yx, noise.freedom_yx))
+    Ok(noise.covariance.template_variance(&transfer, &noise.maps))
 }
 
 /// Pixels with no uncovered one within reach.
