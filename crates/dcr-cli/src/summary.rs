@@ -37,6 +37,15 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
     for dropped in &summary.dropped {
         lines.add("dropped", format!("{}: {}", dropped.subject, dropped.text));
     }
+    let (hit, pixels) = summary
+        .visits
+        .iter()
+        .map(|visit| visit.artefact_pixels)
+        .filter(|pixels| *pixels > 0)
+        .fold((0, 0), |(hit, all), pixels| (hit + 1, all + pixels));
+    if hit > 0 {
+        lines.add("artefacts", format!("{pixels} pixels of {hit} visits were left out"));
+    }
     lines.add("solved", solved(summary));
     if let Some(fwhm) = summary.psf_fwhm_px {
         lines.add("PSF", format!("FWHM {fwhm:.2} px, {}", psf_from(summary)));

@@ -11,6 +11,7 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
+use crate::artefacts::{Artefacts, Search};
 use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
@@ -72,10 +73,20 @@ pub fn assemble(
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config)?;
     let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
-    let store = Store { weights, shifts, pixels: gathered.take_pixels() };
+    let mut store = Store { weights, shifts, pixels: gathered.take_pixels() };
     if config.solver.method != Method::Joint {
         warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
     }
+    let search = Search {
+        inputs: &gathered.inputs,
+        noise: &gathered.noise,
+        division: &division,
+        template: &start.template,
+        sources: &start.sources,
+        planes: &start.planes,
+        strip_bytes: gathered.memory.strip_bytes,
+    };
+    let artefacts = Artefacts::find(&search, &mut store, config, &mut journal)?;
     let unsolved = Unsolved {
         inputs: &gathered.inputs,
         noise: &gathered.noise,
@@ -86,10 +97,11 @@ pub fn assemble(
         planes: &start.planes,
     };
     let solved = unsolved.solve(config, &mut journal)?;
-    let own_psf = match &solved {
-        Solved::Joint(solution) => Some(CoaddPsf::of_solution(solution)?),
-        Solved::Iterative(_) => None,
+    let (own_psf, artefacts) = match &solved {
+        Solved::Joint(solution) => (Some(CoaddPsf::of_solution(solution)?), artefacts.and(&solution.clipped)),
+        Solved::Iterative(_) => (None, artefacts),
     };
+    artefacts.warn_of_losses(&gathered.inputs, &mut journal);
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {
@@ -100,6 +112,7 @@ pub fn assemble(
         template: &start.template,
         sources: &start.sources,
         planes: &start.planes,
+        clipped: &artefacts.anywhere(gathered.inputs.bbox.shape()),
         cells: &division.cell_regions,
         config,
     };
@@ -134,6 +147,7 @@ pub fn assemble(
         psfs: &psfs,
         coadds: &coadds,
         residual_rms,
+        artefacts: &artefacts,
         joint,
     };
     let visits = finished.visits();

@@ -26,6 +26,8 @@ pub(crate) struct Patch<'a> {
     pub(crate) template: &'a TemplateCoadd,
     pub(crate) sources: &'a Array2<bool>,
     pub(crate) planes: &'a MaskPlanes,
+    /// Pixels that a visit lost to an artefact.
+    pub(crate) clipped: &'a Array2<bool>,
     pub(crate) cells: &'a [Region],
     pub(crate) config: &'a AssembleConfig,
 }
@@ -82,17 +84,20 @@ impl Coadds {
 }
 
 impl Patch<'_> {
-    /// The template's mask, what the visits propagate, and NO_DATA where no visit constrains the model.
+    /// The template's mask, what the visits propagate, NO_DATA where no visit constrains the model, and CLIPPED where one was left out:
+    /// there the PSF is not quite that of the others together.
     pub(crate) fn mask(&self, unseen: &Array2<bool>) -> Array2<i32> {
         let config = &self.config.coadd;
         let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys())
             | self.planes.bits_of(MARKS_OF_VISITS);
         let removed = self.planes.bits_of(&config.remove_mask_planes);
         let no_data = self.planes.bits_of(["NO_DATA"]);
-        Zip::from(&self.template.mask).and(&self.plain.mask).and(unseen).map_collect(
-            |template, plain, unseen| {
+        let clipped_bits = self.planes.bits_of(["CLIPPED", "INEXACT_PSF"]);
+        Zip::from(&self.template.mask).and(&self.plain.mask).and(unseen).and(self.clipped).map_collect(
+            |template, plain, unseen, clipped| {
                 let empty = if *unseen { no_data } else { 0 };
-                (template | plain & propagated) & !removed | empty
+                let lost = if *clipped { clipped_bits } else { 0 };
+                (template | plain & propagated) & !removed | empty | lost
             },
         )
     }

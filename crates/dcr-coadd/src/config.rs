@@ -7,6 +7,7 @@
 //! Defaults are what is right where the established implementation is not (ALGORITHM §12);
 //! [`AssembleConfig::reference`] is that implementation, faults included.
 
+mod artefacts;
 mod band;
 mod bytes;
 mod coadd;
@@ -27,6 +28,7 @@ use dcr_solver::iterative::IterativeConfig;
 pub use dcr_solver::joint::JointConfig;
 use serde::{Deserialize, Serialize};
 
+pub use artefacts::{ArtefactConfig, FindArtefacts};
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
 pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
@@ -57,6 +59,8 @@ pub struct AssembleConfig {
     pub coadd: CoaddConfig,
     /// The PSF of the coadds.
     pub psf: PsfConfig,
+    /// What spoils single exposures.
+    pub artefacts: ArtefactConfig,
     /// Matched templates.
     pub template: MatchConfig,
     /// Differences, and what is left in them.
@@ -77,13 +81,14 @@ pub struct AssembleConfig {
 }
 
 /// Every setting, by table, in the order of the configuration file.
-pub const KEYS: [&[Key]; 10] = [
+pub const KEYS: [&[Key]; 11] = [
     BandConfig::KEYS,
     ModelConfig::KEYS,
     SolverConfig::KEYS,
     joint::KEYS,
     CoaddConfig::KEYS,
     PsfConfig::KEYS,
+    ArtefactConfig::KEYS,
     MatchConfig::KEYS,
     DifferenceConfig::KEYS,
     InputConfig::KEYS,
@@ -177,6 +182,7 @@ impl AssembleConfig {
                 ..ours.coadd
             },
             psf: PsfConfig { seeing_exponent: 0.0, ..ours.psf },
+            artefacts: ArtefactConfig { find: FindArtefacts::Off, ..ours.artefacts },
             template: MatchConfig { variance: TemplateVariance::Reference, ..ours.template },
             input: InputConfig {
                 geometry: GeometrySource::Header,
@@ -209,6 +215,7 @@ impl AssembleConfig {
         joint::validate(self)?;
         self.coadd.validate()?;
         self.psf.validate()?;
+        self.artefacts.validate()?;
         self.subtract.validate()?;
         self.input.validate()
     }

@@ -47,6 +47,55 @@ fn add(target: &mut [f32], source: &[f32], weight: f32) {
     target.iter_mut().zip(source).for_each(|(out, value)| *out += weight * value);
 }
 
+/// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
+///
+/// The plane is in standard layout, as is any that was made here.
+pub(crate) fn correlate_inside(plane: ArrayView2<f32>, kernel: ArrayView2<f32>) -> Array2<f32> {
+    let (rows, cols) = plane.dim();
+    let (height, width) = kernel.dim();
+    let shape = ((rows + 1).saturating_sub(height), (cols + 1).saturating_sub(width));
+    let mut out = Array2::zeros(shape);
+    let kernel: Vec<&[f32]> = kernel.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+    let plane: Vec<&[f32]> = plane.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+    assert!(kernel.len() == height && plane.len() == rows, "rows are contiguous");
+    for (y, mut target) in out.outer_iter_mut().enumerate() {
+        let Some(target) = target.as_slice_mut() else { unreachable!("a new array is in standard layout") };
+        correlate_row(&plane[y..y + height], &kernel, target);
+    }
+    out
+}
+
+/// Pixels that are summed at a time, in registers.
+const LANES: usize = 32;
+
+/// `out[x] = Σ_ij kernel[i][j] · rows[i][x + j]`.
+#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
+fn correlate_row(rows: &[&[f32]], kernel: &[&[f32]], out: &mut [f32]) {
+    let mut start = 0;
+    while start < out.len() {
+        let width = LANES.min(out.len() - start);
+        let mut sums = [0.0_f32; LANES];
+        for i in 0..kernel.len() {
+            let taps = kernel[i];
+            let source = &rows[i][start..start + width + taps.len() - 1];
+            for j in 0..taps.len() {
+                let values = &source[j..j + width];
+                if width == LANES {
+                    for lane in 0..LANES {
+                        sums[lane] += taps[j] * values[lane];
+                    }
+                } else {
+                    for lane in 0..width {
+                        sums[lane] += taps[j] * values[lane];
+                    }
+                }
+            }
+        }
+        out[start..start + width].copy_from_slice(&sums[..width]);
+        start += LANES;
+    }
+}
+
 /// The kernel turned by half a turn, for convolution instead of correlation.
 pub(crate) fn turned(kernel: ArrayView2<f64>) -> Array2<f64> {
     kernel.slice(ndarray::s![..;-1, ..;-1]).to_owned()
@@ -68,6 +117,17 @@ mod tests {
         assert_eq!(out[[2, 2]], 22.0 + 120.0);
         let convolved = correlate(plane.view(), turned(kernel.view()).view());
         assert_eq!(convolved[[1, 1]], 12.0 + 50.0 + 100.0);
+    }
+
+    #[test]
+    fn correlation_inside_is_the_inner_part() {
+        let plane = Array2::from_shape_fn((9, 52), |(y, x)| ((3 * y + 5 * x) % 7) as f32);
+        let kernel = Array2::from_shape_fn((3, 5), |(y, x)| (y * 2 + x) as f64);
+        let whole = correlate(plane.view(), kernel.view());
+        let kernel = kernel.mapv(|weight| weight as f32);
+        let inside = correlate_inside(plane.view(), kernel.view());
+        assert_eq!(inside, whole.slice(ndarray::s![1..8, 2..50]));
+        assert_eq!(correlate_inside(plane.view(), Array2::ones((10, 3)).view()).dim(), (0, 50));
     }
 
     #[test]

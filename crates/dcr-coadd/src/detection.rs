@@ -76,7 +76,7 @@ impl Detection {
 }
 
 /// The median; 0 of nothing.
-fn median(mut values: Vec<f32>) -> f32 {
+pub(crate) fn median(mut values: Vec<f32>) -> f32 {
     if values.is_empty() {
         return 0.0;
     }
@@ -85,7 +85,7 @@ fn median(mut values: Vec<f32>) -> f32 {
 }
 
 /// Set pixels in groups of at least `fewest` that touch by sides or corners.
-fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
+pub(crate) fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool> {
     let mut out = Array2::from_elem(flags.dim(), false);
     groups(flags, fewest).into_iter().flatten().for_each(|at| out[at] = true);
     out
@@ -122,7 +122,7 @@ fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usize)>> {
 }
 
 /// Pixels within a distance of a set pixel.
-fn grown(flags: &Array2<bool>, distance: f64) -> Array2<bool> {
+pub(crate) fn grown(flags: &Array2<bool>, distance: f64) -> Array2<bool> {
     let (rows, cols) = flags.dim();
     let reach = distance.floor() as isize;
     let mut disc = Vec::new();

@@ -9,6 +9,7 @@
 //! This crate touches files only through [`dcr_image::fits`], and prints nothing: what is to be told goes to a [`Monitor`]
 //! and into the [`Summary`].
 
+mod artefacts;
 mod assemble;
 mod basis;
 mod cells;

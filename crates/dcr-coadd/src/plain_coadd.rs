@@ -85,18 +85,18 @@ impl Marks {
 
 /// A visit's value in one pixel.
 #[derive(Clone, Copy)]
-struct Value {
-    value: f32,
-    weight: f64,
-    variance: f32,
-    mask: i32,
+pub(crate) struct Value {
+    pub(crate) value: f32,
+    pub(crate) weight: f64,
+    pub(crate) variance: f32,
+    pub(crate) mask: i32,
 }
 
 /// What is needed for a pixel, used again for the next.
 #[derive(Default)]
-struct Work {
+pub(crate) struct Work {
     /// The good values.
-    values: Vec<Value>,
+    pub(crate) values: Vec<Value>,
     /// To find quantiles in.
     sorted: Vec<f32>,
     /// Weight of the visits that have each plane with a threshold.
@@ -176,6 +176,14 @@ pub(crate) fn read_remapped(
     Ok(pixels)
 }
 
+impl<'a> Combination<'a> {
+    /// A clipped mean without masks.
+    pub(crate) fn clipped_mean(weights: &'a [f64], clip_sigma: f64, clip_passes: usize) -> Self {
+        let (statistic, marks) = (Statistic::ClippedMean, Marks::default());
+        Self { weights, statistic, clip_sigma, clip_passes, no_data: 0, marks, thresholds: vec![] }
+    }
+}
+
 impl Combination<'_> {
     /// Image, variance and mask of a row of a strip.
     fn row(
@@ -221,7 +229,7 @@ impl Combination<'_> {
     }
 
     /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
-    fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
+    pub(crate) fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
         if work.values.is_empty() {
             return (f32::NAN, f32::NAN, self.no_data);
         }

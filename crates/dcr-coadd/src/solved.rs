@@ -5,7 +5,7 @@ use dcr_solver::iterative::Solution;
 use dcr_solver::joint::{JointSolution, Noise};
 use ndarray::Array2;
 
-use crate::config::{AssembleConfig, Method};
+use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::Inputs;
@@ -64,7 +64,11 @@ impl Unsolved<'_> {
             Method::Joint => {
                 let spectrum = joint_spectrum(&self.division.band.band, self.division.grid())?;
                 let shape = self.inputs.bbox.shape();
-                let solution = solve_patch(&self.visits()?, shape, &spectrum, &config.joint, journal)?;
+                let mut joint = config.joint.clone();
+                if config.artefacts.find == FindArtefacts::Off {
+                    joint.clip_rounds.clear();
+                }
+                let solution = solve_patch(&self.visits()?, shape, &spectrum, &joint, journal)?;
                 if let Some(warning) = solution.identifiability.warning() {
                     journal.warn("colours", format!("Here {warning}"));
                 }

@@ -151,6 +151,8 @@ pub struct VisitSummary {
     pub weight: f64,
     /// Share of its pixels that could be used.
     pub usable: f64,
+    /// Pixels of these that were left out as artefacts.
+    pub artefact_pixels: usize,
     /// Mean displacement of each subfilter, blue to red, `[dx, dy]` in px.
     pub shifts_px: Vec<[f64; 2]>,
     /// The metric with the final model, the mean over regions.

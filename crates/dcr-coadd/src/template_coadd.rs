@@ -15,7 +15,7 @@ use crate::plain_coadd::PlainCoadd;
 /// FWHM of a Gaussian with σ = 1.
 const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
 /// The width in px that is detected with where no PSF is known.
-const UNKNOWN_FWHM_PX: f64 = 3.5;
+pub(crate) const UNKNOWN_FWHM_PX: f64 = 3.5;
 
 /// A template coadd over the patch. Pixels without data are NaN and carry NO_DATA.
 pub(crate) struct TemplateCoadd {

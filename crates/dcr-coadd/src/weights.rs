@@ -42,7 +42,7 @@ pub(crate) enum Keep<'a> {
     OnDisk(&'a ScratchFile),
 }
 
-/// Reads every visit once, each in strips.
+/// Reads every visit once, each in strips. How noise follows signal is told from every `noise`-th pixel.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub(crate) fn survey(
     visits: &[Input],
     reader: &PixelReader<'_>,
     keep: Keep,
-    noise: bool,
+    noise: Option<usize>,
     cells: &[BBox],
     done: &(dyn Fn(&Input) + Sync),
 ) -> Result<Vec<Survey>, FitsError> {
@@ -72,7 +72,7 @@ fn survey_visit(
     visit: &Input,
     reader: &PixelReader<'_>,
     keep: Keep,
-    noise: bool,
+    noise: Option<usize>,
     cells: &[BBox],
 ) -> Result<Survey, FitsError> {
     let bbox = visit.file.bbox();
@@ -86,7 +86,7 @@ fn survey_visit(
         add_good_pixels(&mut coverage, cells, &strip, pixels.flags.view());
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
-        if noise {
+        if noise.is_some() {
             let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
             good.for_each(|(value, flags)| {
                 values.push(*value);
@@ -103,12 +103,11 @@ fn survey_visit(
         }
     }
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
-    let noise = if noise { noise_of(&values, &variances, &kinds) } else { None };
+    let noise = noise.and_then(|every| noise_of(&values, &variances, &kinds, every));
     coverage.iter_mut().zip(cells).for_each(|(count, cell)| *count /= cell.area().max(1) as f64);
     Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise, coverage })
 }
 
-/// The noise of good pixels.
 /// Adds the number of good pixels of a strip to that of each cell that it meets.
 fn add_good_pixels(counts: &mut [f64], cells: &[BBox], strip: &BBox, flags: ArrayView2<'_, u8>) {
     for (count, cell) in counts.iter_mut().zip(cells) {
@@ -119,12 +118,16 @@ fn add_good_pixels(counts: &mut [f64], cells: &[BBox], strip: &BBox, flags: Arra
     }
 }
 
-fn noise_of(values: &[f32], variances: &[f32], flags: &[u8]) -> Option<Noise> {
+/// The noise of every so many-th good pixel.
+fn noise_of(values: &[f32], variances: &[f32], flags: &[u8], every: usize) -> Option<Noise> {
+    let some = |all: &[f32]| -> Vec<f32> { all.iter().step_by(every).copied().collect() };
+    let (values, variances) = (some(values), some(variances));
+    let flags: Vec<u8> = flags.iter().step_by(every).copied().collect();
     let row = (1, values.len());
     Noise::of_planes(
-        ArrayView2::from_shape(row, values).ok()?,
-        ArrayView2::from_shape(row, variances).ok()?,
-        ArrayView2::from_shape(row, flags).ok()?,
+        ArrayView2::from_shape(row, &values).ok()?,
+        ArrayView2::from_shape(row, &variances).ok()?,
+        ArrayView2::from_shape(row, &flags).ok()?,
     )
 }
 

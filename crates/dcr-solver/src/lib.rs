@@ -8,6 +8,7 @@ pub mod iterative;
 pub mod joint;
 pub mod kernel;
 mod observation;
+mod outliers;
 mod spectrum;
 
 pub use kernel::PixelShift;
@@ -15,4 +16,5 @@ pub use observation::{
     AtHand, DETECTED, ForwardShift, GOOD, InMemory, Observations, Pixels, Rows, SourceError, SubfilterShift,
     Visit,
 };
+pub use outliers::OutlierTest;
 pub use spectrum::{SmoothSpectrum, SpectralBasis};

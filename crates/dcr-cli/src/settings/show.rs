@@ -8,13 +8,17 @@ use dcr_physics::builtin_bands;
 use super::SettingError;
 
 /// What each table is about.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("band", "What the exposures were taken through."),
     ("model", "The subfilters, and how the air displaces them."),
     ("solver", "How the subfilters are found."),
     ("joint", "How the joint solver works: solver.method = \"joint\"."),
     ("coadd", "Weights, masks, the plain coadd, and the patch as a whole."),
     ("psf", "The PSF of the coadds."),
+    (
+        "artefacts",
+        "Cosmic rays, trails, and whatever else is in few exposures: how they are found, to be left out.",
+    ),
     ("template", "How matched templates are made."),
     ("subtract", "How differences are made, and what counts as a residual."),
     ("input", "What to make of files and headers."),

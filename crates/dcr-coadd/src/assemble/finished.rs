@@ -10,6 +10,7 @@ use ndarray::{ArrayView2, Zip};
 use super::AssembleRequest;
 use super::gathered::Gathered;
 use super::start::Start;
+use crate::artefacts::Artefacts;
 use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::Coadds;
 use crate::config::AssembleConfig;
@@ -46,6 +47,7 @@ pub(super) struct Finished<'a> {
     pub(super) coadds: &'a Coadds,
     /// Of each visit.
     pub(super) residual_rms: Vec<Option<f64>>,
+    pub(super) artefacts: &'a Artefacts,
     pub(super) joint: Option<(Box<JointSolution>, JointSummary)>,
 }
 
@@ -76,6 +78,7 @@ impl Finished<'_> {
                 variance: self.gathered.variances[i],
                 weight: self.store.weight(i),
                 usable: self.gathered.usable[i],
+                artefact_pixels: self.artefacts.visits[i].len(),
                 shifts_px: self.store.shifts(i, central).iter().map(|s| [s.mean.dx, s.mean.dy]).collect(),
                 metric: (!metrics.is_empty()).then(|| metrics.iter().sum::<f64>() / metrics.len() as f64),
                 residual_rms: self.residual_rms.get(i).copied().flatten(),
@@ -126,7 +129,12 @@ impl Finished<'_> {
                     .iter()
                     .flat_map(NoiseCorrelation::cards),
             );
-            self.canvas(psf).write(&folder.staged(&name), &planes, cards, self.tables(visits, psf, range))?;
+            let mut tables = self.tables(visits, psf, range);
+            if name == "coadd.fits" {
+                let numbers: Vec<u64> = visits.iter().map(|visit| visit.visit).collect();
+                tables.push(self.artefacts.table(&numbers, &inputs.bbox));
+            }
+            self.canvas(psf).write(&folder.staged(&name), &planes, cards, tables)?;
             journal.monitor.step(&name);
             journal.go_on()?;
         }

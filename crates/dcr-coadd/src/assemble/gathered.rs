@@ -9,7 +9,7 @@ use ndarray::Array2;
 
 use super::AssembleRequest;
 use crate::cells::cells;
-use crate::config::{AssembleConfig, Method};
+use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
@@ -26,6 +26,9 @@ use crate::weights::{Keep, Survey, of_mean_one, survey, visit_weights};
 /// The mask plane of the regions of `coadd.bright_objects`.
 pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
 
+/// To find artefacts the noise of so many pixels' one is enough.
+const NOISE_OF_EVERY: usize = 7;
+
 /// The usable warps, read once.
 pub(super) struct Gathered {
     pub(super) inputs: Inputs,
@@ -34,7 +37,7 @@ pub(super) struct Gathered {
     pub(super) template_file: Option<ExposureFile>,
     /// Clipped mean of each visit's variance.
     pub(super) variances: Vec<f64>,
-    /// How each visit's noise follows signal, for the joint method.
+    /// How each visit's noise follows signal, for the joint method and to find artefacts.
     pub(super) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     pub(super) usable: Vec<f64>,
@@ -73,7 +76,11 @@ impl Gathered {
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let noise = config.solver.method == Method::Joint;
+        let noise = match (config.solver.method, config.artefacts.find) {
+            (Method::Joint, _) => Some(1),
+            (Method::Auto | Method::Iterative, FindArtefacts::Off) => None,
+            (Method::Auto | Method::Iterative, _) => Some(NOISE_OF_EVERY),
+        };
         let psf_cells = cells(&inputs.bbox, [config.psf.grid_spacing; 2]);
         let surveys =
             survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
@@ -130,7 +137,10 @@ impl Gathered {
     /// The visits' pixels, for the solver.
     pub(super) fn take_pixels(&mut self) -> StoredPixels {
         match self.on_disk.take() {
-            None => StoredPixels::InMemory(std::mem::take(&mut self.pixels)),
+            None => {
+                let visits = std::mem::take(&mut self.pixels);
+                StoredPixels::InMemory { left_out: vec![vec![]; visits.len()], visits }
+            }
             Some((file, slots)) => StoredPixels::OnDisk(Stream::new(file, slots, self.memory.rows_at_a_time)),
         }
     }

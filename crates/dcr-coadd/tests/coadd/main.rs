@@ -1,6 +1,7 @@
 //! Whole runs through the public API.
 
 mod accuracy;
+mod artefacts;
 mod bad_input;
 mod differences;
 mod field;

@@ -44,6 +44,12 @@ pub(crate) const PSF_SHAPE: f64 = 0.005;
 pub(crate) const PSF_SHAPE_OF_COADD: f64 = 0.01;
 /// Rms of what a model leaves of the three visits that it was made from, in σ of the sky: √(2/3) if it were their mean. Measured: 0.76.
 pub(crate) const RMS_OF_RESIDUALS: std::ops::Range<f64> = 0.6..1.0;
+/// The share of an artefact's bright pixels that must be found. Measured: 0.99 and more.
+pub(crate) const ARTEFACTS_FOUND: f64 = 0.95;
+/// The share of good pixels that may be taken for artefacts. Measured: 0, and 6e-5 in the shared fields.
+pub(crate) const GOOD_PIXELS_LOST: f64 = 1e-4;
+/// The same by comparison with the static sky. Measured: 0.93 in seeing from 0.6 to 1.1″.
+pub(crate) const FOUND_IN_STATIC_SKY: f64 = 0.9;
 /// False detections of 5 σ in each held-out visit with the joint method's templates; noise alone has none. Measured: 0.00 to 0.12.
 pub(crate) const FALSE_IN_CONSTANT_SEEING: f64 = 0.2;
 /// The same in seeing from 0.6″ to 1.3″. Measured: 0.00 to 0.25.

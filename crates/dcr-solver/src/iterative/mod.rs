@@ -25,7 +25,7 @@ pub mod weights;
 pub use config::{ConfigError, Edge, FrequencyClamp, Gain, Interpolation, IterationClamp, IterativeConfig};
 pub use coverage::Coverage;
 pub use gain::{base_gain, next_gain};
-pub use planes::{forward_support, predict, predict_fourier};
+pub use planes::{ForwardPlanes, forward_support, predict, predict_fourier};
 pub use solve::{
     IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, solve, solve_regions,
     solve_regions_from,

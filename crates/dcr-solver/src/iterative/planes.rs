@@ -8,8 +8,10 @@ use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefi
 use crate::observation::{ForwardShift, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
-/// Spline coefficients of the light in whole subfilters and, when the spectrum is not constant inside them, in their halves.
-pub(crate) struct ForwardPlanes {
+/// Spline coefficients of the light in whole subfilters and, when the spectrum is not constant inside them, in their halves: made once
+/// for a model, to predict any part of any number of exposures.
+#[derive(Clone, Debug)]
+pub struct ForwardPlanes {
     order: Order,
     wholes: Vec<Array2<f32>>,
     /// Empty where each half is half of the whole.
@@ -17,7 +19,13 @@ pub(crate) struct ForwardPlanes {
 }
 
 impl ForwardPlanes {
-    pub(crate) fn new(model_byx: ArrayView3<f32>, basis: &SpectralBasis, order: Order) -> Self {
+    /// Of a model, `(subfilters, rows, cols)`.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one plane for each subfilter of `basis`.
+    #[must_use]
+    pub fn new(model_byx: ArrayView3<f32>, basis: &SpectralBasis, order: Order) -> Self {
         let coefficients = |planes: ArrayView3<f32>| -> Vec<Array2<f32>> {
             (0..planes.len_of(Axis(0)))
                 .into_par_iter()
@@ -32,13 +40,13 @@ impl ForwardPlanes {
         Self { order, wholes: coefficients(model_byx), halves }
     }
 
-    /// Adds the displaced model, in the part `region` of the planes, to `template`.
-    pub(crate) fn forward(
-        &self,
-        shifts: &[SubfilterShift],
-        region: &Region,
-        mut template: ArrayViewMut2<f32>,
-    ) {
+    /// Adds the displaced model, in the part `region` of the planes, to `template`. [`forward_support`] tells which pixels get all of
+    /// their light.
+    ///
+    /// # Panics
+    ///
+    /// If `template` has not the shape of `region`, or there is not one shift for each subfilter.
+    pub fn forward(&self, shifts: &[SubfilterShift], region: &Region, mut template: ArrayViewMut2<f32>) {
         let mut add = |plane: &Array2<f32>, shift, weight| {
             shift_add(plane.view(), shift, self.order, weight, template.view_mut(), region);
         };

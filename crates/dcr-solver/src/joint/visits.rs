@@ -61,9 +61,10 @@ fn quantile(mut values: Vec<f32>, at: f64) -> Option<f32> {
     if values.is_empty() {
         return None;
     }
-    values.sort_unstable_by(f32::total_cmp);
     let position = at * (values.len() - 1) as f64;
-    let (below, above) = (values[position.floor() as usize], values[position.ceil() as usize]);
+    let (_, below, higher) = values.select_nth_unstable_by(position.floor() as usize, f32::total_cmp);
+    let below = *below;
+    let above = higher.iter().copied().min_by(f32::total_cmp).unwrap_or(below);
     Some(below + (above - below) * position.fract() as f32)
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Smoother {
 impl Smoother {
     /// See [`gaussian_filter`]; `sigma` is positive.
     pub(crate) fn new(sigma: f64) -> Self {
-        Self { half_kernel: gaussian_kernel(sigma).into_iter().map(|w| w as f32).collect(), line: vec![] }
+        Self { half_kernel: gaussian_half_kernel(sigma), line: vec![] }
     }
 
     /// How far the kernel reaches; a block must reach as far around what is filtered.
@@ -76,6 +76,11 @@ impl Smoother {
         filter_column(&self.half_kernel, top, block.cols().len(), &mut self.line);
         filter_row(&self.half_kernel, &self.line, out);
     }
+}
+
+/// Half of the kernel of [`gaussian_filter`] as it is applied.
+pub(crate) fn gaussian_half_kernel(sigma: f64) -> Vec<f32> {
+    gaussian_kernel(sigma).into_iter().map(|w| w as f32).collect()
 }
 
 /// Half of the kernel: weight at distance 0, 1, … `radius`.

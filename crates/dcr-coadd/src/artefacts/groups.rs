@@ -1,0 +1,215 @@
+//! Groups of pixels that touch, and in how many exposures each pixel is in one.
+//!
+//! What is seen in few exposures of many is no part of the sky (ALGORITHM §9). With `n` exposures that have data, few are at most
+//!
+//! ```text
+//! min(low · n, most + high · n), rounded down
+//! ```
+//!
+//! a broken line: one of three, two of five, three of forty by default, and none of one or two, of which nobody can say which is wrong. A group is an artefact when
+//! over a certain share of its pixels are in few exposures' groups, `n` being its mean. So a variable star, which departs from its mean in many exposures, stays
+//! whole.
+
+use ndarray::Array2;
+
+use crate::config::ArtefactConfig;
+
+/// Pixels of a patch in ascending order, `row × cols + col`.
+pub(crate) type PixelList = Vec<u32>;
+
+/// A row's pixels that stand side by side.
+struct Run {
+    row: u32,
+    /// First column and the one behind the last.
+    cols: (u32, u32),
+    /// Where its pixels begin in the list.
+    first: usize,
+    /// A run of the same group, itself for the group's first.
+    parent: usize,
+}
+
+/// Divides pixels into groups that touch by sides or corners, in the order of their first pixels.
+pub(super) fn groups(pixels: &[u32], cols: usize) -> Vec<PixelList> {
+    let mut runs = runs(pixels, cols as u32);
+    // A window over the runs of the row above.
+    let mut above = 0;
+    for here in 0..runs.len() {
+        let (row, (start, end)) = (runs[here].row, runs[here].cols);
+        while runs[above].row + 1 < row || (runs[above].row + 1 == row && runs[above].cols.1 < start) {
+            above += 1;
+        }
+        let mut other = above;
+        while other < here && runs[other].row + 1 == row && runs[other].cols.0 <= end {
+            let (a, b) = (root(&runs, other), root(&runs, here));
+            runs[a.max(b)].parent = a.min(b);
+            other += 1;
+        }
+    }
+    let mut of_root: Vec<Option<usize>> = vec![None; runs.len()];
+    let mut out: Vec<PixelList> = vec![];
+    for (index, run) in runs.iter().enumerate() {
+        let group = *of_root[root(&runs, index)].get_or_insert_with(|| {
+            out.push(vec![]);
+            out.len() - 1
+        });
+        out[group].extend(&pixels[run.first..run.first + (run.cols.1 - run.cols.0) as usize]);
+    }
+    out
+}
+
+fn runs(pixels: &[u32], cols: u32) -> Vec<Run> {
+    let mut runs: Vec<Run> = vec![];
+    for (first, pixel) in pixels.iter().enumerate() {
+        let (row, col) = (pixel / cols, pixel % cols);
+        match runs.last_mut() {
+            Some(run) if run.row == row && run.cols.1 == col => run.cols.1 += 1,
+            _ => runs.push(Run { row, cols: (col, col + 1), first, parent: runs.len() }),
+        }
+    }
+    runs
+}
+
+fn root(runs: &[Run], mut run: usize) -> usize {
+    while runs[run].parent != run {
+        run = runs[run].parent;
+    }
+    run
+}
+
+/// What is seen in few exposures of many.
+pub(super) struct Rarity {
+    most: f64,
+    low: f64,
+    high: f64,
+    share: f64,
+}
+
+impl Rarity {
+    pub(super) fn new(config: &ArtefactConfig) -> Self {
+        Self {
+            most: config.max_epochs as f64,
+            low: config.max_fraction_epochs_low,
+            high: config.max_fraction_epochs_high,
+            share: config.spatial_threshold,
+        }
+    }
+
+    /// How many of `n` exposures are few.
+    pub(super) fn few(&self, n: f64) -> usize {
+        (self.low * n).min(self.most + self.high * n).max(0.0) as usize
+    }
+
+    /// The pixels of those groups that are seen in few exposures. `data_yx` counts the exposures that have data.
+    pub(super) fn rare(&self, candidates: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
+        let cols = data_yx.ncols().max(1);
+        let mut epochs_yx = Array2::<u16>::zeros(data_yx.dim());
+        let place = |pixel: u32| [pixel as usize / cols, pixel as usize % cols];
+        for pixel in candidates.iter().flatten().flatten() {
+            epochs_yx[place(*pixel)] += 1;
+        }
+        let is_rare = |group: &PixelList| {
+            let n = group.iter().map(|pixel| f64::from(data_yx[place(*pixel)])).sum::<f64>();
+            let few = self.few(n / group.len() as f64);
+            let rare = group.iter().filter(|pixel| usize::from(epochs_yx[place(**pixel)]) <= few).count();
+            rare as f64 > self.share * group.len() as f64
+        };
+        let of_visit = |groups: &Vec<PixelList>| {
+            let mut pixels: PixelList =
+                groups.iter().filter(|group| is_rare(group)).flatten().copied().collect();
+            pixels.sort_unstable();
+            pixels
+        };
+        candidates.iter().map(of_visit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rarity() -> Rarity {
+        Rarity::new(&ArtefactConfig::default())
+    }
+
+    #[test]
+    fn groups_touch_by_sides_and_corners() {
+        // . X . . X     A hook, whose ends meet in the last row; and a pixel that wraps round to no neighbour.
+        // X . . . .
+        // . X . X .
+        // . . X . .
+        let pixels = [1, 4, 5, 11, 13, 17];
+        assert_eq!(groups(&pixels, 5), vec![vec![1, 5, 11, 13, 17], vec![4]]);
+        assert!(groups(&[], 5).is_empty());
+        assert_eq!(groups(&[3], 1), vec![vec![3]]);
+        assert_eq!(groups(&[0, 1, 2, 3], 1), vec![vec![0, 1, 2, 3]]);
+    }
+
+    /// Runs that only a later row joins.
+    #[test]
+    fn groups_of_a_comb_are_one() {
+        let cols = 9;
+        let mut pixels: Vec<u32> =
+            (0..4).flat_map(|row| (0..9).step_by(2).map(move |col| row * cols + col)).collect();
+        pixels.extend((0..9).map(|col| 4 * cols + col));
+        assert_eq!(groups(&pixels, 9).len(), 1);
+        assert_eq!(groups(&pixels[..20], 9).len(), 5);
+    }
+
+    /// Against a flood fill.
+    #[test]
+    fn groups_are_those_of_a_flood_fill() {
+        let (rows, cols) = (23_usize, 31_usize);
+        let mut state = 11_u64;
+        let mut set = Array2::from_elem((rows, cols), false);
+        for flag in &mut set {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *flag = state >> 40 & 7 < 3;
+        }
+        let pixels: Vec<u32> =
+            (0..(rows * cols) as u32).filter(|p| set.as_slice().unwrap()[*p as usize]).collect();
+        let mut open = set.clone();
+        let mut expected = vec![];
+        for pixel in &pixels {
+            let mut todo = vec![(*pixel as usize / cols, *pixel as usize % cols)];
+            let mut group = vec![];
+            while let Some((y, x)) = todo.pop() {
+                if !std::mem::take(&mut open[[y, x]]) {
+                    continue;
+                }
+                group.push((y * cols + x) as u32);
+                for ny in y.saturating_sub(1)..(y + 2).min(rows) {
+                    todo.extend((x.saturating_sub(1)..(x + 2).min(cols)).map(|nx| (ny, nx)));
+                }
+            }
+            group.sort_unstable();
+            if !group.is_empty() {
+                expected.push(group);
+            }
+        }
+        assert_eq!(groups(&pixels, cols), expected);
+    }
+
+    #[test]
+    fn few_is_a_broken_line() {
+        let few: Vec<usize> = [0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 40.0, 100.0].map(|n| rarity().few(n)).to_vec();
+        assert_eq!(few, [0, 0, 0, 1, 2, 2, 3, 5]);
+    }
+
+    #[test]
+    fn rare_is_what_few_exposures_have_most_of() {
+        let data = Array2::from_elem((4, 6), 10_u16);
+        let star = vec![7, 8, 13, 14];
+        let mut candidates = vec![vec![]; 10];
+        // A star that changes, in four exposures, once with a wing more; a cosmic ray in one.
+        for visit in &mut candidates[..3] {
+            visit.push(star.clone());
+        }
+        candidates[3] = vec![vec![7, 8, 9, 13, 14], vec![23]];
+        let rare = rarity().rare(&candidates, &data);
+        assert_eq!(rare[3], vec![23]);
+        assert!(rare[..3].iter().chain(&rare[4..]).all(Vec::is_empty));
+        // Where two exposures have data neither is to be preferred.
+        let two = Array2::from_elem((4, 6), 2_u16);
+        assert!(rarity().rare(&[vec![vec![23]], vec![]], &two).iter().all(Vec::is_empty));
+    }
+}

@@ -1,0 +1,336 @@
+//! Artefacts as what no model with refraction explains: each exposure against the prediction for itself (JOINT §8).
+//!
+//! What refraction displaces looks like an artefact beside a mean of all exposures: the rim of a bright star at high airmass is off by many
+//! standard deviations. Beside a model of the subfilters, displaced as they are in that exposure and brought to its PSF, it is not. So
+//! a pixel is suspected where it departs from that prediction ([`OutlierTest`]), in rounds: the first holds exposures against the template
+//! coadd, its light shared out among the subfilters, with thresholds that only the worst exceed; each further one against a model
+//! of a few iterations without what the round before suspected. Every round starts from the exposures' own flags, so that what refraction
+//! explains comes back.
+//!
+//! The iterative method's model has no one PSF. It is taken for the mean of the exposures', and turned into the exposure's by the kernel
+//! between the two ([`super::psf_kernel`]), in those blocks in which it is bright enough for that to matter. `ε` bears the rest.
+//!
+//! Pixels that light reaches from where the template has none or is bad, as a saturated core, are not compared, nor are those that light from beyond the
+//! patch reaches.
+
+use dcr_image::BBox;
+use dcr_solver::iterative::{ForwardPlanes, IterationReport, Problem, forward_support, solve};
+use dcr_solver::kernel::{Region, dilate_diamond};
+use dcr_solver::{GOOD, Observations, OutlierTest, SubfilterShift};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use rayon::prelude::*;
+
+use super::Search;
+use super::groups::{PixelList, Rarity, groups};
+use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
+use crate::config::AssembleConfig;
+use crate::convolve::correlate_inside;
+use crate::error::CoaddError;
+use crate::interpolate::fill_missing;
+use crate::journal::Journal;
+use crate::store::Store;
+
+/// Rows of an exposure that are tested at a time.
+const STRIP_ROWS: usize = 256;
+/// Blocks of a prediction that are brought to the exposure's PSF or not.
+const BLOCK: (usize, usize) = (16, 32);
+/// A prediction below this many σ of the sky, times the factor of the thresholds, need not be: a third of it is less than they are.
+const FAINT: f64 = 3.0;
+
+/// Finds artefacts, round by round. The store ends without them.
+///
+/// # Errors
+///
+/// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+pub(super) fn find(
+    search: &Search<'_>,
+    store: &mut Store,
+    config: &AssembleConfig,
+    journal: &mut Journal<'_>,
+) -> Result<Vec<PixelList>, CoaddError> {
+    let settings = &config.artefacts;
+    let shape = search.inputs.bbox.shape();
+    let kernels = PsfKernels::to_visits(search, &store.weights)?;
+    let rarity = Rarity::new(settings);
+    journal.stage("finding artefacts", settings.matched_rounds.len())?;
+    let open_yx = search.open(config);
+    let mut found = vec![];
+    for (round, factor) in settings.matched_rounds.iter().enumerate() {
+        let model = match round {
+            0 => Model::Template(search.filled_template(&open_yx)),
+            _ => Model::Subfilters(solve_model(search, store, &open_yx, config, journal)?),
+        };
+        store.leave_out(vec![]);
+        let test = Test {
+            search,
+            store,
+            kernels: &kernels,
+            model: &model,
+            open_yx: &open_yx,
+            factor: *factor,
+            config,
+        };
+        let (candidates, data_yx) = test.candidates(shape)?;
+        found = rarity.rare(&candidates, &data_yx);
+        tracing::debug!(
+            round,
+            factor,
+            suspected = candidates.iter().flatten().map(Vec::len).sum::<usize>(),
+            artefacts = found.iter().map(Vec::len).sum::<usize>(),
+            "round of looking for artefacts"
+        );
+        store.leave_out(found.clone());
+        journal.monitor.step(&format!("round {}", round + 1));
+        journal.go_on()?;
+    }
+    Ok(found)
+}
+
+/// A first model.
+enum Model {
+    /// The template: what every exposure shows if nothing is displaced.
+    Template(Array2<f32>),
+    /// Subfilters.
+    Subfilters(ForwardPlanes),
+}
+
+impl Search<'_> {
+    /// The template with what is open filled from around it.
+    fn filled_template(&self, open_yx: &Array2<bool>) -> Array2<f32> {
+        let mut filled = self.template.image.clone();
+        fill_missing(&mut filled, open_yx.view());
+        filled
+    }
+}
+
+/// A model of a few iterations on the store as it is.
+fn solve_model(
+    search: &Search<'_>,
+    store: &Store,
+    open_yx: &Array2<bool>,
+    config: &AssembleConfig,
+    journal: &Journal<'_>,
+) -> Result<ForwardPlanes, CoaddError> {
+    let problem = Problem {
+        observations: store,
+        cells: &search.division.cell_regions,
+        basis: &search.division.basis,
+        fractions: &search.division.fractions,
+        template: search.template.image.view(),
+        detected: search.sources.view(),
+        bad: open_yx.view(),
+    };
+    let mut iterative = config.solver.iterative.clone();
+    let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
+    (iterative.max_iterations, iterative.min_iterations) = (Some(most), Some(most));
+    let mut progress = |_: usize, _: usize, _: &IterationReport| !journal.monitor.cancelled();
+    let mut model_byx = solve(&problem, &iterative, &mut progress)?.model_byx;
+    if open_yx.iter().any(|open| *open) {
+        for mut plane in model_byx.axis_iter_mut(Axis(0)) {
+            let mut filled = plane.to_owned();
+            fill_missing(&mut filled, open_yx.view());
+            plane.assign(&filled);
+        }
+    }
+    // Fourier shifts know no parts of planes; the highest order is the nearest to them.
+    Ok(ForwardPlanes::new(model_byx.view(), &search.division.basis, iterative.spline_order()))
+}
+
+/// All exposures against their predictions.
+struct Test<'a> {
+    search: &'a Search<'a>,
+    store: &'a Store,
+    kernels: &'a PsfKernels,
+    model: &'a Model,
+    /// Pixels where it means nothing.
+    open_yx: &'a Array2<bool>,
+    factor: f64,
+    config: &'a AssembleConfig,
+}
+
+/// What was found in some rows of an exposure.
+struct Strip {
+    /// Pixels that depart, ascending.
+    hits: PixelList,
+    /// Which pixels were compared, row by row.
+    compared: Vec<bool>,
+}
+
+impl Test<'_> {
+    /// Groups of suspected pixels of each exposure, and the number of exposures that were compared in each pixel.
+    fn candidates(&self, shape: (usize, usize)) -> Result<(Vec<Vec<PixelList>>, Array2<u16>), CoaddError> {
+        let (rows, cols) = shape;
+        let visits = self.store.visits();
+        let reach = self.largest_shift() + self.config.solver.iterative.spline_order().reach();
+        let unknown = dilate_diamond(self.open_yx.view(), reach);
+        let mut data_yx = Array2::<u16>::zeros(shape);
+        let mut hits: Vec<PixelList> = vec![vec![]; visits];
+        for start in (0..rows).step_by(STRIP_ROWS) {
+            let own = start..(start + STRIP_ROWS).min(rows);
+            let strips: Vec<Result<Strip, CoaddError>> = (0..visits)
+                .into_par_iter()
+                .map(|visit| self.strip(visit, own.clone(), shape, unknown.view()))
+                .collect();
+            let mut data = data_yx.slice_mut(s![own, ..]);
+            for (visit, strip) in strips.into_iter().enumerate() {
+                let Strip { hits: more, compared } = strip?;
+                hits[visit].extend(more);
+                data.iter_mut().zip(compared).for_each(|(count, compared)| *count += u16::from(compared));
+            }
+        }
+        Ok((hits.iter().map(|pixels| groups(pixels, cols)).collect(), data_yx))
+    }
+
+    /// The largest displacement in px, rounded up, by the sum of both axes: as diamonds are measured.
+    fn largest_shift(&self) -> usize {
+        let all = self.store.shifts.iter().flatten().flatten().flat_map(SubfilterShift::forward_shifts);
+        all.map(|shift| shift.dy.abs() + shift.dx.abs()).fold(0.0, f64::max).ceil() as usize
+    }
+
+    /// An exposure in some rows.
+    fn strip(
+        &self,
+        visit: usize,
+        own: std::ops::Range<usize>,
+        (rows, cols): (usize, usize),
+        unknown: ArrayView2<bool>,
+    ) -> Result<Strip, CoaddError> {
+        let settings = &self.config.artefacts;
+        let test = OutlierTest {
+            noise: self.search.noise[visit],
+            sigmas: settings.matched_sigmas * self.factor,
+            fraction: settings.matched_fraction,
+            psf_sigma: self.search.fwhm_px(visit) / FWHM_PER_SIGMA,
+        };
+        let whole = Region::whole((rows, cols));
+        let around =
+            Region { rows: own.clone(), cols: 0..cols }.grown(test.reach() + settings.matched_grow, &whole);
+        let pixels = self.store.pixels(visit, &around).map_err(CoaddError::from)?;
+        let (prediction, whole_light) = self.prediction(visit, &around);
+        let unknown = around.of(&unknown);
+        let mut compared = Array2::from_elem(around.shape(), false);
+        Zip::from(&mut compared)
+            .and(&pixels.flags)
+            .and(&unknown)
+            .and(&whole_light)
+            .for_each(|compared, flags, unknown, whole| *compared = flags & GOOD != 0 && !unknown && *whole);
+        let residual = Zip::from(&pixels.image)
+            .and(&prediction)
+            .and(&compared)
+            .map_collect(|s, t, compared| if *compared { s - t } else { 0.0 });
+        let hit = test.outliers(residual.view(), prediction.view());
+        let hit = dilate_diamond(hit.view(), settings.matched_grow);
+        let mut hits = vec![];
+        let first = own.start - around.rows.start;
+        let (hit, compared) =
+            (hit.slice(s![first..first + own.len(), ..]), compared.slice(s![first..first + own.len(), ..]));
+        let good = pixels.flags.slice(s![first..first + own.len(), ..]);
+        Zip::indexed(&hit).and(&good).for_each(|(y, x), hit, flags| {
+            if *hit && flags & GOOD != 0 {
+                hits.push(((own.start + y) * cols + x) as u32);
+            }
+        });
+        Ok(Strip { hits, compared: compared.iter().copied().collect() })
+    }
+
+    /// What the model predicts for an exposure, and where it has all of its light.
+    fn prediction(&self, visit: usize, around: &Region) -> (Array2<f32>, Array2<bool>) {
+        let shape = self.open_yx.dim();
+        let reach = self.kernels.reach(visit);
+        let wide = around.grown(reach, &Region::whole(shape));
+        let mut template = Array2::zeros(wide.shape());
+        let mut has_light = Array2::from_elem(around.shape(), false);
+        match self.model {
+            Model::Template(template_yx) => {
+                template.assign(&wide.of(&template_yx.view()));
+                has_light.fill(true);
+            }
+            Model::Subfilters(planes) => {
+                self.displaced(planes, visit, (&wide, around), (&mut template, &mut has_light))
+            }
+        }
+        let mut out = around.within(&wide).of(&template.view()).to_owned();
+        let faint = (FAINT * self.factor * self.search.noise[visit].sky_variance.sqrt()) as f32;
+        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
+            let part = region.intersection(around);
+            if part.rows.is_empty() || part.cols.is_empty() {
+                continue;
+            }
+            if let Some(kernel) = self.kernels.kernel(visit, cell) {
+                let padded = mirrored(&template, &wide, shape, &part, kernel.nrows() / 2);
+                match_bright(&padded, kernel, faint, part.within(around).of_mut(out.view_mut()));
+            }
+        }
+        (out, has_light)
+    }
+
+    /// The subfilters displaced as they are in an exposure, over `wide`, and the pixels of `around` to which all light comes from inside the
+    /// patch.
+    fn displaced(
+        &self,
+        planes: &ForwardPlanes,
+        visit: usize,
+        (wide, around): (&Region, &Region),
+        (template, has_light): (&mut Array2<f32>, &mut Array2<bool>),
+    ) {
+        let shape = self.open_yx.dim();
+        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
+            let shifts = self.store.shifts(visit, cell);
+            let part = region.intersection(wide);
+            if !part.rows.is_empty() && !part.cols.is_empty() {
+                planes.forward(shifts, &part, part.within(wide).of_mut(template.view_mut()));
+            }
+            let part = region.intersection(&forward_support(shape, shifts)).intersection(around);
+            if !part.rows.is_empty() && !part.cols.is_empty() {
+                part.within(around).of_mut(has_light.view_mut()).fill(true);
+            }
+        }
+    }
+}
+
+/// The pixels of `part` and `reach` pixels around it, out of a plane that covers `wide` of a patch; mirrored beyond the patch.
+fn mirrored(
+    plane: &Array2<f32>,
+    wide: &Region,
+    (rows, cols): (usize, usize),
+    part: &Region,
+    reach: usize,
+) -> Array2<f32> {
+    let folded = |index: usize, first: usize, n: usize| {
+        let index = (first + index) as isize - reach as isize;
+        let period = 2 * n as isize;
+        let i = index.rem_euclid(period);
+        i.min(period - 1 - i) as usize
+    };
+    let (height, width) = part.shape();
+    let columns: Vec<usize> = (0..width + 2 * reach).map(|x| folded(x, part.cols.start, cols)).collect();
+    let mut out = Array2::zeros((height + 2 * reach, width + 2 * reach));
+    for (y, mut row) in out.outer_iter_mut().enumerate() {
+        let from = folded(y, part.rows.start, rows).clamp(wide.rows.start, wide.rows.end - 1);
+        let source = plane.row(from - wide.rows.start);
+        row.iter_mut().zip(&columns).for_each(|(out, x)| {
+            *out = source[x.clamp(&wide.cols.start, &(wide.cols.end - 1)) - wide.cols.start]
+        });
+    }
+    out
+}
+
+/// Convolves those blocks of a plane, which is padded by half the kernel's side, that hold or border on pixels brighter than `faint`.
+fn match_bright(
+    padded: &Array2<f32>,
+    kernel: &Array2<f32>,
+    faint: f32,
+    mut out: ndarray::ArrayViewMut2<f32>,
+) {
+    let (rows, cols) = out.dim();
+    let margin = kernel.nrows() - 1;
+    for tile in BBox::new(0, 0, cols, rows).tiles((BLOCK.1, BLOCK.0)) {
+        let (y, x) = (tile.y0 as usize, tile.x0 as usize);
+        let around = padded.slice(s![y..y + tile.height + margin, x..x + tile.width + margin]);
+        if around.iter().all(|value| value.abs() <= faint) {
+            continue;
+        }
+        out.slice_mut(s![y..y + tile.height, x..x + tile.width])
+            .assign(&correlate_inside(around, kernel.view()));
+    }
+}

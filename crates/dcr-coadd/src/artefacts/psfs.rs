@@ -1,0 +1,103 @@
+//! The PSFs of the exposures of a patch, place by place, and the kernels between them.
+
+use dcr_image::{Psf, Stamp};
+use ndarray::Array2;
+
+use super::Search;
+use super::psf_kernel::kernel_between;
+use crate::convolve::turned;
+use crate::error::CoaddError;
+use crate::inputs::Input;
+use crate::joint::atmospheric_stamp;
+use crate::psf_selection::average;
+
+/// FWHM of a Gaussian with σ = 1.
+pub(super) const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
+/// A kernel of no more than one pixel is none.
+const POINT: usize = 1;
+
+/// For each exposure the kernels, turned for correlation, in the cells of the patch: one for all cells where PSFs are the same everywhere.
+pub(super) struct PsfKernels {
+    visits: Vec<Vec<Option<Array2<f32>>>>,
+}
+
+impl PsfKernels {
+    /// From the mean PSF of all exposures, weighted as they are, to each one's. An exposure without PSF has none.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Psf`] if the PSFs add up to nothing.
+    pub(super) fn to_visits(search: &Search<'_>, weights: &[f64]) -> Result<Self, CoaddError> {
+        let mut visits = vec![vec![]; search.inputs.visits.len()];
+        for place in places(search) {
+            let stamps: Vec<Option<Stamp>> =
+                search.inputs.visits.iter().map(|visit| stamp_at(visit, place)).collect();
+            let known: Vec<(&Stamp, f64)> =
+                stamps.iter().zip(weights).filter_map(|(stamp, w)| Some((stamp.as_ref()?, *w))).collect();
+            if known.is_empty() {
+                return Ok(Self { visits: vec![vec![None]; visits.len()] });
+            }
+            let mean = average(&known)?;
+            for (kernels, stamp) in visits.iter_mut().zip(&stamps) {
+                let kernel = stamp.as_ref().map(|stamp| kernel_between(&mean, stamp));
+                kernels.push(kernel.filter(|kernel| kernel.nrows() > POINT).map(|k| turned_f32(&k)));
+            }
+        }
+        Ok(Self { visits })
+    }
+
+    /// The kernel of an exposure in a cell.
+    pub(super) fn kernel(&self, visit: usize, cell: usize) -> Option<&Array2<f32>> {
+        let kernels = &self.visits[visit];
+        kernels[cell.min(kernels.len() - 1)].as_ref()
+    }
+
+    /// How far an exposure's kernels reach, in px.
+    pub(super) fn reach(&self, visit: usize) -> usize {
+        self.visits[visit].iter().flatten().map(|kernel| kernel.nrows() / 2).max().unwrap_or(0)
+    }
+}
+
+/// A kernel turned for correlation, as pixels are.
+pub(super) fn turned_f32(kernel: &Array2<f64>) -> Array2<f32> {
+    turned(kernel.view()).mapv(|weight| weight as f32).as_standard_layout().into_owned()
+}
+
+/// Where PSFs are to be asked for: the middles of the cells, or only that of the patch if none varies.
+fn places(search: &Search<'_>) -> Vec<(f64, f64)> {
+    let varies = |visit: &Input| matches!(visit.file.psf(), Some(Psf::Grid(_) | Psf::PsfEx(_)));
+    if search.inputs.visits.iter().any(varies) {
+        search.division.cells.iter().map(dcr_image::BBox::centre).collect()
+    } else {
+        vec![search.inputs.bbox.centre()]
+    }
+}
+
+/// The PSF that all exposures are brought to: of a given width, or that of the broadest; `None` if none is known.
+///
+/// # Errors
+///
+/// [`CoaddError::Psf`] if the width makes no PSF.
+pub(super) fn common_psf(search: &Search<'_>, fwhm_px: Option<f64>) -> Result<Option<Stamp>, CoaddError> {
+    let place = search.inputs.bbox.centre();
+    if let Some(fwhm_px) = fwhm_px {
+        return atmospheric_stamp(&Psf::Gaussian { fwhm_px }, place).map(Some);
+    }
+    let all = search.inputs.visits.iter().filter_map(|visit| {
+        let stamp = stamp_at(visit, place)?;
+        let fwhm = stamp.fwhm_px().ok()?;
+        Some((stamp, fwhm))
+    });
+    Ok(all.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(stamp, _)| stamp))
+}
+
+/// The PSF of an exposure at a place: its own, or of the width that its header tells.
+pub(super) fn stamp_at(visit: &Input, place: (f64, f64)) -> Option<Stamp> {
+    match visit.file.psf() {
+        Some(psf) => atmospheric_stamp(psf, place).ok(),
+        None => {
+            let fwhm_px = visit.fwhm_px(place)?;
+            atmospheric_stamp(&Psf::Gaussian { fwhm_px }, place).ok()
+        }
+    }
+}
