@@ -44,7 +44,8 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
         .filter(|pixels| *pixels > 0)
         .fold((0, 0), |(hit, all), pixels| (hit + 1, all + pixels));
     if hit > 0 {
-        lines.add("artefacts", format!("{pixels} pixels of {hit} visits were left out"));
+        let visits = if hit == 1 { "one visit".to_owned() } else { format!("{hit} visits") };
+        lines.add("artefacts", format!("{pixels} pixels of {visits} left out"));
     }
     lines.add("solved", solved(summary));
     if let Some(fwhm) = summary.psf_fwhm_px {

@@ -287,9 +287,8 @@ fn accuracy_over_many_fields() {
         "| field | N | false: plain / joint | rms | S/N > 100: slope, intercept, scatter (stars) | 30–100 | flux |"
     );
     println!("|---|---|---|---|---|---|---|");
-    let kinds: [(&str, fn(u64) -> FieldConfig); 3] =
-        [("constant", northern), ("seeing", southern), ("u", ultraviolet)];
-    for (name, field) in kinds {
+    type Drawn = fn(u64) -> FieldConfig;
+    for (name, field) in [("constant", northern as Drawn), ("seeing", southern), ("u", ultraviolet)] {
         for (seed, subfilters) in (1..=6).map(|i| (1900 + i, 3)).chain([(1901, 2), (1901, 5)]) {
             let Figures { false_per_visit, plain_false_per_visit, rms, bright, faint, flux } =
                 measured(&field(seed), subfilters);
