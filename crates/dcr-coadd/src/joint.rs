@@ -11,7 +11,9 @@ mod results;
 mod visits;
 
 use dcr_physics::{Band, WavelengthGrid};
-use dcr_solver::joint::{JointConfig, JointProblem, JointSolution, PsfStamp, Spectrum, solve_joint};
+use dcr_solver::joint::{
+    JointConfig, JointProblem, JointSolution, JointVisits, PsfStamp, Spectrum, solve_joint,
+};
 
 use crate::error::CoaddError;
 use crate::journal::Journal;
@@ -49,11 +51,13 @@ pub(crate) fn solve_patch(
     config: &JointConfig,
     journal: &mut Journal<'_>,
 ) -> Result<JointSolution, CoaddError> {
-    let tiles = shape.0.div_ceil(config.tile_size) * shape.1.div_ceil(config.tile_size);
-    journal.stage("solving", tiles * (config.offset_passes + 1))?;
+    let count = visits.visits();
+    journal.stage("solving", config.most_iterations(shape) * count)?;
     let monitor = journal.monitor;
+    let mut last = 0;
     let mut progress = |done: usize, most: usize| {
-        monitor.step(&format!("tile {done} of at most {most}"));
+        monitor.advance(((done - last) * count) as u64, &format!("iteration {done} of at most {most}"));
+        last = done;
         !monitor.cancelled()
     };
     let problem = JointProblem { visits, shape, spectrum, fiducial: None };

@@ -9,6 +9,7 @@ use crate::joint::config::JointConfig;
 use crate::joint::fourier::{Grid, Way};
 use crate::joint::modes::inner;
 use crate::joint::operator::{Slot, Tile, TileVisit, inner_product, predict};
+use crate::joint::pace::Pace;
 use crate::joint::psf::PsfStamp;
 use crate::joint::source::SourceSolve;
 use crate::joint::spectrum::Spectrum;
@@ -202,7 +203,7 @@ fn dense_first_solve() {
     }
     let dense = solve_dense(hessian, right_side);
     let mut solve = UniformSolve::new(&small.tile, prior);
-    solve.start(&mut small.tile, (400, 1e-8));
+    solve.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let worst = small.worst(&solve.model, &dense);
     assert!(worst < DENSE, "{worst:e}");
 }
@@ -213,7 +214,7 @@ fn dense_final_solve() {
     let (hessian, right_side) = small.normal_equations();
     let prior = small.prior();
     let mut first = UniformSolve::new(&small.tile, prior);
-    first.start(&mut small.tile, (400, 1e-8));
+    first.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
     let total = first.total().to_vec();
     let mut solve = SourceSolve::new(
@@ -225,7 +226,8 @@ fn dense_final_solve() {
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
     let width: Vec<f64> = solve.width().iter().map(|w| f64::from(*w)).collect();
-    solve.solve(&mut small.tile, &JointConfig { source_iterations: 400, ..small.config.clone() });
+    let config = JointConfig { source_iterations: 400, ..small.config.clone() };
+    solve.solve(&mut small.tile, &config, &mut Pace::new(&mut |_, _| true, 0));
     // y = f t + E P τ u, with t and u on the whole grid.
     let (pixels, ky) = (grid.pixels(), grid.ky());
     let (f, e) = (small.spectrum.fractions(), small.spectrum.departures(small.config.colour_damping));

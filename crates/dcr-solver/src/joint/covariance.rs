@@ -33,7 +33,7 @@ use super::psf::PsfStamp;
 use super::solve::{JointError, JointProblem};
 use super::spectrum::Spectrum;
 use super::transfer::{Fiducial, displace, visit_transfer};
-use super::uniform::total_strength;
+use super::uniform::{floor_of_total, total_strength};
 use crate::kernel::{PixelShift, Region};
 
 /// Side of the frequency grid.
@@ -102,7 +102,9 @@ impl Covariance {
             }
         }
         let amplitude = fiducial.amplitude();
-        let total = total_strength(&fiducial, n, sigma, config);
+        // The final solve holds the total to the first one's, which has nearly all its noise: the floor takes none away.
+        let floor = if n == 1 { floor_of_total(n, config) } else { 0.0 };
+        let total = total_strength(&fiducial, floor, sigma);
         let departures = problem.spectrum.departures(config.colour_damping);
         let count = if n == 1 { 1 } else { WIDTHS };
         let widths: Vec<f64> =

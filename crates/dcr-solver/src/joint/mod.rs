@@ -79,6 +79,7 @@ mod modes;
 mod mosaic;
 mod offsets;
 mod operator;
+mod pace;
 mod psf;
 mod robust;
 mod session;

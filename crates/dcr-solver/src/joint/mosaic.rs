@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
+use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::FWHM_PER_SIGMA;
 use super::session::Session;
@@ -55,11 +56,12 @@ impl Mosaic {
         region: &TileRegion,
         config: &JointConfig,
         reports: &mut [VisitReport],
+        pace: &mut Pace,
     ) -> Vec<f64> {
         if session.tile.visits.is_empty() {
             return vec![];
         }
-        let (model, freedom, course) = final_model(&mut session, spectrum, config);
+        let (model, freedom, course) = final_model(&mut session, spectrum, config, pace);
         let planes = session.tile.planes(&model, self.border);
         for (plane, target) in planes.axis_iter(Axis(0)).zip(self.planes_ayx.axis_iter_mut(Axis(0))) {
             region.blend(plane, target, self.border);
@@ -143,16 +145,17 @@ fn final_model(
     session: &mut Session,
     spectrum: &Spectrum,
     config: &JointConfig,
+    pace: &mut Pace,
 ) -> (Vec<Complex32>, Array2<f32>, Vec<f64>) {
     let shape = session.tile.grid.shape;
     if spectrum.count() == 1 {
-        let course = session.refine_first(config);
+        let course = session.refine_first(config, pace);
         return (session.first.model.clone(), Array2::zeros(shape), course);
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
     let mut solve =
         SourceSolve::new(&mut session.tile, spectrum, amplitude, &first.model, first.total(), config);
-    let course = solve.solve(&mut session.tile, config);
+    let course = solve.solve(&mut session.tile, config, pace);
     let freedom = solve.freedom(&session.tile.grid, session.fiducial_fwhm_px);
     (solve.into_model(), freedom, course)
 }

@@ -8,6 +8,7 @@ use super::config::JointConfig;
 use super::fourier::Grid;
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
 use super::operator::{Tile, TileVisit};
+use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::clip;
 use super::solve::{JointError, JointProblem, check_displacements};
@@ -85,21 +86,22 @@ impl Session {
 
     /// The first solve. From the beginning: once with all good pixels, then once for every round of clipping. On from an earlier
     /// one: the last round of clipping, which no longer needs the earlier rounds' caution.
-    pub(crate) fn solve_first(&mut self, config: &JointConfig) -> Vec<Vec<f64>> {
+    pub(crate) fn solve_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<Vec<f64>> {
         let limits = (config.uniform_iterations, config.uniform_tolerance);
         let mut courses = vec![];
         let mut rounds = config.clip_rounds.as_slice();
         if self.first.is_fresh() {
-            courses.push(self.first.start(&mut self.tile, limits));
+            courses.push(self.first.start(&mut self.tile, limits, pace));
         } else if rounds.is_empty() {
             courses.push(
-                self.first.resume(&mut self.tile, limits, |tile, y, out| tile.add_residual(Some(y), out)),
+                self.first
+                    .resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out)),
             );
         } else {
             rounds = &rounds[rounds.len() - 1..];
         }
         for factor in rounds {
-            courses.push(self.first.resume(&mut self.tile, limits, |tile, y, out| {
+            courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
                 tile.add_chosen_residual(y, out, |grid, visit, model| {
                     clip(grid, visit, model, *factor, config)
                 });
@@ -109,9 +111,9 @@ impl Session {
     }
 
     /// Carries the first solve on to the final solve's tolerance.
-    pub(crate) fn refine_first(&mut self, config: &JointConfig) -> Vec<f64> {
+    pub(crate) fn refine_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
         let limits = (config.source_iterations, config.source_tolerance);
-        self.first.resume(&mut self.tile, limits, |tile, y, out| tile.add_residual(Some(y), out))
+        self.first.resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out))
     }
 
     /// Fits every visit that the tile has over the tile's own pixels: its index in the patch, and its normal equations.

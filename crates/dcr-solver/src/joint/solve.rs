@@ -9,6 +9,7 @@ use super::covariance::{Covariance, NoiseMaps};
 use super::identifiability::Identifiability;
 use super::mosaic::Mosaic;
 use super::offsets::{OffsetFit, furthest, project};
+use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::session::{Common, Session};
 use super::spectrum::Spectrum;
@@ -188,7 +189,7 @@ pub enum JointError {
     Cancelled,
 }
 
-/// Called after each tile of each round with how many are done and how many there can be; `false` stops the solve.
+/// Called after each iteration with how many are done and how many there can be; `false` stops the solve.
 pub type JointProgress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
 /// Solves a patch.
@@ -205,33 +206,31 @@ pub fn solve_joint(
 ) -> Result<JointSolution, JointError> {
     config.validate()?;
     let mut solve = Solve::new(problem, config)?;
-    let rounds = config.offset_passes + 1;
+    let mut pace = Pace::new(progress, config.most_iterations(problem.shape));
     for round in 0..config.offset_passes {
         let mut fits = vec![OffsetFit::default(); solve.visits.len()];
         for i in 0..solve.tiles.len() {
-            let mut session = solve.open(i)?;
+            let mut session = solve.open(i, &mut pace)?;
             for (index, fit) in session.fit_offsets(&solve.tiles[i].region) {
                 fits[index].add(&fit);
             }
             solve.close(i, session);
-            if !progress(round * solve.tiles.len() + i + 1, rounds * solve.tiles.len()) {
-                return Err(JointError::Cancelled);
-            }
         }
         let change = solve.take_offsets(&fits);
         solve.report.offset_changes.push(change);
         if change <= config.offset_tolerance {
+            let left = config.offset_passes - 1 - round;
+            pace.skip(left * solve.tiles.len() * config.uniform_iterations);
             break;
         }
     }
     let mut mosaic = Mosaic::new(problem, config);
     for i in 0..solve.tiles.len() {
-        let session = solve.open(i)?;
-        let last =
-            mosaic.finish(session, problem.spectrum, &solve.tiles[i].region, config, &mut solve.visits);
+        let session = solve.open(i, &mut pace)?;
+        let region = &solve.tiles[i].region;
+        let last = mosaic.finish(session, problem.spectrum, region, config, &mut solve.visits, &mut pace);
         solve.report.tiles[i].last = last;
-        let done = (rounds - 1) * solve.tiles.len() + i + 1;
-        if !progress(done, rounds * solve.tiles.len()) {
+        if pace.stopped() {
             return Err(JointError::Cancelled);
         }
     }
@@ -323,7 +322,7 @@ impl<'a> Solve<'a> {
     }
 
     /// Opens a tile and brings its first solve up to date: from the beginning, or on from the last round's with the present offsets.
-    fn open(&mut self, i: usize) -> Result<Session, JointError> {
+    fn open(&mut self, i: usize, pace: &mut Pace) -> Result<Session, JointError> {
         let state = &mut self.tiles[i];
         let mut session = match std::mem::replace(&mut state.kept, Kept::Nothing) {
             Kept::Session(session) => *session,
@@ -337,8 +336,11 @@ impl<'a> Solve<'a> {
             }
         };
         session.displace(&self.offsets);
-        let courses = session.solve_first(self.config);
+        let courses = session.solve_first(self.config, pace);
         self.report.tiles[i].first.extend(courses);
+        if pace.stopped() {
+            return Err(JointError::Cancelled);
+        }
         Ok(session)
     }
 

@@ -24,6 +24,7 @@ use super::config::JointConfig;
 use super::fourier::Grid;
 use super::modes::{add_scaled, add_weighted};
 use super::operator::{Slot, Tile};
+use super::pace::Pace;
 use super::robust::FWHM_PER_SIGMA;
 use super::spectrum::Spectrum;
 use super::stationary::Stationary;
@@ -84,7 +85,7 @@ impl<'a> SourceSolve<'a> {
 
     /// Solves, from the first solve's total and a flat spectrum: holes are filled already. The model is then in
     /// [`Self::into_model`]. Gives back the error that is left after each pass over the data.
-    pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig) -> Vec<f64> {
+    pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
         let zeros = Unknowns::zeros(&tile.grid, self.m);
         let (mut residual, mut z) = (zeros.clone(), zeros.clone());
         let (mut product, mut before) = (zeros.clone(), zeros.clone());
@@ -112,10 +113,11 @@ impl<'a> SourceSolve<'a> {
             direction.turn(factor as f32, &z, &tile.grid);
             let error = tile.error_of(squared);
             course.push(error);
-            if error < config.source_tolerance {
+            if !pace.step() || error < config.source_tolerance {
                 break;
             }
         }
+        pace.skip(config.source_iterations - course.len());
         self.spread(&tile.grid, &x);
         course
     }

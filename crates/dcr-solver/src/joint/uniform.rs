@@ -17,6 +17,7 @@ use super::fourier::Grid;
 use super::hermitian::{Hermitian, upper};
 use super::modes::{add_conjugate_product, add_product, add_scaled, add_weighted, next_direction};
 use super::operator::Tile;
+use super::pace::Pace;
 use super::spectrum::Spectrum;
 use super::transfer::Fiducial;
 
@@ -56,7 +57,7 @@ impl UniformPrior {
         let width = config.uniform_width * sigma;
         let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
         let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
-        Self { matrix, strength, total: total_strength(fiducial, n, sigma, config) }
+        Self { matrix, strength, total: total_strength(fiducial, floor_of_total(n, config), sigma) }
     }
 
     /// `out = R y` for all `ky` of one `kx`.
@@ -138,13 +139,13 @@ impl UniformSolve {
     }
 
     /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
-    pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64)) -> Vec<f64> {
+    pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
         self.model.fill(Complex32::default());
         self.residual.fill(Complex32::default());
         tile.add_residual(None, &mut self.residual);
         self.started = true;
         let squared = self.precondition(tile);
-        self.iterate(tile, squared, limits)
+        self.iterate(tile, squared, limits, pace)
     }
 
     /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
@@ -152,6 +153,7 @@ impl UniformSolve {
         &mut self,
         tile: &mut Tile,
         limits: (usize, f64),
+        pace: &mut Pace,
         data: impl FnOnce(&mut Tile, &[Complex32], &mut [Complex32]),
     ) -> Vec<f64> {
         let (prior, model) = (&self.prior, &self.model);
@@ -164,7 +166,7 @@ impl UniformSolve {
         );
         data(tile, &self.model, &mut self.residual);
         let squared = self.precondition(tile);
-        self.iterate(tile, squared, limits)
+        self.iterate(tile, squared, limits, pace)
     }
 
     /// Conjugate gradients; `product` holds the preconditioned residual and `squared` its product with the residual.
@@ -173,6 +175,7 @@ impl UniformSolve {
         tile: &mut Tile,
         mut squared: f64,
         (iterations, tolerance): (usize, f64),
+        pace: &mut Pace,
     ) -> Vec<f64> {
         let row = tile.n * tile.grid.ky();
         let mut course = vec![];
@@ -201,10 +204,11 @@ impl UniformSolve {
                 .for_each(|(direction, z)| next_direction(direction, factor, z));
             let error = tile.error_of(squared);
             course.push(error);
-            if error < tolerance {
+            if !pace.step() || error < tolerance {
                 break;
             }
         }
+        pace.skip(iterations - course.len());
         course
     }
 
@@ -222,15 +226,14 @@ impl UniformSolve {
     }
 }
 
+/// The floor under the total. With one subfilter the first solve is the last, and nothing undoes that it is held to 0: it is a tenth then.
+pub(crate) fn floor_of_total(subfilters: usize, config: &JointConfig) -> f64 {
+    if subfilters == 1 { 0.1 * config.total_floor } else { config.total_floor }
+}
+
 /// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
-/// noise is not amplified. With one subfilter the first solve is the last, and nothing undoes that it is held to 0: the floor is a tenth then.
-pub(crate) fn total_strength(
-    fiducial: &Fiducial,
-    subfilters: usize,
-    sigma: f64,
-    config: &JointConfig,
-) -> Vec<f32> {
-    let floor = if subfilters == 1 { 0.1 * config.total_floor } else { config.total_floor };
+/// noise is not amplified.
+pub(crate) fn total_strength(fiducial: &Fiducial, floor: f64, sigma: f64) -> Vec<f32> {
     fiducial.window().map(|w| ((floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
 }
 
