@@ -11,7 +11,7 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
-use crate::artefacts::{Artefacts, Search};
+use crate::artefacts::{Artefacts, Search, settled_for_given};
 use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
@@ -37,6 +37,8 @@ use crate::summary::Summary;
 pub struct AssembleRequest {
     /// Exposures of one band on one grid.
     pub warps: Vec<PathBuf>,
+    /// PSF-matched warps of the same visits, to find artefacts with; without any they are made where they are needed.
+    pub matched: Vec<PathBuf>,
     /// A coadd to start from; without it one is made.
     pub template: Option<PathBuf>,
     /// The folder for the results.
@@ -67,7 +69,11 @@ pub fn assemble(
 
     journal.stage("reading", request.warps.len())?;
     let inputs = Inputs::open(&request.warps, config)?;
-    let config = &settled(config, &inputs, &mut journal);
+    let mut config = settled(config, &inputs, &mut journal);
+    if !request.matched.is_empty() {
+        config = settled_for_given(&config, &mut journal)?;
+    }
+    let config = &config;
     let mut gathered = Gathered::read(request, inputs, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
@@ -79,6 +85,8 @@ pub fn assemble(
     }
     let search = Search {
         inputs: &gathered.inputs,
+        given: &gathered.given,
+        reader: &reader,
         noise: &gathered.noise,
         division: &division,
         template: &start.template,

@@ -8,6 +8,7 @@ mod field;
 mod golden;
 mod grids;
 mod joint;
+mod matched_warps;
 mod noise;
 mod products;
 mod psf;
