@@ -11,6 +11,7 @@ mod one_psf;
 mod psf_kernel;
 mod psfs;
 mod static_sky;
+mod streaks;
 
 use dcr_image::BBox;
 use dcr_image::MaskPlanes;
@@ -120,13 +121,47 @@ impl Artefacts {
         Ok(Self { visits: found(search, store, config, journal)? })
     }
 
-    /// With what was found later, in other pixels.
+    /// With what was found later.
     pub(crate) fn and(mut self, later: &[PixelList]) -> Self {
         for (pixels, more) in self.visits.iter_mut().zip(later) {
             pixels.extend(more);
             pixels.sort_unstable();
+            pixels.dedup();
         }
         self
+    }
+
+    /// With streaks along straight lines, if they are to be looked for; `n_image` counts the visits of each pixel. The store ends without all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    pub(crate) fn with_streaks(
+        self,
+        search: &Search<'_>,
+        store: &mut Store,
+        n_image: &Array2<u16>,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<Self, CoaddError> {
+        let settings = &config.artefacts;
+        let few = Rarity::new(settings).few(self.visits.len() as f64);
+        if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
+            return Ok(self);
+        }
+        journal.stage("finding streaks", self.visits.len())?;
+        // Of a streak that is left out already the wings may be left.
+        store.leave_out(vec![]);
+        let all = self.and(&streaks::find(search, store, settings, n_image, journal)?);
+        store.leave_out(all.visits.clone());
+        Ok(all)
+    }
+
+    /// Those that few visits have: the joint solver clips variable stars as well, which are in the sky. `n_image` counts the visits of each pixel.
+    pub(crate) fn rare(&self, n_image: &Array2<u16>, config: &AssembleConfig) -> Self {
+        let groups: Vec<_> =
+            self.visits.iter().map(|pixels| groups::groups(pixels, n_image.ncols())).collect();
+        Self { visits: Rarity::new(&config.artefacts).rare(&groups, n_image) }
     }
 
     /// Warns of visits that lost much.

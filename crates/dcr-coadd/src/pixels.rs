@@ -20,9 +20,12 @@ pub(crate) struct VisitPixels {
     pub(crate) flags: Array2<u8>,
 }
 
+/// A row's image, variance, mask and flags.
+pub(crate) type VisitRow<'a> = (&'a [f32], &'a [f32], &'a [i32], &'a [u8]);
+
 impl VisitPixels {
     /// A row's image, variance, mask and flags.
-    pub(crate) fn row(&self, y: usize) -> (&[f32], &[f32], &[i32], &[u8]) {
+    pub(crate) fn row(&self, y: usize) -> VisitRow<'_> {
         let MaskedImage { image, variance, mask, .. } = &self.masked;
         let parts = (
             image.row(y).to_slice(),

@@ -140,7 +140,8 @@ impl Search<'_> {
             let own = warp.noise(self.reader)?;
             if own.is_none() {
                 let file = warp.file().path().display();
-                let text = format!("Its PSF-matched warp ({file}) has no usable pixel: no artefact is found in it.");
+                let text =
+                    format!("Its PSF-matched warp ({file}) has no usable pixel: no artefact is found in it.");
                 journal.warn(visit.name(), text);
             }
             noise.push(own.unwrap_or(Noise { sky_variance: 1.0, shot: 0.0 }));

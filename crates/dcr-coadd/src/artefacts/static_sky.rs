@@ -14,8 +14,8 @@ use dcr_solver::{GOOD, Observations};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
-use super::groups::{PixelList, Rarity, groups};
 use super::Search;
+use super::groups::{PixelList, Rarity, groups};
 use super::one_psf::OnePsf;
 use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::detection::{grown, median, without_small_groups};

@@ -113,10 +113,7 @@ impl Gathered {
             }
         }
         if out.inputs.visits.is_empty() {
-            return Err(CoaddError::NothingUsable {
-                count,
-                planes: config.coadd.bad_mask_planes.join(", "),
-            });
+            return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
         journal.warn_of_assumptions(
             out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),

@@ -15,4 +15,5 @@ mod psf;
 mod runs;
 mod shared;
 mod sky;
+mod streaks;
 mod tolerance;

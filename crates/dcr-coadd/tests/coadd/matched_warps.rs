@@ -105,7 +105,11 @@ fn matched_warps_find_what_convolution_finds() {
     assert!(any > 300 && shared as f64 >= SAME_ARTEFACTS * any as f64, "{shared} of {any}");
     let pixels = |summary: &Summary| summary.visits.iter().map(|v| v.artefact_pixels as f64).sum::<f64>();
     assert!((pixels(&given) / pixels(&own) - 1.0).abs() < 1.0 - SAME_ARTEFACTS);
-    assert!(given.warnings.iter().all(|warning| !warning.text.contains("PSF-matched")), "{:?}", given.warnings);
+    assert!(
+        given.warnings.iter().all(|warning| !warning.text.contains("PSF-matched")),
+        "{:?}",
+        given.warnings
+    );
 }
 
 /// That they are given says what they are for; the summary records it.
