@@ -99,8 +99,9 @@ pub(crate) struct Inspect {
 
 /// Make subfilter coadds and the stacked coadd from warps on one pixel grid.
 ///
-/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum) and summary.json. All
-/// appear together at the end; if the run fails or is interrupted, none does.
+/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum), plain.fits (the coadd without correction),
+/// joint.fits (what templates need, if the joint solver was taken) and summary.json. All appear together at the end; if the run
+/// fails or is interrupted, none does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -18,16 +18,15 @@ use super::Search;
 use super::groups::{PixelList, Rarity, groups};
 use super::one_psf::OnePsf;
 use crate::config::{ArtefactConfig, AssembleConfig};
-use crate::detection::{grown, median, without_small_groups};
+use crate::detection::{grown, without_small_groups};
 use crate::error::CoaddError;
 use crate::journal::Journal;
 use crate::plain_coadd::{Combination, Value, Work};
+use crate::scatter::{SIGMA_PER_MAD, median_of_pixels};
 use crate::store::Store;
 
 /// Rows of an exposure that are compared at a time.
 const STRIP_ROWS: usize = 128;
-/// Standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f32 = 1.482_602_2;
 
 /// Finds artefacts. The store ends without them.
 ///
@@ -173,7 +172,7 @@ impl OnePsf<'_> {
         }
         let empty =
             significance.iter().zip(self.search.sources).filter(|(s, source)| s.is_finite() && !**source);
-        let scatter = SIGMA_PER_MAD * median(empty.map(|(s, _)| s.abs()).collect());
+        let scatter = SIGMA_PER_MAD as f32 * median_of_pixels(empty.map(|(s, _)| s.abs()).collect());
         let threshold = settings.detection_threshold as f32 * if scatter > 0.0 { scatter } else { 1.0 };
         let mut above = significance.mapv(|s| s.abs() > threshold);
         if above.iter().any(|above| *above) {

@@ -1,7 +1,7 @@
 //! Streaks of satellites and aeroplanes: straight trails, each of which only the sum along the line tells from noise.
 //!
-//! A trail of a third of a pixel's σ is nothing in a pixel, nor in the area of a PSF, and neither are the wings of a bright one. Along a few
-//! hundred pixels it stands out. Each exposure's departure from the plain coadd, in σ of its sky, is looked at where there are no sources:
+//! A trail with a peak of 0.6 of a pixel's σ is nothing in a pixel, nor in the area of a PSF, and neither are the wings of a bright one. Along
+//! 256 pixels it is found (half a σ is not). Each exposure's departure from the plain coadd, in σ of its sky, is looked at where there are no sources:
 //!
 //! 1. It is averaged over squares of the PSF's width, and what varies slowly is taken away. Squares above 2.5 σ vote for straight lines
 //!    ([`hough`]; R. O. Duda & P. E. Hart, 1972, Comm. ACM 15, 11).
@@ -28,13 +28,11 @@ use self::hough::{Line, Points};
 use super::Search;
 use super::groups::{PixelList, Rarity};
 use crate::config::ArtefactConfig;
-use crate::detection::median;
 use crate::error::CoaddError;
 use crate::journal::Journal;
+use crate::scatter::{SIGMA_PER_MAD, median_of_pixels};
 use crate::store::Store;
 
-/// Standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f32 = 1.482_602_2;
 /// Side of the squares in px, at least and at most.
 const SIDES: (usize, usize) = (2, 8);
 /// Squares of which this share is usable take part.
@@ -172,14 +170,14 @@ impl Residual<'_> {
         let sky = Array2::from_shape_fn(blocks, |(by, bx)| {
             let part = |block: usize, n: usize| block * SKY_SQUARES..((block + 1) * SKY_SQUARES).min(n);
             let block = means.slice(s![part(by, shape.0), part(bx, shape.1)]);
-            median(block.iter().copied().filter(|mean| mean.is_finite()).collect())
+            median_of_pixels(block.iter().copied().filter(|mean| mean.is_finite()).collect())
         });
         let mut sigmas = means;
         for ((y, x), value) in sigmas.indexed_iter_mut() {
             *value = (*value - sky[[y / SKY_SQUARES, x / SKY_SQUARES]]) * counts[[y, x]].sqrt();
         }
-        let scatter =
-            SIGMA_PER_MAD * median(sigmas.iter().filter(|s| s.is_finite()).map(|s| s.abs()).collect());
+        let scatter = SIGMA_PER_MAD as f32
+            * median_of_pixels(sigmas.iter().filter(|s| s.is_finite()).map(|s| s.abs()).collect());
         if scatter > 0.0 {
             sigmas /= scatter;
         }

@@ -63,10 +63,10 @@ fn share_found(bench: &Bench, run: &str, trail: &Array2<f32>, least: f32) -> f64
 }
 
 #[test]
-fn streak_of_half_a_sigma_is_found() {
+fn streak_too_faint_for_pixels_is_found() {
     let mut warps = warps(&field(8));
     let trail = trail((220, 260), 33.0, |_| true);
-    add(&mut warps[2], &trail, 0.5);
+    add(&mut warps[2], &trail, 0.8);
     let bench = Bench::new(&warps);
     for (name, config) in [("iterative", iterative()), ("joint", joint())] {
         let found = pixels(&bench.run_into(name, &config).unwrap());

@@ -1,10 +1,8 @@
 //! A band of pixels along a line: whether there is a streak in it, from where to where, and how wide.
 
 use super::hough::Line;
-use crate::detection::median;
+use crate::scatter::{median_and_scatter, median_of_pixels};
 
-/// Standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f64 = 1.482_602_2;
 /// Pixels count with at most so many σ: a cosmic ray is no line.
 const MOST_SIGMAS: f32 = 4.0;
 /// How far a direction is searched for, and in what steps: displacements of the ends in px.
@@ -124,7 +122,7 @@ fn ends(
     let total = run.iter().fold((0.0, 0.0), |sum, s| (sum.0 + s.0, sum.1 + s.1));
     let bright = seen.iter().filter(|s| **s > 0.0).count() as f64;
     let mean = seen.iter().sum::<f64>() / seen.len().max(1) as f64;
-    let middle = f64::from(median(seen.iter().map(|s| *s as f32).collect()));
+    let middle = f64::from(median_of_pixels(seen.iter().map(|s| *s as f32).collect()));
     let is_streak = run.len() as f64 * length >= demands.length
         && significance(total) >= demands.significance
         && bright >= SHARE_OF_BRIGHT * seen.len() as f64
@@ -179,14 +177,13 @@ impl Profile {
             .filter(|bin| self.sums[*bin].1 > 0.0)
             .map(|bin| (self.sums[bin].0 / self.sums[bin].1) as f32)
             .collect();
-        let sky = median(means.clone());
-        let scatter = SIGMA_PER_MAD * f64::from(median(means.iter().map(|m| (m - sky).abs()).collect()));
+        let (sky, scatter) = if means.is_empty() { (0.0, 0.0) } else { median_and_scatter(means) };
         (f64::from(sky), scatter.max(self.typical_count().max(1.0).sqrt().recip()))
     }
 
     /// The median number of pixels of a bin.
     fn typical_count(&self) -> f64 {
-        f64::from(median(self.sums.iter().map(|(_, count)| *count as f32).collect()))
+        f64::from(median_of_pixels(self.sums.iter().map(|(_, count)| *count as f32).collect()))
     }
 
     /// How far to both sides of the line the profile is above noise; `None` if it is nowhere.
