@@ -67,7 +67,9 @@ pub(super) fn find(
     closed_yx.zip_mut_with(&search.template.image, |closed, light| *closed |= !light.is_finite());
     let of_visit = |visit: usize| -> Result<Vec<PixelList>, CoaddError> {
         journal.go_on()?;
-        Residual { search, store, visit, closed_yx: &closed_yx }.streaks(settings)
+        let streaks = Residual { search, store, visit, closed_yx: &closed_yx }.streaks(settings)?;
+        journal.monitor.step(&search.inputs.visits[visit].name());
+        Ok(streaks)
     };
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =
         (0..store.visits()).into_par_iter().map(of_visit).collect();
