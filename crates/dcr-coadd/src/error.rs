@@ -136,10 +136,7 @@ pub enum CoaddError {
         expected: f64,
     },
     /// PSF-matched warps that nothing would be done with.
-    #[error(
-        "PSF-matched warps (--matched) are to find artefacts with, but artefacts.find is \"off\"; set it to \"static_sky\", or leave them \
-         out"
-    )]
+    #[error("PSF-matched warps (--matched) are to find artefacts with, but artefacts.find is \"off\"; set it to \"static_sky\", or leave them out")]
     MatchedUnused,
     /// Files taken through different filters.
     #[error(
@@ -442,10 +439,7 @@ impl From<SolveError> for CoaddError {
     fn from(error: SolveError) -> Self {
         match error {
             SolveError::Cancelled => Self::Cancelled,
-            SolveError::Source(source) => match source.downcast::<FitsError>() {
-                Ok(fits) => Self::Fits(*fits),
-                Err(other) => Self::Solve(SolveError::Source(other)),
-            },
+            SolveError::Source(source) => source.into(),
             other => Self::Solve(other),
         }
     }
