@@ -2,9 +2,8 @@
 //!
 //! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
 //! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
-//! no artefact ([`groups`]): variable stars stay.
+//! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
 
-mod groups;
 mod matched;
 mod psf_kernel;
 mod psfs;
@@ -16,7 +15,6 @@ use dcr_image::fits::{Column, ColumnValues, TableHdu};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
-use self::groups::Rarity;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
@@ -25,7 +23,7 @@ use crate::journal::Journal;
 use crate::store::Store;
 use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 
-pub(crate) use groups::PixelList;
+pub(crate) use dcr_solver::PixelList;
 
 /// A visit that loses more than this share of its pixels is talked of.
 const MUCH: f64 = 0.05;
@@ -69,7 +67,7 @@ impl Artefacts {
             (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
-        if Rarity::new(&config.artefacts).few(visits as f64) == 0 {
+        if config.artefacts.rarity().few(visits as f64) == 0 {
             let plural = if visits == 1 { "" } else { "s" };
             let text = format!(
                 "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."

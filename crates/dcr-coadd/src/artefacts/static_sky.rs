@@ -3,7 +3,7 @@
 //! Every exposure is convolved to one PSF, that of the broadest or one of a given width; the static sky is the clipped mean of all. Their difference,
 //! over the noise that convolution leaves and scaled to the noise found, is detected in both signs. A detection, grown by a little, is
 //! dropped if nearly all of it is masked, or if it lies inside a very bright source; of the others those that few exposures have are
-//! artefacts ([`super::groups`]).
+//! artefacts ([`dcr_solver::Rarity`]).
 //!
 //! A masked pixel has no part in the convolution; where more than a fiftieth of the kernel's weight falls on such, the result is masked.
 //!
@@ -14,11 +14,10 @@ use std::ops::Range;
 
 use dcr_image::Stamp;
 use dcr_solver::kernel::Region;
-use dcr_solver::{GOOD, Observations};
+use dcr_solver::{GOOD, Observations, PixelList, groups};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
-use super::groups::{PixelList, Rarity, groups};
 use super::psf_kernel::kernel_between;
 use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
 use super::{Search, UNKNOWN_FWHM_PX};
@@ -71,7 +70,7 @@ pub(super) fn find(
         journal.monitor.step(&search.inputs.visits[visit].name());
         journal.go_on()?;
     }
-    let mut found = Rarity::new(settings).rare(&candidates, &sky.count);
+    let mut found = settings.rarity().rare(&candidates, &sky.count);
     matching.only_good(&mut found)?;
     store.leave_out(found.clone());
     Ok(found)

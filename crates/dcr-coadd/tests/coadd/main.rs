@@ -15,3 +15,4 @@ mod runs;
 mod shared;
 mod sky;
 mod tolerance;
+mod variables;
