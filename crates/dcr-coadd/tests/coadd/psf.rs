@@ -219,14 +219,30 @@ fn psf_joint_measured() {
         bench.warps = warps;
         let mut config = dcr_coadd::config::AssembleConfig::default();
         bench.run_into(&format!("{name}_truth"), &config).unwrap();
-        let truth = psf_of(&bench.path(&format!("{name}_truth/coadd.fits"))).stamp_at(128.0, 128.0).unwrap().moments().unwrap();
+        let truth = psf_of(&bench.path(&format!("{name}_truth/coadd.fits")))
+            .stamp_at(128.0, 128.0)
+            .unwrap()
+            .moments()
+            .unwrap();
         config.psf.measure = true;
         let summary = bench.run_into(name, &config).unwrap();
         let psf = psf_of(&bench.path(&format!("{name}/coadd.fits")));
         let m = psf.stamp_at(128.0, 128.0).unwrap().moments().unwrap();
         let (e, t) = (m.ellipticity(), truth.ellipticity());
-        println!("{name}: {:?} truth {:.4} measured {:.4} ratio {:.5}; e {:+.4} {:+.4} truth {:+.4} {:+.4} diff {:+.4} {:+.4} {:?}",
-            summary.psf.origin, truth.fwhm_px(), m.fwhm_px(), m.fwhm_px() / truth.fwhm_px(), e[0], e[1], t[0], t[1], e[0]-t[0], e[1]-t[1], summary.psf.measured);
+        println!(
+            "{name}: {:?} truth {:.4} measured {:.4} ratio {:.5}; e {:+.4} {:+.4} truth {:+.4} {:+.4} diff {:+.4} {:+.4} {:?}",
+            summary.psf.origin,
+            truth.fwhm_px(),
+            m.fwhm_px(),
+            m.fwhm_px() / truth.fwhm_px(),
+            e[0],
+            e[1],
+            t[0],
+            t[1],
+            e[0] - t[0],
+            e[1] - t[1],
+            summary.psf.measured
+        );
         println!("{:?}", summary.warnings);
     }
 }

@@ -188,15 +188,27 @@ fn variables_measured() {
         let seen: Vec<String> = detections
             .iter()
             .map(|rows| {
-                let near: Vec<_> =
-                    rows.iter().filter(|r| (r["x"] - x).hypot(r["y"] - y) < 6.0).collect();
-                near.iter().map(|r| format!("{:+.0}{}", r["flux"], if r["dipole"] > 0.0 { "d" } else { "" })).collect::<Vec<_>>().join(",")
+                let near: Vec<_> = rows.iter().filter(|r| (r["x"] - x).hypot(r["y"] - y) < 6.0).collect();
+                near.iter()
+                    .map(|r| format!("{:+.0}{}", r["flux"], if r["dipole"] > 0.0 { "d" } else { "" }))
+                    .collect::<Vec<_>>()
+                    .join(",")
             })
             .collect();
-        let change: Vec<String> = (0..4).map(|h| format!("{:+.0}", case.flux * case.course.held_out(h) - expected)).collect();
+        let change: Vec<String> =
+            (0..4).map(|h| format!("{:+.0}", case.flux * case.course.held_out(h) - expected)).collect();
         println!(
             "{:22} core used mean {:5.2} min {:3.0}; wide mean {:5.2} min {:3.0}; flux/expected {:.4} ({:.0}); mask {:b}; found [{}] of [{}]",
-            case.name, mean(&core), least(&core), mean(&wide), least(&wide), flux / expected, expected, mask, seen.join(" | "), change.join(" | ")
+            case.name,
+            mean(&core),
+            least(&core),
+            mean(&wide),
+            least(&wide),
+            flux / expected,
+            expected,
+            mask,
+            seen.join(" | "),
+            change.join(" | ")
         );
     }
     let elsewhere = detections
@@ -204,5 +216,12 @@ fn variables_measured() {
         .flatten()
         .filter(|r| (0..CASES.len()).all(|i| (r["x"] - place(i)[0]).hypot(r["y"] - place(i)[1]) > 12.0))
         .count();
+    for r in detections
+        .iter()
+        .flatten()
+        .filter(|r| (0..CASES.len()).all(|i| (r["x"] - place(i)[0]).hypot(r["y"] - place(i)[1]) > 12.0))
+    {
+        println!("{r:?}");
+    }
     println!("false detections elsewhere: {elsewhere} in {} visits", detections.len());
 }

@@ -101,6 +101,7 @@ impl Session {
         } else {
             rounds = &rounds[rounds.len() - 1..];
         }
+        let reach = (self.furthest + 2.0 * self.fiducial_fwhm_px).ceil() as usize;
         for (i, factor) in rounds.iter().enumerate() {
             let last = i + 1 == rounds.len();
             courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
@@ -108,7 +109,7 @@ impl Session {
                     clip(grid, visit, model, *factor, config)
                 });
                 if last {
-                    give_back_variables(tile, y, out, &config.rarity);
+                    give_back_variables(tile, y, out, reach, config);
                 }
             }));
         }
