@@ -2,10 +2,9 @@
 //!
 //! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
 //! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
-//! no artefact ([`groups`]): variable stars stay.
+//! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
 
 mod given_warps;
-mod groups;
 mod matched;
 mod one_psf;
 mod psf_kernel;
@@ -19,7 +18,6 @@ use dcr_image::fits::{Column, ColumnValues, TableHdu};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
-use self::groups::Rarity;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
@@ -29,8 +27,8 @@ use crate::pixels::PixelReader;
 use crate::store::Store;
 use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 
+pub(crate) use dcr_solver::PixelList;
 pub(crate) use given_warps::{GivenWarp, open_given_warps};
-pub(crate) use groups::PixelList;
 
 /// A visit that loses more than this share of its pixels is talked of.
 const MUCH: f64 = 0.05;
@@ -101,7 +99,7 @@ impl Artefacts {
             (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
-        if Rarity::new(&config.artefacts).few(visits as f64) == 0 {
+        if config.artefacts.rarity().few(visits as f64) == 0 {
             let plural = if visits == 1 { "" } else { "s" };
             let text = format!(
                 "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
@@ -145,7 +143,7 @@ impl Artefacts {
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
         let settings = &config.artefacts;
-        let few = Rarity::new(settings).few(self.visits.len() as f64);
+        let few = settings.rarity().few(self.visits.len() as f64);
         if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
             return Ok(self);
         }
@@ -160,8 +158,8 @@ impl Artefacts {
     /// Those that few visits have: the joint solver clips variable stars as well, which are in the sky. `n_image` counts the visits of each pixel.
     pub(crate) fn rare(&self, n_image: &Array2<u16>, config: &AssembleConfig) -> Self {
         let groups: Vec<_> =
-            self.visits.iter().map(|pixels| groups::groups(pixels, n_image.ncols())).collect();
-        Self { visits: Rarity::new(&config.artefacts).rare(&groups, n_image) }
+            self.visits.iter().map(|pixels| dcr_solver::groups(pixels, n_image.ncols())).collect();
+        Self { visits: config.artefacts.rarity().rare(&groups, n_image) }
     }
 
     /// Warns of visits that lost much.

@@ -130,12 +130,10 @@ pub fn assemble(
             (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))
         }
     };
+    let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
     let psfs = match own_psf {
-        Some(psf) => CoaddPsfs::of_solution(psf, config.model.subfilters),
-        None => {
-            let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
-            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?
-        }
+        Some(psf) => CoaddPsfs::of_solution(&psf, &coadds, bad, config, &mut journal),
+        None => CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?,
     };
     let residual_rms = match &joint {
         Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),

@@ -136,7 +136,9 @@ pub enum CoaddError {
         expected: f64,
     },
     /// PSF-matched warps that nothing would be done with.
-    #[error("PSF-matched warps (--matched) are to find artefacts with, but artefacts.find is \"off\"; set it to \"static_sky\", or leave them out")]
+    #[error(
+        "PSF-matched warps (--matched) are to find artefacts with, but artefacts.find is \"off\"; set it to \"static_sky\", or leave them out"
+    )]
     MatchedUnused,
     /// Files taken through different filters.
     #[error(

@@ -4,18 +4,17 @@
 //! ([`super::one_psf`]). The static sky is the clipped mean of all. Their difference,
 //! over the noise that convolution leaves and scaled to the noise found, is detected in both signs. A detection, grown by a little, is
 //! dropped if nearly all of it is masked, or if it lies inside a very bright source; of the others those that few exposures have are
-//! artefacts ([`super::groups`]).
+//! artefacts ([`dcr_solver::Rarity`]).
 //!
 //! Refraction is not modelled: where it displaces by a tenth of a pixel or more, bright stars of the highest airmass are found as well. That is
 //! why [`super::matched`] is the default.
 
 use dcr_solver::kernel::Region;
-use dcr_solver::{GOOD, Observations};
+use dcr_solver::{GOOD, Observations, PixelList, groups};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use super::Search;
-use super::groups::{PixelList, Rarity, groups};
 use super::one_psf::OnePsf;
 use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::detection::{grown, without_small_groups};
@@ -58,7 +57,7 @@ pub(super) fn find(
         journal.monitor.step(&search.inputs.visits[visit].name());
         journal.go_on()?;
     }
-    let mut found = Rarity::new(settings).rare(&candidates, &sky.count);
+    let mut found = settings.rarity().rare(&candidates, &sky.count);
     exposures.only_good(&mut found)?;
     store.leave_out(found.clone());
     Ok(found)

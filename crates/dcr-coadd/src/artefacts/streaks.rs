@@ -19,14 +19,13 @@ mod band;
 mod hough;
 
 use dcr_solver::kernel::{Region, dilate_diamond};
-use dcr_solver::{GOOD, Observations};
+use dcr_solver::{GOOD, Observations, PixelList};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use self::band::{Demands, Place, streak};
 use self::hough::{Line, Points};
 use super::Search;
-use super::groups::{PixelList, Rarity};
 use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::journal::Journal;
@@ -74,7 +73,7 @@ pub(super) fn find(
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =
         (0..store.visits()).into_par_iter().map(of_visit).collect();
     let found: Vec<Vec<PixelList>> = found.into_iter().collect::<Result<_, _>>()?;
-    let mut rare = Rarity::new(settings).rare(&found, data_yx);
+    let mut rare = settings.rarity().rare(&found, data_yx);
     rare.iter_mut().for_each(Vec::dedup);
     Ok(rare)
 }

@@ -1,5 +1,6 @@
 //! `[artefacts]`: what spoils single exposures, and how it is found.
 
+use dcr_solver::Rarity;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
@@ -86,6 +87,16 @@ pub enum FindArtefacts {
 }
 
 impl ArtefactConfig {
+    /// What is seen in few exposures.
+    pub(crate) fn rarity(&self) -> Rarity {
+        Rarity {
+            most: self.max_epochs as f64,
+            low: self.max_fraction_epochs_low,
+            high: self.max_fraction_epochs_high,
+            share: self.spatial_threshold,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         for (key, value) in [
             ("artefacts.matched_sigmas", self.matched_sigmas),

@@ -17,3 +17,4 @@ mod shared;
 mod sky;
 mod streaks;
 mod tolerance;
+mod variables;
