@@ -425,13 +425,10 @@ impl From<JointError> for CoaddError {
 impl From<SourceError> for CoaddError {
     /// What it was, where that is known.
     fn from(source: SourceError) -> Self {
-        let source = match source.downcast::<FitsError>() {
-            Ok(fits) => return Self::Fits(*fits),
-            Err(source) => source,
-        };
-        match source.downcast::<Self>() {
-            Ok(own) => *own,
-            Err(source) => Self::Pixels(source),
+        match source.downcast::<FitsError>().map_err(|source| source.downcast::<Self>()) {
+            Ok(fits) => Self::Fits(*fits),
+            Err(Ok(own)) => *own,
+            Err(Err(source)) => Self::Pixels(source),
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::kernel::{Boundary, gaussian_filter};
 
 /// How firmly the total is held to the first solve's beyond the tile, in units of the data's weight. Ten times as much needs no fewer
 /// iterations in constant seeing, and more where the sharpest details come from few visits, whose weight it then exceeds.
-const MARGIN: f64 = 0.01;
+pub(crate) const MARGIN: f64 = 0.01;
 
 /// The final solve on a tile.
 pub(crate) struct SourceSolve<'a> {
