@@ -247,7 +247,7 @@ fn dense_final_solve() {
         let (y, x) = (p / grid.padded.1, p % grid.padded.1);
         !(grid.tile_rows().contains(&y) && grid.tile_cols().contains(&x))
     };
-    let margin = super::source::MARGIN / (small.tile.sigma * small.tile.sigma);
+    let margin = MARGIN / (small.tile.sigma * small.tile.sigma);
     (0..pixels).filter(|p| outside(*p)).for_each(|p| held[[p, p]] += margin);
     let mut corner = normal.slice_mut(s![..pixels, ..pixels]);
     corner += &held;
