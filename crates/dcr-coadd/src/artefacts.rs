@@ -12,9 +12,8 @@ mod psfs;
 mod static_sky;
 mod streaks;
 
-use dcr_image::BBox;
-use dcr_image::MaskPlanes;
 use dcr_image::fits::{Column, ColumnValues, TableHdu};
+use dcr_image::{BBox, MaskPlanes};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 

@@ -12,6 +12,9 @@ use crate::config::CoaddConfig;
 use crate::inputs::Input;
 use crate::pixels::PixelReader;
 
+/// To find artefacts the noise of so many pixels' one is enough.
+pub(crate) const NOISE_OF_EVERY: usize = 7;
+
 /// Rejection of the clipped mean of the variance, in standard deviations.
 const CLIP_SIGMA: f64 = 3.0;
 /// Passes of it.

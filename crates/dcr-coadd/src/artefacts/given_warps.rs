@@ -17,13 +17,12 @@ use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs, check_filter, check_grid, unit_of};
 use crate::pixels::PixelReader;
-use crate::weights::noise_of;
+use crate::weights::{NOISE_OF_EVERY, noise_of};
 
 /// Zero points in mag that differ by no more are one.
 const SAME_ZERO_POINT: f64 = 1e-3;
-/// Rows that are read at a time to learn of the noise, and every how many-th pixel tells it.
+/// Rows that are read at a time to learn of the noise.
 const STRIP_ROWS: usize = 512;
-const NOISE_OF_EVERY: usize = 7;
 
 /// A PSF-matched warp, its pixels still on disk.
 pub(crate) struct GivenWarp {

@@ -22,13 +22,10 @@ use crate::regions::covered_by;
 use crate::store::{StoredPixels, Stream};
 use crate::summary::Warning;
 use crate::template_coadd::open_template;
-use crate::weights::{Keep, Survey, of_mean_one, survey, visit_weights};
+use crate::weights::{Keep, NOISE_OF_EVERY, Survey, of_mean_one, survey, visit_weights};
 
 /// The mask plane of the regions of `coadd.bright_objects`.
 pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
-
-/// To find artefacts the noise of so many pixels' one is enough.
-const NOISE_OF_EVERY: usize = 7;
 
 /// The usable warps, read once.
 pub(super) struct Gathered {
