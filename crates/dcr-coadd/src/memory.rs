@@ -84,7 +84,7 @@ fn bytes_of_a_tile(visits: usize, bbox: &BBox, config: &AssembleConfig) -> u64 {
     let joint = &config.joint;
     let side =
         |length: usize| (length.min(joint.tile_size) + 2 * (joint.tile_overlap + joint.padding)) as u64;
-    let of_a_pixel = visits as u64 * (4 * config.model.subfilters as u64 + 6) + 300;
+    let of_a_pixel = visits as u64 * (4 * config.model.subfilters as u64 + 6) + 400;
     side(bbox.width).saturating_mul(side(bbox.height)).saturating_mul(of_a_pixel)
 }
 

@@ -91,6 +91,11 @@ pub(super) const KEYS: &[Key] = &[
         "Final solve: stop when the error that is left, measured likewise, is below this.",
     ),
     key(
+        "tiled_tolerance",
+        "In a patch of several tiles both tolerances are multiplied by this, or neighbours would differ by how far\n\
+         each was carried, and show a seam. Raise it, up to 1, where speed matters more.",
+    ),
+    key(
         "padding",
         "Pixels of zero weight around a tile, at least: as far as light is displaced, and more. Raise it in u at\n\
          airmass above 2.2.",
@@ -103,7 +108,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "tile_size",
         "Largest side of a tile, in px; a patch no larger is solved whole. Memory grows with its square: with\n\
-         overlap and padding counted in, about side² × (visits × (4 × subfilters + 6) + 300) bytes. Displacements\n\
+         overlap and padding counted in, about side² × (visits × (4 × subfilters + 6) + 400) bytes. Displacements\n\
          and PSFs are constant in a tile: lower it where they vary over the patch.",
     ),
     key(

@@ -223,6 +223,7 @@ fn dense_final_solve() {
         &amplitude,
         &first.model,
         &total,
+        small.tile.visits[0].fwhm_px,
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
     let width: Vec<f64> = solve.width().iter().map(|w| f64::from(*w)).collect();

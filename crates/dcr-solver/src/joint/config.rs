@@ -59,12 +59,14 @@ pub struct JointConfig {
     pub source_iterations: usize,
     /// … and stop earlier when the error that is left, as above, is below this.
     pub source_tolerance: f64,
+    /// In a patch of several tiles both tolerances are multiplied by this: neighbours that were not carried as far as this differ, and that is seen as a seam.
+    pub tiled_tolerance: f64,
     /// Pixels of zero weight around a tile, at least: as far as light is displaced, and more.
     pub padding: usize,
     /// The model is kept this many pixels beyond the patch, so that templates are whole at its edges. At most `padding`.
     pub border: usize,
     /// Largest side of a tile in px; a patch no larger is solved whole. Memory grows with its square: with overlap and padding
-    /// counted in, about `side² × (visits × (4 × subfilters + 6) + 300)` bytes for three subfilters. Displacements and PSFs are constant in
+    /// counted in, about `side² × (visits × (4 × subfilters + 6) + 400)` bytes for three subfilters. Displacements and PSFs are constant in
     /// a tile.
     pub tile_size: usize,
     /// Pixels by which a tile reaches into its neighbours. Tiles fade into each other over the same length.
@@ -94,7 +96,8 @@ impl Default for JointConfig {
             uniform_tolerance: 0.03,
             source_iterations: 32,
             source_tolerance: 0.01,
-            padding: 24,
+            tiled_tolerance: 0.1,
+            padding: 32,
             border: 16,
             tile_size: 1024,
             tile_overlap: 48,
@@ -103,6 +106,16 @@ impl Default for JointConfig {
 }
 
 impl JointConfig {
+    /// The settings for a patch of so many tiles.
+    pub(crate) fn for_tiles(&self, tiles: usize) -> Self {
+        let factor = if tiles > 1 { self.tiled_tolerance } else { 1.0 };
+        Self {
+            uniform_tolerance: factor * self.uniform_tolerance,
+            source_tolerance: factor * self.source_tolerance,
+            ..self.clone()
+        }
+    }
+
     /// Refuses values that cannot be meant.
     ///
     /// # Errors
@@ -133,6 +146,8 @@ impl JointConfig {
         not_negative("offset_tolerance", self.offset_tolerance)?;
         not_negative("uniform_tolerance", self.uniform_tolerance)?;
         not_negative("source_tolerance", self.source_tolerance)?;
+        let factor = self.tiled_tolerance;
+        check("tiled_tolerance", factor, "above 0 and at most 1", factor > 0.0 && factor <= 1.0)?;
         let at_least =
             |key, value: usize, least: usize, allowed| check(key, value as f64, allowed, value >= least);
         at_least("uniform_iterations", self.uniform_iterations, 1, "at least 1")?;

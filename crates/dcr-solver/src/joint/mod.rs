@@ -69,6 +69,7 @@
 
 #[cfg(test)]
 mod against_dense;
+mod bright;
 mod config;
 mod covariance;
 mod fourier;

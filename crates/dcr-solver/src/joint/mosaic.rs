@@ -153,8 +153,15 @@ fn final_model(
         return (session.first.model.clone(), Array2::zeros(shape), course);
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
-    let mut solve =
-        SourceSolve::new(&mut session.tile, spectrum, amplitude, &first.model, first.total(), config);
+    let mut solve = SourceSolve::new(
+        &mut session.tile,
+        spectrum,
+        amplitude,
+        &first.model,
+        first.total(),
+        session.fiducial_fwhm_px,
+        config,
+    );
     let course = solve.solve(&mut session.tile, config, pace);
     let freedom = solve.freedom(&session.tile.grid, session.fiducial_fwhm_px);
     (solve.into_model(), freedom, course)

@@ -60,13 +60,14 @@ pub(crate) struct SourceSolve<'a> {
 }
 
 impl<'a> SourceSolve<'a> {
-    /// `first` is the model of the first solve.
+    /// `first` is the model of the first solve, `total` the prior's weight on the total, `fwhm_px` that of the PSF.
     pub(crate) fn new(
         tile: &mut Tile,
         spectrum: &Spectrum,
         amplitude: &'a [f32],
         first: &[Complex32],
         total: &[f32],
+        fwhm_px: f64,
         config: &JointConfig,
     ) -> Self {
         let m = tile.n - 1;
@@ -74,7 +75,7 @@ impl<'a> SourceSolve<'a> {
         let mut slots: Vec<Slot> = (0..m).map(|_| Slot::new(&tile.grid)).collect();
         let start = total_of(first, tile.n, tile.grid.ky());
         let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
-        let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total);
+        let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total, &width, fwhm_px);
         Self {
             fractions: spectrum.fractions().iter().map(|f| *f as f32).collect(),
             departures: departures.iter().map(|e| *e as f32).collect(),

@@ -6,12 +6,14 @@
 //! (1 + τ B τ) u = …,    B = F⁻¹ P (EᵀHE − EᵀHf fᵀHE/(fᵀHf + floor/σ²)) P F
 //! ```
 //!
-//! which takes `2 (N − 1)` transforms an iteration, where the data take `2 V` and more. A few conjugate gradients solve it well enough.
+//! which takes `2 (N − 1)` transforms an iteration, where the data take `2 V` and more. A few conjugate gradients, preconditioned in turn
+//! ([`super::bright`]), solve it well enough.
 
 use ndarray::Array2;
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
+use super::bright::BrightDiscs;
 use super::fourier::Grid;
 use super::hermitian::{Hermitian, upper};
 use super::modes::{add_conjugate_product, add_product};
@@ -21,8 +23,8 @@ use super::unknowns::{Unknowns, add_planes, from_modes, inner_planes, to_modes, 
 
 /// The preconditioner's own iterations: at least this many are allowed, and as many more as take no longer than a pass over the data, …
 const INNER_ITERATIONS: usize = 8;
-/// … and fewer when its residual has fallen to this fraction. Where colours are free on bright stars, less care costs more passes.
-const INNER_TOLERANCE: f64 = 0.1;
+/// … and fewer when its residual has fallen to this fraction. Less care costs more passes, more care saves none.
+const INNER_TOLERANCE: f64 = 0.03;
 
 /// The mean Hessian in the space of unknowns, `t` eliminated, and room to solve with it.
 pub(crate) struct Stationary {
@@ -32,19 +34,22 @@ pub(crate) struct Stationary {
     coupling: Vec<Complex32>,
     /// B, upper triangles, `kx × pair × ky`.
     schur: Vec<Complex32>,
-    /// Mean over modes of B's diagonal.
-    mean: Vec<f32>,
+    /// Solves for the departures, nearly.
+    discs: BrightDiscs,
     inner: Inner,
 }
 
 impl Stationary {
-    /// `departures` are the columns of E, `amplitude` is |P| and `total` the prior's weight on t at every mode.
+    /// `departures` are the columns of E, `amplitude` is |P| and `total` the prior's weight on t at every mode; `width` is τ at every pixel of the grid,
+    /// `fwhm_px` that of the PSF.
     pub(crate) fn new(
         tile: &Tile,
         spectrum: &Spectrum,
         departures: &Array2<f64>,
         amplitude: &[f32],
         total: &[f32],
+        width: &[f32],
+        fwhm_px: f64,
     ) -> Self {
         let (n, m, grid) = (tile.n, tile.n - 1, &tile.grid);
         let (ky, f, pairs) = (grid.ky(), spectrum.fractions(), m * (m + 1) / 2);
@@ -53,14 +58,13 @@ impl Stationary {
         let mut coupling = vec![Complex32::default(); m * grid.modes()];
         let mut schur = vec![Complex32::default(); pairs * grid.modes()];
         let single = |v: Complex64| Complex32::new(v.re as f32, v.im as f32);
-        let sums: Vec<Vec<f64>> = inverse_total
+        inverse_total
             .par_chunks_exact_mut(ky)
             .zip(coupling.par_chunks_exact_mut(m * ky))
             .zip(schur.par_chunks_exact_mut(pairs * ky))
             .enumerate()
-            .map(|(ix, ((inverse_total, coupling), schur))| {
+            .for_each(|(ix, ((inverse_total, coupling), schur))| {
                 let hessian = tile.mean_hessian(ix, &covers);
-                let mut sums = vec![0.0; m];
                 let mut columns = vec![Complex64::default(); n * n];
                 for i in 0..ky {
                     let mut h = Hermitian::zeros(n);
@@ -84,17 +88,12 @@ impl Stationary {
                             (0..n).map(|a| columns[(k + 1) * n + a] * departures[[a, j]]).sum();
                         let value = (direct - along_f(j + 1).conj() * along_f(k + 1) / tt) * (p * p);
                         schur[pair * ky + i] = single(value);
-                        if j == k {
-                            sums[j] += grid.multiplicity(ix) * value.re;
-                        }
                     }
                 }
-                sums
-            })
-            .collect();
-        let mean = (0..m).map(|j| sums.iter().map(|s| s[j]).sum::<f64>().max(0.0) as f32).collect();
+            });
+        let discs = BrightDiscs::new(grid, width, &schur, m, fwhm_px);
         let most = (tile.visits.len() / m).clamp(INNER_ITERATIONS, 3 * INNER_ITERATIONS);
-        Self { inverse_total, coupling, schur, mean, inner: Inner::new(grid, m, most) }
+        Self { inverse_total, coupling, schur, discs, inner: Inner::new(grid, m, most) }
     }
 
     /// `z ≈ M⁻¹ r`, the problem without masks.
@@ -144,7 +143,7 @@ impl Stationary {
     fn solve_departures(&mut self, grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut [f32]) {
         let inner = &mut self.inner;
         u.fill(0.0);
-        let mut squared = inner.scale(grid, width, &self.mean);
+        let mut squared = inner.scale(grid, &self.discs);
         let first = squared;
         inner.direction.copy_from_slice(&inner.scaled);
         for _ in 0..inner.most {
@@ -163,7 +162,7 @@ impl Stationary {
             add_planes(grid, u, step, &inner.direction);
             add_planes(grid, &mut inner.residual, -step, &inner.product);
             let before = squared;
-            squared = inner.scale(grid, width, &self.mean);
+            squared = inner.scale(grid, &self.discs);
             turn_planes(grid, &mut inner.direction, (squared / before) as f32, &inner.scaled);
         }
     }
@@ -185,24 +184,15 @@ impl Inner {
         Self { residual: zeros(), scaled: zeros(), direction: zeros(), product: zeros(), most }
     }
 
-    /// `scaled = residual/(1 + τ² h_j)`; gives back its inner product with the residual.
-    fn scale(&mut self, grid: &Grid, width: &[f32], mean: &[f32]) -> f64 {
-        let (pixels, row) = (grid.pixels(), grid.padded.1);
-        self.scaled.par_chunks_mut(row).zip(self.residual.par_chunks(row)).enumerate().for_each(
-            |(i, (out, residual))| {
-                let h = mean[i * row / pixels];
-                let width = &width[i * row % pixels..][..row];
-                for ((out, r), tau) in out.iter_mut().zip(residual).zip(width) {
-                    *out = r / (1.0 + tau * tau * h);
-                }
-            },
-        );
+    /// `scaled` is the residual, preconditioned; gives back its inner product with the residual.
+    fn scale(&mut self, grid: &Grid, discs: &BrightDiscs) -> f64 {
+        discs.apply(grid, &self.residual, &mut self.scaled);
         inner_planes(grid, &self.residual, &self.scaled)
     }
 }
 
 /// The slots' modes, multiplied with B.
-fn apply_schur(grid: &Grid, schur: &[Complex32], slots: &mut [Slot]) {
+pub(crate) fn apply_schur(grid: &Grid, schur: &[Complex32], slots: &mut [Slot]) {
     let (ky, m) = (grid.ky(), slots.len());
     let pairs = m * (m + 1) / 2;
     let mut rows: Vec<_> = slots.iter_mut().map(|s| s.spectrum.chunks_exact_mut(ky)).collect();
