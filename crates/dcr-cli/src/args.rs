@@ -99,20 +99,26 @@ pub(crate) struct Inspect {
 
 /// Make subfilter coadds and the stacked coadd from warps on one pixel grid.
 ///
-/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum) and summary.json. All
-/// appear together at the end; if the run fails or is interrupted, none does.
+/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum), plain.fits (the coadd without correction),
+/// joint.fits (what templates need, if the joint solver was taken) and summary.json. All appear together at the end; if the run
+/// fails or is interrupted, none does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   dcr assemble warps/ -o coadds
   dcr assemble warps/ -o coadds --set band.name=lsst-g --set model.subfilters=5
-  dcr assemble warps/ -o coadds --config dcr.toml --overwrite")]
+  dcr assemble warps/ -o coadds --config dcr.toml --overwrite
+  dcr assemble direct/ --matched psfmatched/ -o coadds --set artefacts.find=static_sky")]
 pub(crate) struct Assemble {
     #[command(flatten)]
     pub(crate) warps: Warps,
     /// Directory for the results.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+    /// PSF-matched warps of the same visits, paired with WARP by visit: artefacts are looked for in them (artefacts.find =
+    /// "static_sky"); a directory stands for the FITS files in it [default: made where they are needed].
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub(crate) matched: Vec<PathBuf>,
     /// A plain coadd on the same grid to start from [default: one is made].
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) template: Option<PathBuf>,

@@ -15,8 +15,13 @@ fn patch(c: &mut Criterion) {
         .collect();
     warps.sort();
     let output = tempfile::tempdir().expect("there is a folder for temporary files");
-    let request =
-        AssembleRequest { warps, template: None, output: output.path().join("coadds"), overwrite: true };
+    let request = AssembleRequest {
+        warps,
+        matched: vec![],
+        template: None,
+        output: output.path().join("coadds"),
+        overwrite: true,
+    };
     let mut group = c.benchmark_group("patch");
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
     for (name, pixels_in) in [("in memory", PixelsIn::Memory), ("on disk", PixelsIn::Disk)] {

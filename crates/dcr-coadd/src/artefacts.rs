@@ -2,37 +2,66 @@
 //!
 //! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
 //! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
-//! no artefact ([`groups`]): variable stars stay.
+//! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
 
-mod groups;
+mod given_warps;
 mod matched;
+mod one_psf;
 mod psf_kernel;
 mod psfs;
 mod static_sky;
+mod streaks;
 
-use dcr_image::BBox;
-use dcr_image::MaskPlanes;
 use dcr_image::fits::{Column, ColumnValues, TableHdu};
+use dcr_image::{BBox, MaskPlanes};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
-use self::groups::Rarity;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::pixels::PixelReader;
 use crate::store::Store;
 use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 
-pub(crate) use groups::PixelList;
+pub(crate) use dcr_solver::PixelList;
+pub(crate) use given_warps::{GivenWarp, open_given_warps};
 
 /// A visit that loses more than this share of its pixels is talked of.
 const MUCH: f64 = 0.05;
 
+/// The settings for PSF-matched warps that are given: these are compared with the static sky, which is all that they are for.
+///
+/// # Errors
+///
+/// [`CoaddError::MatchedUnused`] if artefacts are not to be looked for.
+pub(crate) fn settled_for_given(
+    config: &AssembleConfig,
+    journal: &mut Journal<'_>,
+) -> Result<AssembleConfig, CoaddError> {
+    let mut settled = config.clone();
+    match config.artefacts.find {
+        FindArtefacts::StaticSky => {}
+        FindArtefacts::Off => return Err(CoaddError::MatchedUnused),
+        FindArtefacts::Matched => {
+            settled.artefacts.find = FindArtefacts::StaticSky;
+            let text = "PSF-matched warps are given, so artefacts are looked for against their clipped mean (artefacts.find = \
+                        \"static_sky\"), beside which stars that refraction displaces look like artefacts. Leave --matched out to have \
+                        exposures compared with a model's predictions alone.";
+            journal.warn("artefacts", text);
+        }
+    }
+    Ok(settled)
+}
+
 /// What artefacts are looked for in.
 pub(crate) struct Search<'a> {
     pub(crate) inputs: &'a Inputs,
+    /// PSF-matched warps of the visits, if any are given.
+    pub(crate) given: &'a [GivenWarp],
+    pub(crate) reader: &'a PixelReader<'a>,
     /// How each visit's noise follows signal.
     pub(crate) noise: &'a [Noise],
     pub(crate) division: &'a Division,
@@ -69,7 +98,7 @@ impl Artefacts {
             (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
-        if Rarity::new(&config.artefacts).few(visits as f64) == 0 {
+        if config.artefacts.rarity().few(visits as f64) == 0 {
             let plural = if visits == 1 { "" } else { "s" };
             let text = format!(
                 "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
@@ -83,17 +112,53 @@ impl Artefacts {
             journal.warn("artefacts", text);
             return Ok(none);
         }
-        search.warn_of_unknown_psfs(journal);
+        if search.given.is_empty() {
+            search.warn_of_unknown_psfs(journal);
+        }
         Ok(Self { visits: found(search, store, config, journal)? })
     }
 
-    /// With what was found later, in other pixels.
+    /// With what was found later.
     pub(crate) fn and(mut self, later: &[PixelList]) -> Self {
         for (pixels, more) in self.visits.iter_mut().zip(later) {
             pixels.extend(more);
             pixels.sort_unstable();
+            pixels.dedup();
         }
         self
+    }
+
+    /// With streaks along straight lines, if they are to be looked for; `n_image` counts the visits of each pixel. The store ends without all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    pub(crate) fn with_streaks(
+        self,
+        search: &Search<'_>,
+        store: &mut Store,
+        n_image: &Array2<u16>,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<Self, CoaddError> {
+        let settings = &config.artefacts;
+        let few = settings.rarity().few(self.visits.len() as f64);
+        if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
+            return Ok(self);
+        }
+        journal.stage("finding streaks", self.visits.len())?;
+        // Of a streak that is left out already the wings may be left.
+        store.leave_out(vec![]);
+        let all = self.and(&streaks::find(search, store, settings, n_image, journal)?);
+        store.leave_out(all.visits.clone());
+        Ok(all)
+    }
+
+    /// Those that few visits have: the joint solver clips variable stars as well, which are in the sky. `n_image` counts the visits of each pixel.
+    pub(crate) fn rare(&self, n_image: &Array2<u16>, config: &AssembleConfig) -> Self {
+        let groups: Vec<_> =
+            self.visits.iter().map(|pixels| dcr_solver::groups(pixels, n_image.ncols())).collect();
+        Self { visits: config.artefacts.rarity().rare(&groups, n_image) }
     }
 
     /// Warns of visits that lost much.

@@ -11,7 +11,7 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
-use crate::artefacts::{Artefacts, Search};
+use crate::artefacts::{Artefacts, Search, settled_for_given};
 use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
@@ -37,6 +37,8 @@ use crate::summary::Summary;
 pub struct AssembleRequest {
     /// Exposures of one band on one grid.
     pub warps: Vec<PathBuf>,
+    /// PSF-matched warps of the same visits, to find artefacts with; without any they are made where they are needed.
+    pub matched: Vec<PathBuf>,
     /// A coadd to start from; without it one is made.
     pub template: Option<PathBuf>,
     /// The folder for the results.
@@ -67,38 +69,40 @@ pub fn assemble(
 
     journal.stage("reading", request.warps.len())?;
     let inputs = Inputs::open(&request.warps, config)?;
-    let config = &settled(config, &inputs, &mut journal);
+    let mut config = settled(config, &inputs, &mut journal);
+    if !request.matched.is_empty() {
+        config = settled_for_given(&config, &mut journal)?;
+    }
+    let config = &config;
     let mut gathered = Gathered::read(request, inputs, &folder, config, &reader, &mut journal)?;
     let division = Division::new(&gathered.inputs, config)?;
     let shifts = division.all_shifts(&gathered.inputs)?;
     let weights = gathered.weights(&division, config)?;
-    let start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
+    let mut start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
     let mut store = Store { weights, shifts, pixels: gathered.take_pixels() };
     if config.solver.method != Method::Joint {
         warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
     }
-    let search = Search {
-        inputs: &gathered.inputs,
-        noise: &gathered.noise,
-        division: &division,
-        template: &start.template,
-        sources: &start.sources,
-        planes: &start.planes,
-        strip_bytes: gathered.memory.strip_bytes,
-    };
-    let artefacts = Artefacts::find(&search, &mut store, config, &mut journal)?;
-    let unsolved = Unsolved {
-        inputs: &gathered.inputs,
-        noise: &gathered.noise,
-        division: &division,
-        store: &store,
-        template: &start.template,
-        sources: &start.sources,
-        planes: &start.planes,
-    };
-    let solved = unsolved.solve(config, &mut journal)?;
+    let found =
+        Artefacts::find(&search(&gathered, &division, &start, &reader), &mut store, config, &mut journal)?;
+    start.leave_out(&found, &gathered, &store.weights, &reader, config, &mut journal)?;
+    let artefacts = found.with_streaks(
+        &search(&gathered, &division, &start, &reader),
+        &mut store,
+        &start.plain.n_image,
+        config,
+        &mut journal,
+    )?;
+    start.leave_out(&artefacts, &gathered, &store.weights, &reader, config, &mut journal)?;
+    let solved = unsolved(&gathered, &division, &store, &start).solve(config, &mut journal)?;
     let (own_psf, artefacts) = match &solved {
-        Solved::Joint(solution) => (Some(CoaddPsf::of_solution(solution)?), artefacts.and(&solution.clipped)),
+        Solved::Joint(solution) => {
+            let clipped = Artefacts { visits: solution.clipped.clone() };
+            let rare = clipped.rare(&start.plain.n_image, config);
+            let of_few = artefacts.clone().and(&rare.visits);
+            start.leave_out(&of_few, &gathered, &store.weights, &reader, config, &mut journal)?;
+            (Some(CoaddPsf::of_solution(solution)?), artefacts.and(&clipped.visits))
+        }
         Solved::Iterative(_) => (None, artefacts),
     };
     artefacts.warn_of_losses(&gathered.inputs, &mut journal);
@@ -121,15 +125,15 @@ pub fn assemble(
         Solved::Joint(solution) => {
             let numbers: Vec<u64> = gathered.inputs.visits.iter().map(Input::number).collect();
             let summary = joint_summary(&solution, &numbers);
-            (Coadds::joint(&patch, &unsolved.visits()?, &solution)?, Some((solution, summary)))
+            let unsolved = unsolved(&gathered, &division, &store, &start);
+            let visits = unsolved.visits()?;
+            (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))
         }
     };
+    let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
     let psfs = match own_psf {
-        Some(psf) => CoaddPsfs::of_solution(psf, config.model.subfilters),
-        None => {
-            let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
-            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?
-        }
+        Some(psf) => CoaddPsfs::of_solution(&psf, &coadds, bad, config, &mut journal),
+        None => CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?,
     };
     let residual_rms = match &joint {
         Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),
@@ -161,4 +165,42 @@ pub fn assemble(
         name == "joint.fits" || name == INPUT_MAP || subfilter
     })?;
     Ok(summary)
+}
+
+/// What artefacts are looked for in.
+fn search<'a>(
+    gathered: &'a Gathered,
+    division: &'a Division,
+    start: &'a Start,
+    reader: &'a PixelReader<'a>,
+) -> Search<'a> {
+    Search {
+        inputs: &gathered.inputs,
+        given: &gathered.given,
+        reader,
+        noise: &gathered.noise,
+        division,
+        template: &start.template,
+        sources: &start.sources,
+        planes: &start.planes,
+        strip_bytes: gathered.memory.strip_bytes,
+    }
+}
+
+/// What is solved from.
+fn unsolved<'a>(
+    gathered: &'a Gathered,
+    division: &'a Division,
+    store: &'a Store,
+    start: &'a Start,
+) -> Unsolved<'a> {
+    Unsolved {
+        inputs: &gathered.inputs,
+        noise: &gathered.noise,
+        division,
+        store,
+        template: &start.template,
+        sources: &start.sources,
+        planes: &start.planes,
+    }
 }

@@ -60,9 +60,21 @@ pub(crate) struct CoaddPsfs {
 }
 
 impl CoaddPsfs {
-    /// All planes have the PSF of the joint solution.
-    pub(crate) fn of_solution(psf: CoaddPsf, subfilters: usize) -> Self {
-        Self::new(psf.clone(), vec![psf; subfilters], PsfOrigin::Solution, None)
+    /// All planes have the PSF of the joint solution, or the one that is measured in their sum if that is asked for and possible.
+    pub(crate) fn of_solution(
+        solution: &CoaddPsf,
+        coadds: &Coadds,
+        bad: i32,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Self {
+        let measured =
+            if config.psf.measure { measured(solution, coadds, bad, &config.psf, journal) } else { None };
+        let (psf, origin, quality) = match measured {
+            Some((psf, quality)) => (psf, PsfOrigin::Measured, Some(quality)),
+            None => (solution.clone(), PsfOrigin::Solution, None),
+        };
+        Self::new(psf.clone(), vec![psf; config.model.subfilters], origin, quality)
     }
 
     /// Measures, if that is asked for and possible, or takes the PSF of the selected visits; and scales it to each subfilter.

@@ -10,9 +10,7 @@ use dcr_solver::kernel::{Boundary, gaussian_filter};
 use ndarray::{Array2, ArrayView2, Zip};
 
 use crate::config::CoaddConfig;
-
-/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f32 = 1.482_602_2;
+use crate::scatter::median_and_scatter;
 
 /// What counts as a detection.
 #[derive(Clone, Copy, Debug)]
@@ -67,21 +65,11 @@ impl Detection {
             .and(&known)
             .map_collect(|s, n, known| if *known && *n > 0.0 { s / (n * energy).sqrt() } else { f32::NAN });
         let values: Vec<f32> = significance.iter().copied().filter(|s| s.is_finite()).collect();
-        let centre = median(values.clone());
-        let deviation = SIGMA_PER_MAD * median(values.into_iter().map(|s| (s - centre).abs()).collect());
-        let scale = if deviation > 0.0 { deviation } else { 1.0 };
+        let (centre, scatter) = median_and_scatter(values);
+        let scale = if scatter > 0.0 { scatter as f32 } else { 1.0 };
         significance.mapv_inplace(|s| if s.is_finite() { (s - centre) / scale } else { 0.0 });
         significance
     }
-}
-
-/// The median; 0 of nothing.
-pub(crate) fn median(mut values: Vec<f32>) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// Set pixels in groups of at least `fewest` that touch by sides or corners.
@@ -91,8 +79,8 @@ pub(crate) fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array
     out
 }
 
-/// The groups of at least `fewest` set pixels that touch by sides or corners.
-fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usize)>> {
+/// The groups of at least `fewest` set pixels that touch by sides or corners, in the order of their first pixels.
+pub(crate) fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usize)>> {
     let (rows, cols) = flags.dim();
     let mut open = flags.clone();
     let mut out = Vec::new();

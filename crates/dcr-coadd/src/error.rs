@@ -107,6 +107,39 @@ pub enum CoaddError {
         /// The other.
         second: PathBuf,
     },
+    /// A visit without a PSF-matched warp, where some are given.
+    #[error(
+        "{}: no PSF-matched warp (--matched) is of its visit {visit}; those given are of {there}. Give its own, or leave the visit out \
+         with input.visits", path.display()
+    )]
+    NoMatchedWarp {
+        /// The exposure.
+        path: PathBuf,
+        /// Its visit.
+        visit: u64,
+        /// The visits of those given.
+        there: String,
+    },
+    /// A PSF-matched warp at another zero point than its exposure.
+    #[error(
+        "{}: its zero point is {own} mag, but {} has {expected}; bring both to one, or set input.zero_point to \"header\"",
+        path.display(), first.display()
+    )]
+    OtherZeroPoint {
+        /// The PSF-matched warp.
+        path: PathBuf,
+        /// Its zero point in mag.
+        own: f64,
+        /// The exposure.
+        first: PathBuf,
+        /// The exposure's zero point in mag.
+        expected: f64,
+    },
+    /// PSF-matched warps that nothing would be done with.
+    #[error(
+        "PSF-matched warps (--matched) are to find artefacts with, but artefacts.find is \"off\"; set it to \"static_sky\", or leave them out"
+    )]
+    MatchedUnused,
     /// Files taken through different filters.
     #[error(
         "{}: the filter is {filter:?}, but {against} {expected:?}; coadd the exposures of one band only", path.display()
@@ -392,13 +425,10 @@ impl From<JointError> for CoaddError {
 impl From<SourceError> for CoaddError {
     /// What it was, where that is known.
     fn from(source: SourceError) -> Self {
-        let source = match source.downcast::<FitsError>() {
-            Ok(fits) => return Self::Fits(*fits),
-            Err(source) => source,
-        };
-        match source.downcast::<Self>() {
-            Ok(own) => *own,
-            Err(source) => Self::Pixels(source),
+        match source.downcast::<FitsError>().map_err(|source| source.downcast::<Self>()) {
+            Ok(fits) => Self::Fits(*fits),
+            Err(Ok(own)) => *own,
+            Err(Err(source)) => Self::Pixels(source),
         }
     }
 }
@@ -408,10 +438,7 @@ impl From<SolveError> for CoaddError {
     fn from(error: SolveError) -> Self {
         match error {
             SolveError::Cancelled => Self::Cancelled,
-            SolveError::Source(source) => match source.downcast::<FitsError>() {
-                Ok(fits) => Self::Fits(*fits),
-                Err(other) => Self::Solve(SolveError::Source(other)),
-            },
+            SolveError::Source(source) => source.into(),
             other => Self::Solve(other),
         }
     }

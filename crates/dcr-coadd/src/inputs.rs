@@ -82,7 +82,7 @@ impl Inputs {
         let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
         let unit = unit_of(first, config)?;
         let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
-        check_filter(first, first_sky, config.band.name.as_deref(), "band.name is")?;
+        check_filter(first, first_sky.visit.filter.as_deref(), config.band.name.as_deref(), "band.name is")?;
 
         let mut files_of_visit: BTreeMap<u64, &Path> = BTreeMap::new();
         for (file, sky) in &opened {
@@ -97,7 +97,7 @@ impl Inputs {
                 });
             }
             let against = format!("{} has", first.path().display());
-            check_filter(file, sky, first_sky.visit.filter.as_deref(), &against)?;
+            check_filter(file, sky.visit.filter.as_deref(), first_sky.visit.filter.as_deref(), &against)?;
             if let Some(earlier) = files_of_visit.insert(sky.visit.visit, file.path()) {
                 return Err(CoaddError::SameVisit {
                     visit: sky.visit.visit,
@@ -198,19 +198,20 @@ pub(crate) fn grid_difference(
     }
 }
 
-fn unit_of(file: &ExposureFile, config: &AssembleConfig) -> Result<String, CoaddError> {
+/// The unit of a file's pixel values, from its header or the settings.
+pub(crate) fn unit_of(file: &ExposureFile, config: &AssembleConfig) -> Result<String, CoaddError> {
     let unit = file.unit().or(config.input.unit.as_deref());
     unit.map(str::to_owned).ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })
 }
 
 /// Refuses a filter that is another than `expected`, if both are known.
-fn check_filter(
+pub(crate) fn check_filter(
     file: &ExposureFile,
-    sky: &Sky,
+    filter: Option<&str>,
     expected: Option<&str>,
     against: &str,
 ) -> Result<(), CoaddError> {
-    let (Some(filter), Some(expected)) = (sky.visit.filter.as_deref(), expected) else { return Ok(()) };
+    let (Some(filter), Some(expected)) = (filter, expected) else { return Ok(()) };
     if may_be_the_same(filter, expected) {
         return Ok(());
     }

@@ -52,6 +52,7 @@ mod residual_table;
 mod residuals;
 pub mod review;
 mod running_mean;
+mod scatter;
 pub mod shifts;
 mod sky;
 mod solved;

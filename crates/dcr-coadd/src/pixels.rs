@@ -1,6 +1,6 @@
 //! The pixels of a warp as the coadd sees them: which may be used, which are of sources.
 
-use dcr_image::{BBox, FitsError, MaskPlanes, MaskedImage};
+use dcr_image::{BBox, ExposureFile, FitsError, MaskPlanes, MaskedImage};
 use dcr_solver::{DETECTED, GOOD};
 use ndarray::{Array2, Zip, s};
 
@@ -20,9 +20,12 @@ pub(crate) struct VisitPixels {
     pub(crate) flags: Array2<u8>,
 }
 
+/// A row's image, variance, mask and flags.
+pub(crate) type VisitRow<'a> = (&'a [f32], &'a [f32], &'a [i32], &'a [u8]);
+
 impl VisitPixels {
     /// A row's image, variance, mask and flags.
-    pub(crate) fn row(&self, y: usize) -> (&[f32], &[f32], &[i32], &[u8]) {
+    pub(crate) fn row(&self, y: usize) -> VisitRow<'_> {
         let MaskedImage { image, variance, mask, .. } = &self.masked;
         let parts = (
             image.row(y).to_slice(),
@@ -44,14 +47,25 @@ impl<'a> PixelReader<'a> {
 
     /// Reads a box. The mask keeps the file's own dictionary.
     pub(crate) fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, FitsError> {
-        let mut masked = visit.file.read(part)?;
-        if visit.scale != 1.0 {
-            masked.image *= visit.scale;
-            masked.variance *= visit.scale * visit.scale;
+        self.read_file(&visit.file, visit.scale, visit.excluded.as_deref(), part)
+    }
+
+    /// Reads a box of a file, multiplied by `scale`, without the pixels that are `excluded`.
+    pub(crate) fn read_file(
+        &self,
+        file: &ExposureFile,
+        scale: f32,
+        excluded: Option<&Array2<bool>>,
+        part: BBox,
+    ) -> Result<VisitPixels, FitsError> {
+        let mut masked = file.read(part)?;
+        if scale != 1.0 {
+            masked.image *= scale;
+            masked.variance *= scale * scale;
         }
-        let mut flags = self.flags(&masked, visit.file.mask_planes());
-        if let Some(excluded) = &visit.excluded
-            && let Some((rows, cols)) = part.slice_in(&visit.file.bbox())
+        let mut flags = self.flags(&masked, file.mask_planes());
+        if let Some(excluded) = excluded
+            && let Some((rows, cols)) = part.slice_in(&file.bbox())
         {
             Zip::from(&mut flags).and(excluded.slice(s![rows, cols])).for_each(|flags, excluded| {
                 if *excluded {

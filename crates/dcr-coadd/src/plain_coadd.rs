@@ -14,21 +14,26 @@
 //!
 //! The mask has the planes of the good pixels that went in. A plane with a propagation threshold (SAT) is set instead
 //! where more than that share of the weight of all visits with data has it, good or not. REJECTED says that a visit with data is
-//! left out for its mask, SENSOR_EDGE that one has EDGE, and INEXACT_PSF, with either of these or CLIPPED, that the PSF steps there.
+//! left out for its mask, SENSOR_EDGE that one has EDGE, CLIPPED that one is left out for an artefact, and INEXACT_PSF, with any of these, that
+//! the PSF steps there.
+
+mod without_artefacts;
 
 use std::f64::consts::FRAC_PI_2;
 
 use dcr_image::{BBox, FitsError, MaskPlanes, remap};
 use dcr_solver::GOOD;
-use ndarray::{Array2, ArrayViewMut1, Axis, s};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use crate::config::{CoaddConfig, Statistic};
 use crate::error::CoaddError;
 use crate::inputs::Input;
-use crate::pixels::{PixelReader, VisitPixels};
+use crate::pixels::{PixelReader, VisitPixels, VisitRow};
 use crate::running_mean::running_mean;
 
+/// A flag of pixels that are left out as artefacts, beside the solver's.
+const ARTEFACT: u8 = 1 << 7;
 /// Bytes of a pixel of a visit, as read.
 const BYTES_PER_PIXEL: usize = 13;
 /// Standard deviation of a normal distribution with an interquartile range of 1.
@@ -40,6 +45,20 @@ pub(crate) struct PlainCoadd {
     pub(crate) variance: Array2<f32>,
     /// In the dictionary given; NO_DATA where there are none.
     pub(crate) mask: Array2<i32>,
+    /// The visits with a good pixel, rejected by the mean or not.
+    pub(crate) n_image: Array2<u16>,
+}
+
+/// What a plain coadd is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Ingredients<'a> {
+    pub(crate) visits: &'a [Input],
+    pub(crate) reader: &'a PixelReader<'a>,
+    pub(crate) weights: &'a [f64],
+    pub(crate) planes: &'a MaskPlanes,
+    /// Bytes for the pixels of all visits that are combined at a time.
+    pub(crate) strip_bytes: usize,
+    pub(crate) config: &'a CoaddConfig,
 }
 
 /// How pixels are combined.
@@ -72,10 +91,13 @@ impl Marks {
     }
 
     /// What a visit with data in a pixel leaves there.
-    pub(crate) fn of(&self, mask: i32, good: bool) -> i32 {
-        let rejected = if good { 0 } else { self.rejected };
+    pub(crate) fn of(&self, mask: i32, flags: u8) -> i32 {
         let edge = if mask & self.edge == 0 { 0 } else { self.sensor_edge };
-        let clipped = if good { mask & self.clipped } else { 0 };
+        let (rejected, clipped) = match (flags & GOOD != 0, flags & ARTEFACT != 0) {
+            (true, _) => (0, mask & self.clipped),
+            (false, true) => (0, self.clipped),
+            (false, false) => (self.rejected, 0),
+        };
         match rejected | edge | clipped {
             0 => 0,
             marks => marks | self.inexact_psf,
@@ -103,64 +125,103 @@ pub(crate) struct Work {
     flagged: Vec<f64>,
 }
 
-/// Coadds the visits over the patch, strip by strip, with about so many bytes of all visits in memory.
+/// A pixel of a coadd.
+struct Combined {
+    image: f32,
+    variance: f32,
+    mask: i32,
+    n: u16,
+}
+
+/// Coadds the visits over the patch, strip by strip.
 ///
 /// # Errors
 ///
 /// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
 pub(crate) fn plain_coadd(
-    visits: &[Input],
-    reader: &PixelReader<'_>,
-    weights: &[f64],
-    planes: &MaskPlanes,
-    strip_bytes: usize,
-    config: &CoaddConfig,
+    ingredients: &Ingredients<'_>,
     mut go_on: impl FnMut() -> bool,
 ) -> Result<PlainCoadd, CoaddError> {
-    let Some(bbox) = visits.first().map(|visit| visit.file.bbox()) else { return Err(CoaddError::NoInputs) };
-    let combination = Combination {
-        weights,
-        statistic: config.statistic,
-        clip_sigma: config.clip_sigma,
-        clip_passes: config.clip_iterations,
-        no_data: planes.bits_of(["NO_DATA"]),
-        marks: Marks::new(planes),
-        thresholds: config
-            .mask_propagation_thresholds
-            .iter()
-            .map(|(name, threshold)| (planes.bits_of([name]), *threshold))
-            .filter(|(bit, _)| *bit != 0)
-            .collect(),
-    };
-    if config.statistic == Statistic::Mean {
-        return running_mean(visits, reader, &combination, planes, bbox, go_on);
+    let Some(bbox) = ingredients.bbox() else { return Err(CoaddError::NoInputs) };
+    let combination = ingredients.combination();
+    if combination.statistic == Statistic::Mean {
+        return running_mean(ingredients, &combination, bbox, go_on);
     }
-    let mut coadd = PlainCoadd {
-        image: Array2::from_elem(bbox.shape(), f32::NAN),
-        variance: Array2::from_elem(bbox.shape(), f32::NAN),
-        mask: Array2::zeros(bbox.shape()),
-    };
-    let row_bytes = (visits.len() * bbox.width * BYTES_PER_PIXEL).max(1);
-    for strip in bbox.tiles((bbox.width, (strip_bytes / row_bytes).max(1))) {
+    let mut coadd = PlainCoadd::zeros(bbox.shape());
+    for strip in bbox.tiles((bbox.width, ingredients.strip_rows(bbox.width))) {
         if !go_on() {
             return Err(CoaddError::Cancelled);
         }
-        let read: Vec<Result<VisitPixels, CoaddError>> =
-            visits.par_iter().map(|visit| read_remapped(visit, reader, strip, planes)).collect();
-        let pixels: Vec<VisitPixels> = read.into_iter().collect::<Result<_, _>>()?;
+        let pixels = ingredients.read(strip)?;
         let first = strip.slice_in(&bbox).map_or(0, |(rows, _)| rows.start);
         let at = s![first..first + strip.height, ..];
-        let mut parts = (coadd.image.slice_mut(at), coadd.variance.slice_mut(at), coadd.mask.slice_mut(at));
-        let rows: Vec<_> = (parts.0.axis_iter_mut(Axis(0)))
-            .zip(parts.1.axis_iter_mut(Axis(0)))
-            .zip(parts.2.axis_iter_mut(Axis(0)))
+        let mut parts = (coadd.image.slice_mut(at), coadd.variance.slice_mut(at));
+        let mut counts = (coadd.mask.slice_mut(at), coadd.n_image.slice_mut(at));
+        let rows: Vec<_> = (parts.0.axis_iter_mut(Axis(0)).zip(parts.1.axis_iter_mut(Axis(0))))
+            .zip(counts.0.axis_iter_mut(Axis(0)).zip(counts.1.axis_iter_mut(Axis(0))))
             .enumerate()
             .collect();
-        rows.into_par_iter().for_each_init(Work::default, |work, (row, ((image, variance), mask))| {
-            combination.row(&pixels, row, work, (image, variance, mask));
+        rows.into_par_iter().for_each_init(Work::default, |work, (row, out)| {
+            let ((mut image, mut variance), (mut mask, mut n_image)) = out;
+            let visits: Vec<_> = pixels.iter().map(|visit| visit.row(row)).collect();
+            for x in 0..image.len() {
+                let combined = combination.pixel(&visits, x, work);
+                (image[x], variance[x]) = (combined.image, combined.variance);
+                (mask[x], n_image[x]) = (combined.mask, combined.n);
+            }
         });
     }
     Ok(coadd)
+}
+
+impl PlainCoadd {
+    pub(crate) fn zeros(shape: (usize, usize)) -> Self {
+        Self {
+            image: Array2::zeros(shape),
+            variance: Array2::zeros(shape),
+            mask: Array2::zeros(shape),
+            n_image: Array2::zeros(shape),
+        }
+    }
+}
+
+impl<'a> Ingredients<'a> {
+    /// The patch; `None` without visits.
+    fn bbox(&self) -> Option<BBox> {
+        self.visits.first().map(|visit| visit.file.bbox())
+    }
+
+    fn combination(&self) -> Combination<'a> {
+        let thresholds = self.config.mask_propagation_thresholds.iter();
+        Combination {
+            weights: self.weights,
+            statistic: self.config.statistic,
+            clip_sigma: self.config.clip_sigma,
+            clip_passes: self.config.clip_iterations,
+            no_data: self.planes.bits_of(["NO_DATA"]),
+            marks: Marks::new(self.planes),
+            thresholds: thresholds
+                .map(|(name, threshold)| (self.planes.bits_of([name]), *threshold))
+                .filter(|(bit, _)| *bit != 0)
+                .collect(),
+        }
+    }
+
+    /// Rows of all visits, so many columns wide, that there is room for.
+    fn strip_rows(&self, cols: usize) -> usize {
+        let row_bytes = (self.visits.len() * cols * BYTES_PER_PIXEL).max(1);
+        (self.strip_bytes / row_bytes).max(1)
+    }
+
+    /// A part of all visits.
+    fn read(&self, part: BBox) -> Result<Vec<VisitPixels>, CoaddError> {
+        let read: Vec<Result<VisitPixels, CoaddError>> = self
+            .visits
+            .par_iter()
+            .map(|visit| read_remapped(visit, self.reader, part, self.planes))
+            .collect();
+        read.into_iter().collect()
+    }
 }
 
 /// A part of a visit, its mask in the dictionary given.
@@ -185,47 +246,35 @@ impl<'a> Combination<'a> {
 }
 
 impl Combination<'_> {
-    /// Image, variance and mask of a row of a strip.
-    fn row(
-        &self,
-        pixels: &[VisitPixels],
-        row: usize,
-        work: &mut Work,
-        (mut image, mut variance, mut mask): (ArrayViewMut1<f32>, ArrayViewMut1<f32>, ArrayViewMut1<i32>),
-    ) {
-        let rows: Vec<_> = pixels.iter().map(|visit| visit.row(row)).collect();
-        for x in 0..image.len() {
-            work.values.clear();
-            work.flagged.clear();
-            work.flagged.resize(self.thresholds.len(), 0.0);
-            let (mut seen, mut marks) = (0.0, 0);
-            for ((images, variances, masks, flags), weight) in rows.iter().zip(self.weights) {
-                let mask = masks[x];
-                if mask & self.no_data == 0 {
-                    seen += weight;
-                    marks |= self.marks.of(mask, flags[x] & GOOD != 0);
-                    for ((bit, _), flagged) in self.thresholds.iter().zip(&mut work.flagged) {
-                        *flagged += if mask & bit != 0 { *weight } else { 0.0 };
-                    }
-                }
-                if flags[x] & GOOD != 0 {
-                    work.values.push(Value {
-                        value: images[x],
-                        weight: *weight,
-                        variance: variances[x],
-                        mask,
-                    });
+    /// A pixel from a row of all visits.
+    fn pixel(&self, rows: &[VisitRow<'_>], x: usize, work: &mut Work) -> Combined {
+        work.values.clear();
+        work.flagged.clear();
+        work.flagged.resize(self.thresholds.len(), 0.0);
+        let (mut seen, mut marks) = (0.0, 0);
+        for ((images, variances, masks, flags), weight) in rows.iter().zip(self.weights) {
+            let mask = masks[x];
+            if mask & self.no_data == 0 {
+                seen += weight;
+                marks |= self.marks.of(mask, flags[x]);
+                for ((bit, _), flagged) in self.thresholds.iter().zip(&mut work.flagged) {
+                    *flagged += if mask & bit != 0 { *weight } else { 0.0 };
                 }
             }
-            let propagated = self
-                .thresholds
-                .iter()
-                .zip(&work.flagged)
-                .filter(|((_, threshold), flagged)| **flagged > threshold * seen)
-                .fold(0, |bits, ((bit, _), _)| bits | bit);
-            let combined = self.combine(work);
-            (image[x], variance[x], mask[x]) = (combined.0, combined.1, combined.2 | propagated | marks);
+            if flags[x] & GOOD != 0 {
+                let (value, variance) = (images[x], variances[x]);
+                work.values.push(Value { value, weight: *weight, variance, mask });
+            }
         }
+        let propagated = self
+            .thresholds
+            .iter()
+            .zip(&work.flagged)
+            .filter(|((_, threshold), flagged)| **flagged > threshold * seen)
+            .fold(0, |bits, ((bit, _), _)| bits | bit);
+        let n = work.values.len() as u16;
+        let (image, variance, mask) = self.combine(work);
+        Combined { image, variance, mask: mask | propagated | marks, n }
     }
 
     /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
@@ -375,10 +424,11 @@ mod tests {
         let planes = MaskPlanes::canonical();
         let marks = Marks::new(&planes);
         let bits = |names: &[&str]| planes.bits_of(names);
-        assert_eq!(marks.of(bits(&["DETECTED"]), true), 0);
-        assert_eq!(marks.of(bits(&["CR"]), false), bits(&["REJECTED", "INEXACT_PSF"]));
-        assert_eq!(marks.of(bits(&["EDGE"]), true), bits(&["SENSOR_EDGE", "INEXACT_PSF"]));
-        assert_eq!(marks.of(bits(&["CLIPPED"]), true), bits(&["CLIPPED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["DETECTED"]), GOOD), 0);
+        assert_eq!(marks.of(bits(&["CR"]), 0), bits(&["REJECTED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["EDGE"]), GOOD), bits(&["SENSOR_EDGE", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["CLIPPED"]), GOOD), bits(&["CLIPPED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["DETECTED"]), ARTEFACT), bits(&["CLIPPED", "INEXACT_PSF"]));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use crate::config::CoaddConfig;
 use crate::error::CoaddError;
 use crate::pixels::PixelReader;
+use crate::scatter::median;
 
 /// Widths that differ by less than this fraction are alike: they are measured, and an average has rounding.
 const SAME_WIDTH: f64 = 1e-3;
@@ -218,17 +219,6 @@ pub(crate) fn average(stamps: &[(&Stamp, f64)]) -> Result<Stamp, StampError> {
     Stamp::new(sum)
 }
 
-/// The median, the mean of the middle two of an even number; `None` of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,12 +288,5 @@ mod tests {
             let after = psf.widened(factor).unwrap().fwhm_px.unwrap();
             assert!((after / before / factor - 1.0).abs() < WIDENED, "{factor}: {after} {before}");
         }
-    }
-
-    #[test]
-    fn median_of_even_odd_and_none() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
-        assert_eq!(median(vec![]), None);
     }
 }

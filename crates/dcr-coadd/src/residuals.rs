@@ -23,6 +23,9 @@ use ndarray::{Array2, ArrayView2, Zip, s};
 use serde::Serialize;
 
 use crate::convolve::correlate;
+use crate::detection::groups;
+use crate::difference::Difference;
+use crate::scatter::{median_and_scatter, median_of_pixels};
 
 /// The largest distance, in FWHM of the PSF, between the lobes of a dipole.
 pub(crate) const DIPOLE_FWHM: f64 = 2.0;
@@ -34,8 +37,6 @@ const PSF_REACH_FWHM: f64 = 2.5;
 const FAINTEST_WEIGHT: f64 = 1e-4;
 /// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
 const FEWEST_FOR_NOISE: usize = 500;
-/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 
 /// A difference image, as far as detection goes.
 pub(crate) struct Scene<'a> {
@@ -113,11 +114,25 @@ impl Found {
     }
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// The scene of a difference on a grid.
+    pub(crate) fn of(difference: &'a Difference, wcs: &'a Wcs) -> Self {
+        Self {
+            bbox: difference.pixels.bbox,
+            wcs,
+            image: difference.pixels.image.view(),
+            variance: difference.pixels.variance.view(),
+            bad: difference.bad.view(),
+            sources: difference.sources.view(),
+            psf: &difference.psf,
+            fwhm_px: difference.fwhm_px,
+        }
+    }
+
     /// Finds what is beyond `threshold` standard deviations.
     pub(crate) fn search(&self, threshold: f64) -> Found {
         let kernel = self.kernel();
-        let background = median(self.quiet(&self.image));
+        let background = median_of_pixels(self.quiet(&self.image));
         let (significance, noise_factor) = self.significance(&kernel, background);
         let untrusted = self.untrusted();
         let mut footprints = Array2::zeros(significance.dim());
@@ -125,7 +140,7 @@ impl Scene<'_> {
         for positive in [true, false] {
             let sign = if positive { 1.0 } else { -1.0 };
             let above = significance.mapv(|s| f64::from(sign * s) > threshold);
-            for group in groups(&above) {
+            for group in groups(&above, 1) {
                 let peak = |a: &&(usize, usize), b: &&(usize, usize)| {
                     (sign * significance[**a]).total_cmp(&(sign * significance[**b]))
                 };
@@ -200,9 +215,7 @@ impl Scene<'_> {
             .and(&self.bad)
             .map_collect(|s, v, bad| if *bad || *v <= 0.0 { f32::NAN } else { s / v.sqrt() });
         let quiet = self.quiet(&significance.view());
-        let centre = median(quiet.clone());
-        let scatter =
-            SIGMA_PER_MAD * f64::from(median(quiet.into_iter().map(|s| (s - centre).abs()).collect()));
+        let (_, scatter) = median_and_scatter(quiet);
         let factor = if scatter > 0.0 { scatter } else { 1.0 };
         significance.mapv_inplace(|s| if s.is_finite() { s / factor as f32 } else { 0.0 });
         (significance, factor)
@@ -277,41 +290,6 @@ fn pair_dipoles(residuals: &mut [Residual], reach: f64) {
             residuals[j].partner = Some(i);
         }
     }
-}
-
-/// Groups of set pixels that touch by sides or corners, in the order of their first pixels.
-fn groups(flags: &Array2<bool>) -> Vec<Vec<(usize, usize)>> {
-    let (rows, cols) = flags.dim();
-    let mut open = flags.clone();
-    let mut out = Vec::new();
-    for ((y, x), set) in flags.indexed_iter() {
-        if !set || !std::mem::take(&mut open[[y, x]]) {
-            continue;
-        }
-        let mut group = vec![(y, x)];
-        let mut next = 0;
-        while let Some(&(y, x)) = group.get(next) {
-            next += 1;
-            for ny in y.saturating_sub(1)..(y + 2).min(rows) {
-                for nx in x.saturating_sub(1)..(x + 2).min(cols) {
-                    if std::mem::take(&mut open[[ny, nx]]) {
-                        group.push((ny, nx));
-                    }
-                }
-            }
-        }
-        out.push(group);
-    }
-    out
-}
-
-/// The median; 0 of nothing.
-fn median(mut values: Vec<f32>) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 #[cfg(test)]

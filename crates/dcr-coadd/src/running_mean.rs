@@ -1,14 +1,13 @@
 //! The weighted mean of the visits, made in strips of rows, visit after visit: only one visit's rows are held at a time.
 
-use dcr_image::{BBox, MaskPlanes};
+use dcr_image::BBox;
 use dcr_solver::GOOD;
 use ndarray::{Array2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use crate::error::CoaddError;
-use crate::inputs::Input;
-use crate::pixels::{PixelReader, VisitPixels};
-use crate::plain_coadd::{Combination, PlainCoadd, read_remapped};
+use crate::pixels::VisitPixels;
+use crate::plain_coadd::{Combination, Ingredients, PlainCoadd, read_remapped};
 
 /// Rows of a strip.
 const STRIP_ROWS: usize = 512;
@@ -24,6 +23,8 @@ struct Sums {
     /// The planes of the good pixels, and what became of the others.
     mask: i32,
     marks: i32,
+    /// The visits with a good pixel.
+    n: u16,
 }
 
 /// The mean, its variance and mask, the same as of all visits at once.
@@ -32,18 +33,13 @@ struct Sums {
 ///
 /// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
 pub(crate) fn running_mean(
-    visits: &[Input],
-    reader: &PixelReader<'_>,
+    ingredients: &Ingredients<'_>,
     combination: &Combination<'_>,
-    planes: &MaskPlanes,
     bbox: BBox,
     mut go_on: impl FnMut() -> bool,
 ) -> Result<PlainCoadd, CoaddError> {
-    let mut coadd = PlainCoadd {
-        image: Array2::zeros(bbox.shape()),
-        variance: Array2::zeros(bbox.shape()),
-        mask: Array2::zeros(bbox.shape()),
-    };
+    let Ingredients { visits, reader, planes, .. } = *ingredients;
+    let mut coadd = PlainCoadd::zeros(bbox.shape());
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let mut sums = Array2::from_elem(strip.shape(), Sums::default());
         // Weight of the visits that have each plane with a threshold.
@@ -61,6 +57,7 @@ pub(crate) fn running_mean(
         coadd.image.slice_mut(at).assign(&sums.mapv(|sums| (sums.value / sums.weight) as f32));
         let variance = |sums: Sums| (sums.variance / (sums.weight * sums.weight)) as f32;
         coadd.variance.slice_mut(at).assign(&sums.mapv(variance));
+        coadd.n_image.slice_mut(at).assign(&sums.map(|sums| sums.n));
         coadd.mask.slice_mut(at).assign(&combination.mask(&sums, &flagged));
     }
     Ok(coadd)
@@ -76,13 +73,14 @@ impl Combination<'_> {
                 let good = flags[x] & GOOD != 0;
                 if masks[x] & self.no_data == 0 {
                     sums.seen += weight;
-                    sums.marks |= self.marks.of(masks[x], good);
+                    sums.marks |= self.marks.of(masks[x], flags[x]);
                 }
                 if good {
                     sums.weight += weight;
                     sums.value += weight * f64::from(images[x]);
                     sums.variance += weight * weight * f64::from(variances[x]);
                     sums.mask |= masks[x];
+                    sums.n += 1;
                 }
             }
         });

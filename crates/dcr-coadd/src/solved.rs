@@ -65,6 +65,7 @@ impl Unsolved<'_> {
                 let spectrum = joint_spectrum(&self.division.band.band, self.division.grid())?;
                 let shape = self.inputs.bbox.shape();
                 let mut joint = config.joint.clone();
+                joint.rarity = config.artefacts.rarity();
                 if config.artefacts.find == FindArtefacts::Off {
                     joint.clip_rounds.clear();
                 }

@@ -317,17 +317,7 @@ impl Job<'_> {
                 DifferenceError::Match(source) => CoaddError::Match { path: path(), source },
                 DifferenceError::Mask(source) => CoaddError::Mask { path: path(), source },
             })?;
-        let scene = Scene {
-            bbox: difference.pixels.bbox,
-            wcs: file.wcs(),
-            image: difference.pixels.image.view(),
-            variance: difference.pixels.variance.view(),
-            bad: difference.bad.view(),
-            sources: difference.sources.view(),
-            psf: &difference.psf,
-            fwhm_px: difference.fwhm_px,
-        };
-        let found = scene.search(self.config.subtract.threshold);
+        let found = Scene::of(&difference, file.wcs()).search(self.config.subtract.threshold);
         Ok((difference, found))
     }
 

@@ -12,6 +12,9 @@ use crate::config::CoaddConfig;
 use crate::inputs::Input;
 use crate::pixels::PixelReader;
 
+/// To find artefacts the noise of so many pixels' one is enough.
+pub(crate) const NOISE_OF_EVERY: usize = 7;
+
 /// Rejection of the clipped mean of the variance, in standard deviations.
 const CLIP_SIGMA: f64 = 3.0;
 /// Passes of it.
@@ -118,8 +121,8 @@ fn add_good_pixels(counts: &mut [f64], cells: &[BBox], strip: &BBox, flags: Arra
     }
 }
 
-/// The noise of every so many-th good pixel.
-fn noise_of(values: &[f32], variances: &[f32], flags: &[u8], every: usize) -> Option<Noise> {
+/// The noise of every so many-th pixel.
+pub(crate) fn noise_of(values: &[f32], variances: &[f32], flags: &[u8], every: usize) -> Option<Noise> {
     let some = |all: &[f32]| -> Vec<f32> { all.iter().step_by(every).copied().collect() };
     let (values, variances) = (some(values), some(variances));
     let flags: Vec<u8> = flags.iter().step_by(every).copied().collect();

@@ -51,6 +51,7 @@ impl Bench {
         change(&mut config);
         let request = AssembleRequest {
             warps: self.warps.clone(),
+            matched: vec![],
             template: None,
             output: self.run(),
             overwrite: false,

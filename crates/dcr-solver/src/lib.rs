@@ -9,6 +9,7 @@ pub mod joint;
 pub mod kernel;
 mod observation;
 mod outliers;
+mod rarity;
 mod spectrum;
 
 pub use kernel::PixelShift;
@@ -17,4 +18,5 @@ pub use observation::{
     Visit,
 };
 pub use outliers::OutlierTest;
+pub use rarity::{PixelList, Rarity, groups};
 pub use spectrum::{SmoothSpectrum, SpectralBasis};

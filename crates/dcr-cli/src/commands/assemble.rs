@@ -20,6 +20,7 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
     }
     let request = AssembleRequest {
         warps: warps::expand(&arguments.warps.warps)?,
+        matched: warps::expand(&arguments.matched)?,
         template: arguments.template.clone(),
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,

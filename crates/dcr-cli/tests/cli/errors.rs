@@ -51,6 +51,17 @@ fn errors_of_headers() {
 }
 
 #[test]
+fn errors_of_matched_warps() {
+    let fixture = Fixture::new();
+    let (field, one) = (testdata("field"), testdata("field/warp_1001.fits"));
+    let given = ["assemble", text(&field), "--matched", text(&one), "-o", "out"];
+    insta::assert_snapshot!("matched_of_one_visit", fixture.run(&given));
+    let unused = [&given[..], &["--set", "artefacts.find=off"]].concat();
+    insta::assert_snapshot!("matched_unused", fixture.run(&unused));
+    assert!(fixture.files("out").is_empty());
+}
+
+#[test]
 fn errors_of_outputs() {
     let fixture = Fixture::new();
     let field = testdata("field");

@@ -16,12 +16,11 @@
 use dcr_image::BBox;
 use dcr_solver::iterative::{ForwardPlanes, IterationReport, Problem, forward_support, solve};
 use dcr_solver::kernel::{Region, dilate_diamond};
-use dcr_solver::{GOOD, Observations, OutlierTest, SubfilterShift};
+use dcr_solver::{GOOD, Observations, OutlierTest, PixelList, SubfilterShift, groups};
 use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::Search;
-use super::groups::{PixelList, Rarity, groups};
 use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
 use crate::convolve::correlate_inside;
@@ -51,7 +50,7 @@ pub(super) fn find(
     let settings = &config.artefacts;
     let shape = search.inputs.bbox.shape();
     let kernels = PsfKernels::to_visits(search, &store.weights)?;
-    let rarity = Rarity::new(settings);
+    let rarity = settings.rarity();
     journal.stage("finding artefacts", settings.matched_rounds.len())?;
     let open_yx = search.open(config);
     let mut found = vec![];

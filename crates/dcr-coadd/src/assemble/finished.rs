@@ -157,7 +157,7 @@ impl Finished<'_> {
             image: plain.image.view(),
             mask: plain.mask.view(),
             variance: plain.variance.view(),
-            n_image: None,
+            n_image: Some(plain.n_image.view()),
         };
         // It has not the PSF of a joint model.
         let psf = &self.start.psf;

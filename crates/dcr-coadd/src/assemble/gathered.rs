@@ -8,6 +8,7 @@ use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
 use super::AssembleRequest;
+use crate::artefacts::{GivenWarp, open_given_warps};
 use crate::cells::cells;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
@@ -21,13 +22,10 @@ use crate::regions::covered_by;
 use crate::store::{StoredPixels, Stream};
 use crate::summary::Warning;
 use crate::template_coadd::open_template;
-use crate::weights::{Keep, Survey, of_mean_one, survey, visit_weights};
+use crate::weights::{Keep, NOISE_OF_EVERY, Survey, of_mean_one, survey, visit_weights};
 
 /// The mask plane of the regions of `coadd.bright_objects`.
 pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
-
-/// To find artefacts the noise of so many pixels' one is enough.
-const NOISE_OF_EVERY: usize = 7;
 
 /// The usable warps, read once.
 pub(super) struct Gathered {
@@ -35,6 +33,8 @@ pub(super) struct Gathered {
     /// The pixels of bright objects.
     pub(super) bright: Array2<bool>,
     pub(super) template_file: Option<ExposureFile>,
+    /// The visits' PSF-matched warps, if any are given.
+    pub(super) given: Vec<GivenWarp>,
     /// Clipped mean of each visit's variance.
     pub(super) variances: Vec<f64>,
     /// How each visit's noise follows signal, for the joint method and to find artefacts.
@@ -69,6 +69,7 @@ impl Gathered {
             Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
             None => None,
         };
+        let given_warps = open_given_warps(&request.matched, &inputs, config)?;
         let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, config)?;
         let file = match memory.in_memory {
             true => None,
@@ -85,11 +86,12 @@ impl Gathered {
         let surveys =
             survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
-        let given = all.len();
+        let count = all.len();
         let mut out = Self {
             inputs,
             bright,
             template_file,
+            given: vec![],
             variances: vec![],
             noise: vec![],
             usable: vec![],
@@ -100,14 +102,15 @@ impl Gathered {
             memory,
             dropped: vec![],
         };
+        let mut given_warps = given_warps.into_iter();
         for (slot, (input, survey)) in all.into_iter().zip(surveys).enumerate() {
-            out.keep_if_usable(slot, input, survey, journal);
+            let given = given_warps.next();
+            if out.keep_if_usable(slot, input, survey, journal) {
+                out.given.extend(given);
+            }
         }
         if out.inputs.visits.is_empty() {
-            return Err(CoaddError::NothingUsable {
-                count: given,
-                planes: config.coadd.bad_mask_planes.join(", "),
-            });
+            return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
         journal.warn_of_assumptions(
             out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),
@@ -115,13 +118,20 @@ impl Gathered {
         Ok(out)
     }
 
-    fn keep_if_usable(&mut self, slot: usize, input: Input, survey: Survey, journal: &mut Journal<'_>) {
+    /// Keeps a visit, or drops it if it has no usable pixel; whether it is kept.
+    fn keep_if_usable(
+        &mut self,
+        slot: usize,
+        input: Input,
+        survey: Survey,
+        journal: &mut Journal<'_>,
+    ) -> bool {
         let Some(variance) = survey.variance else {
             let text =
                 "It has no usable pixel (all are NaN, masked, or of variance 0 or less), and was dropped.";
             journal.warn(input.name(), text);
             self.dropped.push(Warning { subject: input.name(), text: text.into() });
-            return;
+            return false;
         };
         self.inputs.visits.push(input);
         self.variances.push(variance);
@@ -132,6 +142,7 @@ impl Gathered {
         if let Some((_, slots)) = &mut self.on_disk {
             slots.push(slot);
         }
+        true
     }
 
     /// The visits' pixels, for the solver.

@@ -4,12 +4,13 @@ use dcr_image::MaskPlanes;
 use ndarray::{Array2, Zip};
 
 use super::gathered::{BRIGHT_OBJECT, Gathered};
+use crate::artefacts::Artefacts;
 use crate::config::{AssembleConfig, Method};
 use crate::error::CoaddError;
 use crate::joint::LOW_COVERAGE;
 use crate::journal::Journal;
 use crate::pixels::PixelReader;
-use crate::plain_coadd::{PlainCoadd, plain_coadd};
+use crate::plain_coadd::{Ingredients, PlainCoadd, plain_coadd};
 use crate::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::template_coadd::{TemplateCoadd, given_template, made_template};
 
@@ -20,6 +21,8 @@ pub(super) struct Start {
     pub(super) template: TemplateCoadd,
     pub(super) sources: Array2<bool>,
     pub(super) psf: CoaddPsf,
+    /// What was left out of the plain coadd since it was made.
+    left_out: Artefacts,
 }
 
 impl Start {
@@ -46,23 +49,9 @@ impl Start {
             planes.insert(LOW_COVERAGE).ok();
         }
         let monitor = journal.monitor;
-        let go_on = || !monitor.cancelled();
-        let strip_bytes = gathered.memory.strip_bytes;
-        let mut plain =
-            plain_coadd(&inputs.visits, reader, weights, &planes, strip_bytes, &config.coadd, go_on)?;
-        let mut template = match &gathered.template_file {
-            Some(file) => given_template(file, &plain, &planes)?,
-            None => made_template(&plain, &planes),
-        };
-        let bright = planes.bits_of([BRIGHT_OBJECT]);
-        for mask in [&mut plain.mask, &mut template.mask] {
-            Zip::from(mask).and(&gathered.bright).for_each(|mask, is_bright| {
-                if *is_bright {
-                    *mask |= bright;
-                }
-            });
-        }
-        let sources = template.sources(&inputs.visits, &planes, config);
+        let ingredients = gathered.ingredients(weights, reader, &planes, config);
+        let mut plain = plain_coadd(&ingredients, || !monitor.cancelled())?;
+        let (template, sources) = gathered.template_of(&mut plain, &planes, config)?;
         let sources_of_psf: Vec<PsfSource<'_>> = inputs
             .visits
             .iter()
@@ -75,16 +64,96 @@ impl Start {
         if psf.stamp.is_none() {
             journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
         }
-        if !sources.iter().any(|source| *source) {
-            let text = match joint {
-                true => {
-                    "Nothing is detected in the coadd: colours will be the prior's, and no offsets are fitted."
-                }
-                false => "Nothing is detected in the template: all subfilters are its shares.",
-            };
-            journal.warn("sources", text);
-        }
+        let start = Self { planes, plain, template, sources, psf, left_out: Artefacts::default() };
+        start.warn_without_sources(config, journal);
         journal.monitor.step("template");
-        Ok(Self { planes, plain, template, sources, psf })
+        Ok(start)
+    }
+
+    /// Makes plain coadd, template and sources without these artefacts, among them all that were left out before: as if the visits' masks had told of
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a visit or the template cannot be read, or the caller wants to stop.
+    pub(super) fn leave_out(
+        &mut self,
+        artefacts: &Artefacts,
+        gathered: &Gathered,
+        weights: &[f64],
+        reader: &PixelReader<'_>,
+        config: &AssembleConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), CoaddError> {
+        let none = artefacts.visits.iter().all(Vec::is_empty);
+        if none || *artefacts == self.left_out {
+            return Ok(());
+        }
+        let monitor = journal.monitor;
+        let ingredients = gathered.ingredients(weights, reader, &self.planes, config);
+        self.plain.leave_out(&artefacts.visits, &ingredients, || !monitor.cancelled())?;
+        self.left_out = artefacts.clone();
+        let had_sources = self.any_source();
+        (self.template, self.sources) = gathered.template_of(&mut self.plain, &self.planes, config)?;
+        if had_sources {
+            self.warn_without_sources(config, journal);
+        }
+        Ok(())
+    }
+
+    fn any_source(&self) -> bool {
+        self.sources.iter().any(|source| *source)
+    }
+
+    fn warn_without_sources(&self, config: &AssembleConfig, journal: &mut Journal<'_>) {
+        if self.any_source() {
+            return;
+        }
+        let text = match config.solver.method {
+            Method::Joint => {
+                "Nothing is detected in the coadd: colours will be the prior's, and no offsets are fitted."
+            }
+            Method::Auto | Method::Iterative => {
+                "Nothing is detected in the template: all subfilters are its shares."
+            }
+        };
+        journal.warn("sources", text);
+    }
+}
+
+impl Gathered {
+    /// What the plain coadd is made of.
+    fn ingredients<'a>(
+        &'a self,
+        weights: &'a [f64],
+        reader: &'a PixelReader<'a>,
+        planes: &'a MaskPlanes,
+        config: &'a AssembleConfig,
+    ) -> Ingredients<'a> {
+        let (visits, strip_bytes) = (&self.inputs.visits[..], self.memory.strip_bytes);
+        Ingredients { visits, reader, weights, planes, strip_bytes, config: &config.coadd }
+    }
+
+    /// The template that is given, or the plain coadd, with the sources in it. Both get the pixels of bright objects marked.
+    fn template_of(
+        &self,
+        plain: &mut PlainCoadd,
+        planes: &MaskPlanes,
+        config: &AssembleConfig,
+    ) -> Result<(TemplateCoadd, Array2<bool>), CoaddError> {
+        let mut template = match &self.template_file {
+            Some(file) => given_template(file, plain, planes)?,
+            None => made_template(plain, planes),
+        };
+        let bright = planes.bits_of([BRIGHT_OBJECT]);
+        for mask in [&mut plain.mask, &mut template.mask] {
+            Zip::from(mask).and(&self.bright).for_each(|mask, is_bright| {
+                if *is_bright {
+                    *mask |= bright;
+                }
+            });
+        }
+        let sources = template.sources(&self.inputs.visits, planes, config);
+        Ok((template, sources))
     }
 }

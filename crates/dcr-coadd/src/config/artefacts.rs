@@ -1,5 +1,6 @@
 //! `[artefacts]`: what spoils single exposures, and how it is found.
 
+use dcr_solver::Rarity;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
@@ -27,6 +28,14 @@ table! {
         matched_rounds: Vec<f64> = vec![3.0, 1.0],
         /// "matched": iterations of those models. Raise it if stars of strong colours are suspected.
         matched_iterations: usize = 3,
+        /// Whether straight streaks of satellites and aeroplanes are looked for besides, away from sources and before either solver: those too
+        /// faint to be found pixel by pixel, and the wings of bright ones. Turn it off for fields of straight filaments.
+        streaks: bool = true,
+        /// Streaks: least significance, in standard deviations, of all of a streak's light together. Lower it for fainter streaks; at 6 noise makes
+        /// some.
+        streak_significance: f64 = 8.0,
+        /// Streaks: least length, in px. Raise it where short straight objects are taken for streaks.
+        streak_min_length: f64 = 60.0,
         /// "static_sky": FWHM, in px, of the PSF that exposures are brought to. Unset: that of the broadest. Set it
         /// if a single exposure is far broader than the rest.
         psf_fwhm_px: Option<f64> = None; "5.5",
@@ -78,10 +87,22 @@ pub enum FindArtefacts {
 }
 
 impl ArtefactConfig {
+    /// What is seen in few exposures.
+    pub(crate) fn rarity(&self) -> Rarity {
+        Rarity {
+            most: self.max_epochs as f64,
+            low: self.max_fraction_epochs_low,
+            high: self.max_fraction_epochs_high,
+            share: self.spatial_threshold,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         for (key, value) in [
             ("artefacts.matched_sigmas", self.matched_sigmas),
             ("artefacts.psf_fwhm_px", self.psf_fwhm_px.unwrap_or(1.0)),
+            ("artefacts.streak_significance", self.streak_significance),
+            ("artefacts.streak_min_length", self.streak_min_length),
             ("artefacts.clip_sigma", self.clip_sigma),
             ("artefacts.detection_threshold", self.detection_threshold),
             ("artefacts.source_threshold", self.source_threshold.unwrap_or(1.0)),

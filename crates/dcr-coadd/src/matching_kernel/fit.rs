@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::basis::{Polynomial, Shapes};
 use super::stamps::{Stamp, cut};
 use super::{Frame, MatchError, MatchQuality, MatchingKernel};
+use crate::scatter::{SIGMA_PER_MAD, median};
 
 /// Rounds of fitting and leaving out.
 const ROUNDS: usize = 6;
@@ -18,8 +19,6 @@ const STAMPS_PER_TERM: usize = 3;
 /// Added to the diagonal of the normal matrix, scaled to 1. Shapes are nearly alike on a coarse grid; what light does not
 /// tell apart stays small.
 const RIDGE: f64 = 1e-9;
-/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 
 /// Fits the kernel that gives `sharp` the PSF of `wide`.
 ///
@@ -54,14 +53,15 @@ pub(crate) fn fit(
             stamps.par_iter().map(|stamp| unknowns.residuals(stamp, &coefficients)).collect();
         let quality: Vec<f64> =
             residuals.iter().zip(&kept).map(|(residuals, kept)| mean_square(residuals, kept)).collect();
-        chi2 = median(quality.iter().zip(&used).filter(|(_, used)| **used).map(|(q, _)| *q).collect());
+        chi2 = median(quality.iter().zip(&used).filter(|(_, used)| **used).map(|(q, _)| *q).collect())
+            .unwrap_or(f64::NAN);
         let scale = chi2.sqrt().max(1.0);
         let new_kept: Vec<Vec<bool>> = residuals
             .iter()
             .map(|residuals| residuals.iter().map(|r| r.abs() < PIXEL_CLIP * scale).collect())
             .collect();
         let deviations = quality.iter().zip(&used).filter(|(_, used)| **used).map(|(q, _)| (q - chi2).abs());
-        let spread = SIGMA_PER_MAD * median(deviations.collect());
+        let spread = SIGMA_PER_MAD * median(deviations.collect()).unwrap_or(f64::NAN);
         let limit = (chi2 + STAMP_CLIP * spread).max(1.5 * chi2).max(1.5);
         // A stamp with many pixels left out is bad as a whole.
         let mostly = |kept: &[bool]| kept.iter().filter(|kept| **kept).count() * 10 >= kept.len() * 9;
@@ -223,13 +223,4 @@ fn mean_square(residuals: &[f64], kept: &[bool]) -> f64 {
     let squares = residuals.iter().zip(kept).filter(|(_, kept)| **kept).map(|(r, _)| r * r);
     let (sum, count) = squares.fold((0.0, 0.0), |(sum, count), square| (sum + square, count + 1.0));
     if count > 0.0 { sum / count } else { f64::INFINITY }
-}
-
-/// The median; NaN of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return f64::NAN;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }

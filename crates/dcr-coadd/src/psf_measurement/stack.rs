@@ -10,7 +10,7 @@ use dcr_solver::kernel::{Order, prefilter, shift_scalar};
 use ndarray::{Array2, Zip, s};
 
 use super::stars::Star;
-use crate::psf_selection::median;
+use crate::scatter::{SIGMA_PER_MAD, median};
 
 /// Pixels around the stamp that displacements draw on.
 pub(super) const MARGIN: usize = 4;
@@ -20,8 +20,6 @@ const ROUNDS: usize = 5;
 const OUTLIER_SIGMA: f64 = 4.0;
 /// No star is better known than to this share of the PSF's peak: the brightest must not decide alone.
 const LEAST_ERROR: f64 = 2e-3;
-/// 1/0.6745.
-const SIGMA_PER_MAD: f64 = 1.4826;
 
 /// How the current PSF meets a star.
 struct Fit {

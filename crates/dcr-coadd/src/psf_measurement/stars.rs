@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::StarField;
 use crate::config::PsfConfig;
 use crate::detection::Detection;
-use crate::psf_selection::median;
+use crate::scatter::{SIGMA_PER_MAD, median};
 
 /// Peaks beyond this significance are sources whose light disturbs a neighbour's.
 const NEIGHBOUR_SIGNIFICANCE: f32 = 5.0;
@@ -18,8 +18,6 @@ const CLEAR_FWHM: f64 = 1.5;
 const NEIGHBOUR_FWHM: f64 = 2.2;
 /// Sizes that differ from the expected by a larger factor are no stars'.
 const SIZE_RANGE: f64 = 2.0;
-/// 1/0.6745.
-const SIGMA_PER_MAD: f64 = 1.4826;
 /// Sizes (their logarithms) and ellipticities within so many standard deviations belong together.
 const LOCUS_SIGMA: f64 = 3.0;
 /// The least standard deviations: a few stars are alike by chance.

@@ -5,9 +5,8 @@ use ndarray::{Array2, Zip};
 
 use crate::difference::{Difference, Matching};
 use crate::residuals::{ResidualCounts, Scene};
+use crate::scatter::median_and_scatter;
 
-/// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
-const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 /// Fewer pixels do not tell a scatter.
 const FEWEST_PIXELS: usize = 50;
 
@@ -47,19 +46,7 @@ pub struct ResidualMark {
 impl Remainder {
     /// Of a difference; residuals are searched for if there is a threshold.
     pub(super) fn of(difference: Difference, wcs: &Wcs, threshold: Option<f64>, usable: f64) -> Self {
-        let found = threshold.map(|threshold| {
-            let scene = Scene {
-                bbox: difference.pixels.bbox,
-                wcs,
-                image: difference.pixels.image.view(),
-                variance: difference.pixels.variance.view(),
-                bad: difference.bad.view(),
-                sources: difference.sources.view(),
-                psf: &difference.psf,
-                fwhm_px: difference.fwhm_px,
-            };
-            scene.search(threshold)
-        });
+        let found = threshold.map(|threshold| Scene::of(&difference, wcs).search(threshold));
         let marks = found.as_ref().map(|found| {
             let mark = |residual: &crate::residuals::Residual| ResidualMark {
                 x: residual.x,
@@ -115,17 +102,8 @@ fn scatter(difference: &Difference) -> (f64, Option<f64>) {
     if of_sources.len() < FEWEST_PIXELS || scale <= 0.0 {
         return (noise, None);
     }
-    let squares: f64 = of_sources.iter().map(|value| (f64::from(*value) - centre).powi(2)).sum();
+    let squares: f64 = of_sources.iter().map(|value| (f64::from(*value) - f64::from(centre)).powi(2)).sum();
     (noise, Some((squares / of_sources.len() as f64).sqrt() / scale))
-}
-
-/// The median, and the standard deviation by the median absolute deviation. There is at least one value.
-pub(super) fn median_and_scatter(mut values: Vec<f32>) -> (f64, f64) {
-    let middle = values.len() / 2;
-    let centre = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
-    values.iter_mut().for_each(|value| *value = (*value - centre).abs());
-    let deviation = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
-    (f64::from(centre), SIGMA_PER_MAD * f64::from(deviation))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use dcr_image::{BBox, Stamp};
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use super::CoaddPlanes;
-use super::remainder::median_and_scatter;
 use crate::convolve::correlate;
+use crate::scatter::median_and_scatter;
 
 /// Significance of a source that is measured.
 const THRESHOLD: f32 = 20.0;
@@ -83,9 +83,9 @@ fn significance(coadds: &CoaddPlanes, kernel: &Array2<f64>) -> Array2<f32> {
         .and(&coadds.sum)
         .map_collect(|s, v, value| if value.is_finite() && *v > 0.0 { s / v.sqrt() } else { f32::NAN });
     let known: Vec<f32> = significance.iter().copied().filter(|s| s.is_finite()).collect();
-    let (centre, scatter) = if known.is_empty() { (0.0, 0.0) } else { median_and_scatter(known) };
+    let (centre, scatter) = median_and_scatter(known);
     let scale = if scatter > 0.0 { scatter as f32 } else { 1.0 };
-    significance.mapv_inplace(|s| if s.is_finite() { (s - centre as f32) / scale } else { 0.0 });
+    significance.mapv_inplace(|s| if s.is_finite() { (s - centre) / scale } else { 0.0 });
     significance
 }
 

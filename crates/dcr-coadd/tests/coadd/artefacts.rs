@@ -2,8 +2,9 @@
 
 use dcr_coadd::Summary;
 use dcr_coadd::config::{AssembleConfig, FindArtefacts, Method, PixelsIn};
+use dcr_image::MaskedImage;
 use dcr_sim::{ArtefactKind, ArtefactSettings, Field, FieldConfig, SourceSettings, VisitSettings};
-use ndarray::s;
+use ndarray::{Array2, Zip, s};
 
 use crate::field::{Bench, Warp, small_field, warps};
 use crate::tolerance::{ARTEFACTS_FOUND, FOUND_IN_STATIC_SKY, GOOD_PIXELS_LOST};
@@ -264,4 +265,64 @@ fn artefacts_do_not_depend_on_where_pixels_are_nor_on_threads() {
         }
         assert!(results[0].0[3] > 0 && results[0] == results[1] && results[0] == results[2], "{way:?}");
     }
+}
+
+/// The plain coadd, and what the iterative method starts from, are those of visits whose masks had told of the trail.
+#[test]
+fn artefacts_leave_the_plain_coadd() {
+    let mut warps = warps(&small_field(8));
+    let clean = Bench::new(&warps);
+    clean.run_into("off", &finding(FindArtefacts::Off)).unwrap();
+    let cols = warps[0].pixels.image.ncols();
+    for col in 0..cols {
+        for (row, light) in [(39, 30.0), (40, 90.0), (41, 90.0), (42, 30.0)] {
+            add(&mut warps[2], (row, col), light);
+        }
+    }
+    let bench = Bench::new(&warps);
+    bench.run_into("off", &finding(FindArtefacts::Off)).unwrap();
+    let plain = |bench: &Bench, run: &str| bench.read(&format!("{run}/plain.fits"));
+    let trail = |coadd: &MaskedImage| {
+        let rows = s![40..42, 5..cols - 5];
+        let (coadd, clean) = (coadd.image.slice(rows), plain(&clean, "off"));
+        let sum: f32 = coadd.iter().zip(clean.image.slice(rows)).map(|(a, b)| a - b).sum();
+        sum / coadd.len() as f32
+    };
+    let before = trail(&plain(&bench, "off"));
+    assert!(before > 3.0, "{before}");
+    for (name, mut config) in ways().into_iter().filter(|(name, _)| *name != "static sky") {
+        // Weights would follow the masks.
+        config.coadd.weight_visits = false;
+        let found = pixels(&bench.run_into(name, &config).unwrap());
+        let without = plain(&bench, name);
+        assert!(trail(&without).abs() < 0.1 * before, "{name}: {} {before}", trail(&without));
+        let clipped = bench.read(&format!("{name}/coadd.fits")).mask.mapv(|mask| mask & CLIPPED != 0);
+        assert_eq!(found, [0, 0, clipped.iter().filter(|c| **c).count(), 0, 0, 0, 0, 0], "{name}");
+        // Bit for bit.
+        let mut masked = warps.clone();
+        let bad = masked[2].planes.bits_of(["BAD"]);
+        Zip::from(&mut masked[2].pixels.mask).and(&clipped).for_each(|mask, clipped| {
+            *mask |= if *clipped { bad } else { 0 };
+        });
+        let masked_bench = Bench::new(&masked);
+        let mut off = finding(FindArtefacts::Off);
+        off.coadd.weight_visits = false;
+        masked_bench.run_into("off", &off).unwrap();
+        let expected = plain(&masked_bench, "off");
+        assert!(
+            same(&without.image, &expected.image) && same(&without.variance, &expected.variance),
+            "{name}"
+        );
+        // Either is said of the pixel, but not the same: it is left out as an artefact, or as bad.
+        let marked = without.mask.mapv(|mask| mask & CLIPPED != 0);
+        assert_eq!(marked, clipped, "{name}");
+        if name == "matched" {
+            let (a, b) = (bench.subfilters(name, 3), masked_bench.subfilters("off", 3));
+            assert!(a.iter().zip(&b).all(|(a, b)| same(&a.image, &b.image)));
+        }
+    }
+}
+
+fn same(a: &Array2<f32>, b: &Array2<f32>) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }

@@ -36,7 +36,7 @@ fn assembled(warps: &[Warp]) -> Bench {
 }
 
 /// The cells of a table in text, by row and name.
-fn rows(text: &str, separator: char) -> Vec<std::collections::HashMap<String, f64>> {
+pub(crate) fn rows(text: &str, separator: char) -> Vec<std::collections::HashMap<String, f64>> {
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     let names: Vec<&str> = lines.next().unwrap().split(separator).collect();
     let row = |line: &str| {

@@ -169,6 +169,7 @@ impl Bench {
     pub(crate) fn request(&self, output: &str) -> AssembleRequest {
         AssembleRequest {
             warps: self.warps.clone(),
+            matched: vec![],
             template: None,
             output: self.path(output),
             overwrite: false,

@@ -54,6 +54,7 @@ pub(crate) fn run(folder: &Path, name: &str, output: &Path) -> Summary {
     let settings = json(&folder.join(format!("{name}.json")));
     let request = AssembleRequest {
         warps: (1000..1008).map(|visit| folder.join(format!("run_small/warp_{visit}.fits"))).collect(),
+        matched: vec![],
         template: Some(folder.join("run_small/template.fits")),
         output: output.to_owned(),
         overwrite: false,

@@ -11,7 +11,7 @@ use crate::joint::modes::inner;
 use crate::joint::operator::{Slot, Tile, TileVisit, inner_product, predict};
 use crate::joint::pace::Pace;
 use crate::joint::psf::PsfStamp;
-use crate::joint::source::SourceSolve;
+use crate::joint::source::{MARGIN, SourceSolve};
 use crate::joint::spectrum::Spectrum;
 use crate::joint::transfer::{Fiducial, visit_transfer};
 use crate::joint::uniform::{UniformPrior, UniformSolve};
@@ -242,13 +242,19 @@ fn dense_final_solve() {
         }
     }
     let mut normal = to_planes.t().dot(&hessian).dot(&to_planes);
-    let held = circulant(&grid, &|ix, iy| Complex64::from(f64::from(total[ix * ky + iy])));
+    let mut held = circulant(&grid, &|ix, iy| Complex64::from(f64::from(total[ix * ky + iy])));
+    let outside = |p: usize| {
+        let (y, x) = (p / grid.padded.1, p % grid.padded.1);
+        !(grid.tile_rows().contains(&y) && grid.tile_cols().contains(&x))
+    };
+    let margin = MARGIN / (small.tile.sigma * small.tile.sigma);
+    (0..pixels).filter(|p| outside(*p)).for_each(|p| held[[p, p]] += margin);
     let mut corner = normal.slice_mut(s![..pixels, ..pixels]);
     corner += &held;
     for p in pixels..2 * pixels {
         normal[[p, p]] += 1.0;
     }
-    // The floor holds the total to the first solve's.
+    // Floor and margin hold the total to the first solve's.
     let mut pulled = to_planes.t().dot(&right_side);
     let start = whole_planes(&mut small.tile, &first.model);
     let start: Array1<f64> = (0..pixels).map(|p| f64::from(start[p] + start[pixels + p])).collect();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Rarity;
+
 /// Settings of the joint solver. The equations are in the module's documentation; numbers behind the defaults were measured on
 /// simulated fields with g and u bands, seeing from 0.6″ to 1.3″ and airmass up to 2.2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,10 @@ pub struct JointConfig {
     pub clip_fraction: f64,
     /// Clipped pixels are grown by this many pixels.
     pub clip_grow: usize,
+    /// What is clipped in more than few visits is no artefact but a source that changes: it is given back. Not in configuration files, where it
+    /// is told once for all ways to find artefacts.
+    #[serde(skip)]
+    pub rarity: Rarity,
     /// At most this many rounds of fitting each visit's offset; 0: positions are taken as given.
     pub offset_passes: usize,
     /// No further round when no visit's offset, in pixels, changed by more than this.
@@ -81,12 +87,13 @@ impl Default for JointConfig {
             clip_sigmas: 5.0,
             clip_fraction: 0.05,
             clip_grow: 1,
+            rarity: Rarity::default(),
             offset_passes: 3,
             offset_tolerance: 0.003,
             uniform_iterations: 20,
             uniform_tolerance: 0.03,
-            source_iterations: 30,
-            source_tolerance: 0.015,
+            source_iterations: 32,
+            source_tolerance: 0.01,
             padding: 24,
             border: 16,
             tile_size: 1024,

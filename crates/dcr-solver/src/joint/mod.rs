@@ -93,6 +93,7 @@ mod tiles;
 mod transfer;
 mod uniform;
 mod unknowns;
+mod variables;
 mod visits;
 
 pub use config::{JointConfig, JointConfigError};

@@ -118,6 +118,22 @@ impl Tile {
         });
     }
 
+    /// `out = strength·F M F⁻¹ total`, with `M` 1 outside the tile: a penalty on light where no visit can have data.
+    pub(crate) fn margin(&mut self, strength: f32, total: &[Complex32]) -> &[Complex32] {
+        let (grid, slot) = (&self.grid, &mut self.slots[0]);
+        let (rows, cols, factor) = (grid.tile_rows(), grid.tile_cols(), strength * grid.scale());
+        slot.spectrum.copy_from_slice(total);
+        grid.columns(&mut slot.spectrum, Way::Inverse, &mut slot.scratch);
+        grid.change_rows(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |row, line| {
+            line.iter_mut().for_each(|v| *v *= factor);
+            if rows.contains(&row) {
+                line[cols.clone()].fill(0.0);
+            }
+        });
+        grid.columns(&mut slot.spectrum, Way::Forward, &mut slot.scratch);
+        &slot.spectrum
+    }
+
     /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: what the data say about a model. `None` is the model of no light.
     pub(crate) fn add_residual(&mut self, y: Option<&[Complex32]>, out: &mut [Complex32]) {
         let n = self.n;

@@ -15,6 +15,7 @@ use super::solve::{JointError, JointProblem, check_displacements};
 use super::tiles::TileRegion;
 use super::transfer::{Fiducial, displace, visit_transfer};
 use super::uniform::{UniformPrior, UniformSolve};
+use super::variables::give_back_variables;
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 
@@ -100,11 +101,16 @@ impl Session {
         } else {
             rounds = &rounds[rounds.len() - 1..];
         }
-        for factor in rounds {
+        let reach = (self.furthest + 2.0 * self.fiducial_fwhm_px).ceil() as usize;
+        for (i, factor) in rounds.iter().enumerate() {
+            let last = i + 1 == rounds.len();
             courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
                 tile.add_chosen_residual(y, out, |grid, visit, model| {
                     clip(grid, visit, model, *factor, config)
                 });
+                if last {
+                    give_back_variables(tile, y, out, reach, config);
+                }
             }));
         }
         courses

@@ -8,7 +8,9 @@
 //! The unknowns are the total `t`, free, and `u_j`, which make departures `z_j` from the flat spectrum (columns of `E`: slope,
 //! curvature, …) that are PSF-shaped and proportional to the light around. As `u` is convolved with the PSF *after* the
 //! factor that varies from place to place, no rims appear where it varies. The floor holds the total where no visit has data: to the first solve's,
-//! not to 0, for bright stars would rather pay for departures than for their total, where data cannot tell them apart.
+//! not to 0, for bright stars would rather pay for departures than for their total, where data cannot tell them apart. Beyond the tile, where no visit can
+//! have data, it is held in the same way but more firmly ([`MARGIN`]): of what is seen inside only what the first solve found out there, and iterations
+//! would otherwise spend themselves on it, for nothing.
 //!
 //! # How it is solved
 //!
@@ -28,8 +30,13 @@ use super::pace::Pace;
 use super::robust::FWHM_PER_SIGMA;
 use super::spectrum::Spectrum;
 use super::stationary::Stationary;
+use super::uniform::add_all;
 use super::unknowns::{Unknowns, add_planes, from_modes, to_modes};
 use crate::kernel::{Boundary, gaussian_filter};
+
+/// How firmly the total is held to the first solve's beyond the tile, in units of the data's weight. Ten times as much needs no fewer
+/// iterations in constant seeing, and more where the sharpest details come from few visits, whose weight it then exceeds.
+pub(crate) const MARGIN: f64 = 0.01;
 
 /// The final solve on a tile.
 pub(crate) struct SourceSolve<'a> {
@@ -163,6 +170,8 @@ impl<'a> SourceSolve<'a> {
         let totals = out.total.par_chunks_exact_mut(ky).zip(x.total.par_chunks_exact(ky));
         let totals = totals.zip(self.total.par_chunks_exact(ky));
         totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
+        let strength = MARGIN / (tile.sigma * tile.sigma);
+        add_all(&mut out.total, 1.0, tile.margin(strength as f32, &x.total), ky);
         add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
     }
 

@@ -19,10 +19,10 @@ use super::operator::{Slot, Tile};
 use super::spectrum::Spectrum;
 use super::unknowns::{Unknowns, add_planes, from_modes, inner_planes, to_modes, turn_planes};
 
-/// The preconditioner's own iterations: at most this many, …
-const INNER_ITERATIONS: usize = 4;
-/// … and fewer when its residual has fallen to this fraction.
-const INNER_TOLERANCE: f64 = 0.3;
+/// The preconditioner's own iterations: at least this many are allowed, and as many more as take no longer than a pass over the data, …
+const INNER_ITERATIONS: usize = 8;
+/// … and fewer when its residual has fallen to this fraction. Where colours are free on bright stars, less care costs more passes.
+const INNER_TOLERANCE: f64 = 0.1;
 
 /// The mean Hessian in the space of unknowns, `t` eliminated, and room to solve with it.
 pub(crate) struct Stationary {
@@ -93,7 +93,8 @@ impl Stationary {
             })
             .collect();
         let mean = (0..m).map(|j| sums.iter().map(|s| s[j]).sum::<f64>().max(0.0) as f32).collect();
-        Self { inverse_total, coupling, schur, mean, inner: Inner::new(grid, m) }
+        let most = (tile.visits.len() / m).clamp(INNER_ITERATIONS, 3 * INNER_ITERATIONS);
+        Self { inverse_total, coupling, schur, mean, inner: Inner::new(grid, m, most) }
     }
 
     /// `z ≈ M⁻¹ r`, the problem without masks.
@@ -146,7 +147,7 @@ impl Stationary {
         let mut squared = inner.scale(grid, width, &self.mean);
         let first = squared;
         inner.direction.copy_from_slice(&inner.scaled);
-        for _ in 0..INNER_ITERATIONS {
+        for _ in 0..inner.most {
             if squared.is_nan() || squared <= INNER_TOLERANCE * INNER_TOLERANCE * first {
                 break;
             }
@@ -174,12 +175,14 @@ struct Inner {
     scaled: Vec<f32>,
     direction: Vec<f32>,
     product: Vec<f32>,
+    /// The most iterations.
+    most: usize,
 }
 
 impl Inner {
-    fn new(grid: &Grid, m: usize) -> Self {
+    fn new(grid: &Grid, m: usize, most: usize) -> Self {
         let zeros = || vec![0.0; m * grid.pixels()];
-        Self { residual: zeros(), scaled: zeros(), direction: zeros(), product: zeros() }
+        Self { residual: zeros(), scaled: zeros(), direction: zeros(), product: zeros(), most }
     }
 
     /// `scaled = residual/(1 + τ² h_j)`; gives back its inner product with the residual.

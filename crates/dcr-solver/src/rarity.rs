@@ -11,11 +11,10 @@
 //! whole.
 
 use ndarray::Array2;
-
-use crate::config::ArtefactConfig;
+use serde::{Deserialize, Serialize};
 
 /// Pixels of a patch in ascending order, `row × cols + col`.
-pub(crate) type PixelList = Vec<u32>;
+pub type PixelList = Vec<u32>;
 
 /// A row's pixels that stand side by side.
 struct Run {
@@ -28,8 +27,9 @@ struct Run {
     parent: usize,
 }
 
-/// Divides pixels into groups that touch by sides or corners, in the order of their first pixels.
-pub(super) fn groups(pixels: &[u32], cols: usize) -> Vec<PixelList> {
+/// Divides pixels, ascending, into groups that touch by sides or corners, in the order of their first pixels.
+#[must_use]
+pub fn groups(pixels: &[u32], cols: usize) -> Vec<PixelList> {
     let mut runs = runs(pixels, cols as u32);
     // A window over the runs of the row above.
     let mut above = 0;
@@ -77,45 +77,68 @@ fn root(runs: &[Run], mut run: usize) -> usize {
 }
 
 /// What is seen in few exposures of many.
-pub(super) struct Rarity {
-    most: f64,
-    low: f64,
-    high: f64,
-    share: f64,
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rarity {
+    /// `most`.
+    pub most: f64,
+    /// `low`, a fraction.
+    pub low: f64,
+    /// `high`, a fraction.
+    pub high: f64,
+    /// A group is seen in few exposures when more than this share of its pixels are.
+    pub share: f64,
+}
+
+impl Default for Rarity {
+    fn default() -> Self {
+        Self { most: 2.0, low: 0.4, high: 0.03, share: 0.5 }
+    }
 }
 
 impl Rarity {
-    pub(super) fn new(config: &ArtefactConfig) -> Self {
-        Self {
-            most: config.max_epochs as f64,
-            low: config.max_fraction_epochs_low,
-            high: config.max_fraction_epochs_high,
-            share: config.spatial_threshold,
-        }
-    }
-
     /// How many of `n` exposures are few.
-    pub(super) fn few(&self, n: f64) -> usize {
+    #[must_use]
+    pub fn few(&self, n: f64) -> usize {
         (self.low * n).min(self.most + self.high * n).max(0.0) as usize
     }
 
-    /// The pixels of those groups that are seen in few exposures. `data_yx` counts the exposures that have data.
-    pub(super) fn rare(&self, candidates: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
+    /// For each exposure the pixels of those of its groups that are seen in few exposures. `data_yx` counts the exposures that have data.
+    #[must_use]
+    pub fn rare(&self, groups: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
+        self.chosen(groups, data_yx, |seen| seen == Seen::Rarely)
+    }
+
+    /// For each exposure the pixels of those of its groups that are seen in more than few exposures. Where none would be few, none is more.
+    #[must_use]
+    pub fn frequent(&self, groups: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
+        self.chosen(groups, data_yx, |seen| seen == Seen::Often)
+    }
+
+    fn chosen(
+        &self,
+        candidates: &[Vec<PixelList>],
+        data_yx: &Array2<u16>,
+        wanted: impl Fn(Seen) -> bool,
+    ) -> Vec<PixelList> {
         let cols = data_yx.ncols().max(1);
         let mut epochs_yx = Array2::<u16>::zeros(data_yx.dim());
         let place = |pixel: u32| [pixel as usize / cols, pixel as usize % cols];
         for pixel in candidates.iter().flatten().flatten() {
             epochs_yx[place(*pixel)] += 1;
         }
-        let is_rare = |group: &PixelList| {
+        let seen = |group: &PixelList| {
             let n = group.iter().map(|pixel| f64::from(data_yx[place(*pixel)])).sum::<f64>();
             let few = self.few(n / group.len() as f64);
             let rare = group.iter().filter(|pixel| usize::from(epochs_yx[place(**pixel)]) <= few).count();
-            rare as f64 > self.share * group.len() as f64
+            match rare as f64 > self.share * group.len() as f64 {
+                true => Seen::Rarely,
+                false if few == 0 => Seen::Undecided,
+                false => Seen::Often,
+            }
         };
         let of_visit = |groups: &Vec<PixelList>| {
             let mut pixels: PixelList =
-                groups.iter().filter(|group| is_rare(group)).flatten().copied().collect();
+                groups.iter().filter(|group| wanted(seen(group))).flatten().copied().collect();
             pixels.sort_unstable();
             pixels
         };
@@ -123,12 +146,21 @@ impl Rarity {
     }
 }
 
+/// In how many exposures a group is seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Rarely,
+    /// Where one or two exposures have data nobody can say.
+    Undecided,
+    Often,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rarity() -> Rarity {
-        Rarity::new(&ArtefactConfig::default())
+        Rarity::default()
     }
 
     #[test]
@@ -208,8 +240,14 @@ mod tests {
         let rare = rarity().rare(&candidates, &data);
         assert_eq!(rare[3], vec![23]);
         assert!(rare[..3].iter().chain(&rare[4..]).all(Vec::is_empty));
+        let frequent = rarity().frequent(&candidates, &data);
+        assert_eq!((&frequent[0], &frequent[3]), (&star, &vec![7, 8, 9, 13, 14]));
+        assert!(frequent[4..].iter().all(Vec::is_empty));
         // Where two exposures have data neither is to be preferred.
         let two = Array2::from_elem((4, 6), 2_u16);
-        assert!(rarity().rare(&[vec![vec![23]], vec![]], &two).iter().all(Vec::is_empty));
+        for groups in [[vec![vec![23]], vec![]], [vec![vec![23]], vec![vec![23]]]] {
+            assert!(rarity().rare(&groups, &two).iter().all(Vec::is_empty));
+            assert!(rarity().frequent(&groups, &two).iter().all(Vec::is_empty));
+        }
     }
 }

@@ -1,0 +1,143 @@
+//! PSF-matched warps that are given: exposures that somebody has brought to one PSF already.
+//!
+//! Each belongs to the exposure of the same visit, and must lie on its pixels, in its unit and at its zero point: what is found in it is left out there.
+//! Those of other visits are not looked at.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dcr_image::{BBox, ExposureFile};
+use dcr_solver::GOOD;
+use dcr_solver::joint::Noise;
+use ndarray::{Array2, Zip};
+
+use crate::config::{AssembleConfig, ZeroPoint};
+use crate::error::CoaddError;
+use crate::inputs::{Input, Inputs, check_filter, check_grid, unit_of};
+use crate::pixels::PixelReader;
+use crate::weights::{NOISE_OF_EVERY, noise_of};
+
+/// Zero points in mag that differ by no more are one.
+const SAME_ZERO_POINT: f64 = 1e-3;
+/// Rows that are read at a time to learn of the noise.
+const STRIP_ROWS: usize = 512;
+
+/// A PSF-matched warp, its pixels still on disk.
+pub(crate) struct GivenWarp {
+    file: ExposureFile,
+    /// Pixel values are multiplied by this.
+    scale: f32,
+    /// Pixels of the patch that are not to be used.
+    excluded: Option<Arc<Array2<bool>>>,
+}
+
+/// Opens the PSF-matched warps of the visits, in their order; none if no file is given.
+///
+/// # Errors
+///
+/// [`CoaddError`] for the first file that cannot be opened, or a visit that has none, has two, or one that does not belong to it.
+pub(crate) fn open_given_warps(
+    paths: &[PathBuf],
+    inputs: &Inputs,
+    config: &AssembleConfig,
+) -> Result<Vec<GivenWarp>, CoaddError> {
+    if paths.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut files: BTreeMap<u64, ExposureFile> = BTreeMap::new();
+    for path in paths {
+        let file = ExposureFile::open(path, &config.input.open_options(path))?;
+        let visit = file.visit().visit;
+        if let Some(earlier) = files.get(&visit) {
+            let first = earlier.path().to_owned();
+            return Err(CoaddError::SameVisit { visit, first, second: path.clone() });
+        }
+        files.insert(visit, file);
+    }
+    let there = files.keys().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let of_visit = |input: &Input| {
+        let visit = input.number();
+        let none = || {
+            let (path, there) = (input.file.path().to_owned(), there.clone());
+            CoaddError::NoMatchedWarp { path, visit, there }
+        };
+        GivenWarp::of(files.remove(&visit).ok_or_else(none)?, input, inputs, config)
+    };
+    inputs.visits.iter().map(of_visit).collect()
+}
+
+impl GivenWarp {
+    /// That of an exposure, if it belongs to it.
+    fn of(
+        file: ExposureFile,
+        input: &Input,
+        inputs: &Inputs,
+        config: &AssembleConfig,
+    ) -> Result<Self, CoaddError> {
+        check_grid(&file, &input.file, config.coadd.grid_tolerance_px)?;
+        let (path, first) = (|| file.path().to_owned(), || input.file.path().to_owned());
+        let against = format!("{} has", input.file.path().display());
+        check_filter(&file, file.visit().filter.as_deref(), input.sky.visit.filter.as_deref(), &against)?;
+        let (unit, expected) = (unit_of(&file, config)?, unit_of(&input.file, config)?);
+        if unit != expected {
+            return Err(CoaddError::Unit { path: path(), unit, first: first(), expected });
+        }
+        let own = file.visit().zero_point_mag;
+        let scale = match (config.input.zero_point, own) {
+            (ZeroPoint::Off, own) => match (own, input.sky.visit.zero_point_mag) {
+                (Some(own), Some(expected)) if (own - expected).abs() > SAME_ZERO_POINT => {
+                    return Err(CoaddError::OtherZeroPoint { path: path(), own, first: first(), expected });
+                }
+                _ => 1.0,
+            },
+            (ZeroPoint::Header, own) => match (inputs.zero_point_mag, own) {
+                (Some(common), Some(own)) => 10_f64.powf(0.4 * (common - own)) as f32,
+                _ => return Err(CoaddError::NoZeroPoint { path: path() }),
+            },
+        };
+        Ok(Self { file, scale, excluded: input.excluded.clone() })
+    }
+
+    pub(super) fn file(&self) -> &ExposureFile {
+        &self.file
+    }
+
+    /// FWHM of its PSF in px at a place, from the PSF or else from the header.
+    pub(super) fn fwhm_px(&self, (x, y): (f64, f64)) -> Option<f64> {
+        let of_psf = self.file.psf().and_then(|psf| psf.fwhm_px(x, y).ok());
+        of_psf.or(self.file.visit().psf_fwhm_px).filter(|fwhm| *fwhm > 0.0)
+    }
+
+    /// Some rows, NaN where pixels may not be used.
+    pub(super) fn rows(
+        &self,
+        rows: Range<usize>,
+        reader: &PixelReader<'_>,
+    ) -> Result<Array2<f32>, CoaddError> {
+        let whole = self.file.bbox();
+        let part = BBox::new(whole.x0, whole.y0 + rows.start as i64, whole.width, rows.len());
+        let pixels = reader.read_file(&self.file, self.scale, self.excluded.as_deref(), part)?;
+        let mut image = pixels.masked.image;
+        Zip::from(&mut image).and(&pixels.flags).for_each(|value, flags| {
+            if flags & GOOD == 0 {
+                *value = f32::NAN;
+            }
+        });
+        Ok(image)
+    }
+
+    /// How its noise follows signal, as its variance plane states; `None` if no pixel may be used.
+    pub(super) fn noise(&self, reader: &PixelReader<'_>) -> Result<Option<Noise>, CoaddError> {
+        let (mut values, mut variances, mut flags) = (vec![], vec![], vec![]);
+        let whole = self.file.bbox();
+        for strip in whole.tiles((whole.width, STRIP_ROWS)) {
+            let pixels = reader.read_file(&self.file, self.scale, self.excluded.as_deref(), strip)?;
+            values.extend(pixels.masked.image.iter().step_by(NOISE_OF_EVERY));
+            variances.extend(pixels.masked.variance.iter().step_by(NOISE_OF_EVERY));
+            flags.extend(pixels.flags.iter().step_by(NOISE_OF_EVERY));
+        }
+        Ok(noise_of(&values, &variances, &flags, 1))
+    }
+}

@@ -1,0 +1,152 @@
+//! All exposures at one PSF: PSF-matched warps that are given, or the exposures themselves, convolved.
+//!
+//! A masked pixel has no part in the convolution; where more than a fiftieth of the kernel's weight falls on such, the result is masked.
+
+use std::ops::Range;
+
+use dcr_image::BBox;
+use dcr_solver::joint::Noise;
+use dcr_solver::kernel::Region;
+use dcr_solver::{GOOD, Observations};
+use ndarray::{Array2, Zip, s};
+
+use super::psf_kernel::kernel_between;
+use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
+use super::{Search, UNKNOWN_FWHM_PX};
+use crate::config::ArtefactConfig;
+use crate::convolve::correlate_inside;
+use crate::error::CoaddError;
+use crate::journal::Journal;
+use crate::store::Store;
+
+/// The share of a kernel's weight that may fall on masked pixels.
+const MISSING_WEIGHT: f32 = 0.02;
+/// Side of the blocks that are convolved at a time.
+const BLOCK: usize = 64;
+
+/// Exposures at one PSF.
+pub(super) struct OnePsf<'a> {
+    pub(super) search: &'a Search<'a>,
+    pub(super) store: &'a Store,
+    /// That of each exposure, turned for correlation; `None` to leave it as it is. None at all where PSF-matched warps are given.
+    kernels: Vec<Option<Array2<f32>>>,
+    /// How each one's noise follows signal.
+    noise: Vec<Noise>,
+    /// σ of the PSF in px.
+    pub(super) sigma_px: f64,
+}
+
+impl<'a> OnePsf<'a> {
+    /// Of the warps that are given, or else of kernels from each exposure's PSF to the broadest, or to that of a set width.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the width makes no PSF, or a warp that is given cannot be read.
+    pub(super) fn new(
+        search: &'a Search<'a>,
+        store: &'a Store,
+        settings: &ArtefactConfig,
+        journal: &mut Journal<'_>,
+    ) -> Result<Self, CoaddError> {
+        let place = search.inputs.bbox.centre();
+        let common = common_psf(search, settings.psf_fwhm_px)?;
+        let common_fwhm = common.as_ref().and_then(|psf| psf.fwhm_px().ok());
+        let (kernels, noise, fwhm_px);
+        if search.given.is_empty() {
+            let kernel = |(visit, own): (_, &Noise)| {
+                let Some((from, to)) = stamp_at(visit, place).zip(common.as_ref()) else {
+                    return (None, *own);
+                };
+                let kernel = turned_f32(&kernel_between(&from, to));
+                let left: f64 = kernel.iter().map(|k| f64::from(k * k)).sum();
+                let noise = Noise { sky_variance: left * own.sky_variance, shot: left * own.shot };
+                (Some(kernel), noise)
+            };
+            (kernels, noise) = search.inputs.visits.iter().zip(search.noise).map(kernel).unzip();
+            fwhm_px = common_fwhm;
+        } else {
+            kernels = vec![];
+            noise = search.noise_of_given(journal)?;
+            let stated = search.given.iter().filter_map(|warp| warp.fwhm_px(place)).max_by(f64::total_cmp);
+            fwhm_px = settings.psf_fwhm_px.or(stated).or(common_fwhm);
+        }
+        let sigma_px = fwhm_px.unwrap_or(UNKNOWN_FWHM_PX) / FWHM_PER_SIGMA;
+        Ok(Self { search, store, kernels, noise, sigma_px })
+    }
+
+    /// Rows and columns of the patch.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        self.search.inputs.bbox.shape()
+    }
+
+    /// The variance of a pixel of an exposure beside so much light of the sky.
+    pub(super) fn variance(&self, visit: usize, light: f32) -> f32 {
+        let noise = &self.noise[visit];
+        (noise.sky_variance + noise.shot * f64::from(light.max(0.0))) as f32
+    }
+
+    /// Some rows of an exposure, NaN where too much is masked.
+    pub(super) fn rows(&self, visit: usize, rows: Range<usize>) -> Result<Array2<f32>, CoaddError> {
+        match self.search.given.get(visit) {
+            Some(warp) => warp.rows(rows, self.search.reader),
+            None => self.convolved(visit, rows),
+        }
+    }
+
+    fn convolved(&self, visit: usize, rows: Range<usize>) -> Result<Array2<f32>, CoaddError> {
+        let one = Array2::ones((1, 1));
+        let kernel = self.kernels[visit].as_ref().unwrap_or(&one);
+        let half = kernel.nrows() / 2;
+        let (_, cols) = self.shape();
+        let around = Region { rows: rows.clone(), cols: 0..cols };
+        let around = around.grown(half, &Region::whole(self.shape()));
+        let pixels = self.store.pixels(visit, &around)?;
+        // Beyond the patch everything is masked.
+        let mut image = Array2::<f32>::zeros((rows.len() + 2 * half, cols + 2 * half));
+        let mut missing = Array2::<f32>::ones(image.dim());
+        let top = half - (rows.start - around.rows.start);
+        let place = s![top..top + around.rows.len(), half..half + cols];
+        let (mut image_part, mut missing_part) = (image.slice_mut(place), missing.slice_mut(place));
+        Zip::from(&mut image_part).and(&mut missing_part).and(&pixels.image).and(&pixels.flags).for_each(
+            |image, missing, value, flags| {
+                if flags & GOOD != 0 {
+                    (*image, *missing) = (*value, 0.0);
+                }
+            },
+        );
+        let mut out = Array2::zeros((rows.len(), cols));
+        for tile in BBox::new(0, 0, cols, rows.len()).tiles((BLOCK, BLOCK)) {
+            let (y, x) = (tile.y0 as usize, tile.x0 as usize);
+            let wide = s![y..y + tile.height + 2 * half, x..x + tile.width + 2 * half];
+            let mut block = correlate_inside(image.slice(wide), kernel.view());
+            let missing = missing.slice(wide);
+            if missing.iter().any(|missing| *missing > 0.0) {
+                let lost = correlate_inside(missing, kernel.view());
+                block.zip_mut_with(&lost, |value, lost| {
+                    *value = if *lost > MISSING_WEIGHT { f32::NAN } else { *value / (1.0 - lost) };
+                });
+            }
+            out.slice_mut(s![y..y + tile.height, x..x + tile.width]).assign(&block);
+        }
+        Ok(out)
+    }
+}
+
+impl Search<'_> {
+    /// The noise of the PSF-matched warps that are given; where none can be told nothing can be found, and a warning says so.
+    fn noise_of_given(&self, journal: &mut Journal<'_>) -> Result<Vec<Noise>, CoaddError> {
+        let mut noise = Vec::with_capacity(self.given.len());
+        for (warp, visit) in self.given.iter().zip(&self.inputs.visits) {
+            let own = warp.noise(self.reader)?;
+            if own.is_none() {
+                let file = warp.file().path().display();
+                let text =
+                    format!("Its PSF-matched warp ({file}) has no usable pixel: no artefact is found in it.");
+                journal.warn(visit.name(), text);
+            }
+            noise.push(own.unwrap_or(Noise { sky_variance: 1.0, shot: 0.0 }));
+            journal.go_on()?;
+        }
+        Ok(noise)
+    }
+}
