@@ -304,6 +304,24 @@ fn joint_template_leaves_the_noise_of_an_unseen_exposure() {
     }
 }
 
+/// Several blocks, and registration that sums over them.
+#[test]
+fn joint_template_threads_do_not_change_a_bit() {
+    let (solution, spectrum) = (solve(&field(3), 3, &config()), band(3));
+    let view = View { fwhm: 3.5, refraction: (2.0, -1.0), offset: (0.12, -0.2), sigma: 1.0 };
+    let exposures = JointInMemory { visits: vec![visit(SHAPE, &stars(), 3, &view, 99)] };
+    let tiled = JointConfig { tile_size: 64, tile_overlap: 16, ..config() };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let wanted = wanted(TemplatePsf::Exposure, true);
+        pool.install(|| joint_template(&model(&solution, &spectrum), &exposures, 0, &wanted, &tiled)).unwrap()
+    };
+    let (one, three) = (with(1), with(3));
+    assert!(one.image.iter().zip(&three.image).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert_eq!((one.offset, one.flux_excess), (three.offset, three.flux_excess));
+    assert_eq!(one.variance, three.variance);
+}
+
 #[test]
 fn joint_template_at_the_fiducial_psf_needs_none_of_the_exposures() {
     let solution = solve(&field(3), 3, &config());

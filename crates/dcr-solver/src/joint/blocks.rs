@@ -1,14 +1,14 @@
 //! The model as an exposure sees it, block by block.
 //!
 //! PSF and displacements are the same in all of a tile, so the transfer functions of a small grid serve every block of it. A block is
-//! transformed with [`OVERLAP`] pixels of the model around it, and what comes back of these is dropped (overlap-save): light that
-//! reaches further, to the far side of the periodic grid, is wrong there. Blocks are independent of each other, small enough for the cache, and their number
-//! grows with the part of the patch that is wanted, not with the patch.
+//! transformed with [`OVERLAP`] pixels of the model around it, and what comes back of these is dropped (overlap-save). Blocks are
+//! independent of each other, small enough for the cache, and their number grows with the part of the patch that is wanted, not with the patch.
 //!
 //! # Accuracy
 //!
-//! What reaches further than the overlap is the ringing of the ratio of PSFs and of the window. Against transforms of whole tiles the
-//! largest difference is 5·10⁻⁶ of the brightest pixel; 1.3·10⁻⁴ where much rings (FWHM of 2.2 px, or sharpened from 4.0 to 2.5 px).
+//! The model fades over the outermost pixels of the overlap: cut off there, a star would ring into the block (6·10⁻⁴ of the peak, where
+//! the PSF is undersampled). What remains, against transforms of whole tiles, is the ringing of the ratio of PSFs and of the window beyond the
+//! overlap: 1·10⁻⁶ of the brightest pixel, 2·10⁻⁵ where much rings (FWHM of 2.2 px, or sharpened from 4.0 to 2.5 px).
 
 use std::ops::Range;
 
@@ -28,9 +28,11 @@ use super::visits::JointVisits;
 use crate::kernel::{PixelShift, Region};
 
 /// Pixels of the model around a block that are transformed with it.
-pub(crate) const OVERLAP: usize = 64;
+pub(crate) const OVERLAP: usize = 48;
+/// Over how many of them, the outermost, it fades to nothing.
+const TAPER: usize = 16;
 /// The longest side of a block: with its overlaps, a length that transforms like, and planes that stay in the cache.
-const LONGEST: usize = 411;
+const LONGEST: usize = 416;
 
 /// The part of a patch for which a template is wanted, in blocks.
 pub(crate) struct Blocks<'a, 'm> {
@@ -229,7 +231,13 @@ impl Lines {
         let from = begins.saturating_sub(OVERLAP);
         let end = (begins + block.len() + OVERLAP).min(lines);
         let to = inside.start + from - begins;
-        Self { from, to: to..to + end - from, fade: (from..end).map(|i| fade(i, lines, border)).collect() }
+        // Cut off smoothly, or a star there would ring as far as the block.
+        let taper = |i: usize| {
+            let away = begins.saturating_sub(i).max((i + 1).saturating_sub(begins + block.len()));
+            rise((OVERLAP - away) as f64 + 0.5, TAPER)
+        };
+        let fade = (from..end).map(|i| fade(i, lines, border) * taper(i)).collect();
+        Self { from, to: to..to + end - from, fade }
     }
 
     /// The line of the planes that comes to a line of the grid, and what it is multiplied by.
@@ -241,9 +249,13 @@ impl Lines {
 /// For line `i` of `n`: 1 inside, and from the middle of the border to its end smoothly to 0. Displacing a plane that ends in a step
 /// would draw stripes far into it.
 fn fade(i: usize, n: usize, border: usize) -> f32 {
-    let half = (border / 2) as f64;
-    let from_end = i.min(n - 1 - i) as f64 + 0.5;
-    if from_end < half { (0.5 * std::f64::consts::PI * from_end / half).sin().powi(2) as f32 } else { 1.0 }
+    rise(i.min(n - 1 - i) as f64 + 0.5, border / 2)
+}
+
+/// From 0 to 1 over a `length`, smoothly at both ends.
+fn rise(at: f64, length: usize) -> f32 {
+    let share = at / length as f64;
+    if share < 1.0 { (0.5 * std::f64::consts::PI * share).sin().powi(2) as f32 } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -257,10 +269,10 @@ mod tests {
     use super::super::visits::{JointInMemory, JointVisit, Noise};
     use super::*;
 
-    /// What the overlap cuts off, in units of the brightest pixel, …
-    const CUT_OFF: f32 = 1e-5;
-    /// … and of what rings: a PSF that is sharpened to the limit (7.6e-5), or undersampled (1.3e-4).
-    const RINGING: f32 = 2e-4;
+    /// What the overlap cuts off, in units of the brightest pixel (1.2e-6 seen), …
+    const CUT_OFF: f32 = 3e-6;
+    /// … and of what rings: a PSF that is sharpened to the limit (8.5e-6), or undersampled (1.8e-5).
+    const RINGING: f32 = 3e-5;
 
     const BORDER: usize = 16;
 
@@ -370,6 +382,7 @@ mod tests {
             (moffat(3.5, 1.0), moffat(3.0, 1.15), (-3.0, 2.0), CUT_OFF),
             (moffat(4.0, 1.0), moffat(2.5, 1.0), (0.3, 5.0), RINGING),
             (moffat(2.2, 1.0), moffat(2.0, 0.9), (1.3, 0.0), RINGING),
+            (moffat(5.0, 1.0), moffat(10.0, 1.1), (4.0, -3.0), CUT_OFF),
         ] {
             let planes = planes(patch, 1.1 * fiducial.fwhm_px());
             let exposure = exposure(own, refraction);

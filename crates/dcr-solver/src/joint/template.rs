@@ -95,8 +95,8 @@ pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usiz
 
 /// The template for exposure `index` of `exposures`.
 ///
-/// Tiles are those of the patch, so that what is asked for in parts is what the whole would be there, to 10⁻⁵ of the brightest
-/// pixel. The result does not depend on the number of threads.
+/// Tiles are those of the patch, so that what is asked for in parts is what the whole would be there: to 3·10⁻⁵ of the brightest pixel,
+/// and where it is registered, to what its offset differs for having fewer stars. The result does not depend on the number of threads.
 ///
 /// # Errors
 ///
