@@ -120,7 +120,7 @@ impl Residual<'_> {
                 // A broad one is found again along its sides.
                 pixels.retain(|pixel| found.iter().all(|earlier| earlier.binary_search(pixel).is_err()));
                 pixels.sort_unstable();
-                found.push(pixels);
+                found.extend((!pixels.is_empty()).then_some(pixels));
             }
             points.remove_near(&in_squares, 2.0);
         }
