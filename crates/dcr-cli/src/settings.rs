@@ -160,9 +160,8 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         let number = number::as_toml(bare.as_deref()?)?;
         with(Some(toml_value(&number)?)).ok().map(|_| format!("this is no number in TOML; write {number}"))
     };
-    with(value.clone()).or_else(|error| {
-        as_word().ok_or_else(|| kind(meant().unwrap_or_else(|| in_words(error.message()))))
-    })
+    with(value.clone())
+        .or_else(|error| as_word().ok_or_else(|| kind(meant().unwrap_or_else(|| in_words(error.message())))))
 }
 
 /// A value written in TOML.
@@ -298,7 +297,9 @@ mod tests {
     #[test]
     fn set_says_how_a_number_is_written() {
         let key = "solver.convergence_threshold";
-        for (text, number) in [(".005", "0.005"), ("+.5", "0.5"), ("1,5", "1.5"), ("5.", "5"), ("1.e-3", "1e-3")] {
+        for (text, number) in
+            [(".005", "0.005"), ("+.5", "0.5"), ("1,5", "1.5"), ("5.", "5"), ("1.e-3", "1e-3")]
+        {
             let message = set(&[&format!("{key}={text}")]).unwrap_err();
             let expected = format!("{key} = \"{text}\": this is no number in TOML; write {number}");
             assert!(message.contains(&expected), "{message}");

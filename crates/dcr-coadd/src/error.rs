@@ -228,6 +228,21 @@ pub enum CoaddError {
         /// What is wrong.
         reason: String,
     },
+    /// Files of different runs in one folder: a run was stopped while it replaced another, or somebody copied files.
+    #[error(
+        "{}: it is of run {run}, but {} of {expected}: the folder holds files of several runs; assemble again with --overwrite",
+        path.display(), beside.display()
+    )]
+    MixedRuns {
+        /// The file.
+        path: PathBuf,
+        /// Its run.
+        run: String,
+        /// A file beside it.
+        beside: PathBuf,
+        /// The run of that.
+        expected: String,
+    },
     /// No finished run was given.
     #[error("no run was given; name the folder that `dcr assemble` wrote")]
     NoPatches,

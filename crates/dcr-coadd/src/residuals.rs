@@ -18,11 +18,10 @@
 
 use dcr_image::{BBox, Stamp, Wcs};
 use dcr_physics::SkyPosition;
-use dcr_solver::kernel::dilate_diamond;
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use serde::Serialize;
 
-use crate::convolve::correlate;
+use crate::convolve::correlate_rows;
 use crate::detection::groups;
 use crate::difference::Difference;
 use crate::scatter::{median_and_scatter, median_of_pixels};
@@ -134,7 +133,6 @@ impl<'a> Scene<'a> {
         let kernel = self.kernel();
         let background = median_of_pixels(self.quiet(&self.image));
         let (significance, noise_factor) = self.significance(&kernel, background);
-        let untrusted = self.untrusted();
         let mut footprints = Array2::zeros(significance.dim());
         let mut residuals = Vec::new();
         for positive in [true, false] {
@@ -144,7 +142,9 @@ impl<'a> Scene<'a> {
                 let peak = |a: &&(usize, usize), b: &&(usize, usize)| {
                     (sign * significance[**a]).total_cmp(&(sign * significance[**b]))
                 };
-                let Some(at) = group.iter().max_by(peak).filter(|at| !untrusted[**at]) else { continue };
+                let Some(at) = group.iter().max_by(peak).filter(|at| !self.is_untrusted(**at)) else {
+                    continue;
+                };
                 group.iter().for_each(|at| footprints[*at] = sign as i8);
                 let (x, y) = self.top(&significance, *at);
                 let (flux, flux_error) = self.flux(&kernel, background, *at);
@@ -189,7 +189,7 @@ impl<'a> Scene<'a> {
     fn quiet(&self, plane: &ArrayView2<f32>) -> Vec<f32> {
         let values = |with_sources: bool| -> Vec<f32> {
             Zip::from(plane).and(&self.sources).and(&self.bad).fold(
-                Vec::new(),
+                Vec::with_capacity(plane.len()),
                 |mut values, value, source, bad| {
                     if !bad && value.is_finite() && (with_sources || !source) {
                         values.push(*value);
@@ -204,16 +204,21 @@ impl<'a> Scene<'a> {
 
     /// `S`, its scatter made 1, and what that was; 0 in bad pixels.
     fn significance(&self, kernel: &Array2<f64>, background: f32) -> (Array2<f32>, f64) {
-        let kept = |plane: &ArrayView2<f32>, offset: f32| {
-            Zip::from(plane).and(&self.bad).map_collect(|value, bad| if *bad { 0.0 } else { *value - offset })
+        let correlated = |plane: &ArrayView2<f32>, offset: f32, kernel: &Array2<f64>| {
+            correlate_rows(plane.dim(), kernel.view(), |row, line| {
+                let out = ArrayViewMut1::from(line);
+                Zip::from(out).and(plane.row(row)).and(self.bad.row(row)).for_each(|out, value, bad| {
+                    *out = if *bad { 0.0 } else { *value - offset };
+                });
+            })
         };
-        let signal = correlate(kept(&self.image, background).view(), kernel.view());
+        let mut significance = correlated(&self.image, background, kernel);
         let squares = telling(kernel.mapv(|weight| weight * weight));
-        let noise = correlate(kept(&self.variance, 0.0).view(), squares.view());
-        let mut significance = Zip::from(&signal)
+        let noise = correlated(&self.variance, 0.0, &squares);
+        Zip::from(&mut significance)
             .and(&noise)
             .and(&self.bad)
-            .map_collect(|s, v, bad| if *bad || *v <= 0.0 { f32::NAN } else { s / v.sqrt() });
+            .for_each(|s, v, bad| *s = if *bad || *v <= 0.0 { f32::NAN } else { *s / v.sqrt() });
         let quiet = self.quiet(&significance.view());
         let (_, scatter) = median_and_scatter(quiet);
         let factor = if scatter > 0.0 { scatter } else { 1.0 };
@@ -221,14 +226,16 @@ impl<'a> Scene<'a> {
         (significance, factor)
     }
 
-    /// Pixels near bad ones or the edge.
-    fn untrusted(&self) -> Array2<bool> {
-        let mut near = dilate_diamond(self.bad, NEAR_BAD);
-        let (rows, cols) = near.dim();
-        for ((row, col), near) in near.indexed_iter_mut() {
-            *near |= row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD;
+    /// Whether a pixel is near the edge or, counted in steps to neighbours, a bad one.
+    fn is_untrusted(&self, (row, col): (usize, usize)) -> bool {
+        let (rows, cols) = self.bad.dim();
+        if row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD {
+            return true;
         }
-        near
+        (row - NEAR_BAD..=row + NEAR_BAD).any(|r| {
+            let half = NEAR_BAD - r.abs_diff(row);
+            (col - half..=col + half).any(|c| self.bad[[r, c]])
+        })
     }
 
     /// The place of a peak, from parabolas through it and its neighbours. It is no pixel of the edge.
@@ -263,7 +270,7 @@ impl<'a> Scene<'a> {
 }
 
 /// A kernel without its faintest weights, which cost as much as the others and tell nothing.
-fn telling(mut kernel: Array2<f64>) -> Array2<f64> {
+pub(crate) fn telling(mut kernel: Array2<f64>) -> Array2<f64> {
     let least = FAINTEST_WEIGHT * kernel.iter().copied().fold(0.0, f64::max);
     kernel.mapv_inplace(|weight| if weight.abs() < least { 0.0 } else { weight });
     kernel

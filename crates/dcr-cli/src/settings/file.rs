@@ -97,7 +97,8 @@ mod tests {
     fn file_that_is_no_toml_names_the_line() {
         let message = parse("[model]\nsubfilters = = 5\n").unwrap_err().to_string();
         assert!(message.contains(":2: "), "{message}");
-        let message = parse("[solver]\nconvergence_threshold = .005 # half a percent\n").unwrap_err().to_string();
+        let message =
+            parse("[solver]\nconvergence_threshold = .005 # half a percent\n").unwrap_err().to_string();
         assert!(message.contains(":2: ") && message.ends_with("; write 0.005"), "{message}");
         assert!(assignments(Path::new("nowhere.toml")).unwrap_err().to_string().contains("nowhere.toml"));
     }

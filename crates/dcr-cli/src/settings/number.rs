@@ -61,9 +61,10 @@ mod tests {
 
     #[test]
     fn what_toml_takes_and_what_is_no_number_is_left_alone() {
-        for text in
-            ["1e-3", "0.5", "-3", "", ".", "+", "-,", "e5", "1e", "five", "1.2.3", "1,2,3", "0x.5", "--5", "1e2.5"]
-        {
+        for text in [
+            "1e-3", "0.5", "-3", "", ".", "+", "-,", "e5", "1e", "five", "1.2.3", "1,2,3", "0x.5", "--5",
+            "1e2.5",
+        ] {
             assert_eq!(as_toml(text), None, "{text}");
         }
     }
