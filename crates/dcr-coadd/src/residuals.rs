@@ -32,8 +32,11 @@ pub(crate) const DIPOLE_FWHM: f64 = 2.0;
 const NEAR_BAD: usize = 2;
 /// The PSF beyond so many FWHM is left out: a Gaussian has 1e-7 of its light there.
 const PSF_REACH_FWHM: f64 = 2.5;
-/// Weights below this share of the largest are left out: of a Gaussian, a ten-thousandth of its light.
-const FAINTEST_WEIGHT: f64 = 1e-4;
+/// Weights below this share of the largest are left out of fluxes: of a Gaussian, a ten-thousandth of its light.
+const FAINTEST_FOR_FLUX: f64 = 1e-4;
+/// And of significances. A PSF of turbulent air has a twentieth of its light below it, but `4e-4` of `Σ k²`, half of which `S` loses, and three
+/// quarters of the pixels.
+const FAINTEST_FOR_SIGNIFICANCE: f64 = 1e-2;
 /// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
 const FEWEST_FOR_NOISE: usize = 500;
 
@@ -180,7 +183,8 @@ impl<'a> Scene<'a> {
             let half = (length / 2).min(reach);
             length / 2 - half..length / 2 + half + 1
         };
-        let part = telling(pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned());
+        let part = pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned();
+        let part = without_faint(part, FAINTEST_FOR_FLUX);
         let sum = part.sum();
         if sum > 0.0 { part / sum } else { pixels.clone() }
     }
@@ -212,8 +216,8 @@ impl<'a> Scene<'a> {
                 });
             })
         };
-        let mut significance = correlated(&self.image, background, kernel);
-        let squares = telling(kernel.mapv(|weight| weight * weight));
+        let [kernel, squares] = significance_kernels(kernel);
+        let mut significance = correlated(&self.image, background, &kernel);
         let noise = correlated(&self.variance, 0.0, &squares);
         Zip::from(&mut significance)
             .and(&noise)
@@ -269,9 +273,16 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// The kernels of `S` for a PSF: that of the signal, and its square for the variance.
+pub(crate) fn significance_kernels(psf: &Array2<f64>) -> [Array2<f64>; 2] {
+    let kernel = without_faint(psf.clone(), FAINTEST_FOR_SIGNIFICANCE);
+    let squares = kernel.mapv(|weight| weight * weight);
+    [kernel, squares]
+}
+
 /// A kernel without its faintest weights, which cost as much as the others and tell nothing.
-pub(crate) fn telling(mut kernel: Array2<f64>) -> Array2<f64> {
-    let least = FAINTEST_WEIGHT * kernel.iter().copied().fold(0.0, f64::max);
+fn without_faint(mut kernel: Array2<f64>, faintest: f64) -> Array2<f64> {
+    let least = faintest * kernel.iter().copied().fold(0.0, f64::max);
     kernel.mapv_inplace(|weight| if weight.abs() < least { 0.0 } else { weight });
     kernel
 }

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use super::CoaddPlanes;
 use crate::convolve::correlate;
-use crate::residuals::telling;
+use crate::residuals::significance_kernels;
 use crate::scatter::median_and_scatter;
 
 /// Significance of a source that is measured.
@@ -80,7 +80,7 @@ struct Peak {
 fn significance(coadds: &CoaddPlanes, kernel: &Array2<f64>) -> Array2<f32> {
     let finite = |plane: &Array2<f32>| plane.mapv(|value| if value.is_finite() { value } else { 0.0 });
     let variance = coadds.variance_byx.sum_axis(Axis(0));
-    let (kernel, squares) = (telling(kernel.clone()), telling(kernel.mapv(|weight| weight * weight)));
+    let [kernel, squares] = significance_kernels(kernel);
     let signal = correlate(finite(&coadds.sum).view(), kernel.view());
     let noise = correlate(finite(&variance).view(), squares.view());
     let mut significance = Zip::from(&signal)
