@@ -142,10 +142,11 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         place: place.clone(),
         key: key.clone(),
         value: value.as_ref().map_or_else(|| "nothing".into(), ToString::to_string),
-        reason: match example(&setting) {
-            Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
-            None => reason,
-        },
+        reason,
+    };
+    let with_example = |reason: String| match example(&setting) {
+        Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
+        None => reason,
     };
     let tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
     let with = |value: Option<toml::Value>| {
@@ -156,12 +157,14 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
     // A bare word may look like a number, as the name of a band or an HDU.
     let as_word = || bare.clone().and_then(|word| with(Some(toml::Value::String(word))).ok());
     // Or it is meant for one.
-    let meant = || {
+    let as_number = || {
         let number = number::as_toml(bare.as_deref()?)?;
         with(Some(toml_value(&number)?)).ok().map(|_| format!("this is no number in TOML; write {number}"))
     };
-    with(value.clone())
-        .or_else(|error| as_word().ok_or_else(|| kind(meant().unwrap_or_else(|| in_words(error.message())))))
+    with(value.clone()).or_else(|error| {
+        let reason = || as_number().unwrap_or_else(|| with_example(in_words(error.message())));
+        as_word().ok_or_else(|| kind(reason()))
+    })
 }
 
 /// A value written in TOML.
@@ -302,7 +305,7 @@ mod tests {
         {
             let message = set(&[&format!("{key}={text}")]).unwrap_err();
             let expected = format!("{key} = \"{text}\": this is no number in TOML; write {number}");
-            assert!(message.contains(&expected), "{message}");
+            assert!(message.ends_with(&expected), "{message}");
         }
         assert_eq!(set(&[&format!("{key}=1e-3")]).unwrap().solver.iterative.convergence_threshold, 1e-3);
         // Nothing is proposed that the setting would not take either, and words stay words.

@@ -143,6 +143,7 @@ impl Findings {
             .zip(views)
             .filter_map(|((rank, visit), views)| Some(Shown { rank, visit, views: views? }))
             .collect();
+        drop(exposures);
         let coadds = review.coadds()?;
         let stars = review.stars(&coadds)?;
         Ok(Self {
