@@ -54,21 +54,24 @@ pub(crate) fn correlate_rows(
     out
 }
 
-/// `out[x] = Σ_m weight_m · source[x + offset_m]`.
+/// Pixels of a row that are summed at a time, in registers.
+const BLOCK: usize = 64;
+
+/// `out[x] = Σ_m weight_m · source[x + offset_m]`. The first target that the machine has is taken.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn sum_taps(source: &[f32], taps: &[(usize, f32)], out: &mut [f32]) {
-    let mut blocks = out.chunks_exact_mut(2 * LANES);
+    let mut blocks = out.chunks_exact_mut(BLOCK);
     let mut start = 0;
     for block in &mut blocks {
-        let mut sums = [0.0_f32; 2 * LANES];
+        let mut sums = [0.0_f32; BLOCK];
         for &(offset, weight) in taps {
-            let values = &source[start + offset..][..2 * LANES];
-            for lane in 0..2 * LANES {
+            let values = &source[start + offset..][..BLOCK];
+            for lane in 0..BLOCK {
                 sums[lane] += weight * values[lane];
             }
         }
         block.copy_from_slice(&sums);
-        start += 2 * LANES;
+        start += BLOCK;
     }
     let rest = blocks.into_remainder();
     for &(offset, weight) in taps {

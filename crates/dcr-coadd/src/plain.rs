@@ -4,7 +4,6 @@
 //! coadd that light of the reference wavelength would make.
 
 use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, remap};
-use ndarray::s;
 
 use crate::difference::Side;
 use crate::error::CoaddError;
@@ -84,7 +83,7 @@ impl PlainCoadds {
         let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
         let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
-            let kept = self.kept.get(patch).and_then(|kept| part_of(kept, part));
+            let kept = self.kept.get(patch).and_then(|kept| kept.sub_image(part).ok());
             kept.map_or_else(|| self.fetch(&self.files[patch], part), Ok)
         })?;
         let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
@@ -92,17 +91,6 @@ impl PlainCoadds {
         })?;
         Ok(Side::made(pixels, self.planes.clone(), psf))
     }
-}
-
-/// A part of an image, if it lies inside.
-fn part_of(pixels: &MaskedImage, part: BBox) -> Option<MaskedImage> {
-    let (rows, cols) = part.slice_in(&pixels.bbox)?;
-    Some(MaskedImage {
-        bbox: part,
-        image: pixels.image.slice(s![rows.clone(), cols.clone()]).to_owned(),
-        mask: pixels.mask.slice(s![rows.clone(), cols.clone()]).to_owned(),
-        variance: pixels.variance.slice(s![rows, cols]).to_owned(),
-    })
 }
 
 fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
