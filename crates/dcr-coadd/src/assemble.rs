@@ -160,7 +160,7 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder.publish(|name| {
+    folder.publish(Some("summary.json"), |name| {
         let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
         name == "joint.fits" || name == INPUT_MAP || subfilter
     })?;

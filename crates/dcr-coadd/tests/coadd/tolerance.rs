@@ -27,6 +27,8 @@ pub(crate) const NOISE_OF_TEMPLATES: std::ops::Range<f64> = 0.5..1.1;
 /// The flux of a star in two patches' templates, joined, against one patch that has it whole, relative. The noise of
 /// both is 3e-4 of it; what is left is the models'. Measured: 1.0e-3.
 pub(crate) const STAR_FLUX: f64 = 2e-3;
+/// Templates of a model filtered as a whole against those of its cells, in σ of the difference: what splines reach beyond 12 px.
+pub(crate) const SAME_TEMPLATE: f32 = 1e-4;
 /// The ratio of fluxes that a matching kernel finds between an exposure and its template, on ten to twenty stars. Measured: 0.013, 0.009.
 pub(crate) const MATCHED_SCALE: f64 = 0.02;
 /// As [`MATCHED`], with the joint method, on the brightest sources. Measured: see the test.
