@@ -70,11 +70,11 @@ impl CoaddPsfs {
     ) -> Self {
         let measured =
             if config.psf.measure { measured(solution, coadds, bad, &config.psf, journal) } else { None };
-        let (psf, origin, quality) = match measured {
-            Some((psf, quality)) => (psf, PsfOrigin::Measured, Some(quality)),
-            None => (solution.clone(), PsfOrigin::Solution, None),
+        let (psf, origin) = match measured {
+            Some(psf) => (psf, PsfOrigin::Measured),
+            None => (solution.clone(), PsfOrigin::Solution),
         };
-        Self::new(psf.clone(), vec![psf; config.model.subfilters], origin, quality)
+        Self::new(psf.clone(), vec![psf; config.model.subfilters], origin)
     }
 
     /// Measures, if that is asked for and possible, or takes the PSF of the selected visits; and scales it to each subfilter.
@@ -92,10 +92,10 @@ impl CoaddPsfs {
     ) -> Result<Self, CoaddError> {
         let measured =
             if config.psf.measure { measured(selected, coadds, bad, &config.psf, journal) } else { None };
-        let (coadd, origin, quality) = match measured {
-            Some((psf, quality)) => (psf, PsfOrigin::Measured, Some(quality)),
-            None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected, None),
-            None => (selected.clone(), PsfOrigin::Unknown, None),
+        let (coadd, origin) = match measured {
+            Some(psf) => (psf, PsfOrigin::Measured),
+            None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
+            None => (selected.clone(), PsfOrigin::Unknown),
         };
         let middle = grid.mean_wavelength().nm();
         let subfilters = grid
@@ -103,21 +103,16 @@ impl CoaddPsfs {
             .iter()
             .map(|centre| coadd.widened((centre.nm() / middle).powf(config.psf.seeing_exponent)))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::new(coadd, subfilters, origin, quality))
+        Ok(Self::new(coadd, subfilters, origin))
     }
 
-    fn new(
-        coadd: CoaddPsf,
-        subfilters: Vec<CoaddPsf>,
-        origin: PsfOrigin,
-        measured: Option<PsfQuality>,
-    ) -> Self {
+    fn new(coadd: CoaddPsf, subfilters: Vec<CoaddPsf>, origin: PsfOrigin) -> Self {
         let summary = PsfSummary {
             origin,
             fwhm_px: coadd.fwhm_px,
             subfilter_fwhm_px: subfilters.iter().map(|psf| psf.fwhm_px).collect(),
             cells: coadd.grid.as_ref().map_or(0, |grid| grid.cells().len()),
-            measured,
+            measured: coadd.quality.clone(),
         };
         Self { coadd, subfilters, summary }
     }
@@ -130,7 +125,7 @@ fn measured(
     bad: i32,
     config: &PsfConfig,
     journal: &mut Journal<'_>,
-) -> Option<(CoaddPsf, PsfQuality)> {
+) -> Option<CoaddPsf> {
     let bad = Zip::from(&coadds.mask).map_collect(|mask| mask & bad != 0);
     let field = StarField {
         image: coadds.sum.image.view(),
@@ -140,7 +135,8 @@ fn measured(
     };
     match measure_psf(&field, config) {
         Ok((stamp, quality)) => {
-            let psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+            let mut psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+            psf.quality = Some(quality);
             if let (Some(measured), Some(expected)) = (psf.fwhm_px, selected.fwhm_px)
                 && !(DOUBTFUL_WIDTH.recip()..DOUBTFUL_WIDTH).contains(&(measured / expected))
             {
@@ -150,7 +146,7 @@ fn measured(
                 );
                 journal.warn("PSF", text);
             }
-            Some((psf, quality))
+            Some(psf)
         }
         Err(few) => {
             let stays = match selected.stamp {

@@ -10,6 +10,7 @@ mod stack;
 mod stars;
 
 use dcr_image::Stamp;
+use dcr_image::header::Card;
 use ndarray::ArrayView2;
 use serde::Serialize;
 
@@ -41,10 +42,29 @@ pub struct PsfQuality {
     pub fwhm_scatter: f64,
     /// Of the PSF, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
     pub ellipticity: [f64; 2],
+    /// Its standard deviation, of one component, from what it would be without each of the stars (jackknife); unknown of one star.
+    pub ellipticity_error: Option<f64>,
     /// Standard deviation of the stars' ellipticity, of one component.
     pub ellipticity_scatter: f64,
     /// What the PSF leaves of a star within a FWHM of its middle: the median over stars of the rms over the star's peak.
     pub residual: f64,
+}
+
+impl PsfQuality {
+    /// The cards of the PSF's HDU.
+    pub(crate) fn cards(&self) -> Vec<Card> {
+        let [e1, e2] = self.ellipticity;
+        let mut cards = vec![
+            Card::new("PSFSTARS", self.stars as i64).with_comment("stars that it was measured from"),
+            Card::new("PSFE1", e1).with_comment("ellipticity (xx - yy)/(xx + yy)"),
+            Card::new("PSFE2", e2).with_comment("ellipticity 2 xy/(xx + yy)"),
+        ];
+        if let Some(error) = self.ellipticity_error {
+            cards.push(Card::new("PSFEERR", error).with_comment("standard deviation of each of the two"));
+        }
+        cards.push(Card::new("PSFLEFT", self.residual).with_comment("rms left of a star, over its peak"));
+        cards
+    }
 }
 
 /// A field with too few stars.
@@ -75,8 +95,8 @@ pub(crate) fn measure_psf(
     if stars.len() < config.min_stars {
         return Err(too_few);
     }
-    let (stamp, residual) = stack(&stars, half, field.fwhm_px).ok_or(TooFewStars { stars: 0, ..too_few })?;
-    let moments = stamp.moments().map_err(|_| TooFewStars { stars: 0, ..too_few })?;
+    let stack = stack(&stars, half, field.fwhm_px).ok_or(TooFewStars { stars: 0, ..too_few })?;
+    let moments = stack.stamp.moments().map_err(|_| TooFewStars { stars: 0, ..too_few })?;
     let deviation = |of: &dyn Fn(&stars::Star) -> f64| {
         let mean = stars.iter().map(of).sum::<f64>() / stars.len() as f64;
         (stars.iter().map(|star| (of(star) - mean).powi(2)).sum::<f64>() / stars.len() as f64).sqrt()
@@ -87,10 +107,11 @@ pub(crate) fn measure_psf(
         candidates: count,
         fwhm_scatter: deviation(&|star| star.moments.fwhm_px().ln()),
         ellipticity: moments.ellipticity(),
+        ellipticity_error: stack.ellipticity_error,
         ellipticity_scatter: (f64::midpoint(shapes[0].powi(2), shapes[1].powi(2))).sqrt(),
-        residual,
+        residual: stack.residual,
     };
-    Ok((stamp, quality))
+    Ok((stack.stamp, quality))
 }
 
 #[cfg(test)]
