@@ -16,6 +16,7 @@ table! {
         /// Whether the PSF is measured from the stars in the coadd, instead of being averaged from those of the visits. Turn it on
         /// where the visits' PSFs are missing or doubtful, and the patch has stars enough; if it has not, the averaged PSF
         /// stays, with a warning. The joint method knows the PSF of its planes: there it is a check of the visits' PSFs.
+        /// How good it is stands in the header of the PSF.
         measure: bool = false,
         /// Detection threshold of the stars that are measured, in standard deviations of the smoothed coadd. Lower it where too
         /// few are found.
