@@ -4,6 +4,7 @@
 //! selected visits'. With the iterative method a subfilter's is the same scaled to its wavelengths: seeing is better in the red. What the
 //! joint method solves for has one PSF in all planes.
 
+use dcr_image::psf::StampGrid;
 use dcr_physics::WavelengthGrid;
 use ndarray::Zip;
 use serde::Serialize;
@@ -12,8 +13,8 @@ use crate::coadds::Coadds;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
 use crate::journal::Journal;
-use crate::psf_measurement::{PsfQuality, StarField, measure_psf};
-use crate::psf_selection::CoaddPsf;
+use crate::psf_measurement::{MeasuredPsf, PsfQuality, StarField, measure_psf};
+use crate::psf_selection::{CoaddPsf, PsfCells};
 
 /// The width in px of the stars that are sought where no PSF is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
@@ -65,11 +66,15 @@ impl CoaddPsfs {
         solution: &CoaddPsf,
         coadds: &Coadds,
         bad: i32,
+        cells: &PsfCells<'_>,
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Self {
-        let measured =
-            if config.psf.measure { measured(solution, coadds, bad, &config.psf, journal) } else { None };
+        let measured = if config.psf.measure {
+            measured(solution, coadds, bad, cells, &config.psf, journal)
+        } else {
+            None
+        };
         let (psf, origin) = match measured {
             Some(psf) => (psf, PsfOrigin::Measured),
             None => (solution.clone(), PsfOrigin::Solution),
@@ -86,12 +91,16 @@ impl CoaddPsfs {
         selected: &CoaddPsf,
         coadds: &Coadds,
         bad: i32,
+        cells: &PsfCells<'_>,
         grid: &WavelengthGrid,
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let measured =
-            if config.psf.measure { measured(selected, coadds, bad, &config.psf, journal) } else { None };
+        let measured = if config.psf.measure {
+            measured(selected, coadds, bad, cells, &config.psf, journal)
+        } else {
+            None
+        };
         let (coadd, origin) = match measured {
             Some(psf) => (psf, PsfOrigin::Measured),
             None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
@@ -123,6 +132,7 @@ fn measured(
     selected: &CoaddPsf,
     coadds: &Coadds,
     bad: i32,
+    cells: &PsfCells<'_>,
     config: &PsfConfig,
     journal: &mut Journal<'_>,
 ) -> Option<CoaddPsf> {
@@ -132,10 +142,13 @@ fn measured(
         variance: coadds.sum.variance.view(),
         bad: bad.view(),
         fwhm_px: selected.fwhm_px.unwrap_or(UNKNOWN_FWHM_PX),
+        bbox: cells.patch,
+        cells: cells.cells,
     };
     match measure_psf(&field, config) {
-        Ok((stamp, quality)) => {
+        Ok(MeasuredPsf { stamp, cells, quality }) => {
             let mut psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+            psf.grid = StampGrid::new(cells).ok();
             psf.quality = Some(quality);
             if let (Some(measured), Some(expected)) = (psf.fwhm_px, selected.fwhm_px)
                 && !(DOUBTFUL_WIDTH.recip()..DOUBTFUL_WIDTH).contains(&(measured / expected))

@@ -2,13 +2,14 @@
 //!
 //! A star is `F · P(p − δ) + b`, with the PSF `P` displaced by splines of order 5. What that leaves, over `F` and displaced back, is averaged
 //! over stars and added to `P`; values that stand out are left out. Displacing back alone would blur `P` twice; the residual of the
-//! displaced `P` has lost nothing.
+//! displaced `P` has lost nothing. Where the PSF varies, each of its pixels is a polynomial of the place, and the average a weighted
+//! least-squares fit.
 //!
 //! A star's weight falls with its noise, and with what `P` leaves of its core beyond that: an odd spectrum, or a neighbour, makes a bright
 //! star of another shape.
 //!
 //! How uncertain the ellipticity is tells the jackknife: without a star that has the share `h` of the weight and leaves `r`, a pixel of `P`
-//! would change by `−h r/(1 − h)`. All errors by which stars differ are in it, noise that goes together from pixel to pixel too; what all
+//! would change by `−h r/(1 − h)`; with polynomials `h` is the leverage. All errors by which stars differ are in it, noise that goes together from pixel to pixel too; what all
 //! stars have in common is not.
 //!
 //! # References
@@ -22,6 +23,7 @@ use dcr_solver::kernel::{Order, prefilter, shift_scalar};
 use ndarray::{Array2, Zip, s};
 
 use super::stars::Star;
+use crate::matching_kernel::{Polynomial, solve_positive};
 use crate::scatter::{SIGMA_PER_MAD, median};
 
 /// Pixels around the stamp that displacements draw on.
@@ -30,44 +32,76 @@ pub(super) const MARGIN: usize = 4;
 const ROUNDS: usize = 5;
 /// Values further than so many standard deviations from the median over stars are left out.
 const OUTLIER_SIGMA: f64 = 4.0;
+/// A star with more of a pixel's weight cannot be left out.
+const MOST_LEVERAGE: f64 = 1.0 - 1e-6;
 /// No star is better known than to this share of the PSF's peak: the brightest must not decide alone.
 const LEAST_ERROR: f64 = 2e-3;
 
-/// The PSF of stars, and how well they agree on it.
+/// The PSF of stars, a polynomial of the place in each pixel, and how well they agree on it.
 pub(super) struct Stack {
-    pub(super) stamp: Stamp,
+    polynomial: Polynomial,
+    /// The coefficients, with a margin.
+    terms: Vec<Array2<f64>>,
+    /// What would be added to the coefficients without each of the stars.
+    without: Vec<Vec<Array2<f64>>>,
+    half: usize,
     /// What it leaves of a star within a FWHM: the median over stars of the rms over the star's peak.
     pub(super) residual: f64,
+}
+
+/// The PSF at a place.
+pub(super) struct Local {
+    pub(super) stamp: Stamp,
+    pub(super) moments: Moments,
     /// Standard deviation of its ellipticity, of one component; unknown of a single star.
     pub(super) ellipticity_error: Option<f64>,
 }
 
-/// The PSF, `half` px to every side. `None` if the stars add up to nothing.
-pub(super) fn stack(stars: &[Star], half: usize, fwhm_px: f64) -> Option<Stack> {
-    let shape = stars.first()?.pixels.dim();
-    let inner = s![MARGIN..shape.0 - MARGIN, MARGIN..shape.1 - MARGIN];
-    let stacking = Stacking::new(stars, shape, fwhm_px);
-    let mut psf = Array2::<f64>::zeros(shape);
-    let mut fits: Vec<Fit> = stars.iter().map(Fit::of_nothing).collect();
-    for _ in 0..ROUNDS {
-        psf += &stacking.shares(&psf, &fits).map(mean_residual);
-        psf /= psf.slice(inner).sum();
-        if !psf.iter().all(|value| value.is_finite()) {
-            return None;
+impl Stack {
+    /// Of stars, `half` px to every side. `None` if they add up to nothing.
+    pub(super) fn new(stars: &[Star], half: usize, fwhm_px: f64, polynomial: Polynomial) -> Option<Self> {
+        let shape = stars.first()?.pixels.dim();
+        let inner = s![MARGIN..shape.0 - MARGIN, MARGIN..shape.1 - MARGIN];
+        let stacking = Stacking::new(stars, shape, fwhm_px, &polynomial);
+        let mut terms = vec![Array2::<f64>::zeros(shape); polynomial.len()];
+        let mut fits: Vec<Fit> = stars.iter().map(Fit::of_nothing).collect();
+        for round in 0..ROUNDS {
+            // At first the mean, to find what stands out of it.
+            let count = if round == 0 { 1 } else { polynomial.len() };
+            for (at, shares) in stacking.shares(&terms, &fits).indexed_iter() {
+                let change = stacking.coefficients(shares, count);
+                terms.iter_mut().zip(change).for_each(|(term, change)| term[at] += change);
+            }
+            let sum = terms[0].slice(inner).sum();
+            terms.iter_mut().for_each(|term| *term /= sum);
+            if !terms.iter().flatten().all(|value| value.is_finite()) {
+                return None;
+            }
+            fits = stacking.fits(&terms)?;
         }
-        fits = stacking.fits(&psf)?;
+        let without = stacking.without(&stacking.shares(&terms, &fits), polynomial.len());
+        let residual = median(fits.iter().map(|fit| fit.left).collect())?;
+        Some(Self { polynomial, terms, without, half, residual })
     }
-    let shares = stacking.shares(&psf, &fits).slice_move(inner);
-    let residual = median(fits.iter().map(|fit| fit.left).collect())?;
-    let stamp = Stamp::new(psf.slice(inner).to_owned()).ok()?;
-    let Ok(moments) = stamp.moments() else {
-        return Some(Stack { stamp, residual, ellipticity_error: None });
-    };
-    let ellipticity_error = jackknife(stamp.pixels(), &shares, stars.len());
-    // Stars' moments are centred each by itself; what they make together may be off by a trifle.
-    let back = PixelShift { dy: half as f64 - moments.y, dx: half as f64 - moments.x };
-    let stamp = Stamp::new(displaced(&psf, back).slice(inner).to_owned()).ok()?;
-    Some(Stack { stamp, residual, ellipticity_error })
+
+    /// At a row and column of the coadd; `None` if there is no PSF.
+    pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<Local> {
+        let basis = self.polynomial.at(row, col);
+        let psf = sum(&self.terms, &basis);
+        let inner = s![MARGIN..psf.nrows() - MARGIN, MARGIN..psf.ncols() - MARGIN];
+        let middle = (self.half as f64, self.half as f64);
+        let moments = Moments::of(psf.slice(inner), middle).ok()?;
+        // Stars' moments are centred each by itself; what they make together may be off by a trifle.
+        let back = PixelShift { dy: middle.0 - moments.y, dx: middle.1 - moments.x };
+        let stamp = Stamp::new(displaced(&psf, back).slice(inner).to_owned()).ok()?;
+        let shapes = self.without.iter().map(|changes| {
+            let without = &psf + &sum(changes, &basis);
+            Moments::of(without.slice(inner), middle).map(|moments| moments.ellipticity())
+        });
+        let shapes: Option<Vec<[f64; 2]>> = shapes.collect::<Result<_, _>>().ok();
+        let ellipticity_error = shapes.and_then(|shapes| jackknife(&shapes));
+        Some(Local { moments: stamp.moments().ok()?, stamp, ellipticity_error })
+    }
 }
 
 /// How the current PSF meets a star.
@@ -99,20 +133,25 @@ struct Share {
 struct Stacking<'a> {
     stars: &'a [Star],
     shifts: Vec<PixelShift>,
+    /// The polynomial at each star.
+    bases: Vec<Vec<f64>>,
     fwhm_px: f64,
 }
 
 impl<'a> Stacking<'a> {
-    fn new(stars: &'a [Star], shape: (usize, usize), fwhm_px: f64) -> Self {
+    fn new(stars: &'a [Star], shape: (usize, usize), fwhm_px: f64, polynomial: &Polynomial) -> Self {
         let (middle_y, middle_x) = ((shape.0 / 2) as f64, (shape.1 / 2) as f64);
         let shift = |star: &Star| PixelShift { dy: star.moments.y - middle_y, dx: star.moments.x - middle_x };
-        Self { stars, shifts: stars.iter().map(shift).collect(), fwhm_px }
+        let bases = stars.iter().map(|star| polynomial.at(star.place.0, star.place.1)).collect();
+        Self { stars, shifts: stars.iter().map(shift).collect(), bases, fwhm_px }
     }
 
     /// All stars' fits; `None` if there is none of a star.
-    fn fits(&self, psf: &Array2<f64>) -> Option<Vec<Fit>> {
-        let pairs = self.stars.iter().zip(&self.shifts);
-        pairs.map(|(star, shift)| self.fit(star, &displaced(psf, *shift))).collect()
+    fn fits(&self, terms: &[Array2<f64>]) -> Option<Vec<Fit>> {
+        let fit = |((star, shift), basis): ((&Star, &PixelShift), &Vec<f64>)| {
+            self.fit(star, &displaced(&sum(terms, basis), *shift))
+        };
+        self.stars.iter().zip(&self.shifts).zip(&self.bases).map(fit).collect()
     }
 
     /// Flux and background of a star by weighted least squares; `None` if there is no such star.
@@ -160,24 +199,78 @@ impl<'a> Stacking<'a> {
     }
 
     /// What is left of stars, displaced back, with weights; values that stand out are left out.
-    fn shares(&self, psf: &Array2<f64>, fits: &[Fit]) -> Array2<Vec<Share>> {
+    fn shares(&self, terms: &[Array2<f64>], fits: &[Fit]) -> Array2<Vec<Share>> {
         let back: Vec<Array2<f64>> = fits
             .iter()
             .zip(&self.shifts)
             .map(|(fit, shift)| displaced(&fit.residual, shift.reversed()))
             .collect();
-        let least = LEAST_ERROR * peak(psf);
-        Array2::from_shape_fn(psf.dim(), |at| {
+        let psfs: Vec<Array2<f64>> = self.bases.iter().map(|basis| sum(terms, basis)).collect();
+        let least = LEAST_ERROR * peak(&terms[0]);
+        Array2::from_shape_fn(terms[0].dim(), |at| {
             let mut shares = Vec::with_capacity(fits.len());
             for (star, fit) in fits.iter().enumerate().filter(|(star, _)| self.stars[*star].clear[at]) {
                 let noise = self.stars[star].variance[at].sqrt() / fit.flux;
-                let error = noise.hypot(least).hypot(fit.unlike * psf[at]).max(f64::MIN_POSITIVE);
+                let error = noise.hypot(least).hypot(fit.unlike * psfs[star][at]).max(f64::MIN_POSITIVE);
                 shares.push(Share { star, residual: back[star][at], weight: (error * error).recip() });
             }
             without_outliers(&mut shares);
             shares
         })
     }
+
+    /// The normal matrix of the first coefficients in a pixel.
+    fn normal_matrix(&self, shares: &[Share], count: usize) -> Array2<f64> {
+        Array2::from_shape_fn((count, count), |(j, k)| {
+            shares
+                .iter()
+                .map(|share| share.weight * self.bases[share.star][j] * self.bases[share.star][k])
+                .sum()
+        })
+    }
+
+    /// The first coefficients in a pixel by weighted least squares; the mean alone where there are too few stars, 0 where there are none.
+    fn coefficients(&self, shares: &[Share], count: usize) -> Vec<f64> {
+        let right = |k: usize| -> f64 {
+            shares.iter().map(|share| share.weight * self.bases[share.star][k] * share.residual).sum()
+        };
+        match solve_positive(self.normal_matrix(shares, count), (0..count).map(right).collect()) {
+            Some(solution) => solution.to_vec(),
+            None if count > 1 => self.coefficients(shares, 1),
+            None => vec![0.0],
+        }
+    }
+
+    /// For each star what would be added to the coefficients without it, of the first order; nothing in pixels that cannot do without it.
+    fn without(&self, shares: &Array2<Vec<Share>>, count: usize) -> Vec<Vec<Array2<f64>>> {
+        let mut without = vec![vec![Array2::zeros(shares.dim()); count]; self.stars.len()];
+        for (at, shares) in shares.indexed_iter() {
+            let matrix = self.normal_matrix(shares, count);
+            let fitted = self.coefficients(shares, count);
+            for share in shares {
+                let basis = &self.bases[share.star];
+                let Some(pull) = solve_positive(matrix.clone(), basis.iter().copied().collect()) else {
+                    continue;
+                };
+                let dot = |a: &[f64]| basis.iter().zip(a).map(|(b, a)| b * a).sum::<f64>();
+                let leverage = share.weight * pull.iter().zip(basis).map(|(p, b)| p * b).sum::<f64>();
+                if leverage < MOST_LEVERAGE {
+                    let step = share.weight * (share.residual - dot(&fitted)) / (1.0 - leverage);
+                    for (plane, pull) in without[share.star].iter_mut().zip(&pull) {
+                        plane[at] = -step * pull;
+                    }
+                }
+            }
+        }
+        without
+    }
+}
+
+/// A polynomial's value.
+fn sum(terms: &[Array2<f64>], basis: &[f64]) -> Array2<f64> {
+    let mut sum = &terms[0] * basis[0];
+    terms.iter().zip(basis).skip(1).for_each(|(term, value)| sum.scaled_add(*value, term));
+    sum
 }
 
 fn displaced(image: &Array2<f64>, shift: PixelShift) -> Array2<f64> {
@@ -197,38 +290,12 @@ fn without_outliers(shares: &mut Vec<Share>) {
     });
 }
 
-/// The weighted mean; 0 of nothing.
-fn mean_residual(shares: &Vec<Share>) -> f64 {
-    let weights: f64 = shares.iter().map(|share| share.weight).sum();
-    let sum: f64 = shares.iter().map(|share| share.weight * share.residual).sum();
-    if weights > 0.0 { sum / weights } else { 0.0 }
-}
-
-/// The standard deviation of one component of the ellipticity, from what it would be without each star. A pixel that only one star
-/// has stays as it is.
-fn jackknife(psf: &Array2<f64>, shares: &Array2<Vec<Share>>, stars: usize) -> Option<f64> {
-    if stars < 2 {
-        return None;
-    }
-    let mut without = vec![psf.clone(); stars];
-    for (at, shares) in shares.indexed_iter() {
-        let mean = mean_residual(shares);
-        let weights: f64 = shares.iter().map(|share| share.weight).sum();
-        for share in shares.iter().filter(|share| share.weight < weights) {
-            let change = share.weight * (share.residual - mean) / (weights - share.weight);
-            without[share.star][at] -= change;
-        }
-    }
-    let middle = ((psf.ncols() / 2) as f64, (psf.nrows() / 2) as f64);
-    let shapes: Vec<[f64; 2]> = without
-        .iter()
-        .map(|psf| Moments::of(psf.view(), middle).map(|moments| moments.ellipticity()))
-        .collect::<Result<_, _>>()
-        .ok()?;
-    let count = stars as f64;
+/// The standard deviation of one component of the ellipticity, from what it would be without each star.
+fn jackknife(shapes: &[[f64; 2]]) -> Option<f64> {
+    let count = shapes.len() as f64;
     let squares = |component: usize| -> f64 {
         let mean = shapes.iter().map(|shape| shape[component]).sum::<f64>() / count;
         shapes.iter().map(|shape| (shape[component] - mean).powi(2)).sum()
     };
-    Some(((count - 1.0) / count * f64::midpoint(squares(0), squares(1))).sqrt())
+    (shapes.len() > 1).then(|| ((count - 1.0) / count * f64::midpoint(squares(0), squares(1))).sqrt())
 }

@@ -65,10 +65,24 @@ fn measured_with(
     fwhm_px: f64,
     min_stars: usize,
 ) -> Result<(Stamp, PsfQuality), TooFewStars> {
+    let measured =
+        measured_on(image, fwhm_px, min_stars, BBox::new(0, 0, image.ncols(), image.nrows()), &[])?;
+    assert_eq!((measured.quality.order, measured.cells.len()), (0, 0));
+    Ok((measured.stamp, measured.quality))
+}
+
+fn measured_on(
+    image: &Array2<f64>,
+    fwhm_px: f64,
+    min_stars: usize,
+    bbox: BBox,
+    cells: &[BBox],
+) -> Result<MeasuredPsf, TooFewStars> {
     let image = image.mapv(|value| value as f32);
     let variance = Array2::ones(image.dim());
     let bad = Array2::from_elem(image.dim(), false);
-    let field = StarField { image: image.view(), variance: variance.view(), bad: bad.view(), fwhm_px };
+    let (variance, bad) = (variance.view(), bad.view());
+    let field = StarField { image: image.view(), variance, bad, fwhm_px, bbox, cells };
     measure_psf(&field, &PsfConfig { min_pixels: 5, min_stars, ..PsfConfig::default() })
 }
 
@@ -167,4 +181,61 @@ fn measured_psf_of_too_few_stars_says_how_many() {
     assert!(error.to_string().starts_with("1 stars"));
     assert!(measured(&Array2::zeros((1, 1)), 4.0).is_err());
     assert!(measured(&Array2::from_elem((60, 60), f64::NAN), 4.0).is_err());
+}
+
+/// The widths of stars at a place of an image of this side.
+fn varying(order: i32, side: f64, (x, y): (f64, f64)) -> [f64; 2] {
+    let (u, v) = (2.0 * x / side - 1.0, 2.0 * y / side - 1.0);
+    let bend = if order == 2 { 0.3 * u * u } else { 0.0 };
+    [3.8 + 0.25 * u + bend, 4.0 - 0.2 * v + bend]
+}
+
+#[test]
+fn measured_psf_follows_one_that_varies_over_the_patch() {
+    for order in [1, 2] {
+        let side = 380_usize;
+        let mut image = noise((side, side), 5);
+        let mut number = 0_u8;
+        for y in (45..side - 30).step_by(58) {
+            for x in (45..side - 30).step_by(58) {
+                let place =
+                    (x as f64 + 0.13 * f64::from(number % 7), y as f64 - 0.11 * f64::from(number % 5));
+                let flux = 2e4 * 10.0_f64.powf(f64::from(number % 4) / 3.0);
+                add_moffat(&mut image, place, flux, varying(order, side as f64, place));
+                number += 1;
+            }
+        }
+        // Pixels are told from the parent's.
+        let bbox = BBox::new(-1000, 700, side, side);
+        let cells: Vec<BBox> =
+            (0..4).map(|i| BBox::new(-1000 + 190 * (i % 2), 700 + 190 * (i / 2), 190, 190)).collect();
+        let measured = measured_on(&image, 4.0, 5, bbox, &cells).unwrap();
+        assert_eq!(
+            (measured.quality.order as i32, measured.cells.len()),
+            (order, 4),
+            "{:?}",
+            measured.quality
+        );
+        let places = cells.iter().zip(&measured.cells).zip(&measured.quality.cells);
+        let all = places.map(|((cell, (own, stamp)), quality)| (*cell, *own, stamp, Some(quality)));
+        for (cell, own, stamp, quality) in all.chain([(bbox, bbox, &measured.stamp, None)]) {
+            assert_eq!(own, cell);
+            let (x, y) = cell.centre();
+            let truth = truth(varying(order, side as f64, (x + 1000.0, y - 700.0)));
+            let moments = stamp.moments().unwrap();
+            let width = moments.fwhm_px() / truth.fwhm_px() - 1.0;
+            assert!(width.abs() < WIDTH, "{order} {cell:?}: {width}");
+            for component in [0, 1] {
+                let shape = moments.ellipticity()[component] - truth.ellipticity()[component];
+                assert!(shape.abs() < SHAPE, "{order} {cell:?}: {shape}");
+            }
+            if let Some(quality) = quality {
+                assert_eq!(
+                    (quality.first_px, quality.ellipticity),
+                    ([cell.x0, cell.y0], moments.ellipticity())
+                );
+                assert!(quality.ellipticity_error.unwrap() < SHAPE, "{quality:?}");
+            }
+        }
+    }
 }
