@@ -99,6 +99,9 @@ impl PsfQuality {
             cards.push(Card::new("PSFEERR", error).with_comment("standard deviation of each of the two"));
         }
         cards.push(Card::new("PSFLEFT", self.residual).with_comment("rms left of a star, over its peak"));
+        cards.push(
+            Card::new("PSFORDER", self.order as i64).with_comment("polynomial over the patch, 0 if constant"),
+        );
         cards
     }
 }

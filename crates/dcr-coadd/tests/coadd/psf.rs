@@ -278,3 +278,46 @@ fn psf_measured_in_joint_coadds_is_what_fields_were_drawn_with_and_tells_its_err
         assert!(close("PSFEERR", error) && close("PSFLEFT", quality.residual));
     }
 }
+
+/// Warps in which the PSF goes evenly from an elliptical one on the left to a round one on the right.
+fn warps_with_a_trend() -> Vec<Warp> {
+    let right = warps(&FieldConfig {
+        psf: PsfShape::Moffat { axis_ratio: 1.0, angle_deg: 0.0 },
+        ..elliptical_field()
+    });
+    let mut mixed = warps(&elliptical_field());
+    for (warp, right) in mixed.iter_mut().zip(right) {
+        let last = (warp.pixels.image.ncols() - 1) as f32;
+        for ((row, col), value) in warp.pixels.image.indexed_iter_mut() {
+            *value += (right.pixels.image[[row, col]] - *value) * col as f32 / last;
+        }
+        warp.psf = None;
+    }
+    mixed
+}
+
+#[test]
+fn psf_measured_follows_a_trend_over_the_patch() {
+    let stamp = |axis_ratio: f64, angle_deg: f64| {
+        let psf = PsfShape::Moffat { axis_ratio, angle_deg };
+        warps(&FieldConfig { psf, ..elliptical_field() })[0].psf.clone().unwrap().mapv(f64::from)
+    };
+    let (left, right) = (stamp(0.8, 30.0), stamp(1.0, 0.0));
+    let bench = Bench::new(&warps_with_a_trend());
+    let mut config = iterative();
+    config.psf.measure = true;
+    config.psf.grid_spacing = 56;
+    config.psf.seeing_exponent = 0.0;
+    config.solver.iterative.accelerate_model = 1.0;
+    let summary = bench.run(&config).unwrap();
+    let quality = summary.psf.measured.unwrap();
+    assert_eq!((quality.order, quality.cells.len(), summary.psf.cells), (1, 16, 16), "{quality:?}");
+    for name in ["coadd", "subfilter_2"] {
+        let psf = psf_of(&bench.path(&format!("run/{name}.fits")));
+        for x in [27.5, 83.5, 139.5, 195.5] {
+            let truth = Stamp::new(&left + (&right - &left) * (x / 223.0)).unwrap().moments().unwrap();
+            check(&psf.stamp_at(x, 104.0).unwrap().moments().unwrap(), &truth, PSF_SHAPE);
+        }
+    }
+    assert_eq!(psf_cards(&bench.path("run/coadd.fits")).i64("PSFORDER"), Some(1));
+}
