@@ -14,6 +14,7 @@ mod trend;
 use dcr_image::header::Card;
 use dcr_image::{BBox, Stamp};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use self::stack::{Local, Stack};
@@ -180,7 +181,7 @@ fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polyno
         stack.at((y - field.bbox.y0 as f64, x - field.bbox.x0 as f64))
     };
     let wanted = if order == 0 { &[] } else { field.cells };
-    let cells = wanted.iter().map(|cell| Some((*cell, at(cell)?))).collect::<Option<_>>()?;
+    let cells = wanted.par_iter().map(|cell| Some((*cell, at(cell)?))).collect::<Option<_>>()?;
     Some(Found { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
 }
 

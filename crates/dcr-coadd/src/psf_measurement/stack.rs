@@ -9,8 +9,8 @@
 //! star of another shape.
 //!
 //! How uncertain the ellipticity is tells the jackknife: without a star that has the share `h` of the weight and leaves `r`, a pixel of `P`
-//! would change by `−h r/(1 − h)`; with polynomials `h` is the leverage. All errors by which stars differ are in it, noise that goes together from pixel to pixel too; what all
-//! stars have in common is not.
+//! would change by `−h r/(1 − h)`; with polynomials `h` is the leverage. All errors by which stars differ are in it, noise that goes together
+//! from pixel to pixel too; what all stars have in common is not.
 //!
 //! # References
 //!
@@ -20,9 +20,10 @@ use dcr_image::Stamp;
 use dcr_image::psf::Moments;
 use dcr_solver::PixelShift;
 use dcr_solver::kernel::{Order, prefilter, shift_scalar};
-use ndarray::{Array2, Zip, s};
+use ndarray::{Array1, Array2, Zip, s};
 
 use super::stars::Star;
+use super::trend::STARS_PER_TERM;
 use crate::matching_kernel::{Polynomial, solve_positive};
 use crate::scatter::{SIGMA_PER_MAD, median};
 
@@ -42,7 +43,7 @@ pub(super) struct Stack {
     polynomial: Polynomial,
     /// The coefficients, with a margin.
     terms: Vec<Array2<f64>>,
-    /// What would be added to the coefficients without each of the stars.
+    /// What would be added to them without each of the stars.
     without: Vec<Vec<Array2<f64>>>,
     half: usize,
     /// What it leaves of a star within a FWHM: the median over stars of the rms over the star's peak.
@@ -86,7 +87,7 @@ impl Stack {
 
     /// At a row and column of the coadd; `None` if there is no PSF.
     pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<Local> {
-        let basis = self.polynomial.at(row, col);
+        let basis = self.polynomial.at(row, col).into();
         let psf = sum(&self.terms, &basis);
         let inner = s![MARGIN..psf.nrows() - MARGIN, MARGIN..psf.ncols() - MARGIN];
         let middle = (self.half as f64, self.half as f64);
@@ -134,7 +135,7 @@ struct Stacking<'a> {
     stars: &'a [Star],
     shifts: Vec<PixelShift>,
     /// The polynomial at each star.
-    bases: Vec<Vec<f64>>,
+    bases: Vec<Array1<f64>>,
     fwhm_px: f64,
 }
 
@@ -142,13 +143,13 @@ impl<'a> Stacking<'a> {
     fn new(stars: &'a [Star], shape: (usize, usize), fwhm_px: f64, polynomial: &Polynomial) -> Self {
         let (middle_y, middle_x) = ((shape.0 / 2) as f64, (shape.1 / 2) as f64);
         let shift = |star: &Star| PixelShift { dy: star.moments.y - middle_y, dx: star.moments.x - middle_x };
-        let bases = stars.iter().map(|star| polynomial.at(star.place.0, star.place.1)).collect();
+        let bases = stars.iter().map(|star| polynomial.at(star.place.0, star.place.1).into()).collect();
         Self { stars, shifts: stars.iter().map(shift).collect(), bases, fwhm_px }
     }
 
     /// All stars' fits; `None` if there is none of a star.
     fn fits(&self, terms: &[Array2<f64>]) -> Option<Vec<Fit>> {
-        let fit = |((star, shift), basis): ((&Star, &PixelShift), &Vec<f64>)| {
+        let fit = |((star, shift), basis): ((&Star, &PixelShift), &Array1<f64>)| {
             self.fit(star, &displaced(&sum(terms, basis), *shift))
         };
         self.stars.iter().zip(&self.shifts).zip(&self.bases).map(fit).collect()
@@ -219,43 +220,25 @@ impl<'a> Stacking<'a> {
         })
     }
 
-    /// The normal matrix of the first coefficients in a pixel.
-    fn normal_matrix(&self, shares: &[Share], count: usize) -> Array2<f64> {
-        Array2::from_shape_fn((count, count), |(j, k)| {
-            shares
-                .iter()
-                .map(|share| share.weight * self.bases[share.star][j] * self.bases[share.star][k])
-                .sum()
-        })
-    }
-
-    /// The first coefficients in a pixel by weighted least squares; the mean alone where there are too few stars, 0 where there are none.
-    fn coefficients(&self, shares: &[Share], count: usize) -> Vec<f64> {
+    /// The first `count` coefficients in a pixel by weighted least squares.
+    fn coefficients(&self, shares: &[Share], count: usize) -> Array1<f64> {
         let right = |k: usize| -> f64 {
             shares.iter().map(|share| share.weight * self.bases[share.star][k] * share.residual).sum()
         };
-        match solve_positive(self.normal_matrix(shares, count), (0..count).map(right).collect()) {
-            Some(solution) => solution.to_vec(),
-            None if count > 1 => self.coefficients(shares, 1),
-            None => vec![0.0],
-        }
+        self.solve(shares, count, right).unwrap_or_else(|| Array1::zeros(self.bases[0].len()))
     }
 
-    /// For each star what would be added to the coefficients without it, of the first order; nothing in pixels that cannot do without it.
+    /// For each star what would be added to the coefficients without it; nothing in pixels that cannot do without it.
     fn without(&self, shares: &Array2<Vec<Share>>, count: usize) -> Vec<Vec<Array2<f64>>> {
         let mut without = vec![vec![Array2::zeros(shares.dim()); count]; self.stars.len()];
         for (at, shares) in shares.indexed_iter() {
-            let matrix = self.normal_matrix(shares, count);
             let fitted = self.coefficients(shares, count);
             for share in shares {
                 let basis = &self.bases[share.star];
-                let Some(pull) = solve_positive(matrix.clone(), basis.iter().copied().collect()) else {
-                    continue;
-                };
-                let dot = |a: &[f64]| basis.iter().zip(a).map(|(b, a)| b * a).sum::<f64>();
-                let leverage = share.weight * pull.iter().zip(basis).map(|(p, b)| p * b).sum::<f64>();
+                let Some(pull) = self.solve(shares, count, |k| basis[k]) else { continue };
+                let leverage = share.weight * basis.dot(&pull);
                 if leverage < MOST_LEVERAGE {
-                    let step = share.weight * (share.residual - dot(&fitted)) / (1.0 - leverage);
+                    let step = share.weight * (share.residual - basis.dot(&fitted)) / (1.0 - leverage);
                     for (plane, pull) in without[share.star].iter_mut().zip(&pull) {
                         plane[at] = -step * pull;
                     }
@@ -264,10 +247,24 @@ impl<'a> Stacking<'a> {
         }
         without
     }
+
+    /// Solves a pixel's normal equations for the first `count` coefficients, or the mean alone where stars are too few; the others are 0.
+    /// `None` where there are no stars.
+    fn solve(&self, shares: &[Share], count: usize, right: impl Fn(usize) -> f64) -> Option<Array1<f64>> {
+        let count = if shares.len() < STARS_PER_TERM * count { 1 } else { count };
+        let matrix = Array2::from_shape_fn((count, count), |(j, k)| {
+            let term = |share: &Share| share.weight * self.bases[share.star][j] * self.bases[share.star][k];
+            shares.iter().map(term).sum()
+        });
+        let solution = solve_positive(matrix, (0..count).map(right).collect())?;
+        let mut all = Array1::zeros(self.bases[0].len());
+        all.slice_mut(s![..count]).assign(&solution);
+        Some(all)
+    }
 }
 
 /// A polynomial's value.
-fn sum(terms: &[Array2<f64>], basis: &[f64]) -> Array2<f64> {
+fn sum(terms: &[Array2<f64>], basis: &Array1<f64>) -> Array2<f64> {
     let mut sum = &terms[0] * basis[0];
     terms.iter().zip(basis).skip(1).for_each(|(term, value)| sum.scaled_add(*value, term));
     sum

@@ -14,7 +14,7 @@ use crate::matching_kernel::{Polynomial, solve_positive};
 
 const MOST_ORDER: usize = 2;
 /// Fewest stars for each term.
-const STARS_PER_TERM: usize = 2;
+pub(super) const STARS_PER_TERM: usize = 2;
 /// The sum of squares that a higher order leaves of the one that a lower leaves, at most. By chance, where nothing varies, 6 stars go below
 /// in 2 % of cases, 12 in 0.6 %, 20 in 0.1 % (simulated).
 const CLEARLY_BETTER: f64 = 0.8;
@@ -81,4 +81,58 @@ fn weight(star: &Star) -> f64 {
     let pixels = 4.0 * PI * (xx * yy - xy * xy).sqrt();
     let variance = star.variance[[star.variance.nrows() / 2, star.variance.ncols() / 2]];
     (2.0 * variance * pixels / (flux * flux) + LEAST_SCATTER * LEAST_SCATTER).recip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: (usize, usize) = (400, 600);
+
+    /// A star of S/N of some hundreds, of this width along x.
+    fn star(place: (f64, f64), width: f64) -> Star {
+        let moments = Moments { x: 0.0, y: 0.0, xx: width * width, xy: 0.0, yy: 3.0, flux: 3000.0 };
+        let (pixels, variance) = (Array2::zeros((1, 1)), Array2::ones((1, 1)));
+        Star { pixels, variance, clear: Array2::from_elem((1, 1), true), moments, place }
+    }
+
+    /// Stars here and there, of widths by their places from 0 to 1, and an error of a few thousandths.
+    fn stars(count: usize, width: impl Fn(f64, f64) -> f64) -> Vec<Star> {
+        let part = |i: usize, step: f64| (i as f64 * step).fract();
+        let one = |i: usize| {
+            let (v, u) = (part(i, 0.618), part(i, 0.414));
+            let error = 0.006 * (part(i, 0.732) - 0.5);
+            star((v * SHAPE.0 as f64, u * SHAPE.1 as f64), width(u, v) + error)
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn order(stars: &[Star]) -> usize {
+        trend(stars, SHAPE).order()
+    }
+
+    #[test]
+    fn trend_of_stars_that_are_alike_is_none() {
+        for count in [0, 1, 2, 6, 12, 40] {
+            assert_eq!(order(&stars(count, |_, _| 1.7)), 0, "{count}");
+        }
+    }
+
+    #[test]
+    fn trend_has_the_order_that_stars_tell_and_are_enough_for() {
+        let slope = |u: f64, v: f64| 1.6 + 0.1 * u + 0.1 * v;
+        let bend = |u: f64, _: f64| 1.6 + 0.6 * (u - 0.5).powi(2);
+        for (count, expected) in [(5, 0), (6, 1), (12, 1), (40, 1)] {
+            assert_eq!(order(&stars(count, slope)), expected, "{count}");
+        }
+        for (count, expected) in [(5, 0), (12, 2), (40, 2)] {
+            assert_eq!(order(&stars(count, bend)), expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn trend_across_a_line_of_stars_is_not_made_up() {
+        let line: Vec<Star> = (0..20).map(|i| star((200.0, 30.0 * f64::from(i)), 1.7)).collect();
+        assert_eq!(order(&line), 0);
+    }
 }
