@@ -358,6 +358,7 @@ impl Job<'_> {
             unit,
             planes: &difference.planes,
             psf: Some(&difference.psf),
+            psf_cards: vec![],
             cards,
             options: write_options(&self.config.template.output, true),
         };

@@ -252,6 +252,7 @@ impl<'a> TemplateMaker<'a> {
             unit: self.patches.unit(),
             planes: &self.patches.planes,
             psf: template.psf.as_ref(),
+            psf_cards: vec![],
             cards: metadata.cards(),
             options: write_options(&self.config.output, true),
         };
