@@ -5,6 +5,7 @@
 
 mod file;
 mod lists;
+mod number;
 mod show;
 
 use std::path::PathBuf;
@@ -118,11 +119,9 @@ fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
     let (key, text) =
         argument.split_once('=').ok_or_else(|| SettingError::NoValue { argument: argument.into() })?;
     let text = text.trim();
-    let parsed = || format!("value = {text}").parse::<toml::Table>().ok()?.remove("value");
-    let value = if text.is_empty() {
-        None
-    } else {
-        Some(parsed().unwrap_or_else(|| toml::Value::String(text.into())))
+    let value = match text {
+        "" => None,
+        text => Some(toml_value(text).unwrap_or_else(|| toml::Value::String(text.into()))),
     };
     Ok(Assignment { key: key.trim().into(), value, place: "--set".into(), bare: Some(text.into()) })
 }
@@ -143,10 +142,11 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         place: place.clone(),
         key: key.clone(),
         value: value.as_ref().map_or_else(|| "nothing".into(), ToString::to_string),
-        reason: match example(&setting) {
-            Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
-            None => reason,
-        },
+        reason,
+    };
+    let with_example = |reason: String| match example(&setting) {
+        Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
+        None => reason,
     };
     let tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
     let with = |value: Option<toml::Value>| {
@@ -156,7 +156,20 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
     };
     // A bare word may look like a number, as the name of a band or an HDU.
     let as_word = || bare.clone().and_then(|word| with(Some(toml::Value::String(word))).ok());
-    with(value.clone()).or_else(|error| as_word().ok_or_else(|| kind(in_words(error.message()))))
+    // Or it is meant for one.
+    let as_number = || {
+        let number = number::as_toml(bare.as_deref()?)?;
+        with(Some(toml_value(&number)?)).ok().map(|_| format!("this is no number in TOML; write {number}"))
+    };
+    with(value.clone()).or_else(|error| {
+        let reason = || as_number().unwrap_or_else(|| with_example(in_words(error.message())));
+        as_word().ok_or_else(|| kind(reason()))
+    })
+}
+
+/// A value written in TOML.
+fn toml_value(text: &str) -> Option<toml::Value> {
+    format!("value = {text}").parse::<toml::Table>().ok()?.remove("value")
 }
 
 /// What serde says, without the names of Rust's types.
@@ -282,5 +295,24 @@ mod tests {
             let message = set(&[argument]).unwrap_err();
             assert!(message.contains(expected), "{argument}: {message}");
         }
+    }
+
+    #[test]
+    fn set_says_how_a_number_is_written() {
+        let key = "solver.convergence_threshold";
+        for (text, number) in
+            [(".005", "0.005"), ("+.5", "0.5"), ("1,5", "1.5"), ("5.", "5"), ("1.e-3", "1e-3")]
+        {
+            let message = set(&[&format!("{key}={text}")]).unwrap_err();
+            let expected = format!("{key} = \"{text}\": this is no number in TOML; write {number}");
+            assert!(message.ends_with(&expected), "{message}");
+        }
+        assert_eq!(set(&[&format!("{key}=1e-3")]).unwrap().solver.iterative.convergence_threshold, 1e-3);
+        // Nothing is proposed that the setting would not take either, and words stay words.
+        for argument in ["model.subfilters=1,5", "coadd.subregion_size=128,64"] {
+            let message = set(&[argument]).unwrap_err();
+            assert!(!message.contains("write"), "{message}");
+        }
+        assert_eq!(set(&["band.name=.5"]).unwrap().band.name.as_deref(), Some(".5"));
     }
 }

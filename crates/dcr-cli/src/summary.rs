@@ -186,7 +186,9 @@ impl Lines {
 fn psf_from(summary: &Summary) -> String {
     match (summary.psf.origin, &summary.psf.measured) {
         (PsfOrigin::Measured, Some(quality)) => {
-            format!("measured from {} of {} bright sources", quality.stars, quality.candidates)
+            let error = quality.ellipticity_error.map(|error| format!(", ellipticity to {error:.4}"));
+            let (stars, candidates) = (quality.stars, quality.candidates);
+            format!("measured from {stars} of {candidates} bright sources{}", error.unwrap_or_default())
         }
         _ => match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
             Some(visit) => format!("that of visit {visit}, the sharpest"),

@@ -73,13 +73,18 @@ pub(crate) struct Search<'a> {
 }
 
 /// For each visit the pixels that show what is not in the sky.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Artefacts {
     /// Index `row × cols + col` in the patch, ascending.
     pub(crate) visits: Vec<PixelList>,
 }
 
 impl Artefacts {
+    /// Of so many visits without any.
+    pub(crate) fn none(visits: usize) -> Self {
+        Self { visits: vec![vec![]; visits] }
+    }
+
     /// Those of the visits, by the way that is set, or those that the joint solver is going to find itself: none yet. The store ends without them.
     ///
     /// # Errors
@@ -92,7 +97,7 @@ impl Artefacts {
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
         let visits = search.inputs.visits.len();
-        let none = Self { visits: vec![vec![]; visits] };
+        let none = Self::none(visits);
         let found = match (config.artefacts.find, config.solver.method) {
             (FindArtefacts::Off, _) | (FindArtefacts::Matched, Method::Joint) => return Ok(none),
             (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,

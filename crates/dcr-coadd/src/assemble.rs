@@ -25,7 +25,7 @@ use crate::method::settled;
 use crate::outputs::write_summary;
 use crate::pixels::PixelReader;
 use crate::progress::Monitor;
-use crate::psf_selection::CoaddPsf;
+use crate::psf_selection::{CoaddPsf, PsfCells};
 use crate::remarks::warn_of_small_leverage;
 use crate::residual_rms::residual_rms;
 use crate::solved::{Solved, Unsolved};
@@ -131,9 +131,12 @@ pub fn assemble(
         }
     };
     let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
+    let cells = PsfCells { patch: gathered.inputs.bbox, cells: &gathered.psf_cells };
     let psfs = match own_psf {
-        Some(psf) => CoaddPsfs::of_solution(&psf, &coadds, bad, config, &mut journal),
-        None => CoaddPsfs::of_coadds(&start.psf, &coadds, bad, division.grid(), config, &mut journal)?,
+        Some(psf) => CoaddPsfs::of_solution(&psf, &coadds, bad, &cells, config, &mut journal),
+        None => {
+            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, &cells, division.grid(), config, &mut journal)?
+        }
     };
     let residual_rms = match &joint {
         Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),
@@ -160,7 +163,7 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder.publish(|name| {
+    folder.publish(Some("summary.json"), |name| {
         let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
         name == "joint.fits" || name == INPUT_MAP || subfilter
     })?;

@@ -4,6 +4,7 @@
 //! selected visits'. With the iterative method a subfilter's is the same scaled to its wavelengths: seeing is better in the red. What the
 //! joint method solves for has one PSF in all planes.
 
+use dcr_image::psf::StampGrid;
 use dcr_physics::WavelengthGrid;
 use ndarray::Zip;
 use serde::Serialize;
@@ -12,8 +13,8 @@ use crate::coadds::Coadds;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
 use crate::journal::Journal;
-use crate::psf_measurement::{PsfQuality, StarField, measure_psf};
-use crate::psf_selection::CoaddPsf;
+use crate::psf_measurement::{MeasuredPsf, PsfQuality, StarField, measure_psf};
+use crate::psf_selection::{CoaddPsf, PsfCells};
 
 /// The width in px of the stars that are sought where no PSF is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
@@ -65,16 +66,20 @@ impl CoaddPsfs {
         solution: &CoaddPsf,
         coadds: &Coadds,
         bad: i32,
+        cells: &PsfCells<'_>,
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Self {
-        let measured =
-            if config.psf.measure { measured(solution, coadds, bad, &config.psf, journal) } else { None };
-        let (psf, origin, quality) = match measured {
-            Some((psf, quality)) => (psf, PsfOrigin::Measured, Some(quality)),
-            None => (solution.clone(), PsfOrigin::Solution, None),
+        let measured = if config.psf.measure {
+            measured(solution, coadds, bad, cells, &config.psf, journal)
+        } else {
+            None
         };
-        Self::new(psf.clone(), vec![psf; config.model.subfilters], origin, quality)
+        let (psf, origin) = match measured {
+            Some(psf) => (psf, PsfOrigin::Measured),
+            None => (solution.clone(), PsfOrigin::Solution),
+        };
+        Self::new(psf.clone(), vec![psf; config.model.subfilters], origin)
     }
 
     /// Measures, if that is asked for and possible, or takes the PSF of the selected visits; and scales it to each subfilter.
@@ -86,16 +91,20 @@ impl CoaddPsfs {
         selected: &CoaddPsf,
         coadds: &Coadds,
         bad: i32,
+        cells: &PsfCells<'_>,
         grid: &WavelengthGrid,
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let measured =
-            if config.psf.measure { measured(selected, coadds, bad, &config.psf, journal) } else { None };
-        let (coadd, origin, quality) = match measured {
-            Some((psf, quality)) => (psf, PsfOrigin::Measured, Some(quality)),
-            None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected, None),
-            None => (selected.clone(), PsfOrigin::Unknown, None),
+        let measured = if config.psf.measure {
+            measured(selected, coadds, bad, cells, &config.psf, journal)
+        } else {
+            None
+        };
+        let (coadd, origin) = match measured {
+            Some(psf) => (psf, PsfOrigin::Measured),
+            None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
+            None => (selected.clone(), PsfOrigin::Unknown),
         };
         let middle = grid.mean_wavelength().nm();
         let subfilters = grid
@@ -103,21 +112,16 @@ impl CoaddPsfs {
             .iter()
             .map(|centre| coadd.widened((centre.nm() / middle).powf(config.psf.seeing_exponent)))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::new(coadd, subfilters, origin, quality))
+        Ok(Self::new(coadd, subfilters, origin))
     }
 
-    fn new(
-        coadd: CoaddPsf,
-        subfilters: Vec<CoaddPsf>,
-        origin: PsfOrigin,
-        measured: Option<PsfQuality>,
-    ) -> Self {
+    fn new(coadd: CoaddPsf, subfilters: Vec<CoaddPsf>, origin: PsfOrigin) -> Self {
         let summary = PsfSummary {
             origin,
             fwhm_px: coadd.fwhm_px,
             subfilter_fwhm_px: subfilters.iter().map(|psf| psf.fwhm_px).collect(),
             cells: coadd.grid.as_ref().map_or(0, |grid| grid.cells().len()),
-            measured,
+            measured: coadd.quality.clone(),
         };
         Self { coadd, subfilters, summary }
     }
@@ -128,19 +132,24 @@ fn measured(
     selected: &CoaddPsf,
     coadds: &Coadds,
     bad: i32,
+    cells: &PsfCells<'_>,
     config: &PsfConfig,
     journal: &mut Journal<'_>,
-) -> Option<(CoaddPsf, PsfQuality)> {
+) -> Option<CoaddPsf> {
     let bad = Zip::from(&coadds.mask).map_collect(|mask| mask & bad != 0);
     let field = StarField {
         image: coadds.sum.image.view(),
         variance: coadds.sum.variance.view(),
         bad: bad.view(),
         fwhm_px: selected.fwhm_px.unwrap_or(UNKNOWN_FWHM_PX),
+        bbox: cells.patch,
+        cells: cells.cells,
     };
     match measure_psf(&field, config) {
-        Ok((stamp, quality)) => {
-            let psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+        Ok(MeasuredPsf { stamp, cells, quality }) => {
+            let mut psf = CoaddPsf::everywhere(stamp, vec![false; selected.selected.len()]);
+            psf.grid = StampGrid::new(cells).ok();
+            psf.quality = Some(quality);
             if let (Some(measured), Some(expected)) = (psf.fwhm_px, selected.fwhm_px)
                 && !(DOUBTFUL_WIDTH.recip()..DOUBTFUL_WIDTH).contains(&(measured / expected))
             {
@@ -150,7 +159,7 @@ fn measured(
                 );
                 journal.warn("PSF", text);
             }
-            Some((psf, quality))
+            Some(psf)
         }
         Err(few) => {
             let stays = match selected.stamp {

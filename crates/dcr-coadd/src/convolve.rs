@@ -1,4 +1,4 @@
-//! Correlation of planes with small kernels, row by row in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
+//! Correlation of planes with small kernels, strip by strip in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2};
@@ -6,45 +6,78 @@ use rayon::prelude::*;
 
 /// Kernel weights smaller than this share of the largest are left out.
 const NEGLIGIBLE: f64 = 1e-9;
+/// Rows that are one piece of work: with those around them they stay in a core's cache.
+const STRIP_ROWS: usize = 32;
 
 /// Correlates a plane with an odd-sided kernel whose middle is `m = 0`. The result does not depend on the number of threads.
 pub(crate) fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32> {
-    let (rows, cols) = plane.dim();
-    let (half_y, half_x) = (kernel.nrows() as isize / 2, kernel.ncols() as isize / 2);
+    correlate_rows(plane.dim(), kernel, |row, line| match plane.row(row).as_slice() {
+        Some(pixels) => line.copy_from_slice(pixels),
+        None => line.iter_mut().zip(plane.row(row)).for_each(|(to, from)| *to = *from),
+    })
+}
+
+/// As [`correlate`], of a plane of this shape whose rows are written by `write_row`.
+pub(crate) fn correlate_rows(
+    (rows, cols): (usize, usize),
+    kernel: ArrayView2<f64>,
+    write_row: impl Fn(usize, &mut [f32]) + Sync,
+) -> Array2<f32> {
+    let (half_y, half_x) = (kernel.nrows() / 2, kernel.ncols() / 2);
     let largest = kernel.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
-    let taps: Vec<(isize, isize, f32)> = kernel
+    let taps: Vec<((usize, usize), f32)> = kernel
         .indexed_iter()
         .filter(|(_, weight)| weight.abs() > NEGLIGIBLE * largest)
-        .map(|((i, j), weight)| (i as isize - half_y, j as isize - half_x, *weight as f32))
+        .map(|(at, weight)| (at, *weight as f32))
         .collect();
     let mut out = Array2::zeros((rows, cols));
     let Some(pixels) = out.as_slice_mut().filter(|pixels| !pixels.is_empty()) else { return out };
-    pixels.par_chunks_mut(cols).enumerate().for_each(|(row, target)| {
-        for &(dy, dx, weight) in &taps {
-            let Some(from) = row.checked_add_signed(dy).filter(|from| *from < rows) else { continue };
-            let source = plane.row(from);
-            // target[x] += weight · source[x + dx]
-            let to = (-dx).max(0) as usize..(cols as isize - dx.max(0)).max(0) as usize;
-            let start = dx.max(0) as usize;
-            if to.start >= to.end {
-                continue;
+    let padded_cols = cols + 2 * half_x;
+    pixels.par_chunks_mut(STRIP_ROWS * cols).enumerate().for_each_init(
+        Vec::new,
+        |padded, (strip, target)| {
+            let (first, height) = (strip * STRIP_ROWS, target.len() / cols);
+            padded.clear();
+            padded.resize((height + 2 * half_y) * padded_cols, 0.0_f32);
+            for (line, row) in padded.chunks_exact_mut(padded_cols).zip(first..) {
+                // `row` counts from the first of the zeros above the plane.
+                let Some(row) = row.checked_sub(half_y).filter(|row| *row < rows) else { continue };
+                write_row(row, &mut line[half_x..half_x + cols]);
             }
-            let length = to.len();
-            match source.as_slice() {
-                Some(source) => add(&mut target[to], &source[start..start + length], weight),
-                None => target[to]
-                    .iter_mut()
-                    .zip(source.iter().skip(start))
-                    .for_each(|(out, value)| *out += weight * value),
+            let offsets: Vec<(usize, f32)> =
+                taps.iter().map(|((i, j), weight)| (i * padded_cols + j, *weight)).collect();
+            for (row, target) in target.chunks_exact_mut(cols).enumerate() {
+                sum_taps(&padded[row * padded_cols..], &offsets, target);
             }
-        }
-    });
+        },
+    );
     out
 }
 
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn add(target: &mut [f32], source: &[f32], weight: f32) {
-    target.iter_mut().zip(source).for_each(|(out, value)| *out += weight * value);
+/// Pixels of a row that are summed at a time, in registers.
+const BLOCK: usize = 64;
+
+/// `out[x] = Σ_m weight_m · source[x + offset_m]`. The first target that the machine has is taken.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn sum_taps(source: &[f32], taps: &[(usize, f32)], out: &mut [f32]) {
+    let mut blocks = out.chunks_exact_mut(BLOCK);
+    let mut start = 0;
+    for block in &mut blocks {
+        let mut sums = [0.0_f32; BLOCK];
+        for &(offset, weight) in taps {
+            let values = &source[start + offset..][..BLOCK];
+            for lane in 0..BLOCK {
+                sums[lane] += weight * values[lane];
+            }
+        }
+        block.copy_from_slice(&sums);
+        start += BLOCK;
+    }
+    let rest = blocks.into_remainder();
+    for &(offset, weight) in taps {
+        let values = &source[start + offset..][..rest.len()];
+        rest.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+    }
 }
 
 /// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.

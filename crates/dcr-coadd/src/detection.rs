@@ -7,7 +7,7 @@
 //! the PSF, as survey pipelines do.
 
 use dcr_solver::kernel::{Boundary, gaussian_filter};
-use ndarray::{Array2, ArrayView2, Zip};
+use ndarray::{Array2, ArrayView2, Zip, s};
 
 use crate::config::CoaddConfig;
 use crate::scatter::median_and_scatter;
@@ -85,10 +85,10 @@ pub(crate) fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usi
     let mut open = flags.clone();
     let mut out = Vec::new();
     for y in 0..rows {
-        for x in 0..cols {
-            if !std::mem::take(&mut open[[y, x]]) {
-                continue;
-            }
+        let mut from = 0;
+        while let Some(x) = open.slice(s![y, from..]).iter().position(|open| *open).map(|x| from + x) {
+            from = x + 1;
+            open[[y, x]] = false;
             let mut group = vec![(y, x)];
             let mut next = 0;
             while let Some(&(y, x)) = group.get(next) {

@@ -3,7 +3,7 @@
 //! The sharper of the two is convolved ([`crate::matching_kernel`]); the difference is in the exposure's units either way. Widths
 //! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
 
-use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Stamp, remap};
+use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Stamp, Translation};
 use ndarray::{Array2, Zip};
 use serde::Serialize;
 
@@ -119,20 +119,27 @@ pub(crate) fn subtract(
     } else {
         unmatched(exposure, template, (&bad.0, &bad.1))?
     };
-    let (mut mask, planes) = joined_masks(exposure, template).map_err(DifferenceError::Mask)?;
+    let (planes, [from_exposure, from_template]) =
+        joined_planes(exposure, template).map_err(DifferenceError::Mask)?;
     let (no_data, detected) = (planes.bits_of(["NO_DATA"]), planes.bits_of(["DETECTED"]));
-    let sources = mask.mapv(|mask| mask & detected != 0);
+    let joined = |own: i32, other: i32| from_exposure.of(own) | from_template.of(other);
+    let masks = Zip::from(&exposure.pixels.mask).and(&template.pixels.mask);
+    let sources = masks.map_collect(|own, other| joined(*own, *other) & detected != 0);
     // What is detected in the difference is yet to be found.
     let cleared = planes.bits_of(["DETECTED", "DETECTED_NEGATIVE"]);
-    Zip::from(&mut pair.image).and(&mut pair.variance).and(&mut mask).and(&mut pair.bad).for_each(
-        |value, variance, mask, bad| {
-            *mask &= !cleared;
-            if !(value.is_finite() && variance.is_finite() && *variance > 0.0) {
-                (*value, *variance, *bad) = (f32::NAN, f32::NAN, true);
-                *mask |= no_data;
+    let mask = Zip::from(&mut pair.image)
+        .and(&mut pair.variance)
+        .and(&mut pair.bad)
+        .and(&exposure.pixels.mask)
+        .and(&template.pixels.mask)
+        .map_collect(|value, variance, bad, own, other| {
+            let mask = joined(*own, *other) & !cleared;
+            if value.is_finite() && variance.is_finite() && *variance > 0.0 {
+                return mask;
             }
-        },
-    );
+            (*value, *variance, *bad) = (f32::NAN, f32::NAN, true);
+            mask | no_data
+        });
     let Pair { image, variance, bad, psf: (psf, fwhm_px), matching } = pair;
     let pixels = MaskedImage { bbox: exposure.pixels.bbox, image, mask, variance };
     Ok(Difference { pixels, planes, bad, sources, psf, fwhm_px, matching })
@@ -212,14 +219,12 @@ fn frame<'a>(side: &'a Side, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
     Frame { image: &side.pixels.image, variance: &side.pixels.variance, bad, fwhm_px }
 }
 
-/// The union of both masks, and what its bits mean.
-fn joined_masks(exposure: &Side, template: &Side) -> Result<(Array2<i32>, MaskPlanes), MaskError> {
+/// The planes of both masks, and how to translate each to them.
+fn joined_planes(exposure: &Side, template: &Side) -> Result<(MaskPlanes, [Translation; 2]), MaskError> {
     let mut planes = MaskPlanes::canonical();
     planes.merge(&exposure.planes)?;
     planes.merge(&template.planes)?;
-    let (mut mask, mut other) = (exposure.pixels.mask.clone(), template.pixels.mask.clone());
-    remap(&mut mask, &exposure.planes, &planes)?;
-    remap(&mut other, &template.planes, &planes)?;
-    mask |= &other;
-    Ok((mask, planes))
+    let translations =
+        [Translation::new(&exposure.planes, &planes)?, Translation::new(&template.planes, &planes)?];
+    Ok((planes, translations))
 }

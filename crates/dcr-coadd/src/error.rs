@@ -1,5 +1,7 @@
 //! What keeps a patch from being coadded. Every variant names the file, what was expected and what to do.
 
+mod grid;
+
 use std::path::PathBuf;
 
 use dcr_image::psf::StampError;
@@ -9,6 +11,7 @@ use dcr_solver::SourceError;
 use dcr_solver::iterative::SolveError;
 use dcr_solver::joint::{JointError, SpectrumError};
 
+pub use self::grid::GridDifference;
 use crate::config::ConfigError;
 use crate::matching_kernel::MatchError;
 
@@ -228,6 +231,21 @@ pub enum CoaddError {
         /// What is wrong.
         reason: String,
     },
+    /// Files of different runs in one folder: a run was stopped while it replaced another, or somebody copied files.
+    #[error(
+        "{}: it is of run {run}, but {} of {expected}: the folder holds files of several runs; assemble again with --overwrite",
+        path.display(), beside.display()
+    )]
+    MixedRuns {
+        /// The file.
+        path: PathBuf,
+        /// Its run.
+        run: String,
+        /// A file beside it.
+        beside: PathBuf,
+        /// The run of that.
+        expected: String,
+    },
     /// No finished run was given.
     #[error("no run was given; name the folder that `dcr assemble` wrote")]
     NoPatches,
@@ -369,46 +387,6 @@ pub struct Disagreement {
     pub expected: String,
     /// What to do.
     pub remedy: &'static str,
-}
-
-/// How two pixel grids differ.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum GridDifference {
-    /// In the pixels that they cover.
-    Box {
-        /// What the file covers.
-        got: dcr_image::BBox,
-        /// What it should cover, or lie in.
-        expected: dcr_image::BBox,
-    },
-    /// In the places of the pixels on the sky.
-    Place {
-        /// The largest distance in px.
-        px: f64,
-        /// The largest allowed.
-        allowed_px: f64,
-    },
-    /// So much that pixels of one have no place in the other.
-    Apart(WcsError),
-}
-
-impl std::fmt::Display for GridDifference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Box { got, expected } => {
-                write!(
-                    f,
-                    "it covers the pixels {got} ({} × {}), not {expected} ({} × {})",
-                    got.width, got.height, expected.width, expected.height
-                )
-            }
-            Self::Place { px, allowed_px } => {
-                write!(f, "its pixels lie up to {px:.3} px away on the sky, more than {allowed_px} px")
-            }
-            Self::Apart(error) => write!(f, "it lies elsewhere on the sky ({error})"),
-        }
-    }
 }
 
 impl From<JointError> for CoaddError {

@@ -57,10 +57,7 @@ impl FinishedRun {
         for (a, file) in files.iter().enumerate() {
             let not_a_run = |reason| CoaddError::NotARun { path: file.path().to_owned(), reason };
             let own = RunMetadata::of(file)?;
-            if own.run != metadata.run {
-                let reason = format!("it is of run {}, but subfilter_0.fits of {}", own.run, metadata.run);
-                return Err(not_a_run(reason));
-            }
+            check_run(file.path(), &own.run, &files[0], &metadata)?;
             // Each subfilter has a PSF of its own.
             if (RunMetadata { psf_fwhm_px: metadata.psf_fwhm_px, ..own }) != metadata {
                 return Err(not_a_run("its cards differ from those of subfilter_0.fits".into()));
@@ -80,6 +77,15 @@ impl FinishedRun {
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
         }
         Ok(Self { metadata, files, planes })
+    }
+
+    /// Refuses a file in the folder that says it is of another run.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::MixedRuns`].
+    pub(crate) fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+        check_run(path, run, &self.files[0], &self.metadata)
     }
 
     /// The folder.
@@ -121,4 +127,17 @@ impl FinishedRun {
         }
         Ok(out)
     }
+}
+
+/// Refuses a file of another run than that of `first`, whose metadata are given.
+fn check_run(path: &Path, run: &str, first: &ExposureFile, metadata: &RunMetadata) -> Result<(), CoaddError> {
+    if run == metadata.run {
+        return Ok(());
+    }
+    Err(CoaddError::MixedRuns {
+        path: path.to_owned(),
+        run: run.into(),
+        beside: first.path().to_owned(),
+        expected: metadata.run.clone(),
+    })
 }

@@ -72,7 +72,7 @@ pub use error::{CoaddError, Disagreement, GridDifference};
 pub use matching_kernel::MatchError;
 pub use noise_correlation::NoiseCorrelation;
 pub use progress::{Monitor, Unmonitored};
-pub use psf_measurement::PsfQuality;
+pub use psf_measurement::{PsfCellQuality, PsfQuality};
 pub use psf_selection::psf_at;
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};

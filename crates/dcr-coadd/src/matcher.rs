@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, Wcs, remap};
+use dcr_solver::iterative::{ForwardPlanes, Interpolation};
+use dcr_solver::kernel::Region;
 use dcr_solver::{SpectralBasis, SubfilterShift};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use crate::basis::spectral_basis;
@@ -26,6 +28,14 @@ pub(crate) struct Matcher<'a> {
     plan: ShiftPlan,
     basis: SpectralBasis,
     cells: Vec<BBox>,
+    kept: Option<Kept>,
+}
+
+/// The model in memory, ready to be displaced.
+struct Kept {
+    planes: ForwardPlanes,
+    variance_byx: Array3<f32>,
+    mask: Array2<i32>,
 }
 
 impl<'a> Matcher<'a> {
@@ -43,7 +53,22 @@ impl<'a> Matcher<'a> {
         let split = if config.split_subfilters { Split::From(0.0) } else { Split::Never };
         let split = split.of_subfilters(metadata.subfilters);
         let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split };
-        Ok(Self { run, planes, config, plan, basis, cells: cells(&run.bbox(), metadata.cell) })
+        let cells = cells(&run.bbox(), metadata.cell);
+        Ok(Self { run, planes, config, plan, basis, cells, kept: None })
+    }
+
+    /// Keeps the model in memory, for many exposures. One that is displaced by Fourier shifts is read anew for each.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the run cannot be read.
+    pub(crate) fn keep_model(&mut self) -> Result<(), CoaddError> {
+        if let Interpolation::Spline(order) = self.config.order {
+            let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(self.run.bbox())?;
+            let planes = ForwardPlanes::new(image_byx.view(), &self.basis, order);
+            self.kept = Some(Kept { planes, variance_byx, mask });
+        }
+        Ok(())
     }
 
     /// The PSF at a place of the patch: the mean of the subfilters'. `None` if they have none.
@@ -125,31 +150,47 @@ impl<'a> Matcher<'a> {
         if supported.rows.is_empty() || supported.cols.is_empty() {
             return Ok(None);
         }
-        let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(around)?;
-        let order = self.config.order;
-        let image = predict_image(image_byx.view(), &self.basis, shifts, order);
-        let variance = match self.config.variance {
-            TemplateVariance::Propagated => predict_variance(variance_byx.view(), &self.basis, shifts, order),
-            // The reference leaves the variance where it is.
-            TemplateVariance::Reference => &variance_byx.index_axis(Axis(0), 0) * shifts.len() as f32,
-        };
-        let mask = predict_mask(mask.view(), shifts, order);
         let bbox = BBox::new(
             around.x0 + supported.cols.start as i64,
             around.y0 + supported.rows.start as i64,
             supported.cols.len(),
             supported.rows.len(),
         );
-        let inside = s![supported.rows.clone(), supported.cols.clone()];
-        Ok(Some(MaskedImage {
-            bbox,
-            image: cut(image.slice(inside)),
-            mask: cut(mask.slice(inside)),
-            variance: cut(variance.slice(inside)),
-        }))
+        let (image, (variance, mask)) = match &self.kept {
+            Some(kept) => {
+                let mut image = Array2::zeros(bbox.shape());
+                kept.planes.forward(shifts, &region_in(&bbox, &self.run.bbox()), image.view_mut());
+                let Region { rows, cols } = region_in(&around, &self.run.bbox());
+                let variance_byx = kept.variance_byx.slice(s![.., rows.clone(), cols.clone()]);
+                (image, self.noise_and_mask(variance_byx, kept.mask.slice(s![rows, cols]), shifts))
+            }
+            None => {
+                let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(around)?;
+                let image = predict_image(image_byx.view(), &self.basis, shifts, self.config.order);
+                (cut(&image, &supported), self.noise_and_mask(variance_byx.view(), mask.view(), shifts))
+            }
+        };
+        let (variance, mask) = (cut(&variance, &supported), cut(&mask, &supported));
+        Ok(Some(MaskedImage { bbox, image, mask, variance }))
+    }
+
+    /// The variance and the mask of a prediction from a part of the model.
+    fn noise_and_mask(
+        &self,
+        variance_byx: ArrayView3<'_, f32>,
+        mask: ArrayView2<'_, i32>,
+        shifts: &[SubfilterShift],
+    ) -> (Array2<f32>, Array2<i32>) {
+        let order = self.config.order;
+        let variance = match self.config.variance {
+            TemplateVariance::Propagated => predict_variance(variance_byx, &self.basis, shifts, order),
+            // The reference leaves the variance where it is.
+            TemplateVariance::Reference => &variance_byx.index_axis(Axis(0), 0) * shifts.len() as f32,
+        };
+        (variance, predict_mask(mask, shifts, order))
     }
 }
 
-fn cut<T: Clone>(part: ArrayView2<'_, T>) -> Array2<T> {
-    part.to_owned()
+fn cut<T: Clone>(plane: &Array2<T>, region: &Region) -> Array2<T> {
+    region.of(&plane.view()).to_owned()
 }

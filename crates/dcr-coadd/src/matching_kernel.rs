@@ -24,8 +24,8 @@ use ndarray::{Array2, ArrayView2, Zip, s};
 use rayon::prelude::*;
 
 use crate::convolve::{correlate, turned};
-use basis::Polynomial;
-pub(crate) use fit::fit;
+pub(crate) use basis::Polynomial;
+pub(crate) use fit::{fit, solve_positive};
 
 /// Side of the tiles in which the kernel that variances go through is taken for constant, in px.
 const VARIANCE_TILE: usize = 128;

@@ -21,6 +21,8 @@ pub(crate) struct Canvas<'a> {
     pub(crate) unit: &'a str,
     pub(crate) planes: &'a MaskPlanes,
     pub(crate) psf: Option<&'a Stamp>,
+    /// Cards of the PSF's HDU.
+    pub(crate) psf_cards: Vec<Card>,
     /// Cards of every primary HDU.
     pub(crate) cards: Vec<Card>,
     pub(crate) options: WriteOptions,
@@ -59,7 +61,8 @@ impl Canvas<'_> {
         }
         let stamp: Option<Array2<f32>> = self.psf.map(|stamp| stamp.pixels().mapv(|v| v as f32));
         if let Some(stamp) = &stamp {
-            images.push(ImageHdu::new("PSF", Pixels::F32(stamp.view())));
+            let psf = ImageHdu::new("PSF", Pixels::F32(stamp.view()));
+            images.push(psf.with_cards(self.psf_cards.iter().cloned()));
         }
         let primary = self.cards.iter().cloned().chain(own_cards).collect();
         write_exposure(path, &ExposureToWrite { primary, images, tables }, self.options)

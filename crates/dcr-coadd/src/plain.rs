@@ -3,11 +3,12 @@
 //! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
 //! coadd that light of the reference wavelength would make.
 
-use dcr_image::{ExposureFile, MaskPlanes, OpenOptions, remap};
+use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, remap};
 
 use crate::difference::Side;
 use crate::error::CoaddError;
 use crate::finished_run::FinishedRun;
+use crate::metadata::RunMetadata;
 use crate::mosaic::{Placement, Sheet};
 use crate::patches::Patches;
 
@@ -20,6 +21,8 @@ pub(crate) const PLAIN_COADD: &str = "plain.fits";
 /// The plain coadds of all patches.
 pub(crate) struct PlainCoadds {
     files: Vec<ExposureFile>,
+    /// The pixels of all files, in this order, if they are kept.
+    kept: Vec<MaskedImage>,
     planes: MaskPlanes,
     /// The name of the files.
     pub(crate) name: &'static str,
@@ -43,7 +46,25 @@ impl PlainCoadds {
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
             files.push(file);
         }
-        Ok(Some(Self { files, planes, name }))
+        Ok(Some(Self { files, kept: vec![], planes, name }))
+    }
+
+    /// Keeps all pixels in memory, for many exposures.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read.
+    pub(crate) fn keep(&mut self) -> Result<(), CoaddError> {
+        let whole = self.files.iter().map(|file| self.fetch(file, file.bbox()));
+        self.kept = whole.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn fetch(&self, file: &ExposureFile, part: BBox) -> Result<MaskedImage, CoaddError> {
+        let mut pixels = file.read(part)?;
+        remap(&mut pixels.mask, file.mask_planes(), &self.planes)
+            .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        Ok(pixels)
     }
 
     /// The coadds on the pixels of an exposure.
@@ -62,11 +83,8 @@ impl PlainCoadds {
         let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
         let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
-            let file = &self.files[patch];
-            let mut pixels = file.read(part)?;
-            remap(&mut pixels.mask, file.mask_planes(), &self.planes)
-                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
-            Ok(pixels)
+            let kept = self.kept.get(patch).and_then(|kept| kept.sub_image(part).ok());
+            kept.map_or_else(|| self.fetch(&self.files[patch], part), Ok)
         })?;
         let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
             Ok(self.files[patch].psf().map(|psf| psf.stamp_at(x, y)).transpose()?)
@@ -78,6 +96,7 @@ impl PlainCoadds {
 fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
     let path = run.folder().join(name);
     let file = ExposureFile::open(&path, &OpenOptions::default())?;
+    run.check_run(&path, &RunMetadata::of(&file)?.run)?;
     if file.bbox() != run.bbox() {
         let reason = "its pixels are not those of subfilter_0.fits".into();
         return Err(CoaddError::NotARun { path, reason });

@@ -9,15 +9,19 @@
 //! scatter of templates is 0.6 of this variance on sources (`variance_meets_the_scatter_of_noise`). The mask is
 //! the union of the model's over all pixels that an interpolation reaches.
 
+use std::ops::RangeInclusive;
+
 use dcr_solver::iterative::{Interpolation, forward_support, predict, predict_fourier};
 use dcr_solver::kernel::{Order, Region, prefilter, shift_scalar};
 use dcr_solver::{ForwardShift, PixelShift, SpectralBasis, SubfilterShift};
-use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
+
+use crate::convolve::{correlate, turned};
 
 /// How far in px a spline's response reaches until it is below 1e-7 of its peak.
 pub(crate) const RESPONSE_REACH: usize = 12;
-/// Weights whose square is less than this share of the largest are left out of the variance.
-const NEGLIGIBLE: f64 = 1e-7;
+/// Weights whose square is less than this share of the largest are left out of the variance: together they are a ten-thousandth of it.
+const NEGLIGIBLE: f64 = 1e-5;
 
 /// The image that the model predicts. [`support`] tells where it is whole.
 pub(crate) fn predict_image(
@@ -48,33 +52,11 @@ pub(crate) fn predict_variance(
     let mut out = Array2::zeros((rows, cols));
     for (plane, response) in variance_byx.axis_iter(Axis(0)).zip(responses(basis, shifts, interpolation)) {
         let squares = response.mapv(|weight| weight * weight);
-        let largest = squares.iter().copied().fold(0.0, f64::max);
-        let reach = response.nrows() as isize / 2;
-        for ((row, col), square) in squares.indexed_iter() {
-            if *square > NEGLIGIBLE * largest {
-                let moved = (row as isize - reach, col as isize - reach);
-                add_moved(out.view_mut(), plane, moved, *square as f32);
-            }
-        }
+        let least = NEGLIGIBLE * squares.iter().copied().fold(0.0, f64::max);
+        let telling = squares.mapv(|square| if square > least { square } else { 0.0 });
+        out += &correlate(plane, turned(telling.view()).view());
     }
     out
-}
-
-/// `out[p] += factor · plane[p − moved]`.
-fn add_moved(
-    mut out: ndarray::ArrayViewMut2<f32>,
-    plane: ArrayView2<f32>,
-    (dy, dx): (isize, isize),
-    factor: f32,
-) {
-    let (rows, cols) = plane.dim();
-    let overlap = |n: usize, d: isize| {
-        let to = d.max(0) as usize..(n as isize + d.min(0)).max(0) as usize;
-        let from = (-d).max(0) as usize..(n as isize - d.max(0)).max(0) as usize;
-        (to.start < to.end).then_some((to, from))
-    };
-    let (Some((to_y, from_y)), Some((to_x, from_x))) = (overlap(rows, dy), overlap(cols, dx)) else { return };
-    out.slice_mut(s![to_y, to_x]).scaled_add(factor, &plane.slice(s![from_y, from_x]));
 }
 
 /// Each plane's response `L_a(m)`, odd-sided and centred on `m = 0`.
@@ -132,23 +114,31 @@ pub(crate) fn predict_mask(
         Interpolation::Spline(order) => order,
         Interpolation::Fourier => Order::CUBIC,
     };
-    let mut out = Array2::zeros(mask.dim());
+    // Most halves of a subfilter reach the same pixels.
+    let mut windows: Vec<[RangeInclusive<isize>; 2]> = Vec::new();
     for shift in shifts.iter().flat_map(SubfilterShift::forward_shifts) {
-        let rows_done = joined(mask, Axis(0), taps(order, shift.dy));
-        let both_done = joined(rows_done.view(), Axis(1), taps(order, shift.dx));
+        let window = [taps(order, shift.dy), taps(order, shift.dx)];
+        if !windows.contains(&window) {
+            windows.push(window);
+        }
+    }
+    let mut out = Array2::zeros(mask.dim());
+    for [along_y, along_x] in windows {
+        let rows_done = joined(mask, Axis(0), along_y);
+        let both_done = joined(rows_done.view(), Axis(1), along_x);
         out.zip_mut_with(&both_done, |out, bits| *out |= bits);
     }
     out
 }
 
 /// The input indices, relative to the output's, that a shift along an axis reads.
-fn taps(order: Order, shift: f64) -> std::ops::RangeInclusive<isize> {
+fn taps(order: Order, shift: f64) -> RangeInclusive<isize> {
     let first = (-shift).floor() as isize - (isize::from(order.get() as i8) - 1) / 2;
     first..=first + isize::from(order.get() as i8)
 }
 
 /// The union over an axis of the lines at these relative indices.
-fn joined(mask: ArrayView2<i32>, axis: Axis, taps: std::ops::RangeInclusive<isize>) -> Array2<i32> {
+fn joined(mask: ArrayView2<i32>, axis: Axis, taps: RangeInclusive<isize>) -> Array2<i32> {
     let mut out = Array2::zeros(mask.dim());
     let n = mask.len_of(axis) as isize;
     for tap in taps {
@@ -165,6 +155,8 @@ fn joined(mask: ArrayView2<i32>, axis: Axis, taps: std::ops::RangeInclusive<isiz
 
 #[cfg(test)]
 mod tests {
+    use ndarray::s;
+
     use super::*;
 
     /// Sums of interpolation weights: rounding of `f32`.

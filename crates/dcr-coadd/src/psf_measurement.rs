@@ -4,18 +4,24 @@
 //!
 //! 1. Sources beyond `psf.threshold` that have the pixels to be measured and no neighbour too near ([`stars`]).
 //! 2. Their adaptive moments. Galaxies have all sizes, stars one: those of the most frequent size and of one ellipticity are kept.
-//! 3. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them ([`stack`]).
+//! 3. Whether they vary over the patch: a polynomial of the place of order 0 to 2 ([`trend`]).
+//! 4. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them, with such a polynomial in each pixel ([`stack`]).
 
 mod stack;
 mod stars;
+mod trend;
 
-use dcr_image::Stamp;
+use dcr_image::header::Card;
+use dcr_image::{BBox, Stamp};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use self::stack::stack;
-use self::stars::{find, of_one_size_and_shape};
+use self::stack::{Local, Stack};
+use self::stars::{Star, find, of_one_size_and_shape};
+use self::trend::trend;
 use crate::config::PsfConfig;
+use crate::matching_kernel::Polynomial;
 
 /// Half the side of the stamp that is measured, in FWHM. Beyond, a star at the threshold is lost in the noise.
 const HALF_SIDE_FWHM: f64 = 4.0;
@@ -28,6 +34,20 @@ pub(crate) struct StarField<'a> {
     pub(crate) bad: ArrayView2<'a, bool>,
     /// About the width of the stars, in px.
     pub(crate) fwhm_px: f64,
+    /// The image's.
+    pub(crate) bbox: BBox,
+    /// Where stamps are wanted if the PSF varies.
+    pub(crate) cells: &'a [BBox],
+}
+
+/// The PSF of a coadd's stars.
+#[derive(Debug, PartialEq)]
+pub(crate) struct MeasuredPsf {
+    /// In the middle of the coadd.
+    pub(crate) stamp: Stamp,
+    /// In the middle of each cell; none if it is the same everywhere.
+    pub(crate) cells: Vec<(BBox, Stamp)>,
+    pub(crate) quality: PsfQuality,
 }
 
 /// How well a PSF could be measured.
@@ -39,12 +59,52 @@ pub struct PsfQuality {
     pub candidates: usize,
     /// Standard deviation of the stars' FWHM over their mean.
     pub fwhm_scatter: f64,
-    /// Of the PSF, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
+    /// Of the PSF in the middle of the coadd, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
     pub ellipticity: [f64; 2],
+    /// Its standard deviation, of one component, from what it would be without each of the stars (jackknife); unknown of one star.
+    pub ellipticity_error: Option<f64>,
     /// Standard deviation of the stars' ellipticity, of one component.
     pub ellipticity_scatter: f64,
     /// What the PSF leaves of a star within a FWHM of its middle: the median over stars of the rms over the star's peak.
     pub residual: f64,
+    /// Order of the polynomial by which it runs over the patch; 0 if it is the same everywhere.
+    pub order: usize,
+    /// What it is in each cell, if it varies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<PsfCellQuality>,
+}
+
+/// A measured PSF in the middle of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PsfCellQuality {
+    /// The cell's first pixel, x and y.
+    pub first_px: [i64; 2],
+    /// Full width at half maximum in px.
+    pub fwhm_px: f64,
+    /// As [`PsfQuality::ellipticity`].
+    pub ellipticity: [f64; 2],
+    /// As [`PsfQuality::ellipticity_error`]; large where stars are far.
+    pub ellipticity_error: Option<f64>,
+}
+
+impl PsfQuality {
+    /// The cards of the PSF's HDU.
+    pub(crate) fn cards(&self) -> Vec<Card> {
+        let [e1, e2] = self.ellipticity;
+        let mut cards = vec![
+            Card::new("PSFSTARS", self.stars as i64).with_comment("stars that it was measured from"),
+            Card::new("PSFE1", e1).with_comment("ellipticity (xx - yy)/(xx + yy)"),
+            Card::new("PSFE2", e2).with_comment("ellipticity 2 xy/(xx + yy)"),
+        ];
+        if let Some(error) = self.ellipticity_error {
+            cards.push(Card::new("PSFEERR", error).with_comment("standard deviation of each of the two"));
+        }
+        cards.push(Card::new("PSFLEFT", self.residual).with_comment("rms left of a star, over its peak"));
+        cards.push(
+            Card::new("PSFORDER", self.order as i64).with_comment("polynomial over the patch, 0 if constant"),
+        );
+        cards
+    }
 }
 
 /// A field with too few stars.
@@ -63,10 +123,7 @@ pub(crate) struct TooFewStars {
 /// # Errors
 ///
 /// [`TooFewStars`] if there are fewer than `psf.min_stars`, or they make no PSF.
-pub(crate) fn measure_psf(
-    field: &StarField<'_>,
-    config: &PsfConfig,
-) -> Result<(Stamp, PsfQuality), TooFewStars> {
+pub(crate) fn measure_psf(field: &StarField<'_>, config: &PsfConfig) -> Result<MeasuredPsf, TooFewStars> {
     let half = (HALF_SIDE_FWHM * field.fwhm_px).ceil() as usize;
     let candidates = find(field, half + stack::MARGIN, config);
     let count = candidates.len();
@@ -75,22 +132,57 @@ pub(crate) fn measure_psf(
     if stars.len() < config.min_stars {
         return Err(too_few);
     }
-    let (stamp, residual) = stack(&stars, half, field.fwhm_px).ok_or(TooFewStars { stars: 0, ..too_few })?;
-    let moments = stamp.moments().map_err(|_| TooFewStars { stars: 0, ..too_few })?;
-    let deviation = |of: &dyn Fn(&stars::Star) -> f64| {
+    let shape = field.image.dim();
+    let constant = Polynomial::new(0, shape);
+    let found = stamps(field, &stars, half, trend(&stars, shape));
+    // Where a polynomial fails, the mean may do.
+    let found = found.or_else(|| stamps(field, &stars, half, constant));
+    let Found { middle, cells, residual, order } = found.ok_or(TooFewStars { stars: 0, ..too_few })?;
+    let deviation = |of: &dyn Fn(&Star) -> f64| {
         let mean = stars.iter().map(of).sum::<f64>() / stars.len() as f64;
         (stars.iter().map(|star| (of(star) - mean).powi(2)).sum::<f64>() / stars.len() as f64).sqrt()
     };
     let shapes = [0, 1].map(|component| deviation(&|star| star.moments.ellipticity()[component]));
+    let of_cell = |(cell, local): &(BBox, Local)| PsfCellQuality {
+        first_px: [cell.x0, cell.y0],
+        fwhm_px: local.moments.fwhm_px(),
+        ellipticity: local.moments.ellipticity(),
+        ellipticity_error: local.ellipticity_error,
+    };
     let quality = PsfQuality {
         stars: stars.len(),
         candidates: count,
         fwhm_scatter: deviation(&|star| star.moments.fwhm_px().ln()),
-        ellipticity: moments.ellipticity(),
+        ellipticity: middle.moments.ellipticity(),
+        ellipticity_error: middle.ellipticity_error,
         ellipticity_scatter: (f64::midpoint(shapes[0].powi(2), shapes[1].powi(2))).sqrt(),
         residual,
+        order,
+        cells: cells.iter().map(of_cell).collect(),
     };
-    Ok((stamp, quality))
+    let cells = cells.into_iter().map(|(cell, local)| (cell, local.stamp)).collect();
+    Ok(MeasuredPsf { stamp: middle.stamp, cells, quality })
+}
+
+/// A PSF where it is wanted.
+struct Found {
+    middle: Local,
+    cells: Vec<(BBox, Local)>,
+    residual: f64,
+    order: usize,
+}
+
+/// The PSF that runs so over the field; `None` if it makes no stamp somewhere.
+fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polynomial) -> Option<Found> {
+    let order = polynomial.order();
+    let stack = Stack::new(stars, half, field.fwhm_px, polynomial)?;
+    let at = |bbox: &BBox| {
+        let (x, y) = bbox.centre();
+        stack.at((y - field.bbox.y0 as f64, x - field.bbox.x0 as f64))
+    };
+    let wanted = if order == 0 { &[] } else { field.cells };
+    let cells = wanted.par_iter().map(|cell| Some((*cell, at(cell)?))).collect::<Option<_>>()?;
+    Some(Found { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use crate::config::CoaddConfig;
 use crate::error::CoaddError;
 use crate::pixels::PixelReader;
+use crate::psf_measurement::PsfQuality;
 use crate::scatter::median;
 
 /// Widths that differ by less than this fraction are alike: they are measured, and an average has rounding.
@@ -49,12 +50,14 @@ pub(crate) struct CoaddPsf {
     pub(crate) fwhm_px: Option<f64>,
     /// By visit.
     pub(crate) selected: Vec<bool>,
+    /// If it was measured.
+    pub(crate) quality: Option<PsfQuality>,
 }
 
 impl CoaddPsf {
     /// Of one stamp for the whole patch.
     pub(crate) fn everywhere(stamp: Stamp, selected: Vec<bool>) -> Self {
-        Self { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), grid: None, selected }
+        Self { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), grid: None, selected, quality: None }
     }
 
     /// The same, `factor` times as wide.
@@ -77,6 +80,7 @@ impl CoaddPsf {
             stamp,
             grid: if cells.is_empty() { None } else { Some(StampGrid::new(cells)?) },
             selected: self.selected.clone(),
+            quality: self.quality.clone(),
         })
     }
 }
@@ -102,7 +106,13 @@ pub(crate) fn coadd_psf(
         })
         .collect();
     let widths: Vec<f64> = candidates.iter().flatten().map(|(_, fwhm)| *fwhm).collect();
-    let none = || CoaddPsf { stamp: None, grid: None, fwhm_px: None, selected: vec![false; visits.len()] };
+    let none = || CoaddPsf {
+        stamp: None,
+        grid: None,
+        fwhm_px: None,
+        selected: vec![false; visits.len()],
+        quality: None,
+    };
     let Some(median) = median(widths.clone()) else { return Ok(none()) };
     let all: Vec<(&Stamp, f64)> =
         candidates.iter().zip(visits).filter_map(|(c, visit)| Some((&c.as_ref()?.0, visit.weight))).collect();
@@ -136,7 +146,7 @@ pub(crate) fn coadd_psf(
     // A patch without data in its middle has the PSF that it would have there.
     let stamp = central.map_or_else(|| average(&chosen), Ok)?;
     let grid = if stamps.is_empty() { None } else { Some(StampGrid::new(stamps)?) };
-    Ok(CoaddPsf { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), grid, selected })
+    Ok(CoaddPsf { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), grid, selected, quality: None })
 }
 
 fn all_of<'a>(

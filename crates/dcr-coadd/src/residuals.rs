@@ -18,11 +18,10 @@
 
 use dcr_image::{BBox, Stamp, Wcs};
 use dcr_physics::SkyPosition;
-use dcr_solver::kernel::dilate_diamond;
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use serde::Serialize;
 
-use crate::convolve::correlate;
+use crate::convolve::correlate_rows;
 use crate::detection::groups;
 use crate::difference::Difference;
 use crate::scatter::{median_and_scatter, median_of_pixels};
@@ -33,8 +32,11 @@ pub(crate) const DIPOLE_FWHM: f64 = 2.0;
 const NEAR_BAD: usize = 2;
 /// The PSF beyond so many FWHM is left out: a Gaussian has 1e-7 of its light there.
 const PSF_REACH_FWHM: f64 = 2.5;
-/// Weights below this share of the largest are left out: of a Gaussian, a ten-thousandth of its light.
-const FAINTEST_WEIGHT: f64 = 1e-4;
+/// Weights below this share of the largest are left out of fluxes: of a Gaussian, a ten-thousandth of its light.
+const FAINTEST_FOR_FLUX: f64 = 1e-4;
+/// And of significances. A PSF of turbulent air has a twentieth of its light below it, but `4e-4` of `Σ k²`, half of which `S` loses, and three
+/// quarters of the pixels.
+const FAINTEST_FOR_SIGNIFICANCE: f64 = 1e-2;
 /// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
 const FEWEST_FOR_NOISE: usize = 500;
 
@@ -134,7 +136,6 @@ impl<'a> Scene<'a> {
         let kernel = self.kernel();
         let background = median_of_pixels(self.quiet(&self.image));
         let (significance, noise_factor) = self.significance(&kernel, background);
-        let untrusted = self.untrusted();
         let mut footprints = Array2::zeros(significance.dim());
         let mut residuals = Vec::new();
         for positive in [true, false] {
@@ -144,7 +145,9 @@ impl<'a> Scene<'a> {
                 let peak = |a: &&(usize, usize), b: &&(usize, usize)| {
                     (sign * significance[**a]).total_cmp(&(sign * significance[**b]))
                 };
-                let Some(at) = group.iter().max_by(peak).filter(|at| !untrusted[**at]) else { continue };
+                let Some(at) = group.iter().max_by(peak).filter(|at| !self.is_untrusted(**at)) else {
+                    continue;
+                };
                 group.iter().for_each(|at| footprints[*at] = sign as i8);
                 let (x, y) = self.top(&significance, *at);
                 let (flux, flux_error) = self.flux(&kernel, background, *at);
@@ -180,7 +183,8 @@ impl<'a> Scene<'a> {
             let half = (length / 2).min(reach);
             length / 2 - half..length / 2 + half + 1
         };
-        let part = telling(pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned());
+        let part = pixels.slice(s![range(pixels.nrows()), range(pixels.ncols())]).to_owned();
+        let part = without_faint(part, FAINTEST_FOR_FLUX);
         let sum = part.sum();
         if sum > 0.0 { part / sum } else { pixels.clone() }
     }
@@ -189,7 +193,7 @@ impl<'a> Scene<'a> {
     fn quiet(&self, plane: &ArrayView2<f32>) -> Vec<f32> {
         let values = |with_sources: bool| -> Vec<f32> {
             Zip::from(plane).and(&self.sources).and(&self.bad).fold(
-                Vec::new(),
+                Vec::with_capacity(plane.len()),
                 |mut values, value, source, bad| {
                     if !bad && value.is_finite() && (with_sources || !source) {
                         values.push(*value);
@@ -204,16 +208,21 @@ impl<'a> Scene<'a> {
 
     /// `S`, its scatter made 1, and what that was; 0 in bad pixels.
     fn significance(&self, kernel: &Array2<f64>, background: f32) -> (Array2<f32>, f64) {
-        let kept = |plane: &ArrayView2<f32>, offset: f32| {
-            Zip::from(plane).and(&self.bad).map_collect(|value, bad| if *bad { 0.0 } else { *value - offset })
+        let correlated = |plane: &ArrayView2<f32>, offset: f32, kernel: &Array2<f64>| {
+            correlate_rows(plane.dim(), kernel.view(), |row, line| {
+                let out = ArrayViewMut1::from(line);
+                Zip::from(out).and(plane.row(row)).and(self.bad.row(row)).for_each(|out, value, bad| {
+                    *out = if *bad { 0.0 } else { *value - offset };
+                });
+            })
         };
-        let signal = correlate(kept(&self.image, background).view(), kernel.view());
-        let squares = telling(kernel.mapv(|weight| weight * weight));
-        let noise = correlate(kept(&self.variance, 0.0).view(), squares.view());
-        let mut significance = Zip::from(&signal)
+        let [kernel, squares] = significance_kernels(kernel);
+        let mut significance = correlated(&self.image, background, &kernel);
+        let noise = correlated(&self.variance, 0.0, &squares);
+        Zip::from(&mut significance)
             .and(&noise)
             .and(&self.bad)
-            .map_collect(|s, v, bad| if *bad || *v <= 0.0 { f32::NAN } else { s / v.sqrt() });
+            .for_each(|s, v, bad| *s = if *bad || *v <= 0.0 { f32::NAN } else { *s / v.sqrt() });
         let quiet = self.quiet(&significance.view());
         let (_, scatter) = median_and_scatter(quiet);
         let factor = if scatter > 0.0 { scatter } else { 1.0 };
@@ -221,14 +230,16 @@ impl<'a> Scene<'a> {
         (significance, factor)
     }
 
-    /// Pixels near bad ones or the edge.
-    fn untrusted(&self) -> Array2<bool> {
-        let mut near = dilate_diamond(self.bad, NEAR_BAD);
-        let (rows, cols) = near.dim();
-        for ((row, col), near) in near.indexed_iter_mut() {
-            *near |= row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD;
+    /// Whether a pixel is near the edge or, counted in steps to neighbours, a bad one.
+    fn is_untrusted(&self, (row, col): (usize, usize)) -> bool {
+        let (rows, cols) = self.bad.dim();
+        if row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD {
+            return true;
         }
-        near
+        (row - NEAR_BAD..=row + NEAR_BAD).any(|r| {
+            let half = NEAR_BAD - r.abs_diff(row);
+            (col - half..=col + half).any(|c| self.bad[[r, c]])
+        })
     }
 
     /// The place of a peak, from parabolas through it and its neighbours. It is no pixel of the edge.
@@ -262,9 +273,16 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// The kernels of `S` for a PSF: that of the signal, and its square for the variance.
+pub(crate) fn significance_kernels(psf: &Array2<f64>) -> [Array2<f64>; 2] {
+    let kernel = without_faint(psf.clone(), FAINTEST_FOR_SIGNIFICANCE);
+    let squares = kernel.mapv(|weight| weight * weight);
+    [kernel, squares]
+}
+
 /// A kernel without its faintest weights, which cost as much as the others and tell nothing.
-fn telling(mut kernel: Array2<f64>) -> Array2<f64> {
-    let least = FAINTEST_WEIGHT * kernel.iter().copied().fold(0.0, f64::max);
+fn without_faint(mut kernel: Array2<f64>, faintest: f64) -> Array2<f64> {
+    let least = faintest * kernel.iter().copied().fold(0.0, f64::max);
     kernel.mapv_inplace(|weight| if weight.abs() < least { 0.0 } else { weight });
     kernel
 }

@@ -26,13 +26,19 @@ use crate::template::TemplateMaker;
 /// FWHM in px of the PSF that stands in where nobody has one, so that a difference can be made at all.
 const STAND_IN_FWHM_PX: f64 = 3.5;
 
-/// A finished run, opened to be looked at.
+/// A finished run, opened to be looked at. Its plain coadd is kept in memory.
 pub struct Review {
     patches: Patches,
     plain: Option<PlainCoadds>,
     config: SubtractConfig,
     /// Magnitude zero point that exposures are brought to.
     zero_point: Option<f64>,
+}
+
+/// A run whose templates can be made, to look at its exposures.
+pub struct Exposures<'a> {
+    review: &'a Review,
+    maker: TemplateMaker<'a>,
 }
 
 /// The coadds of a run. Pixels without data are NaN.
@@ -69,7 +75,8 @@ impl Review {
     /// [`CoaddError`] if the folder holds no run, or files of several.
     pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
         let patches = Patches::open(&[folder.to_owned()])?;
-        let plain = PlainCoadds::open(&patches)?;
+        let mut plain = PlainCoadds::open(&patches)?;
+        plain.iter_mut().try_for_each(PlainCoadds::keep)?;
         let zero_point = patches.metadata().zero_point_mag;
         Ok(Self { patches, plain, config, zero_point })
     }
@@ -94,10 +101,13 @@ impl Review {
         self.patches.runs[0].bbox()
     }
 
-    /// Identifies the run.
-    #[must_use]
-    pub fn run(&self) -> &str {
-        &self.patches.metadata().run
+    /// Refuses a file in the run's folder that says it is of another run.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::MixedRuns`].
+    pub fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+        self.patches.runs[0].check_run(path, run)
     }
 
     /// The unit of the pixel values.
@@ -170,44 +180,15 @@ impl Review {
         }
     }
 
-    /// Subtracts the matched template and the plain coadd from an exposure. What is left is compared on the pixels that both can tell.
+    /// Gets ready to look at exposures: what their templates are made from is kept in memory.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it cannot be read, or does not fit the run.
-    pub fn visit(&self, path: &Path) -> Result<VisitReview, CoaddError> {
-        let subject = Exposure::open(path, &self.patches, &self.config.template.input, true)?;
-        let mut exposure = Side::of(&subject.file)?;
-        let scale = self.scale(&subject.file);
-        if scale != 1.0 {
-            exposure.pixels.image *= scale;
-            exposure.pixels.variance *= scale * scale;
-        }
-        let template = TemplateMaker::new(&self.patches, &self.config.template)?.make(&subject)?;
-        let template = Side::made(template.pixels, self.patches.planes.clone(), template.psf);
-        let mut matched = self.difference(&subject.file, &exposure, template)?;
-        let mut plain = match &self.plain {
-            None => None,
-            Some(plain) => {
-                let kernel = self.config.template.template.warp;
-                let side = plain.on(&subject.file, kernel, || self.patches.names())?;
-                Some(self.difference(&subject.file, &exposure, side)?)
-            }
-        };
-        let usable = matched.usable();
-        let plain_usable = plain.as_ref().map_or(0.0, Unsearched::usable);
-        if let Some(plain) = &mut plain {
-            // Else the one that covers less would seem the better.
-            Zip::from(&mut plain.difference.bad).and(&mut matched.difference.bad).for_each(|a, b| {
-                (*a, *b) = (*a || *b, *a || *b);
-            });
-        }
-        let wcs = subject.file.wcs();
-        Ok(VisitReview {
-            exposure: exposure.pixels.image,
-            matched: matched.remainder(wcs, usable),
-            plain: plain.map(|plain| plain.remainder(wcs, plain_usable)),
-        })
+    /// [`CoaddError`] if what templates are made from cannot be read.
+    pub fn exposures(&self) -> Result<Exposures<'_>, CoaddError> {
+        let mut maker = TemplateMaker::new(&self.patches, &self.config.template)?;
+        maker.keep_models()?;
+        Ok(Exposures { review: self, maker })
     }
 
     /// What brings an exposure to the coadds' zero point.
@@ -242,6 +223,49 @@ impl Review {
             Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
             Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
         }
+    }
+}
+
+impl Exposures<'_> {
+    /// Subtracts the matched template and the plain coadd from an exposure. What is left is compared on the pixels that both can tell.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read, or does not fit the run.
+    pub fn visit(&self, path: &Path) -> Result<VisitReview, CoaddError> {
+        let review = self.review;
+        let subject = Exposure::open(path, &review.patches, &review.config.template.input, true)?;
+        let mut exposure = Side::of(&subject.file)?;
+        let scale = review.scale(&subject.file);
+        if scale != 1.0 {
+            exposure.pixels.image *= scale;
+            exposure.pixels.variance *= scale * scale;
+        }
+        let template = self.maker.make(&subject)?;
+        let template = Side::made(template.pixels, review.patches.planes.clone(), template.psf);
+        let mut matched = review.difference(&subject.file, &exposure, template)?;
+        let mut plain = match &review.plain {
+            None => None,
+            Some(plain) => {
+                let kernel = review.config.template.template.warp;
+                let side = plain.on(&subject.file, kernel, || review.patches.names())?;
+                Some(review.difference(&subject.file, &exposure, side)?)
+            }
+        };
+        let usable = matched.usable();
+        let plain_usable = plain.as_ref().map_or(0.0, Unsearched::usable);
+        if let Some(plain) = &mut plain {
+            // Else the one that covers less would seem the better.
+            Zip::from(&mut plain.difference.bad).and(&mut matched.difference.bad).for_each(|a, b| {
+                (*a, *b) = (*a || *b, *a || *b);
+            });
+        }
+        let wcs = subject.file.wcs();
+        Ok(VisitReview {
+            exposure: exposure.pixels.image,
+            matched: matched.remainder(wcs, usable),
+            plain: plain.map(|plain| plain.remainder(wcs, plain_usable)),
+        })
     }
 }
 

@@ -112,7 +112,9 @@ pub fn subtract(
     json.push('\n');
     write_text(&folder.staged("summary.json"), &json)?;
     journal.go_on()?;
-    folder.publish(|name| name.starts_with("difference_") || name.starts_with("residuals_"))?;
+    folder.publish(Some("summary.json"), |name| {
+        name.starts_with("difference_") || name.starts_with("residuals_")
+    })?;
     Ok(summary)
 }
 
@@ -356,6 +358,7 @@ impl Job<'_> {
             unit,
             planes: &difference.planes,
             psf: Some(&difference.psf),
+            psf_cards: vec![],
             cards,
             options: write_options(&self.config.template.output, true),
         };

@@ -85,7 +85,7 @@ pub fn matched_templates(
         monitor.step(name);
     }
     journal.go_on()?;
-    folder.publish(|_| false)?;
+    folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
         runs: patches.runs.iter().map(|run| run.metadata.run.clone()).collect(),
         band: patches.metadata().band.name().into(),
@@ -172,6 +172,16 @@ impl<'a> TemplateMaker<'a> {
         Ok(Self { patches, config, matchers, joint, sheets })
     }
 
+    /// Keeps in memory what the templates of many exposures are made from. What a joint run's are made from is kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a run cannot be read.
+    pub(crate) fn keep_models(&mut self) -> Result<(), CoaddError> {
+        let matchers = self.matchers.iter_mut().zip(&self.joint);
+        matchers.filter(|(_, joint)| joint.is_none()).try_for_each(|(matcher, _)| matcher.keep_model())
+    }
+
     /// Predicts what the exposure sees, patch by patch, and brings it to the exposure's pixels.
     ///
     /// # Errors
@@ -242,6 +252,7 @@ impl<'a> TemplateMaker<'a> {
             unit: self.patches.unit(),
             planes: &self.patches.planes,
             psf: template.psf.as_ref(),
+            psf_cards: vec![],
             cards: metadata.cards(),
             options: write_options(&self.config.output, true),
         };

@@ -16,7 +16,7 @@ pub mod wcs;
 
 pub use bbox::BBox;
 pub use fits::{ExposureFile, FitsError, OpenOptions};
-pub use mask::{MaskError, MaskPlanes, remap};
+pub use mask::{MaskError, MaskPlanes, Translation, remap};
 pub use masked_image::{MaskedImage, MaskedImageError};
 pub use psf::{Psf, Stamp};
 pub use wcs::{Jacobian, Wcs, WcsError, ZenithDirection};

@@ -207,27 +207,49 @@ const fn value_of(bit: u8) -> i32 {
 ///
 /// [`MaskError::Untranslatable`] if `to` lacks a plane of `from`; the mask is then unchanged.
 pub fn remap(mask: &mut Array2<i32>, from: &MaskPlanes, to: &MaskPlanes) -> Result<(), MaskError> {
-    let pairs = from
-        .iter()
-        .map(|(name, bit)| match to.bit(name) {
-            Some(target) => Ok((value_of(bit), value_of(target))),
-            None => Err(MaskError::Untranslatable { name: name.to_owned() }),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let (stay, moving): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(bit, target)| bit == target);
-    let staying = stay.into_iter().fold(0, |bits, (bit, _)| bits | bit);
-    if moving.is_empty() {
-        mask.mapv_inplace(|old| old & staying);
-        return Ok(());
-    }
-    mask.mapv_inplace(|old| {
-        if old == 0 {
-            return 0;
-        }
-        let start = old & staying;
-        moving.iter().fold(start, |new, &(bit, target)| if old & bit == 0 { new } else { new | target })
-    });
+    let translation = Translation::new(from, to)?;
+    mask.mapv_inplace(|old| translation.of(old));
     Ok(())
+}
+
+/// How mask values of one dictionary become those of another. Bits of no plane are lost.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    /// Bits that mean the same in both.
+    staying: i32,
+    /// Bits that become others.
+    moving: Vec<(i32, i32)>,
+}
+
+impl Translation {
+    /// From one dictionary to another.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Untranslatable`] if `to` lacks a plane of `from`.
+    pub fn new(from: &MaskPlanes, to: &MaskPlanes) -> Result<Self, MaskError> {
+        let pairs = from
+            .iter()
+            .map(|(name, bit)| match to.bit(name) {
+                Some(target) => Ok((value_of(bit), value_of(target))),
+                None => Err(MaskError::Untranslatable { name: name.to_owned() }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let (stay, moving): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(bit, target)| bit == target);
+        Ok(Self { staying: stay.into_iter().fold(0, |bits, (bit, _)| bits | bit), moving })
+    }
+
+    /// A value, translated.
+    #[must_use]
+    pub fn of(&self, value: i32) -> i32 {
+        let start = value & self.staying;
+        if value == start {
+            return start;
+        }
+        self.moving
+            .iter()
+            .fold(start, |new, &(bit, target)| if value & bit == 0 { new } else { new | target })
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::SubtractConfig;
-use dcr_coadd::review::{CoaddPlanes, Remainder, Review, Star, VisitReview};
+use dcr_coadd::review::{CoaddPlanes, Exposures, Remainder, Review, Star};
 use dcr_coadd::{CoaddError, Monitor, ResidualCounts};
 use dcr_image::BBox;
 use ndarray::{Array2, Array3, Axis};
@@ -29,6 +29,8 @@ pub(crate) struct Findings {
     pub(crate) unit: String,
     /// In the order of the summary's visits.
     pub(crate) visits: Vec<Finding>,
+    /// The visits of which there are pictures, the one that the plain coadd fits worst first.
+    pub(crate) shown: Vec<Shown>,
     /// Whether there is a plain coadd, and if it is one indeed.
     pub(crate) plain_coadd: PlainCoadd,
     /// Whether PSFs were to be matched.
@@ -53,15 +55,24 @@ pub(crate) enum PlainCoadd {
 /// What was found of a visit.
 pub(crate) enum Finding {
     /// It was looked at.
-    Seen(Box<Seen>),
+    Seen(Seen),
     /// It could not be, for this reason.
     Missing(String),
 }
 
 /// What is left of an exposure.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) plain: Option<Left>,
     pub(crate) matched: Left,
+}
+
+/// A visit with its pictures.
+pub(crate) struct Shown {
+    /// What it stands for, with a capital.
+    pub(crate) rank: &'static str,
+    /// Its place in the summary.
+    pub(crate) visit: usize,
     pub(crate) views: Views,
 }
 
@@ -102,6 +113,7 @@ impl Findings {
         config.subtract.match_psf |= seeing_varies(&summary.visits);
         let (psfs_matched, threshold) = (config.subtract.match_psf, config.subtract.threshold);
         let mut review = Review::open(folder, config)?;
+        review.check_run(&folder.join("summary.json"), &summary.run)?;
         let files: Vec<Option<PathBuf>> =
             summary.visits.iter().map(|visit| located(&visit.file, folder)).collect();
         if let Some(first) = files.iter().flatten().next() {
@@ -109,25 +121,36 @@ impl Findings {
         }
 
         monitor.stage("looking", summary.visits.len() as u64);
-        let mut visits = Vec::with_capacity(files.len());
-        let jobs: Vec<(&Visit, &Option<PathBuf>)> = summary.visits.iter().zip(&files).collect();
-        for group in jobs.chunks(at_a_time(&review.bbox())) {
-            if monitor.cancelled() {
-                return Err(CoaddError::Cancelled);
-            }
-            let found: Vec<Finding> =
-                group.par_iter().map(|(visit, file)| look(&review, visit, file.as_deref())).collect();
-            visits.extend(found);
-            group.iter().for_each(|(visit, _)| monitor.step(&visit.file_name()));
-        }
+        let exposures = review.exposures()?;
+        let bbox = review.bbox();
+        let all: Vec<usize> = (0..files.len()).collect();
+        let visits = in_groups(&all, &bbox, monitor, |i| {
+            let finding = look(&exposures, &summary.visits[i], files[i].as_deref(), &bbox);
+            monitor.step(&summary.visits[i].file_name());
+            finding
+        })?;
 
         monitor.stage("drawing", 1);
+        // Pictures are made of a few only: to look at those again costs less than to keep the pixels of all.
+        let ranks = ranks(&ranked(&visits));
+        let chosen: Vec<usize> = ranks.iter().map(|(_, visit)| *visit).collect();
+        let views = in_groups(&chosen, &bbox, monitor, |i| {
+            let seen = files[i].as_deref().map(|file| exposures.visit(file)).transpose();
+            seen.ok().flatten().map(|seen| Views::of(&seen, &bbox))
+        })?;
+        let shown = ranks
+            .into_iter()
+            .zip(views)
+            .filter_map(|((rank, visit), views)| Some(Shown { rank, visit, views: views? }))
+            .collect();
+        drop(exposures);
         let coadds = review.coadds()?;
         let stars = review.stars(&coadds)?;
         Ok(Self {
-            bbox: review.bbox(),
+            bbox,
             unit: if summary.unit.is_empty() { review.unit().into() } else { summary.unit.clone() },
             visits,
+            shown,
             plain_coadd: match review.plain_coadd() {
                 Some("coadd.fits") => PlainCoadd::SumOfSubfilters,
                 Some(_) => PlainCoadd::There,
@@ -145,21 +168,7 @@ impl Findings {
     /// The visits that were looked at, from the one that the plain coadd fits worst to that which it fits best, by their places in the
     /// summary.
     pub(crate) fn ranked(&self) -> Vec<usize> {
-        let mut seen: Vec<(usize, (usize, f64))> = self
-            .visits
-            .iter()
-            .enumerate()
-            .filter_map(|(i, finding)| match finding {
-                Finding::Seen(seen) => {
-                    let telling = seen.plain.unwrap_or(seen.matched);
-                    let detections = telling.counts.map_or(0, |counts| counts.detections);
-                    Some((i, (detections, telling.source_rms.unwrap_or(0.0))))
-                }
-                Finding::Missing(_) => None,
-            })
-            .collect();
-        seen.sort_by(|(i, a), (j, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(i.cmp(j)));
-        seen.into_iter().map(|(i, _)| i).collect()
+        ranked(&self.visits)
     }
 
     /// What was found of a visit, if it was looked at.
@@ -195,6 +204,53 @@ impl Findings {
     }
 }
 
+/// The visits that were looked at, as [`Findings::ranked`] has them.
+fn ranked(visits: &[Finding]) -> Vec<usize> {
+    let mut seen: Vec<(usize, (usize, f64))> = visits
+        .iter()
+        .enumerate()
+        .filter_map(|(i, finding)| match finding {
+            Finding::Seen(seen) => {
+                let telling = seen.plain.unwrap_or(seen.matched);
+                let detections = telling.counts.map_or(0, |counts| counts.detections);
+                Some((i, (detections, telling.source_rms.unwrap_or(0.0))))
+            }
+            Finding::Missing(_) => None,
+        })
+        .collect();
+    seen.sort_by(|(i, a), (j, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(i.cmp(j)));
+    seen.into_iter().map(|(i, _)| i).collect()
+}
+
+/// The worst, the median and the best of ranked visits, each with its name, as far as there are three.
+fn ranks(ranked: &[usize]) -> Vec<(&'static str, usize)> {
+    match *ranked {
+        [] => vec![],
+        [only] => vec![("Only", only)],
+        [worst, best] => vec![("Worst", worst), ("Best", best)],
+        [worst, .., best] => {
+            vec![("Worst", worst), ("Median", ranked[ranked.len() / 2]), ("Best", best)]
+        }
+    }
+}
+
+/// What `work` makes of each visit, in their order: as many side by side as there is memory for.
+fn in_groups<T: Send>(
+    visits: &[usize],
+    bbox: &BBox,
+    monitor: &dyn Monitor,
+    work: impl Fn(usize) -> T + Sync,
+) -> Result<Vec<T>, CoaddError> {
+    let mut out = Vec::with_capacity(visits.len());
+    for group in visits.chunks(at_a_time(bbox)) {
+        if monitor.cancelled() {
+            return Err(CoaddError::Cancelled);
+        }
+        out.par_extend(group.par_iter().map(|visit| work(*visit)));
+    }
+    Ok(out)
+}
+
 /// Whether widths differ so much that differences without matching would show the seeing.
 fn seeing_varies(visits: &[Visit]) -> bool {
     let widths: Vec<f64> = visits.iter().filter_map(|visit| visit.psf_fwhm_px).collect();
@@ -216,26 +272,21 @@ fn at_a_time(bbox: &BBox) -> usize {
     (PIXELS_AT_A_TIME / bbox.area().max(1)).clamp(1, rayon::current_num_threads().max(1))
 }
 
-fn look(review: &Review, visit: &Visit, file: Option<&Path>) -> Finding {
+fn look(exposures: &Exposures<'_>, visit: &Visit, file: Option<&Path>, bbox: &BBox) -> Finding {
     let Some(file) = file else {
         return Finding::Missing(format!("{} is not there any more", visit.file.display()));
     };
-    match review.visit(file) {
-        Ok(VisitReview { exposure, .. }) if exposure.dim() != review.bbox().shape() => {
-            Finding::Missing(format!("{} does not have the pixels of the run", file.display()))
-        }
-        Ok(seen)
-            if seen.matched.usable == 0.0 && seen.plain.as_ref().is_none_or(|plain| plain.usable == 0.0) =>
-        {
-            Finding::Missing(format!("{} and the coadds have no usable pixel in common", file.display()))
-        }
-        Ok(seen) => Finding::Seen(Box::new(Seen {
-            plain: seen.plain.as_ref().map(Left::of),
-            matched: Left::of(&seen.matched),
-            views: Views::of(&seen, &review.bbox()),
-        })),
-        Err(error) => Finding::Missing(error.to_string()),
+    let seen = match exposures.visit(file) {
+        Ok(seen) => seen,
+        Err(error) => return Finding::Missing(error.to_string()),
+    };
+    if seen.exposure.dim() != bbox.shape() {
+        return Finding::Missing(format!("{} does not have the pixels of the run", file.display()));
     }
+    if seen.matched.usable == 0.0 && seen.plain.as_ref().is_none_or(|plain| plain.usable == 0.0) {
+        return Finding::Missing(format!("{} and the coadds have no usable pixel in common", file.display()));
+    }
+    Finding::Seen(Seen { plain: seen.plain.as_ref().map(Left::of), matched: Left::of(&seen.matched) })
 }
 
 impl Left {

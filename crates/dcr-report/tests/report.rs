@@ -260,6 +260,32 @@ fn page_without_a_psf_counts_nothing_and_says_so() {
 }
 
 #[test]
+fn report_of_files_of_several_runs_is_refused() {
+    let bench = Bench::as_it_is(FEW).assemble(|_| ());
+    let other = Bench::as_it_is(FEW).assemble(|config| config.model.subfilters = 2);
+    for file in ["plain.fits", "summary.json"] {
+        let own = fs::read(bench.run().join(file)).unwrap();
+        fs::copy(other.run().join(file), bench.run().join(file)).unwrap();
+        let message = bench.report().unwrap_err().to_string();
+        assert!(message.contains(file) && message.contains("files of several runs"), "{message}");
+        fs::write(bench.run().join(file), own).unwrap();
+    }
+    assert!(bench.report().is_ok());
+}
+
+#[test]
+fn page_does_not_depend_on_the_number_of_threads() {
+    for method in [Method::Joint, Method::Iterative] {
+        let bench = Bench::as_it_is(10).assemble(|config| config.solver.method = method);
+        let pages = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| bench.page())
+        });
+        assert_eq!(pages[0], pages[1], "{method:?}");
+    }
+}
+
+#[test]
 fn report_of_no_run_is_refused() {
     let bench = Bench::as_it_is(FEW).assemble(|_| ());
     let message = |text: &str| report(&bench.run(), text, &Unmonitored).unwrap_err().to_string();

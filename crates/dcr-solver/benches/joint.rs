@@ -5,10 +5,11 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dcr_solver::joint::{
     JointConfig, JointInMemory, JointModel, JointProblem, JointVisit, Noise, PsfStamp, Spectrum, TemplatePsf,
-    joint_template, solve_joint,
+    TemplateWanted, joint_template, solve_joint,
 };
+use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, PixelShift};
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 
 /// Stars of σ = 1.5 px, one on every 32 × 32 pixels, displaced by up to 3 px; the noise is a fixed pattern.
 fn visits(side: usize, count: usize) -> (JointInMemory, Spectrum) {
@@ -57,6 +58,8 @@ fn template(c: &mut Criterion) {
     let config = JointConfig::default();
     let Ok(solution) = solve_joint(&problem, &config, &mut |_, _| true) else { return };
     let model = JointModel {
+        patch: solution.covered_yx.dim(),
+        held: Region::whole(solution.covered_yx.dim()),
         planes_ayx: solution.planes_ayx.view(),
         border: solution.border,
         covered_yx: solution.covered_yx.view(),
@@ -65,17 +68,41 @@ fn template(c: &mut Criterion) {
         noise: None,
     };
     for register in [false, true] {
-        c.bench_function(
-            &format!("joint_template 256²{}", if register { ", registered" } else { "" }),
-            |b| {
-                b.iter(|| {
-                    joint_template(black_box(&model), &visits, 3, TemplatePsf::Exposure, register, &config)
-                        .map(|t| t.offset)
-                });
-            },
-        );
+        let wanted = TemplateWanted { region: model.held.clone(), psf: TemplatePsf::Exposure, register };
+        let name = format!("joint_template 256²{}", if register { ", registered" } else { "" });
+        c.bench_function(&name, |b| {
+            b.iter(|| joint_template(black_box(&model), &visits, 3, &wanted, &config).map(|t| t.offset));
+        });
     }
 }
 
-criterion_group!(benches, whole_solve, template);
+/// What a template of a part of a large patch costs: reading, registration and variance are not in it.
+fn template_of_a_part(c: &mut Criterion) {
+    let (visits, spectrum) = visits(32, 1);
+    let (patch, held) = ((4096, 4096), Region { rows: 512..1536, cols: 1024..3072 });
+    let config = JointConfig::default();
+    let (rows, cols) = (held.rows.len() + 2 * config.border, held.cols.len() + 2 * config.border);
+    let planes_ayx = Array3::from_shape_fn((3, rows, cols), |(a, y, x)| ((a + y * 31 + x * 17) % 29) as f32);
+    let covered_yx = Array2::from_elem(held.shape(), true);
+    let model = JointModel {
+        patch,
+        held: held.clone(),
+        planes_ayx: planes_ayx.view(),
+        border: config.border,
+        covered_yx: covered_yx.view(),
+        spectrum: &spectrum,
+        fiducial: &visits.visits[0].psf,
+        noise: None,
+    };
+    let wanted = TemplateWanted { region: held, psf: TemplatePsf::Exposure, register: false };
+    let mut group = c.benchmark_group("joint_template of a part");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(1024 * 2048));
+    group.bench_function("1024 × 2048 of 4096²", |b| {
+        b.iter(|| joint_template(black_box(&model), &visits, 0, &wanted, &config).map(|t| t.offset));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, whole_solve, template, template_of_a_part);
 criterion_main!(benches);

@@ -102,7 +102,8 @@ impl Rarity {
         (self.low * n).min(self.most + self.high * n).max(0.0) as usize
     }
 
-    /// For each exposure the pixels of those of its groups that are seen in few exposures. `data_yx` counts the exposures that have data.
+    /// For each exposure the pixels of those of its groups that are seen in few exposures. `data_yx` counts the exposures that have data. An
+    /// exposure's groups have no pixel in common.
     #[must_use]
     pub fn rare(&self, groups: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
         self.chosen(groups, data_yx, |seen| seen == Seen::Rarely)
@@ -114,6 +115,18 @@ impl Rarity {
         self.chosen(groups, data_yx, |seen| seen == Seen::Often)
     }
 
+    /// For each exposure those of its pixels that no more than few exposures have, whatever groups they are in.
+    #[must_use]
+    pub fn pixels_of_few(&self, pixels: &[PixelList], data_yx: &Array2<u16>) -> Vec<PixelList> {
+        let epochs_yx = epochs(pixels.iter().flatten(), data_yx.dim());
+        let cols = data_yx.ncols().max(1);
+        let few = |pixel: &&u32| {
+            let at = place(**pixel, cols);
+            usize::from(epochs_yx[at]) <= self.few(f64::from(data_yx[at]))
+        };
+        pixels.iter().map(|pixels| pixels.iter().filter(few).copied().collect()).collect()
+    }
+
     fn chosen(
         &self,
         candidates: &[Vec<PixelList>],
@@ -121,15 +134,12 @@ impl Rarity {
         wanted: impl Fn(Seen) -> bool,
     ) -> Vec<PixelList> {
         let cols = data_yx.ncols().max(1);
-        let mut epochs_yx = Array2::<u16>::zeros(data_yx.dim());
-        let place = |pixel: u32| [pixel as usize / cols, pixel as usize % cols];
-        for pixel in candidates.iter().flatten().flatten() {
-            epochs_yx[place(*pixel)] += 1;
-        }
+        let epochs_yx = epochs(candidates.iter().flatten().flatten(), data_yx.dim());
         let seen = |group: &PixelList| {
-            let n = group.iter().map(|pixel| f64::from(data_yx[place(*pixel)])).sum::<f64>();
+            let n = group.iter().map(|pixel| f64::from(data_yx[place(*pixel, cols)])).sum::<f64>();
             let few = self.few(n / group.len() as f64);
-            let rare = group.iter().filter(|pixel| usize::from(epochs_yx[place(**pixel)]) <= few).count();
+            let rare =
+                group.iter().filter(|pixel| usize::from(epochs_yx[place(**pixel, cols)]) <= few).count();
             match rare as f64 > self.share * group.len() as f64 {
                 true => Seen::Rarely,
                 false if few == 0 => Seen::Undecided,
@@ -144,6 +154,19 @@ impl Rarity {
         };
         candidates.iter().map(of_visit).collect()
     }
+}
+
+/// How often each pixel of a patch is named.
+fn epochs<'a>(pixels: impl Iterator<Item = &'a u32>, shape: (usize, usize)) -> Array2<u16> {
+    let mut epochs_yx = Array2::<u16>::zeros(shape);
+    for pixel in pixels {
+        epochs_yx[place(*pixel, shape.1.max(1))] += 1;
+    }
+    epochs_yx
+}
+
+fn place(pixel: u32, cols: usize) -> [usize; 2] {
+    [pixel as usize / cols, pixel as usize % cols]
 }
 
 /// In how many exposures a group is seen.
@@ -243,6 +266,11 @@ mod tests {
         let frequent = rarity().frequent(&candidates, &data);
         assert_eq!((&frequent[0], &frequent[3]), (&star, &vec![7, 8, 9, 13, 14]));
         assert!(frequent[4..].iter().all(Vec::is_empty));
+        // Pixel by pixel the wing is rare as well.
+        let pixels: Vec<PixelList> = candidates.iter().map(|groups| groups.concat()).collect();
+        let of_few = rarity().pixels_of_few(&pixels, &data);
+        assert_eq!(of_few[3], [9, 23]);
+        assert!(of_few[..3].iter().chain(&of_few[4..]).all(Vec::is_empty));
         // Where two exposures have data neither is to be preferred.
         let two = Array2::from_elem((4, 6), 2_u16);
         for groups in [[vec![vec![23]], vec![]], [vec![vec![23]], vec![vec![23]]]] {

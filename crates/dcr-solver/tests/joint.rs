@@ -6,8 +6,9 @@ mod joint_field;
 use dcr_solver::PixelShift;
 use dcr_solver::joint::{
     JointConfig, JointError, JointInMemory, JointModel, JointNoise, JointProblem, JointSolution, PsfStamp,
-    TemplatePsf, joint_template, solve_joint,
+    TemplatePsf, TemplateWanted, joint_template, solve_joint,
 };
+use dcr_solver::kernel::Region;
 use joint_field::*;
 use ndarray::{Array2, Axis, s};
 
@@ -237,8 +238,14 @@ fn joint_tile_without_data_is_uncovered_and_zero() {
     assert!(variance[[30, 120]].is_infinite() && variance[[30, 20]].is_finite());
 }
 
+fn wanted(psf: TemplatePsf, register: bool) -> TemplateWanted {
+    TemplateWanted { region: Region::whole(SHAPE), psf, register }
+}
+
 fn model<'a>(solution: &'a JointSolution, spectrum: &'a dcr_solver::joint::Spectrum) -> JointModel<'a> {
     JointModel {
+        patch: solution.covered_yx.dim(),
+        held: Region::whole(solution.covered_yx.dim()),
         planes_ayx: solution.planes_ayx.view(),
         border: solution.border,
         covered_yx: solution.covered_yx.view(),
@@ -255,9 +262,14 @@ fn residual(
     register: bool,
 ) -> (f64, PixelShift, Option<f64>) {
     let spectrum = band(3);
-    let template =
-        joint_template(&model(solution, &spectrum), exposures, 0, TemplatePsf::Exposure, register, &config())
-            .unwrap();
+    let template = joint_template(
+        &model(solution, &spectrum),
+        exposures,
+        0,
+        &wanted(TemplatePsf::Exposure, register),
+        &config(),
+    )
+    .unwrap();
     let exposure = &exposures.visits[0];
     let variance = template.variance.unwrap();
     let mut squares = 0.0;
@@ -292,15 +304,38 @@ fn joint_template_leaves_the_noise_of_an_unseen_exposure() {
     }
 }
 
+/// Several blocks, and registration that sums over them.
+#[test]
+fn joint_template_threads_do_not_change_a_bit() {
+    let (solution, spectrum) = (solve(&field(3), 3, &config()), band(3));
+    let view = View { fwhm: 3.5, refraction: (2.0, -1.0), offset: (0.12, -0.2), sigma: 1.0 };
+    let exposures = JointInMemory { visits: vec![visit(SHAPE, &stars(), 3, &view, 99)] };
+    let tiled = JointConfig { tile_size: 64, tile_overlap: 16, ..config() };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let wanted = wanted(TemplatePsf::Exposure, true);
+        pool.install(|| joint_template(&model(&solution, &spectrum), &exposures, 0, &wanted, &tiled)).unwrap()
+    };
+    let (one, three) = (with(1), with(3));
+    assert!(one.image.iter().zip(&three.image).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert_eq!((one.offset, one.flux_excess), (three.offset, three.flux_excess));
+    assert_eq!(one.variance, three.variance);
+}
+
 #[test]
 fn joint_template_at_the_fiducial_psf_needs_none_of_the_exposures() {
     let solution = solve(&field(3), 3, &config());
     let view = View { fwhm: 3.0, refraction: (0.0, 0.0), offset: (0.0, 0.0), sigma: 1.0 };
     let exposures = JointInMemory { visits: vec![visit(SHAPE, &stars(), 3, &view, 99)] };
     let spectrum = band(3);
-    let template =
-        joint_template(&model(&solution, &spectrum), &exposures, 0, TemplatePsf::Fiducial, false, &config())
-            .unwrap();
+    let template = joint_template(
+        &model(&solution, &spectrum),
+        &exposures,
+        0,
+        &wanted(TemplatePsf::Fiducial, false),
+        &config(),
+    )
+    .unwrap();
     // Without refraction, at the model's own PSF: the sum of the planes, short of the highest frequencies' noise.
     let total = solution.patch_planes().sum_axis(Axis(0));
     let peak = total.iter().fold(0.0_f32, |m, v| m.max(v.abs()));

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Assignment, SettingError};
+use super::{Assignment, SettingError, number};
 
 /// The settings in the file at `path`, in its order.
 pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| SettingError::Unreadable { path: path.to_owned(), source })?;
-    let syntax = |error: toml::de::Error| SettingError::Syntax {
-        path: path.to_owned(),
-        line: error.span().map_or(1, |span| line_at(&text, span.start)),
-        reason: error.message().lines().collect::<Vec<_>>().join(" "),
+    let syntax = |error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| line_at(&text, span.start));
+        let mut reason = error.message().lines().collect::<Vec<_>>().join(" ");
+        if let Some(number) = text.lines().nth(line - 1).and_then(number_meant) {
+            reason.push_str(&format!("; write {number}"));
+        }
+        SettingError::Syntax { path: path.to_owned(), line, reason }
     };
     let mut values: toml::Table = text.parse().map_err(syntax)?;
     let spans = DeTable::parse(&text).map_err(syntax)?;
@@ -54,6 +57,12 @@ pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> 
     Ok(found.into_iter().map(|(_, assignment)| assignment).collect())
 }
 
+/// The value of a line as TOML has it, if it is a number to people only.
+fn number_meant(line: &str) -> Option<String> {
+    let (_, value) = line.split_once('=')?;
+    number::as_toml(value.split('#').next()?.trim())
+}
+
 /// The line of a byte, counted from 1.
 fn line_at(text: &str, byte: usize) -> usize {
     1 + text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
@@ -88,6 +97,9 @@ mod tests {
     fn file_that_is_no_toml_names_the_line() {
         let message = parse("[model]\nsubfilters = = 5\n").unwrap_err().to_string();
         assert!(message.contains(":2: "), "{message}");
+        let message =
+            parse("[solver]\nconvergence_threshold = .005 # half a percent\n").unwrap_err().to_string();
+        assert!(message.contains(":2: ") && message.ends_with("; write 0.005"), "{message}");
         assert!(assignments(Path::new("nowhere.toml")).unwrap_err().to_string().contains("nowhere.toml"));
     }
 }

@@ -13,9 +13,6 @@ fn assemble(fixture: &Fixture, folder: &str, settings: &[&str]) {
 fn subtract_the_test_field() {
     let fixture = Fixture::new();
     assemble(&fixture, "coadds", &[]);
-    // A run with one subfilter makes the plain coadd.
-    assemble(&fixture, "one", &["--set", "model.subfilters=1"]);
-    std::fs::copy(fixture.path("one/coadd.fits"), fixture.path("coadds/plain.fits")).expect("a plain coadd");
     let exposures = testdata("heldout");
     let shown = fixture.run(&["subtract", "coadds", "-e", text(&exposures), "-o", "differences"]);
     insta::assert_snapshot!("subtract", shown);

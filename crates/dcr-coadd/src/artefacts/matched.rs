@@ -51,9 +51,11 @@ pub(super) fn find(
     let shape = search.inputs.bbox.shape();
     let kernels = PsfKernels::to_visits(search, &store.weights)?;
     let rarity = settings.rarity();
+    let psf_sigmas: Vec<f64> =
+        (0..store.visits()).map(|visit| search.fwhm_px(visit) / FWHM_PER_SIGMA).collect();
     journal.stage("finding artefacts", settings.matched_rounds.len())?;
     let open_yx = search.open(config);
-    let mut found = vec![];
+    let mut found = vec![vec![]; store.visits()];
     for (round, factor) in settings.matched_rounds.iter().enumerate() {
         let model = match round {
             0 => Model::Template(search.filled_template(&open_yx)),
@@ -64,6 +66,7 @@ pub(super) fn find(
             search,
             store,
             kernels: &kernels,
+            psf_sigmas: &psf_sigmas,
             model: &model,
             open_yx: &open_yx,
             factor: *factor,
@@ -140,6 +143,8 @@ struct Test<'a> {
     search: &'a Search<'a>,
     store: &'a Store,
     kernels: &'a PsfKernels,
+    /// σ of each visit's PSF in px.
+    psf_sigmas: &'a [f64],
     model: &'a Model,
     /// Pixels where it means nothing.
     open_yx: &'a Array2<bool>,
@@ -199,7 +204,7 @@ impl Test<'_> {
             noise: self.search.noise[visit],
             sigmas: settings.matched_sigmas * self.factor,
             fraction: settings.matched_fraction,
-            psf_sigma: self.search.fwhm_px(visit) / FWHM_PER_SIGMA,
+            psf_sigma: self.psf_sigmas[visit],
         };
         let whole = Region::whole((rows, cols));
         let around =

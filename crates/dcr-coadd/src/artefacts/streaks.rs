@@ -11,7 +11,8 @@
 //! 4. The line's votes are taken away, and the next is looked for.
 //!
 //! Only light in excess is looked for: a trail that is left in the plain coadd makes lines that are too faint in all the others. What
-//! exposures share is no artefact ([`super::groups`]): the spikes of a bright star stay.
+//! exposures share is no artefact ([`dcr_solver::Rarity`]): the spikes of a bright star stay. If they turn with the field they go, but not the star: pixels in which
+//! more than few exposures have a streak stay in all.
 //!
 //! As no model of refraction is needed away from sources, this comes before either solver.
 
@@ -73,9 +74,8 @@ pub(super) fn find(
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =
         (0..store.visits()).into_par_iter().map(of_visit).collect();
     let found: Vec<Vec<PixelList>> = found.into_iter().collect::<Result<_, _>>()?;
-    let mut rare = settings.rarity().rare(&found, data_yx);
-    rare.iter_mut().for_each(Vec::dedup);
-    Ok(rare)
+    let rarity = settings.rarity();
+    Ok(rarity.pixels_of_few(&rarity.rare(&found, data_yx), data_yx))
 }
 
 /// What an exposure has more than the plain coadd.
@@ -107,7 +107,7 @@ impl Residual<'_> {
             fwhm,
             off: 2.0 * squares.side as f64,
         };
-        let mut found = vec![];
+        let mut found: Vec<PixelList> = vec![];
         for _ in 0..MOST_LINES {
             let Some((in_squares, score)) = points.best_line() else { break };
             if score < LEAST_SCORE {
@@ -115,15 +115,16 @@ impl Residual<'_> {
             }
             let line = squares.in_pixels(in_squares, self.closed_yx.dim());
             let half_band = HALF_BAND * fwhm + demands.off;
-            if let Some(pixels) = streak(&self.beside(&line, half_band, &squares)?, line, &demands) {
+            if let Some(mut pixels) = streak(&self.beside(&line, half_band, &squares)?, line, &demands) {
                 tracing::debug!(visit = self.visit, score, pixels = pixels.len(), ?line, "streak");
-                found.push(pixels);
+                // A broad one is found again along its sides.
+                pixels.retain(|pixel| found.iter().all(|earlier| earlier.binary_search(pixel).is_err()));
+                pixels.sort_unstable();
+                found.extend((!pixels.is_empty()).then_some(pixels));
             }
             points.remove_near(&in_squares, 2.0);
         }
-        let mut ascending = found;
-        ascending.iter_mut().for_each(|pixels| pixels.sort_unstable());
-        Ok(ascending)
+        Ok(found)
     }
 
     /// Departures from the plain coadd in σ of the sky; NaN where there are sources or no data.

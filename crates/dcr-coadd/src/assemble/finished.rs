@@ -24,6 +24,7 @@ use crate::metadata::{RunMetadata, subfilter_cards};
 use crate::noise_correlation::NoiseCorrelation;
 use crate::outputs::{Canvas, Planes, visit_table, write_options};
 use crate::plain::PLAIN_COADD;
+use crate::psf_measurement::PsfQuality;
 use crate::psf_selection::CoaddPsf;
 use crate::remarks::remarks_on;
 use crate::store::Store;
@@ -188,6 +189,7 @@ impl Finished<'_> {
             unit: &inputs.unit,
             planes: &self.start.planes,
             psf: psf.stamp.as_ref(),
+            psf_cards: psf.quality.iter().flat_map(PsfQuality::cards).collect(),
             cards: self.metadata(psf).cards(),
             options: write_options(&self.config.output, true),
         }

@@ -64,7 +64,8 @@ impl Start {
         if psf.stamp.is_none() {
             journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
         }
-        let start = Self { planes, plain, template, sources, psf, left_out: Artefacts::default() };
+        let start =
+            Self { planes, plain, template, sources, psf, left_out: Artefacts::none(inputs.visits.len()) };
         start.warn_without_sources(config, journal);
         journal.monitor.step("template");
         Ok(start)
@@ -85,13 +86,13 @@ impl Start {
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<(), CoaddError> {
-        let none = artefacts.visits.iter().all(Vec::is_empty);
-        if none || *artefacts == self.left_out {
+        if *artefacts == self.left_out {
             return Ok(());
         }
         let monitor = journal.monitor;
         let ingredients = gathered.ingredients(weights, reader, &self.planes, config);
-        self.plain.leave_out(&artefacts.visits, &ingredients, || !monitor.cancelled())?;
+        let before = &self.left_out.visits;
+        self.plain.leave_out(&artefacts.visits, before, &ingredients, || !monitor.cancelled())?;
         self.left_out = artefacts.clone();
         let had_sources = self.any_source();
         (self.template, self.sources) = gathered.template_of(&mut self.plain, &self.planes, config)?;

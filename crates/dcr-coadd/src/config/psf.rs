@@ -7,8 +7,8 @@ table! {
     /// What PSF the coadds are given.
     pub struct PsfConfig = "psf" {
         /// Side, in px, of the cells of the grid of PSF stamps in the coadds' files. Each cell has the average of the PSFs
-        /// of the visits that have good pixels there. Make it smaller where chips of visits end inside the patch or their
-        /// PSFs vary within it.
+        /// of the visits that have good pixels there, or what was measured for its middle. Make it smaller where chips of
+        /// visits end inside the patch or PSFs vary within it.
         grid_spacing: usize = 512,
         /// How the width of the PSF goes with wavelength: as λ to this power. The files of subfilters get PSFs scaled so; −0.2
         /// is turbulent air. Set 0 where optics make the PSF. The joint method has its own, joint.seeing_exponent.
@@ -16,6 +16,8 @@ table! {
         /// Whether the PSF is measured from the stars in the coadd, instead of being averaged from those of the visits. Turn it on
         /// where the visits' PSFs are missing or doubtful, and the patch has stars enough; if it has not, the averaged PSF
         /// stays, with a warning. The joint method knows the PSF of its planes: there it is a check of the visits' PSFs.
+        /// It varies over the patch as far as stars' sizes and shapes tell, with 6 stars or more linearly and with 12 as a
+        /// parabola; how good it is stands in the header of the PSF.
         measure: bool = false,
         /// Detection threshold of the stars that are measured, in standard deviations of the smoothed coadd. Lower it where too
         /// few are found.

@@ -7,7 +7,7 @@ use dcr_image::resample::{WarpKernel, warp_stamp};
 use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Pixels, SourceError};
-use ndarray::{Array2, s};
+use ndarray::Array2;
 
 use super::visits::{atmospheric_stamp, displacements_at, middle};
 use super::{file::Settings, solver_stamp};
@@ -21,7 +21,7 @@ use crate::shifts::ShiftPlan;
 /// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
 const NO_NOISE: Noise = Noise { sky_variance: 1.0, shot: 0.0 };
 
-/// One exposure over a patch.
+/// One exposure over a patch. Pixels are asked for inside the exposure only.
 pub(super) struct OnPatch<'a> {
     exposure: &'a Exposure,
     run: &'a FinishedRun,
@@ -29,8 +29,8 @@ pub(super) struct OnPatch<'a> {
     /// If the exposure lies on other pixels, how its PSF is brought to the patch's.
     warp: Option<WarpKernel>,
     noise: Noise,
-    /// Image and flags over the patch; there are none unless the exposure lies on its pixels.
-    pixels: (Array2<f32>, Array2<u8>),
+    /// If the exposure lies on the patch's pixels and is to be registered: its place in the patch, image and flags.
+    pixels: Option<(Region, Array2<f32>, Array2<u8>)>,
 }
 
 impl<'a> OnPatch<'a> {
@@ -48,7 +48,8 @@ impl<'a> OnPatch<'a> {
     ) -> Result<Self, CoaddError> {
         let patch = run.bbox();
         let mut out = Self::elsewhere(exposure, run, plan, None);
-        let Some((rows, cols)) = exposure.file.bbox().slice_in(&patch).filter(|_| read) else {
+        let place = exposure.file.bbox().slice_in(&patch).map(|(rows, cols)| Region { rows, cols });
+        let Some(place) = place.filter(|_| read) else {
             return Ok(out);
         };
         let masks = CoaddConfig {
@@ -62,9 +63,7 @@ impl<'a> OnPatch<'a> {
         // Without a good pixel there is nothing to register to.
         let Some(noise) = noise else { return Ok(out) };
         out.noise = noise;
-        out.pixels = (Array2::zeros(patch.shape()), Array2::zeros(patch.shape()));
-        out.pixels.0.slice_mut(s![rows.clone(), cols.clone()]).assign(&masked.image);
-        out.pixels.1.slice_mut(s![rows, cols]).assign(&flags);
+        out.pixels = Some((place, masked.image, flags));
         Ok(out)
     }
 
@@ -75,13 +74,12 @@ impl<'a> OnPatch<'a> {
         plan: &'a ShiftPlan,
         warp: Option<WarpKernel>,
     ) -> Self {
-        let pixels = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
-        Self { exposure, run, plan, warp, noise: NO_NOISE, pixels }
+        Self { exposure, run, plan, warp, noise: NO_NOISE, pixels: None }
     }
 
     /// Whether there are pixels to register to.
     pub(super) fn can_be_registered(&self) -> bool {
-        !self.pixels.0.is_empty()
+        self.pixels.is_some()
     }
 
     /// The exposure's PSF at a place of the patch, in the patch's pixels; `None` if it has none.
@@ -128,7 +126,11 @@ impl JointVisits for OnPatch<'_> {
     }
 
     fn pixels(&self, _visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
-        let (image, flags) = &self.pixels;
-        Ok(Pixels { image: region.of(&image.view()).into(), flags: region.of(&flags.view()).into() })
+        let Some((place, image, flags)) = &self.pixels else {
+            let shape = region.shape();
+            return Ok(Pixels { image: Array2::zeros(shape).into(), flags: Array2::zeros(shape).into() });
+        };
+        let inside = region.within(place);
+        Ok(Pixels { image: inside.of(&image.view()).into(), flags: inside.of(&flags.view()).into() })
     }
 }

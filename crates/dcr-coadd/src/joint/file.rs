@@ -1,19 +1,23 @@
 //! `joint.fits`: what templates of a joint run are made from.
 
+use std::ops::Range;
 use std::path::Path;
 
 use dcr_image::fits::MissingVariance;
 use dcr_image::fits::{
-    Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, read_plane,
+    Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, PlaneFile, TableHdu, WriteOptions,
     write_exposure,
 };
 use dcr_image::header::Card;
 use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions, Psf, Wcs};
 use dcr_solver::joint::{Covariance, JointConfig, JointSolution, PsfStamp};
+use dcr_solver::kernel::Region;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::solver_stamp;
+use crate::cells::region_in;
 use crate::config::CoaddConfig;
 use crate::error::CoaddError;
 use crate::finished_run::FinishedRun;
@@ -45,17 +49,32 @@ pub(crate) struct JointRecord<'a> {
     pub(crate) unit: &'a str,
 }
 
-/// What is read.
+/// What is read: all but the planes, which stay on disk.
 pub(crate) struct JointRun {
     pub(crate) settings: Settings,
-    pub(crate) planes_ayx: Array3<f32>,
     pub(crate) border: usize,
+    pub(crate) covariance: Covariance,
+    pub(crate) fiducial: PsfStamp,
+    /// The pixels of the patch.
+    bbox: BBox,
+    /// The subfilters' planes, with the border, …
+    subfilters: Vec<PlaneFile>,
+    /// … and the maps of the patch, as [`MAPS`] names them.
+    maps: Vec<PlaneFile>,
+}
+
+/// Names of the maps of the patch.
+const MAPS: [&str; 4] = ["COVERED", "COVERAGE", "FREEDOM", "SOURCE_NOISE"];
+
+/// The planes over a part of the patch.
+pub(crate) struct JointPlanes {
+    pub(crate) held: BBox,
+    /// With the border around what is held.
+    pub(crate) planes_ayx: Array3<f32>,
     pub(crate) covered_yx: Array2<bool>,
     pub(crate) coverage_yx: Array2<f32>,
     pub(crate) freedom_yx: Array2<f32>,
     pub(crate) source_noise_yx: Array2<f32>,
-    pub(crate) covariance: Covariance,
-    pub(crate) fiducial: PsfStamp,
 }
 
 impl JointRecord<'_> {
@@ -150,7 +169,7 @@ fn block_card(block: usize) -> Card {
 }
 
 impl JointRun {
-    /// Reads the file beside a run's coadds.
+    /// Opens the file beside a run's coadds.
     ///
     /// # Errors
     ///
@@ -176,22 +195,17 @@ impl JointRun {
         let settings = settings.ok_or_else(|| not_a_run("card JOINTCFG is missing or broken"))?;
         let border = header.i64("BORDER").and_then(|border| usize::try_from(border).ok());
         let border = border.ok_or_else(|| not_a_run("card BORDER is missing"))?;
-        let n = run.metadata.subfilters;
-        let (rows, cols) = run.bbox().shape();
-        let mut planes_ayx = Array3::zeros((n, rows + 2 * border, cols + 2 * border));
-        let plane = |name: &str, shape: (usize, usize)| -> Result<Array2<f32>, CoaddError> {
-            let plane = read_plane(&path, name)?;
-            if plane.dim() == shape {
-                Ok(plane)
-            } else {
-                Err(not_a_run(&format!("{name} has another shape")))
-            }
+        let (n, bbox) = (run.metadata.subfilters, run.bbox());
+        let planes = |names: Vec<String>, shape: (usize, usize)| -> Result<Vec<PlaneFile>, CoaddError> {
+            let open = |name: String| match PlaneFile::open(&path, &name)? {
+                plane if plane.shape() == shape => Ok(plane),
+                _ => Err(not_a_run(&format!("{name} has another shape"))),
+            };
+            names.into_iter().map(open).collect()
         };
-        for (a, mut target) in planes_ayx.axis_iter_mut(Axis(0)).enumerate() {
-            target.assign(&plane(&format!("PLANE_{a}"), (rows + 2 * border, cols + 2 * border))?);
-        }
-        let widths: Vec<f64> = read_plane(&path, "WIDTHS")?.iter().map(|width| f64::from(*width)).collect();
-        let values = read_plane(&path, "COVARIANCE")?;
+        let widths = PlaneFile::open(&path, "WIDTHS")?.read_all()?;
+        let widths: Vec<f64> = widths.iter().map(|width| f64::from(*width)).collect();
+        let values = PlaneFile::open(&path, "COVARIANCE")?.read_all()?;
         let shape = (widths.len(), n * (n + 1) / 2, values.ncols());
         let values = Array3::from_shape_vec(shape, values.into_iter().collect())
             .map_err(|_| not_a_run("COVARIANCE has another shape"))?;
@@ -199,18 +213,47 @@ impl JointRun {
         if !covariance.is_consistent(n) {
             return Err(not_a_run("COVARIANCE and WIDTHS make no noise"));
         }
-        let (x, y) = run.bbox().centre();
-        let fiducial = solver_stamp(&Psf::open(&path, &run.bbox())?.stamp_at(x, y)?);
+        let (x, y) = bbox.centre();
+        let fiducial = solver_stamp(&Psf::open(&path, &bbox)?.stamp_at(x, y)?);
         Ok(Self {
             settings,
-            planes_ayx,
             border,
-            covered_yx: plane("COVERED", (rows, cols))?.mapv(|covered| covered > 0.0),
-            coverage_yx: plane("COVERAGE", (rows, cols))?,
-            freedom_yx: plane("FREEDOM", (rows, cols))?,
-            source_noise_yx: plane("SOURCE_NOISE", (rows, cols))?,
             covariance,
             fiducial: fiducial.map_err(|error| not_a_run(&error.to_string()))?,
+            subfilters: planes((0..n).map(|a| format!("PLANE_{a}")).collect(), bbox.grown(border).shape())?,
+            maps: planes(MAPS.map(String::from).to_vec(), bbox.shape())?,
+            bbox,
+        })
+    }
+
+    /// Reads the planes over a box of the patch, and as far around it as the border is wide.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the file cannot be read.
+    pub(crate) fn read(&self, held: BBox) -> Result<JointPlanes, CoaddError> {
+        let Region { rows, cols } = region_in(&held, &self.bbox);
+        let bordered = |range: &Range<usize>| range.start..range.end + 2 * self.border;
+        let subfilters = self.subfilters.par_iter().map(|plane| plane.read(bordered(&rows), bordered(&cols)));
+        let maps = self.maps.par_iter().map(|map| map.read(rows.clone(), cols.clone()));
+        let mut subfilters: Vec<Array2<f32>> = subfilters.chain(maps).collect::<Result<_, _>>()?;
+        let maps = subfilters.split_off(self.subfilters.len());
+        let (height, width) = held.grown(self.border).shape();
+        let mut planes_ayx = Array3::zeros((subfilters.len(), height, width));
+        for (mut target, plane) in planes_ayx.axis_iter_mut(Axis(0)).zip(subfilters) {
+            target.assign(&plane);
+        }
+        let Ok::<[_; MAPS.len()], _>([covered, coverage_yx, freedom_yx, source_noise_yx]) = maps.try_into()
+        else {
+            unreachable!("each of the maps was read")
+        };
+        Ok(JointPlanes {
+            held,
+            planes_ayx,
+            covered_yx: covered.mapv(|covered| covered > 0.0),
+            coverage_yx,
+            freedom_yx,
+            source_noise_yx,
         })
     }
 }

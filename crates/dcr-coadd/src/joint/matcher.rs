@@ -4,15 +4,21 @@
 //! by the offset of the exposure that fits its stars best. Its variance is noise alone; pixels whose light comes from where the model rests
 //! on no data are flagged NO_DATA.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use dcr_image::header::Card;
 use dcr_image::resample::WarpKernel;
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, remap};
-use dcr_solver::joint::{JointModel, JointNoise, NoiseMaps, Spectrum, TemplatePsf, joint_template};
+use dcr_solver::joint::{
+    JointModel, JointNoise, JointVisits, NoiseMaps, Spectrum, TemplatePsf, TemplateWanted, joint_template,
+    template_reach,
+};
+use dcr_solver::kernel::Region;
 use dcr_solver::{PixelShift, SubfilterShift};
 use ndarray::{Array2, Zip, s};
 
 use super::exposure::OnPatch;
-use super::file::JointRun;
+use super::file::{JointPlanes, JointRun};
 use super::joint_spectrum;
 use super::visits::corners;
 use crate::cells::region_in;
@@ -32,6 +38,8 @@ pub(crate) struct JointMatcher<'a> {
     plan: ShiftPlan,
     spectrum: Spectrum,
     model: JointRun,
+    /// What was read last: exposures often lie on the same pixels.
+    planes_read: Mutex<Option<Arc<JointPlanes>>>,
 }
 
 /// How a prediction was fitted to its exposure.
@@ -75,7 +83,8 @@ impl<'a> JointMatcher<'a> {
         let spectrum = joint_spectrum(&metadata.band, &grid)?;
         let plan =
             ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
-        Ok(Self { run, planes, config, plan, spectrum, model: JointRun::open(run)? })
+        let (model, planes_read) = (JointRun::open(run)?, Mutex::new(None));
+        Ok(Self { run, planes, config, plan, spectrum, model, planes_read })
     }
 
     /// The PSF that predictions for the exposure have, in the exposure's pixels, if that is its own.
@@ -110,45 +119,58 @@ impl<'a> JointMatcher<'a> {
                 OnPatch::same_pixels(exposure, self.run, &self.plan, settings, self.config.register)?
             }
         };
+        let displacements = seen.displacements(0, &Region::whole(patch.shape()));
+        let around = part.grown(template_reach(&self.model.fiducial, &displacements)).clipped(&patch);
+        let planes = self.planes_over(around)?;
         let model = JointModel {
-            planes_ayx: self.model.planes_ayx.view(),
+            patch: patch.shape(),
+            held: region_in(&planes.held, &patch),
+            planes_ayx: planes.planes_ayx.view(),
             border: self.model.border,
-            covered_yx: self.model.covered_yx.view(),
+            covered_yx: planes.covered_yx.view(),
             spectrum: &self.spectrum,
             fiducial: &self.model.fiducial,
             noise: Some(JointNoise {
                 covariance: &self.model.covariance,
                 maps: NoiseMaps {
-                    coverage_yx: self.model.coverage_yx.view(),
-                    freedom_yx: self.model.freedom_yx.view(),
-                    source_noise_yx: self.model.source_noise_yx.view(),
+                    coverage_yx: planes.coverage_yx.view(),
+                    freedom_yx: planes.freedom_yx.view(),
+                    source_noise_yx: planes.source_noise_yx.view(),
                 },
             }),
         };
         let own_psf = exposure.file.psf().is_some();
-        let psf = if own_psf { TemplatePsf::Exposure } else { TemplatePsf::Fiducial };
-        let register = seen.can_be_registered();
-        let template = joint_template(&model, &seen, 0, psf, register, &self.model.settings.joint)?;
-        let inside = region_in(&part, &patch);
+        let wanted = TemplateWanted {
+            region: region_in(&part, &patch),
+            psf: if own_psf { TemplatePsf::Exposure } else { TemplatePsf::Fiducial },
+            register: seen.can_be_registered(),
+        };
+        let template = joint_template(&model, &seen, 0, &wanted, &self.model.settings.joint)?;
         let mut mask = self.mask(exposure, part)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
-        Zip::from(&mut mask).and(&inside.of(&template.trusted_yx.view())).for_each(|mask, trusted| {
+        Zip::from(&mut mask).and(&template.trusted_yx).for_each(|mask, trusted| {
             if !trusted {
                 *mask |= no_data;
             }
         });
-        let variance = match &template.variance {
-            Some(variance) => inside.of(&variance.view()).to_owned(),
-            None => Array2::from_elem(part.shape(), f32::INFINITY),
-        };
-        let image = inside.of(&template.image.view()).to_owned();
+        let variance = template.variance.unwrap_or_else(|| Array2::from_elem(part.shape(), f32::INFINITY));
         let PixelShift { dy, dx } = template.offset;
         let registration = Registration {
-            offset_px: register.then_some([dx, dy]),
+            offset_px: wanted.register.then_some([dx, dy]),
             flux_excess: template.flux_excess,
             own_psf,
         };
-        Ok((MaskedImage { bbox: part, image, mask, variance }, registration))
+        Ok((MaskedImage { bbox: part, image: template.image, mask, variance }, registration))
+    }
+
+    /// The model's planes over a box, or more.
+    fn planes_over(&self, part: BBox) -> Result<Arc<JointPlanes>, CoaddError> {
+        // What another thread left half done was not kept.
+        let mut last = self.planes_read.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(planes) if planes.held.contains_box(&part) => Ok(planes.clone()),
+            _ => Ok(last.insert(Arc::new(self.model.read(part)?)).clone()),
+        }
     }
 
     /// The union of the model's mask over the pixels that light comes from.

@@ -85,6 +85,11 @@ impl Polynomial {
         Self { powers, shape }
     }
 
+    /// The highest power.
+    pub(crate) fn order(&self) -> usize {
+        self.powers.last().map_or(0, |(_, y)| *y as usize)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.powers.len()

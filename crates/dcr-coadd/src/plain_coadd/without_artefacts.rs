@@ -2,7 +2,7 @@
 //!
 //! Trails in few visits stay in a clipped mean in part. The pixels in which a visit has an artefact are combined anew from the others: what every
 //! visit, mask and threshold says there is read again, so that the result is that of visits with those pixels masked, and every other pixel is
-//! what it was.
+//! what it was. When more is found later, only the pixels for which that changes something are combined again.
 
 use std::ops::Range;
 
@@ -17,7 +17,8 @@ use crate::error::CoaddError;
 const ROWS_BETWEEN: usize = 8;
 
 impl PlainCoadd {
-    /// Combines anew the pixels that some visit loses: for each visit `row × cols + col` in ascending order.
+    /// Combines anew the pixels that some visit loses, and has not lost `before`, or the other way round: for each visit `row × cols + col` in
+    /// ascending order.
     ///
     /// # Errors
     ///
@@ -25,13 +26,15 @@ impl PlainCoadd {
     pub(crate) fn leave_out(
         &mut self,
         lost: &[PixelList],
+        before: &[PixelList],
         ingredients: &Ingredients<'_>,
         mut go_on: impl FnMut() -> bool,
     ) -> Result<(), CoaddError> {
         let Some(bbox) = ingredients.bbox() else { return Err(CoaddError::NoInputs) };
         let combination = ingredients.combination();
         let cols = bbox.width;
-        let mut touched: PixelList = lost.iter().flatten().copied().collect();
+        let mut touched: PixelList =
+            lost.iter().zip(before).flat_map(|(lost, before)| in_one_only(lost, before)).collect();
         touched.sort_unstable();
         touched.dedup();
         let mut work = Work::default();
@@ -65,6 +68,14 @@ impl PlainCoadd {
     }
 }
 
+/// What is in one of two ascending lists only.
+fn in_one_only<'a>(a: &'a PixelList, b: &'a PixelList) -> impl Iterator<Item = u32> + 'a {
+    let without = |list: &'a PixelList, other: &'a PixelList| {
+        list.iter().filter(|pixel| other.binary_search(pixel).is_err())
+    };
+    without(a, b).chain(without(b, a)).copied()
+}
+
 /// The rows in which the pixels lie, in runs of at most so many rows.
 fn runs_of_rows(pixels: &[u32], cols: usize, most: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = vec![];
@@ -86,6 +97,14 @@ fn within<'a>(pixels: &'a [u32], rows: &Range<usize>, cols: usize) -> &'a [u32] 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_one_only_is_the_symmetric_difference() {
+        let of = |a: &[u32], b: &[u32]| in_one_only(&a.to_vec(), &b.to_vec()).collect::<Vec<_>>();
+        assert_eq!(of(&[1, 4, 6, 9], &[2, 4, 9]), [1, 6, 2]);
+        assert_eq!(of(&[], &[3]), [3]);
+        assert!(of(&[5, 7], &[5, 7]).is_empty());
+    }
 
     #[test]
     fn runs_of_rows_join_what_is_near() {

@@ -36,6 +36,8 @@ pub(super) struct Star {
     pub(super) clear: Array2<bool>,
     /// In these pixels.
     pub(super) moments: Moments,
+    /// Row and column of its middle in the coadd.
+    pub(super) place: (f64, f64),
 }
 
 /// The bright isolated sources with `reach` px to every side, in the order of their first pixels.
@@ -119,7 +121,8 @@ fn star_at(
     let plausible = (SIZE_RANGE.recip()..SIZE_RANGE).contains(&size)
         && (moments.x - reach as f64).hypot(moments.y - reach as f64) < field.fwhm_px / 2.0
         && moments.flux > 0.0;
-    plausible.then_some(Star { pixels, variance, clear, moments })
+    let place = (moments.y + (y - reach) as f64, moments.x + (x - reach) as f64);
+    plausible.then_some(Star { pixels, variance, clear, moments, place })
 }
 
 /// Puts into each pixel that is not clear the one on the other side of the middle, or 0 if that is not clear either.

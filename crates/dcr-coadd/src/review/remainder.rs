@@ -1,4 +1,4 @@
-//! A difference image in numbers: its noise, what stands out of it, and how much sources leave behind.
+//! A difference image in numbers: what stands out of it, and how much sources leave behind.
 
 use dcr_image::Wcs;
 use ndarray::{Array2, Zip};
@@ -17,8 +17,6 @@ pub struct Remainder {
     pub image: Array2<f32>,
     /// Share of the pixels that this difference alone could tell; what the other cannot is NaN as well.
     pub usable: f64,
-    /// Standard deviation of pixels without sources, from the median absolute deviation; 0 if there are too few.
-    pub noise: f64,
     /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
     /// leave nothing. `None` if there are too few of either.
     pub source_rms: Option<f64>,
@@ -56,7 +54,7 @@ impl Remainder {
             };
             found.residuals.iter().map(mark).collect()
         });
-        let (noise, source_rms) = scatter(&difference);
+        let source_rms = source_rms(&difference);
         let mut image = difference.pixels.image;
         Zip::from(&mut image).and(&difference.bad).for_each(|value, bad| {
             if *bad {
@@ -66,7 +64,6 @@ impl Remainder {
         Self {
             image,
             usable,
-            noise,
             source_rms,
             residuals: marks,
             counts: found.map(|found| found.counts()),
@@ -75,9 +72,9 @@ impl Remainder {
     }
 }
 
-/// The noise of pixels without sources, and the scatter of those of sources in units of it.
-fn scatter(difference: &Difference) -> (f64, Option<f64>) {
-    let (mut quiet, mut quiet_relative, mut of_sources) = (Vec::new(), Vec::new(), Vec::new());
+/// The scatter of pixels of sources in units of that of those without.
+fn source_rms(difference: &Difference) -> Option<f64> {
+    let (mut quiet, mut of_sources) = (Vec::with_capacity(difference.bad.len()), Vec::new());
     Zip::from(&difference.pixels.image)
         .and(&difference.pixels.variance)
         .and(&difference.bad)
@@ -90,20 +87,18 @@ fn scatter(difference: &Difference) -> (f64, Option<f64>) {
             if *source {
                 of_sources.push(relative);
             } else {
-                quiet.push(*value);
-                quiet_relative.push(relative);
+                quiet.push(relative);
             }
         });
-    if quiet.len() < FEWEST_PIXELS {
-        return (0.0, None);
+    if quiet.len().min(of_sources.len()) < FEWEST_PIXELS {
+        return None;
     }
-    let (_, noise) = median_and_scatter(quiet);
-    let (centre, scale) = median_and_scatter(quiet_relative);
-    if of_sources.len() < FEWEST_PIXELS || scale <= 0.0 {
-        return (noise, None);
+    let (centre, scale) = median_and_scatter(quiet);
+    if scale <= 0.0 {
+        return None;
     }
     let squares: f64 = of_sources.iter().map(|value| (f64::from(*value) - f64::from(centre)).powi(2)).sum();
-    (noise, Some((squares / of_sources.len() as f64).sqrt() / scale))
+    Some((squares / of_sources.len() as f64).sqrt() / scale)
 }
 
 #[cfg(test)]
@@ -144,12 +139,11 @@ mod tests {
     fn scatter_of_sources_is_one_if_they_leave_nothing_and_grows_with_what_they_leave() {
         let none = Array2::from_elem((60, 60), false);
         let sources = Array2::from_shape_fn((60, 60), |(y, x)| y < 20 && x < 30);
-        let (sigma, rms) = scatter(&difference(noise((60, 60)), none.clone(), sources.clone()));
-        assert!((sigma - 2.0).abs() < 2.0 * SCATTER, "{sigma}");
+        let rms = source_rms(&difference(noise((60, 60)), none.clone(), sources.clone()));
         assert!((rms.unwrap() - 1.0).abs() < SCATTER, "{rms:?}");
         let mut image = noise((60, 60));
         Zip::from(&mut image).and(&sources).for_each(|value, source| *value *= 1.0 + f32::from(*source));
-        let (_, rms) = scatter(&difference(image, none, sources));
+        let rms = source_rms(&difference(image, none, sources));
         assert!((rms.unwrap() - 2.0).abs() < 2.0 * SCATTER, "{rms:?}");
     }
 
@@ -157,10 +151,10 @@ mod tests {
     fn scatter_of_nothing_is_none() {
         let all = Array2::from_elem((20, 20), true);
         let none = Array2::from_elem((20, 20), false);
-        assert_eq!(scatter(&difference(noise((20, 20)), all.clone(), none.clone())), (0.0, None));
-        assert_eq!(scatter(&difference(noise((20, 20)), none.clone(), all)).1, None);
+        assert_eq!(source_rms(&difference(noise((20, 20)), all.clone(), none.clone())), None);
+        assert_eq!(source_rms(&difference(noise((20, 20)), none.clone(), all)), None);
         let nan = Array2::from_elem((20, 20), f32::NAN);
-        assert_eq!(scatter(&difference(nan, none.clone(), none.clone())), (0.0, None));
-        assert_eq!(scatter(&difference(noise((20, 20)), none.clone(), none)).1, None);
+        assert_eq!(source_rms(&difference(nan, none.clone(), none.clone())), None);
+        assert_eq!(source_rms(&difference(noise((20, 20)), none.clone(), none)), None);
     }
 }

@@ -10,6 +10,7 @@ use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 use super::CoaddPlanes;
 use crate::convolve::correlate;
+use crate::residuals::significance_kernels;
 use crate::scatter::median_and_scatter;
 
 /// Significance of a source that is measured.
@@ -43,7 +44,10 @@ pub(super) fn find(coadds: &CoaddPlanes, bbox: BBox, psf: &Stamp) -> Vec<Star> {
     let reach = ISOLATION_FWHM * fwhm_px;
     let alone = |own: &Peak| {
         let limit = NEIGHBOUR_THRESHOLD.max(NEIGHBOUR_SHARE * own.significance);
-        !peaks.iter().any(|other| {
+        // Peaks are in the order of their rows.
+        let first = peaks.partition_point(|other| (other.row as f64) < own.row as f64 - reach);
+        let near = peaks[first..].iter().take_while(|other| other.row as f64 <= own.row as f64 + reach);
+        !near.into_iter().any(|other| {
             let distance = (other.row as f64 - own.row as f64).hypot(other.col as f64 - own.col as f64);
             distance > 0.0 && distance < reach && other.significance > limit
         })
@@ -76,8 +80,9 @@ struct Peak {
 fn significance(coadds: &CoaddPlanes, kernel: &Array2<f64>) -> Array2<f32> {
     let finite = |plane: &Array2<f32>| plane.mapv(|value| if value.is_finite() { value } else { 0.0 });
     let variance = coadds.variance_byx.sum_axis(Axis(0));
+    let [kernel, squares] = significance_kernels(kernel);
     let signal = correlate(finite(&coadds.sum).view(), kernel.view());
-    let noise = correlate(finite(&variance).view(), kernel.mapv(|weight| weight * weight).view());
+    let noise = correlate(finite(&variance).view(), squares.view());
     let mut significance = Zip::from(&signal)
         .and(&noise)
         .and(&coadds.sum)

@@ -70,6 +70,15 @@ fn artefact_of_four_pixels_is_found_and_flagged() {
     assert_eq!(pixels(&without), [0; 10]);
 }
 
+#[test]
+fn artefacts_without_rounds_are_none() {
+    let mut warps = warps(&small_field(4));
+    add(&mut warps[1], (30, 50), 5000.0);
+    let mut config = finding(FindArtefacts::Matched);
+    config.artefacts.matched_rounds = vec![];
+    assert_eq!(pixels(&Bench::new(&warps).run(&config).unwrap()), [0; 4]);
+}
+
 /// A single pixel is found by all but the static sky, which wants four that touch.
 #[test]
 fn artefact_of_one_pixel_is_found() {

@@ -1,6 +1,7 @@
 //! `subtract` on synthetic fields: what is found, what is not, and either image convolved.
 
 use dcr_coadd::config::{SubtractConfig, TableFormat};
+use dcr_coadd::review::Review;
 use dcr_coadd::{
     CoaddError, Convolution, SubtractRequest, SubtractSummary, TemplateRequest, Unmonitored,
     matched_templates, subtract,
@@ -10,7 +11,7 @@ use dcr_sim::{Field, FieldConfig, SourceSettings, VisitSettings};
 
 use crate::field::{Bench, Warp, iterative, small_field, warp_again, warps};
 use crate::sky::{Grid, Sky};
-use crate::tolerance::MATCHED_SCALE;
+use crate::tolerance::{MATCHED_SCALE, SAME_TEMPLATE};
 
 fn request(bench: &Bench, output: &str) -> SubtractRequest {
     SubtractRequest {
@@ -44,6 +45,32 @@ pub(crate) fn rows(text: &str, separator: char) -> Vec<std::collections::HashMap
         names.iter().map(|name| (*name).to_owned()).zip(cells).collect()
     };
     lines.map(row).collect()
+}
+
+/// A review keeps the model of the whole patch in memory; `subtract` reads it cell by cell.
+#[test]
+fn review_leaves_what_subtract_leaves() {
+    let config = small_field(6);
+    let field = Field::draw(&config).unwrap();
+    let bench = Bench::new(&warps(&config));
+    let mut settings = iterative();
+    settings.coadd.subregion_size = [40, 30];
+    bench.run(&settings).unwrap();
+    let exposure = bench.path("exposure.fits");
+    warp_again(&field, &field.held_out()[0], 0).write(&exposure);
+    let summary = run(&request(&bench, "out"), false).unwrap();
+    let written =
+        ExposureFile::open(&bench.path("out/difference_5001.fits"), &OpenOptions::default()).unwrap();
+    let written = written.read(written.bbox()).unwrap();
+    let review = Review::open(&bench.path("run"), SubtractConfig::default()).unwrap();
+    let seen = review.exposures().unwrap().visit(&exposure).unwrap().matched;
+    assert_eq!(seen.counts, Some(summary.visits[0].matched));
+    let compared = seen.image.iter().zip(&written.image).zip(&written.variance);
+    let compared: Vec<_> = compared.filter(|((kept, _), _)| kept.is_finite()).collect();
+    assert!(compared.len() > written.image.len() / 2);
+    for ((kept, read), variance) in compared {
+        assert!((kept - read).abs() < SAME_TEMPLATE * variance.sqrt(), "{kept} {read}");
+    }
 }
 
 #[test]

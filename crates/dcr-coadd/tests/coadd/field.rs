@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::{AssembleConfig, Method};
 use dcr_coadd::{AssembleRequest, CoaddError, Summary, Unmonitored, assemble};
-use dcr_image::fits::{ExposureToWrite, ImageHdu, Pixels, WriteOptions, write_exposure};
+use dcr_image::fits::{ExposureToWrite, ImageHdu, MissingVariance, Pixels, WriteOptions, write_exposure};
 use dcr_image::header::{Card, Header, Value};
 use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, Wcs};
 use dcr_physics::{Angle, VisitInfo};
@@ -202,6 +202,17 @@ impl Bench {
     pub(crate) fn read(&self, name: &str) -> MaskedImage {
         let file = ExposureFile::open(&self.path(name), &OpenOptions::default()).unwrap();
         file.read(file.bbox()).unwrap()
+    }
+
+    /// How many visits each pixel of a run's file rests on.
+    pub(crate) fn n_image(&self, name: &str) -> Array2<f32> {
+        let options = OpenOptions {
+            image_hdu: Some("N_IMAGE".into()),
+            missing_variance: MissingVariance::Estimate,
+            ..OpenOptions::default()
+        };
+        let file = ExposureFile::open(&self.path(name), &options).unwrap();
+        file.read_image(file.bbox()).unwrap()
     }
 
     /// The subfilters of a run.

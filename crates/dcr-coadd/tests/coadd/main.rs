@@ -15,6 +15,7 @@ mod psf;
 mod runs;
 mod shared;
 mod sky;
+mod streak_shapes;
 mod streaks;
 mod tolerance;
 mod variables;

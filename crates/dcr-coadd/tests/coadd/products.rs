@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dcr_coadd::config::{AssembleConfig, Statistic, ZeroPoint};
 use dcr_coadd::regions::parse_regions;
-use dcr_image::fits::read_plane;
+use dcr_image::fits::PlaneFile;
 use dcr_image::{ExposureFile, OpenOptions};
 use ndarray::s;
 
@@ -188,7 +188,7 @@ fn input_map_tells_the_visits_of_each_pixel() {
     config.output.input_map = true;
     let summary = bench.run(&config).unwrap();
     assert!(summary.files.iter().any(|file| file.ends_with("input_map.fits")));
-    let map = read_plane(&bench.path("run/input_map.fits"), "BITS_0").unwrap();
+    let map = PlaneFile::open(&bench.path("run/input_map.fits"), "BITS_0").unwrap().read_all().unwrap();
     assert_eq!((map[[12, 34]], map[[12, 35]]), (1.0, 7.0));
     // Without the setting, a later run leaves none of an earlier one.
     let mut request = bench.request("run");

@@ -9,7 +9,8 @@ use ndarray::Array2;
 use crate::field::{Bench, Warp, iterative, small_field, warps};
 use crate::tolerance::{GOOD_PIXELS_LOST, STREAK_FOUND};
 
-const CLIPPED: i32 = 1 << 9;
+/// The plane CLIPPED of a coadd.
+pub(crate) const CLIPPED: i32 = 1 << 9;
 
 fn field(visits: usize) -> FieldConfig {
     let sources = SourceSettings { stars: 40, galaxies: 12, ..SourceSettings::default() };
@@ -39,19 +40,20 @@ fn trail(shape: (usize, usize), angle_deg: f64, along: impl Fn(f64) -> bool) -> 
     })
 }
 
+/// Of the sky in a pixel.
 fn sigma(warp: &Warp) -> f32 {
     let mut variances: Vec<f32> = warp.pixels.variance.iter().copied().filter(|v| v.is_finite()).collect();
     variances.sort_by(f32::total_cmp);
     variances[variances.len() / 2].sqrt()
 }
 
-/// Adds a trail with a peak of so many σ of the sky.
-fn add(warp: &mut Warp, trail: &Array2<f32>, sigmas: f32) {
-    let light = sigmas * sigma(warp);
-    warp.pixels.image.zip_mut_with(trail, |value, share| *value += light * share);
+/// Adds light, whose unit is so many σ of the sky.
+pub(crate) fn add(warp: &mut Warp, light: &Array2<f32>, sigmas: f32) {
+    let unit = sigmas * sigma(warp);
+    warp.pixels.image.zip_mut_with(light, |value, share| *value += unit * share);
 }
 
-fn pixels(summary: &Summary) -> Vec<usize> {
+pub(crate) fn pixels(summary: &Summary) -> Vec<usize> {
     summary.visits.iter().map(|visit| visit.artefact_pixels).collect()
 }
 

@@ -4,8 +4,7 @@ use std::f64::consts::TAU;
 
 use dcr_coadd::config::{AssembleConfig, SubtractConfig, TableFormat};
 use dcr_coadd::{SubtractRequest, Unmonitored, subtract};
-use dcr_image::fits::MissingVariance;
-use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
+use dcr_image::MaskedImage;
 use dcr_sim::{Field, FieldConfig, Source, SourceSettings, SourceShape, Spectrum, VisitPlan, VisitSettings};
 
 use crate::differences::rows;
@@ -109,16 +108,6 @@ fn changed(plan: &VisitPlan, factor: impl Fn(&Course) -> f64) -> VisitPlan {
     plan
 }
 
-fn n_image(bench: &Bench) -> ndarray::Array2<f32> {
-    let options = OpenOptions {
-        image_hdu: Some("N_IMAGE".into()),
-        missing_variance: MissingVariance::Estimate,
-        ..OpenOptions::default()
-    };
-    let file = ExposureFile::open(&bench.path("run/subfilter_0.fits"), &options).unwrap();
-    file.read_image(file.bbox()).unwrap()
-}
-
 fn aperture(image: &MaskedImage, [x, y]: [f64; 2], radius: f64) -> f64 {
     let near = |at: &(usize, usize)| (at.0 as f64 - y).hypot(at.1 as f64 - x) <= radius;
     image.image.indexed_iter().filter(|(at, _)| near(at)).map(|(_, v)| f64::from(*v)).sum()
@@ -136,7 +125,7 @@ fn variables_keep_their_visits_and_are_found() {
         .collect();
     let bench = Bench::new(&warps);
     bench.run(&AssembleConfig::default()).unwrap();
-    let (coadd, used) = (bench.read("run/coadd.fits"), n_image(&bench));
+    let (coadd, used) = (bench.read("run/coadd.fits"), bench.n_image("run/subfilter_0.fits"));
     let found = residuals(&bench, &field);
     for (i, case) in CASES.iter().enumerate() {
         let [x, y] = place(i);

@@ -70,13 +70,20 @@ impl OutputFolder {
         self.stage.join(name)
     }
 
-    /// Gives all files their final names; returns these, sorted. Other files in the folder that are `stale` by their name,
-    /// left by an earlier run, are removed.
+    /// Gives all files their final names; returns these. Other files in the folder that are `stale` by their name, left by an earlier
+    /// run, are removed.
+    ///
+    /// Files get their names one by one. The one called `seal`, if there is one, gets its name last, after one of that name that was
+    /// there before was removed first of all: where it is, all files beside it belong together, whenever the process was killed.
     ///
     /// # Errors
     ///
     /// [`FitsError::Io`] if the operating system refuses a name.
-    pub fn publish(mut self, stale: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, FitsError> {
+    pub fn publish(
+        mut self,
+        seal: Option<&str>,
+        stale: impl Fn(&str) -> bool,
+    ) -> Result<Vec<PathBuf>, FitsError> {
         let io = |path: &Path, action| {
             let path = path.to_owned();
             move |source| FitsError::Io { path, action, source }
@@ -85,7 +92,10 @@ impl OutputFolder {
         for entry in fs::read_dir(&self.stage).map_err(io(&self.stage, "list this folder"))? {
             names.push(entry.map_err(io(&self.stage, "list this folder"))?.file_name());
         }
-        names.sort();
+        names.sort_by_key(|name| (seal.is_some_and(|seal| name == seal), name.clone()));
+        if let Some(old) = seal.map(|seal| self.folder.join(seal)).filter(|old| old.exists()) {
+            fs::remove_file(&old).map_err(io(&old, "remove what an earlier run left"))?;
+        }
         let mut published = Vec::with_capacity(names.len());
         for name in names {
             let path = self.folder.join(&name);
@@ -138,8 +148,26 @@ mod tests {
             fs::write(out.staged(name), name).unwrap();
             assert!(!folder.join(name).exists());
         }
-        assert_eq!(out.publish(|_| false).unwrap(), [folder.join("x"), folder.join("y")]);
+        assert_eq!(out.publish(None, |_| false).unwrap(), [folder.join("x"), folder.join("y")]);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn folder_has_its_seal_only_when_all_files_are_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let seal = folder.path().join("a");
+        fs::write(&seal, "old").unwrap();
+        // A file cannot take the name of this.
+        fs::create_dir(folder.path().join("y")).unwrap();
+        let write = || {
+            let out = OutputFolder::create(folder.path(), true).unwrap();
+            ["a", "x", "y"].iter().for_each(|name| fs::write(out.staged(name), name).unwrap());
+            out.publish(Some("a"), |_| false)
+        };
+        assert!(write().is_err());
+        assert!(folder.path().join("x").exists() && !seal.exists());
+        fs::remove_dir(folder.path().join("y")).unwrap();
+        assert_eq!(write().unwrap().last(), Some(&seal));
     }
 
     #[test]
@@ -154,7 +182,7 @@ mod tests {
         fs::write(folder.path().join("x1"), "older").unwrap();
         fs::write(folder.path().join("notes"), "mine").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
-        out.publish(|name| name.starts_with('x')).unwrap();
+        out.publish(None, |name| name.starts_with('x')).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "new");
         assert!(OutputFolder::create(&folder.path().join("x"), true).is_err());

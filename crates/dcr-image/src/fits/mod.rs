@@ -28,7 +28,7 @@ pub use folder::OutputFolder;
 pub use layout::UncertaintyKind;
 pub(crate) use layout::{Hdu, inventory, survey};
 pub use memory::{free_memory, peak_memory};
-pub use plane::read_plane;
+pub use plane::PlaneFile;
 pub use scratch::ScratchFile;
 pub use write::{
     Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, write_exposure,

@@ -1,32 +1,67 @@
-//! One plane of a file, by name: what is no exposure, but was written as images.
+//! Planes of a file, by name: what is no exposure, but was written as images.
 
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::Array2;
 
+use super::layout::PlaneSource;
 use super::{FitsError, FitsReader, inventory, survey};
 
-/// Reads the whole of the two-dimensional image HDU called `name`, in any case.
-///
-/// # Errors
-///
-/// [`FitsError`] if there is none, or it cannot be read.
-pub fn read_plane(path: &Path, name: &str) -> Result<Array2<f32>, FitsError> {
-    let mut reader = FitsReader::open(path)?;
-    let hdus = survey(&mut reader)?;
-    let Some(hdu) = hdus.iter().find(|hdu| hdu.name.eq_ignore_ascii_case(name)) else {
-        return Err(FitsError::Missing {
-            path: path.to_owned(),
-            wanted: name.to_owned(),
-            found: inventory(&hdus),
-        });
-    };
-    let source = hdu.source(path)?;
-    reader.go_to(hdu.index)?;
-    let pixels = reader.pixels::<f32>(0..source.shape.0, 0..source.shape.1, &source.label)?;
-    Array2::from_shape_vec(source.shape, pixels).map_err(|error| FitsError::Content {
-        path: path.to_owned(),
-        hdu: hdu.label(),
-        reason: error.to_string(),
-    })
+/// A two-dimensional image HDU on disk. Each read opens the file anew, so that a value can be shared between threads.
+#[derive(Debug)]
+pub struct PlaneFile(PlaneSource);
+
+impl PlaneFile {
+    /// Finds the image called `name`, in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if there is none, or the file cannot be read.
+    pub fn open(path: &Path, name: &str) -> Result<Self, FitsError> {
+        let mut reader = FitsReader::open(path)?;
+        let hdus = survey(&mut reader)?;
+        let Some(hdu) = hdus.iter().find(|hdu| hdu.name.eq_ignore_ascii_case(name)) else {
+            return Err(FitsError::Missing {
+                path: path.to_owned(),
+                wanted: name.to_owned(),
+                found: inventory(&hdus),
+            });
+        };
+        hdu.source(path).map(Self)
+    }
+
+    /// Its rows and columns.
+    #[must_use]
+    pub const fn shape(&self) -> (usize, usize) {
+        self.0.shape
+    }
+
+    /// Reads rows and columns, counted from 0.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if there are no such rows and columns, or the file cannot be read.
+    pub fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>, FitsError> {
+        let PlaneSource { path, index, label, shape } = &self.0;
+        let content = |reason| FitsError::Content { path: path.clone(), hdu: label.clone(), reason };
+        if rows.end > shape.0 || columns.end > shape.1 {
+            return Err(content(format!("rows {rows:?} and columns {columns:?} are not in {shape:?}")));
+        }
+        let mut reader = FitsReader::open(path)?;
+        reader.go_to(*index)?;
+        let size = (rows.len(), columns.len());
+        let pixels = reader.pixels::<f32>(rows, columns, label)?;
+        Array2::from_shape_vec(size, pixels).map_err(|error| content(error.to_string()))
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if the file cannot be read.
+    pub fn read_all(&self) -> Result<Array2<f32>, FitsError> {
+        let (rows, columns) = self.shape();
+        self.read(0..rows, 0..columns)
+    }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::figure::{compared, view};
 use crate::displacement::{across_band, length};
-use crate::findings::{Findings, Left, PlainCoadd, Seen};
+use crate::findings::{Findings, Left, PlainCoadd, Seen, Shown};
 use crate::run_summary::Visit;
 use crate::views::View;
 use crate::words::{counted, fixed};
@@ -18,15 +18,16 @@ pub(super) fn zenith(visit: &Visit) -> Option<f64> {
 }
 
 pub(super) fn section(findings: &Findings) -> Markup {
-    let ranked = findings.ranked();
-    let Some((visit, seen)) =
-        ranked.first().and_then(|i| Some((&findings.summary.visits[*i], findings.seen(*i)?)))
+    let worst = findings.shown.first();
+    let Some((Shown { visit, views, .. }, seen)) =
+        worst.and_then(|shown| Some((shown, findings.seen(shown.visit)?)))
     else {
         return html! { p { "No exposure could be looked at, so there is no difference to show." } };
     };
-    let (plain, matched) = match &seen.views.part {
+    let visit = &findings.summary.visits[*visit];
+    let (plain, matched) = match &views.part {
         Some(part) => (part.plain.as_ref(), &part.matched),
-        None => (seen.views.plain.as_ref(), &seen.views.matched),
+        None => (views.plain.as_ref(), &views.matched),
     };
     html! {
         p {
@@ -47,7 +48,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
                  a pair counts as one. "
             }
             @if zenith(visit).is_some() { "The arrow points to the zenith, to where refraction moves blue light." }
-            @if let Some(part) = &seen.views.part {
+            @if let Some(part) = &views.part {
                 " Shown at full resolution is the part with most detections: x " (part.bbox.x0) " to " (part.bbox.x1() - 1)
                 ", y " (part.bbox.y0) " to " (part.bbox.y1() - 1) " px."
             }

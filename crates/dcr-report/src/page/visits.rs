@@ -4,9 +4,8 @@ use maud::{Markup, html};
 
 use super::figure::view;
 use super::summary::differences;
-use crate::findings::{Findings, Seen};
+use crate::findings::{Findings, Seen, Shown};
 use crate::plot::{Point, by_airmass as rms_by_airmass, detections_by_airmass};
-use crate::run_summary::Visit;
 use crate::words::fixed;
 
 /// Where an exposure goes in a plot, if anywhere.
@@ -14,31 +13,23 @@ type Coordinates<'a> = &'a dyn Fn(&Seen) -> (Option<f64>, Option<f64>);
 
 /// The worst, the median and the best visit: exposure and both differences.
 pub(super) fn section(findings: &Findings) -> Markup {
-    let ranked = findings.ranked();
-    let chosen: Vec<(&str, usize)> = match ranked[..] {
-        [] => vec![],
-        [only] => vec![("Only", only)],
-        [worst, best] => vec![("Worst", worst), ("Best", best)],
-        [worst, .., best] => {
-            vec![("Worst", worst), ("Median", ranked[ranked.len() / 2]), ("Best", best)]
-        }
-    };
     html! {
-        @if chosen.is_empty() { p { "No exposure could be looked at." } }
-        @for (rank, i) in chosen {
-            @if let Some(seen) = findings.seen(i) { (one(findings, rank, &findings.summary.visits[i], seen)) }
+        @if findings.shown.is_empty() { p { "No exposure could be looked at." } }
+        @for shown in &findings.shown {
+            @if let Some(seen) = findings.seen(shown.visit) { (one(findings, shown, seen)) }
         }
-        @if ranked.len() > 1 {
+        @if findings.shown.len() > 1 {
             p.note { "Visits are ranked by the detections that the plain coadd leaves, then by the scatter on sources." }
         }
     }
 }
 
-fn one(findings: &Findings, rank: &str, visit: &Visit, seen: &Seen) -> Markup {
-    let (views, number) = (&seen.views, visit.visit);
+fn one(findings: &Findings, shown: &Shown, seen: &Seen) -> Markup {
+    let visit = &findings.summary.visits[shown.visit];
+    let (views, number) = (&shown.views, visit.visit);
     html! {
         div.visit {
-            h3 { (rank) " visit: " (number) }
+            h3 { (shown.rank) " visit: " (number) }
             p {
                 "Airmass " (fixed(visit.airmass, 2)) ", zenith towards " (fixed(visit.parallactic_angle_deg.map(|q| q.rem_euclid(360.0)), 0))
                 "° (North through East), PSF FWHM "

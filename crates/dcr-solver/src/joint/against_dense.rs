@@ -216,14 +216,14 @@ fn dense_final_solve() {
     let mut first = UniformSolve::new(&small.tile, prior);
     first.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
-    let total = first.total().to_vec();
+    let (total, fwhm_px) = (first.total().to_vec(), small.tile.visits[0].fwhm_px);
     let mut solve = SourceSolve::new(
         &mut small.tile,
         &small.spectrum,
         &amplitude,
         &first.model,
         &total,
-        small.tile.visits[0].fwhm_px,
+        fwhm_px,
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
     let width: Vec<f64> = solve.width().iter().map(|w| f64::from(*w)).collect();

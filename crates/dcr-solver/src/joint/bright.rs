@@ -21,8 +21,10 @@ const RADIUS: f64 = 1.8;
 const OWN: f64 = 0.65;
 /// The most unknowns in a disc: its radius is less than it might be with many subfilters or a wide PSF.
 const MOST_UNKNOWNS: f64 = 480.0;
-/// Room for the discs' matrices, in numbers per pixel of the grid. The brightest pixels come first.
+/// Room for the discs' matrices, in numbers per pixel of the grid; the brightest pixels come first, …
 const ROOM: usize = 25;
+/// … and so many discs there may always be.
+const FEW: usize = 8;
 
 /// The preconditioner.
 pub(crate) struct BrightDiscs {
@@ -50,11 +52,8 @@ impl BrightDiscs {
         let most = (MOST_UNKNOWNS / (std::f64::consts::PI * m.max(1) as f64)).sqrt();
         let radius = (RADIUS * fwhm_px).min(most).min(0.5 * (grid.padded.0.min(grid.padded.1) as f64 - 2.0));
         let shape = Shape::new(grid, radius.max(1.0));
-        let discs = shape.around_the_brightest(
-            width,
-            largest,
-            ROOM * grid.pixels() / triangle(m * shape.offsets.len()).max(1),
-        );
+        let room = ROOM * grid.pixels() / triangle(m * shape.offsets.len()).max(1);
+        let discs = shape.around_the_brightest(width, largest, room.max(FEW));
         let mut weight = vec![0.0_f32; grid.pixels()];
         for disc in &discs {
             disc.iter().zip(&shape.window).for_each(|(pixel, w)| weight[*pixel as usize] += w);
@@ -345,7 +344,7 @@ mod tests {
 
     #[test]
     fn bright_discs_keep_to_their_room() {
-        let grid = Grid::new((61, 61), 2);
+        let grid = Grid::new((121, 121), 2);
         let everywhere = vec![1e3; grid.pixels()];
         let discs = BrightDiscs::new(&grid, &everywhere, &schur(&grid), 2, FWHM_PX);
         let held: usize = discs.discs.iter().map(|disc| disc.factor.len()).sum();

@@ -69,6 +69,7 @@
 
 #[cfg(test)]
 mod against_dense;
+mod blocks;
 mod bright;
 mod config;
 mod covariance;
@@ -105,5 +106,7 @@ pub use solve::{
     VisitReport, solve_joint,
 };
 pub use spectrum::{Spectrum, SpectrumError};
-pub use template::{JointModel, JointNoise, JointTemplate, TemplatePsf, joint_template};
+pub use template::{
+    JointModel, JointNoise, JointTemplate, TemplatePsf, TemplateWanted, joint_template, template_reach,
+};
 pub use visits::{JointInMemory, JointVisit, JointVisits, Noise};

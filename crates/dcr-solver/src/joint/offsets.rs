@@ -12,6 +12,7 @@ use rustfft::num_complex::Complex32;
 
 use super::fourier::Grid;
 use super::operator::{Slot, TileVisit, predict, tile_plane};
+use super::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
 
 /// Pixels are fitted where the prediction exceeds this many σ of the sky.
@@ -116,26 +117,43 @@ impl Derivatives {
 
 /// Fits a visit to its prediction over pixels that are used and inside `within` (row by row; `None`: everywhere).
 pub(crate) fn fit(visit: &TileVisit, prediction: &Derivatives, within: Option<&[bool]>) -> OffsetFit {
-    let (sky, shot) = (visit.noise.sky_variance as f32, visit.noise.shot as f32);
-    let bright = BRIGHT * sky.sqrt();
-    let pixels: Vec<[f32; 4]> = (0..visit.image.len())
-        .filter(|i| visit.used[*i] != 0 && prediction.model[*i] > bright && within.is_none_or(|w| w[*i]))
+    let pixels: Vec<FitPixel> = (0..visit.image.len())
+        .filter(|i| visit.used[*i] != 0 && within.is_none_or(|w| w[*i]))
+        .filter(|i| is_bright(prediction.model[*i], &visit.noise))
         .map(|i| {
-            let m = prediction.model[i];
-            let inverse_sigma = (sky + shot * m + (SHAPE_ERROR * m).powi(2)).sqrt().recip();
-            [prediction.by_dy[i], prediction.by_dx[i], m, visit.image[i] - m].map(|v| v * inverse_sigma)
+            let derivatives = [prediction.by_dy[i], prediction.by_dx[i]];
+            fit_pixel(derivatives, prediction.model[i], visit.image[i], &visit.noise)
         })
         .collect();
-    let mut fit = equations(&pixels, None);
+    fit_pixels(&pixels)
+}
+
+/// A pixel as the fit takes it, in units of its error: the derivatives with respect to dy and dx, the prediction, and the residual.
+pub(crate) type FitPixel = [f32; 4];
+
+/// Whether a pixel with this prediction is fitted.
+pub(crate) fn is_bright(model: f32, noise: &Noise) -> bool {
+    model > BRIGHT * (noise.sky_variance as f32).sqrt()
+}
+
+/// A pixel to be fitted.
+pub(crate) fn fit_pixel([by_dy, by_dx]: [f32; 2], model: f32, image: f32, noise: &Noise) -> FitPixel {
+    let variance = noise.sky_variance as f32 + noise.shot as f32 * model + (SHAPE_ERROR * model).powi(2);
+    [by_dy, by_dx, model, image - model].map(|v| v * variance.sqrt().recip())
+}
+
+/// The normal equations of pixels, without those that do not follow.
+pub(crate) fn fit_pixels(pixels: &[FitPixel]) -> OffsetFit {
+    let mut fit = equations(pixels, None);
     for _ in 0..ROUNDS {
         let Some(solution) = fit.solve() else { break };
-        fit = equations(&pixels, Some(solution));
+        fit = equations(pixels, Some(solution));
     }
     fit
 }
 
 /// Normal equations over the pixels that a solution does not leave far off.
-fn equations(pixels: &[[f32; 4]], solution: Option<[f64; 3]>) -> OffsetFit {
+fn equations(pixels: &[FitPixel], solution: Option<[f64; 3]>) -> OffsetFit {
     let mut fit = OffsetFit::default();
     for pixel in pixels {
         let [dy, dx, flux, residual] = pixel.map(f64::from);
@@ -179,8 +197,15 @@ pub(crate) fn project(offsets: &mut [PixelShift], refraction: &[PixelShift]) {
 /// Pixels whose light does not come from near an uncovered one: none within the largest displacement and twice the FWHM. The model is a guess
 /// in a hole, and a poor one in the wings of the saturated star that made it.
 pub(crate) fn trusted_pixels(covered_yx: ArrayView2<bool>, furthest: f64, fwhm_px: f64) -> Array2<bool> {
-    let reach = (furthest + 2.0 * fwhm_px).ceil() as usize;
-    dilate_diamond(covered_yx.mapv(|c| !c).view(), reach).mapv(|hole| !hole)
+    if covered_yx.iter().all(|c| *c) {
+        return covered_yx.to_owned();
+    }
+    dilate_diamond(covered_yx.mapv(|c| !c).view(), trust_reach(furthest, fwhm_px)).mapv(|hole| !hole)
+}
+
+/// How far from an uncovered pixel none is trusted.
+pub(crate) fn trust_reach(furthest: f64, fwhm_px: f64) -> usize {
+    (furthest + 2.0 * fwhm_px).ceil() as usize
 }
 
 /// The largest displacement along an axis.

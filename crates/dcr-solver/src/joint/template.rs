@@ -1,31 +1,33 @@
 //! The matched template: the model as an exposure would see it.
 
-use std::ops::Range;
+use ndarray::{Array2, ArrayView2, ArrayView3};
 
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
-use rustfft::num_complex::Complex32;
-
+use super::blocks::{Block, Blocks, OVERLAP, Seen};
 use super::config::JointConfig;
 use super::covariance::{Covariance, NoiseMaps, coarse_transfer};
-use super::fourier::Grid;
-use super::offsets::{Derivatives, OffsetFit, fit, furthest, trusted_pixels};
-use super::operator::{Slot, TileVisit, grow, predict, tile_plane};
+use super::offsets::{FitPixel, fit_pixel, fit_pixels, furthest, is_bright, trust_reach, trusted_pixels};
+use super::operator::Slot;
 use super::psf::PsfStamp;
-use super::solve::{JointError, check_displacements};
+use super::solve::JointError;
 use super::spectrum::Spectrum;
-use super::tiles::{TileRegion, divide};
-use super::transfer::{Fiducial, displace, visit_transfer};
 use super::visits::JointVisits;
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 
 /// Rounds of fitting an exposure's offset: the second corrects what a large first one leaves.
 const ROUNDS: usize = 2;
+/// Central differences of the sixth order: weights of the pixels 1, 2 and 3 px on, and, with the other sign, back.
+/// The slope of a well sampled star is good to 1 %, of which as much of an offset remains after a round.
+const SLOPE: [f32; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
 
 /// A solved model from which templates are made; all of it is in a finished run's files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct JointModel<'a> {
-    /// Fluxes of the subfilters at the fiducial PSF, `(subfilters, rows, cols)`, over the patch and `border` pixels around it.
+    /// Shape of the patch, `(rows, cols)`.
+    pub patch: (usize, usize),
+    /// The part of the patch that all arrays hold. For a template of a part of the patch that part will do, with [`template_reach`] pixels around it.
+    pub held: Region,
+    /// Fluxes of the subfilters at the fiducial PSF, `(subfilters, rows, cols)`, over what is held and `border` pixels around it.
     /// Pixels that are not finite count as 0.
     pub planes_ayx: ArrayView3<'a, f32>,
     /// By how many pixels the planes reach beyond the patch: light from there is seen inside it. With 0, stars at the edge are incomplete.
@@ -58,7 +60,18 @@ pub enum TemplatePsf {
     Fiducial,
 }
 
-/// A template for one exposure.
+/// What template is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateWanted {
+    /// The part of the patch that it is to cover.
+    pub region: Region,
+    /// Its PSF.
+    pub psf: TemplatePsf,
+    /// Whether it is registered to the exposure: displaced by the offset that fits its pixels best.
+    pub register: bool,
+}
+
+/// A template for one exposure: all planes are of the region that was wanted.
 #[derive(Clone, Debug)]
 pub struct JointTemplate {
     /// What the exposure should see of the model.
@@ -74,7 +87,16 @@ pub struct JointTemplate {
     pub flux_excess: Option<f64>,
 }
 
-/// The template for exposure `index` of `exposures`, registered to it if `register` is set: displaced by the offset that fits it best.
+/// How far beyond the part of the patch that is wanted a template needs the model, in pixels, given the displacements of the exposure's light.
+#[must_use]
+pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usize {
+    OVERLAP.max(trust_reach(furthest(displacements), fiducial.fwhm_px()))
+}
+
+/// The template for exposure `index` of `exposures`.
+///
+/// Tiles are those of the patch, so that what is asked for in parts is what the whole would be there: to 3·10⁻⁵ of the brightest pixel,
+/// and where it is registered, to what its offset differs for having fewer stars. The result does not depend on the number of threads.
 ///
 /// # Errors
 ///
@@ -82,47 +104,51 @@ pub struct JointTemplate {
 ///
 /// # Panics
 ///
-/// If the model's planes, coverage and spectrum do not agree in shape.
+/// If the model's planes, coverage and spectrum do not agree in shape, or do not hold what is wanted.
 pub fn joint_template(
     model: &JointModel,
     exposures: &dyn JointVisits,
     index: usize,
-    psf: TemplatePsf,
-    register: bool,
+    wanted: &TemplateWanted,
     config: &JointConfig,
 ) -> Result<JointTemplate, JointError> {
     config.validate()?;
-    let (rows, cols) = model.covered_yx.dim();
+    let (rows, cols) = model.held.shape();
     let bordered = (model.spectrum.count(), rows + 2 * model.border, cols + 2 * model.border);
     assert_eq!(
         model.planes_ayx.dim(),
         bordered,
-        "one plane for each subfilter, over the patch and its border"
+        "one plane for each subfilter, over what is held and its border"
     );
-    let tiles = divide((rows, cols), config);
-    let trusted_yx = trusted(model, exposures, index);
-    let mut offset = PixelShift::default();
-    let mut flux_excess = None;
-    for _ in 0..if register { ROUNDS } else { 0 } {
-        let mut sum = OffsetFit::default();
-        for region in &tiles {
-            let mut view = View::open(model, exposures, index, psf, region, offset, config)?;
-            sum.add(&view.fit(exposures, index, region, trusted_yx.view())?);
+    assert_eq!(model.covered_yx.dim(), model.held.shape(), "the coverage of what is held");
+    assert_eq!(wanted.region, wanted.region.intersection(&model.held), "what is wanted is held");
+    let region = &wanted.region;
+    let trusted_yx = trusted(model, exposures, index, region);
+    let blocks = Blocks::new(model, exposures, index, wanted.psf, region, config)?;
+    let (mut offset, mut flux_excess) = (PixelShift::default(), None);
+    let planes = if wanted.register {
+        let seen = blocks.map(|_, block, slot| blocks.see(block, slot));
+        for _ in 0..ROUNDS {
+            let scene =
+                Scene { blocks: &blocks, exposures, index, offset, region, trusted_yx: trusted_yx.view() };
+            let pixels = blocks.map(|i, block, slot| scene.bright_pixels(block, &seen[i], slot));
+            let pixels: Vec<Vec<FitPixel>> = pixels.into_iter().collect::<Result<_, _>>()?;
+            let Some([dy, dx, flux]) = fit_pixels(&pixels.concat()).solve() else { break };
+            offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
+            flux_excess = Some(flux);
         }
-        let Some([dy, dx, flux]) = sum.solve() else { break };
-        offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
-        flux_excess = Some(flux);
-    }
-    let mut image = Array2::zeros((rows, cols));
-    for region in &tiles {
-        let mut view = View::open(model, exposures, index, psf, region, offset, config)?;
-        region.blend(view.image().view(), image.view_mut(), 0);
-    }
+        blocks.map(|i, block, slot| blocks.draw(block, &seen[i], offset, 0, slot))
+    } else {
+        blocks.map(|_, block, slot| {
+            let seen = blocks.see(block, slot);
+            blocks.draw(block, &seen, offset, 0, slot)
+        })
+    };
     let variance = match &model.noise {
-        Some(noise) => Some(variance(model, noise, exposures, index, psf, config)?),
+        Some(noise) => Some(variance(model, noise, exposures, index, wanted, config)?),
         None => None,
     };
-    Ok(JointTemplate { image, variance, trusted_yx, offset, flux_excess })
+    Ok(JointTemplate { image: blocks.join(&planes), variance, trusted_yx, offset, flux_excess })
 }
 
 /// The template's variance, with the PSF and displacements of the patch's middle: an offset does not change it.
@@ -131,143 +157,78 @@ fn variance(
     noise: &JointNoise,
     exposures: &dyn JointVisits,
     index: usize,
-    psf: TemplatePsf,
+    wanted: &TemplateWanted,
     config: &JointConfig,
 ) -> Result<Array2<f32>, JointError> {
-    let whole = Region::whole(model.covered_yx.dim());
-    let own = match psf {
+    let whole = Region::whole(model.patch);
+    let own = match wanted.psf {
         TemplatePsf::Exposure => Some(exposures.psf(index, &whole).map_err(JointError::Source)?),
         TemplatePsf::Fiducial => None,
     };
     let displacements = exposures.displacements(index, &whole);
     let transfer = coarse_transfer(model.spectrum, model.fiducial, own.as_deref(), &displacements, config);
-    Ok(noise.covariance.template_variance(&transfer, &noise.maps))
+    let inside = wanted.region.within(&model.held);
+    let maps = NoiseMaps {
+        coverage_yx: inside.of(&noise.maps.coverage_yx),
+        freedom_yx: inside.of(&noise.maps.freedom_yx),
+        source_noise_yx: inside.of(&noise.maps.source_noise_yx),
+    };
+    Ok(noise.covariance.template_variance(&transfer, &maps))
 }
 
 /// Pixels with no uncovered one within reach.
-fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize) -> Array2<bool> {
-    let whole = Region::whole(model.covered_yx.dim());
-    let displacements = exposures.displacements(index, &whole);
-    trusted_pixels(model.covered_yx, furthest(&displacements), model.fiducial.fwhm_px())
+fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region: &Region) -> Array2<bool> {
+    let displacements = exposures.displacements(index, &Region::whole(model.patch));
+    let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.fwhm_px());
+    let around = region.grown(trust_reach(furthest, fwhm_px), &model.held);
+    let covered = around.within(&model.held).of(&model.covered_yx);
+    let trusted = trusted_pixels(covered, furthest, fwhm_px);
+    region.within(&around).of(&trusted.view()).to_owned()
 }
 
-/// A tile of the model with an exposure's transfer functions.
-struct View {
-    grid: Grid,
-    n: usize,
-    transfer: Vec<Complex32>,
-    model: Vec<Complex32>,
-    slot: Slot,
+/// An exposure held against what is predicted for it at an offset.
+struct Scene<'a, 'm> {
+    blocks: &'a Blocks<'a, 'm>,
+    exposures: &'a dyn JointVisits,
+    index: usize,
+    offset: PixelShift,
+    region: &'a Region,
+    /// Of the region.
+    trusted_yx: ArrayView2<'a, bool>,
 }
 
-impl View {
-    fn open(
-        model: &JointModel,
-        exposures: &dyn JointVisits,
-        index: usize,
-        psf: TemplatePsf,
-        region: &TileRegion,
-        offset: PixelShift,
-        config: &JointConfig,
-    ) -> Result<Self, JointError> {
-        let grid = Grid::new(region.grown.shape(), config.padding);
-        let frequencies = grid.frequencies();
-        let fiducial = Fiducial::new(model.fiducial, &frequencies);
-        let own = match psf {
-            TemplatePsf::Exposure => Some(exposures.psf(index, &region.grown).map_err(JointError::Source)?),
-            TemplatePsf::Fiducial => None,
-        };
-        let displacements = exposures.displacements(index, &region.grown);
-        check_displacements(index, &displacements, model.spectrum)?;
-        let n = model.spectrum.count();
-        let mut transfer =
-            visit_transfer(&frequencies, model.spectrum, &fiducial, own.as_deref(), &displacements, config);
-        displace(&mut transfer, &frequencies, n, offset);
-        let mut slot = Slot::new(&grid);
-        let bordered = |r: &Range<usize>| r.start..r.end + 2 * model.border;
-        let part = s![.., bordered(&region.grown.rows), bordered(&region.grown.cols)];
-        let model = to_modes(&grid, model.planes_ayx.slice(part), model.border, &mut slot);
-        Ok(Self { grid, n, transfer, model, slot })
-    }
-
-    fn image(&mut self) -> Array2<f32> {
-        let slot = &mut self.slot;
-        predict(
-            &self.grid,
-            self.n,
-            &self.transfer,
-            &self.model,
-            &mut slot.spectrum,
-            &mut slot.scratch,
-            |_, _| {},
-        );
-        let pixels = tile_plane(&self.grid, &slot.spectrum, &mut slot.scratch);
-        Array2::from_shape_vec(self.grid.shape, pixels).expect("a plane has the tile's shape")
-    }
-
-    /// Normal equations over the tile's own pixels.
-    fn fit(
-        &mut self,
-        exposures: &dyn JointVisits,
-        index: usize,
-        region: &TileRegion,
-        trusted_yx: ArrayView2<bool>,
-    ) -> Result<OffsetFit, JointError> {
-        let pixels = exposures.pixels(index, &region.grown).map_err(JointError::Source)?;
-        let good: Vec<u8> = pixels
-            .image
-            .iter()
-            .zip(pixels.flags.iter())
-            .map(|(s, flags)| u8::from(flags & GOOD != 0 && s.is_finite()))
-            .collect();
-        let visit = TileVisit {
-            transfer: vec![],
-            image: pixels.image.iter().copied().collect(),
-            used: good.clone(),
-            good,
-            noise: exposures.noise(index),
-            fwhm_px: 0.0,
-        };
-        let mut within = region.own_pixels();
-        within.iter_mut().zip(region.grown.of(&trusted_yx)).for_each(|(w, trusted)| *w &= trusted);
-        let prediction = Derivatives::new(&self.grid, self.n, &self.transfer, &self.model, &mut self.slot);
-        Ok(fit(&visit, &prediction, Some(&within)))
-    }
-}
-
-/// The transforms of planes of the tile's shape and `border` pixels around it, laid out `kx × plane × ky`.
-fn to_modes(grid: &Grid, planes: ArrayView3<f32>, border: usize, slot: &mut Slot) -> Vec<Complex32> {
-    let (n, ky) = (planes.len_of(Axis(0)), grid.ky());
-    let mut out = vec![Complex32::default(); n * grid.modes()];
-    for (a, plane) in planes.axis_iter(Axis(0)).enumerate() {
-        let (rows, cols) = (grow(grid.tile_rows(), border), grow(grid.tile_cols(), border));
-        let (along_y, along_x) = (fade(rows.len(), border), fade(cols.len(), border));
-        grid.forward(&mut slot.spectrum, rows.clone(), &mut slot.scratch, |row, line| {
-            let y = row - rows.start;
-            line.fill(0.0);
-            for ((pixel, value), x) in line[cols.clone()].iter_mut().zip(plane.row(y)).zip(&along_x) {
-                *pixel = if value.is_finite() { *value * along_y[y] * x } else { 0.0 };
-            }
-        });
-        for (out, modes) in out.chunks_exact_mut(n * ky).zip(slot.spectrum.chunks_exact(ky)) {
-            out[a * ky..][..ky].copy_from_slice(modes);
+impl Scene<'_, '_> {
+    /// The pixels of a block that tell of the offset, none of them in another block.
+    fn bright_pixels(
+        &self,
+        block: &Block,
+        seen: &Seen,
+        slot: &mut Slot,
+    ) -> Result<Vec<FitPixel>, JointError> {
+        let own = self.blocks.own(block);
+        if own.rows.is_empty() || own.cols.is_empty() {
+            return Ok(vec![]);
         }
-    }
-    out
-}
-
-/// 1 inside, and from the middle of the border to its end smoothly to 0: displacing a plane that ends in a step
-/// would draw stripes far into it.
-fn fade(n: usize, border: usize) -> Vec<f32> {
-    let half = (border / 2) as f64;
-    (0..n)
-        .map(|i| {
-            let from_end = i.min(n - 1 - i) as f64 + 0.5;
-            if from_end < half {
-                (0.5 * std::f64::consts::PI * from_end / half).sin().powi(2) as f32
-            } else {
-                1.0
+        let margin = SLOPE.len();
+        let model = self.blocks.draw(block, seen, self.offset, margin, slot);
+        let noise = self.exposures.noise(self.index);
+        let pixels = self.exposures.pixels(self.index, &own).map_err(JointError::Source)?;
+        let trusted = own.within(self.region).of(&self.trusted_yx);
+        let mut out = vec![];
+        for ((row, col), image) in pixels.image.indexed_iter() {
+            let (y, x) = block.at((own.rows.start + row, own.cols.start + col), margin);
+            let good = pixels.flags[[row, col]] & GOOD != 0 && image.is_finite() && trusted[[row, col]];
+            if good && is_bright(model[[y, x]], &noise) {
+                let along = |at: &dyn Fn(usize) -> f32| {
+                    // Light that moves on leaves less where it becomes fainter.
+                    let pairs = SLOPE.iter().enumerate().map(|(i, weight)| (i + 1, weight));
+                    pairs.map(|(d, weight)| weight * (at(margin - d) - at(margin + d))).sum()
+                };
+                let by_dy = along(&|i| model[[y + i - margin, x]]);
+                let by_dx = along(&|i| model[[y, x + i - margin]]);
+                out.push(fit_pixel([by_dy, by_dx], model[[y, x]], *image, &noise));
             }
-        })
-        .collect()
+        }
+        Ok(out)
+    }
 }

@@ -52,15 +52,30 @@ impl TileRegion {
             .collect()
     }
 
+    /// The part of the patch in which it has a share.
+    pub(crate) fn reach(&self) -> Region {
+        self.core.grown(self.overlap / 2, &Region::whole(self.patch))
+    }
+
     /// Adds a plane of the grown region to the patch's, with this tile's share at each pixel. Shares of all tiles sum to 1.
     ///
     /// Both planes may reach `border` pixels beyond: the tile's beyond its grown region, the patch's beyond the patch.
-    pub(crate) fn blend(&self, plane: ArrayView2<f32>, mut patch: ArrayViewMut2<f32>, border: usize) {
-        let along_y = shares(&self.core.rows, &self.grown.rows, self.patch.0, self.overlap, border);
-        let along_x = shares(&self.core.cols, &self.grown.cols, self.patch.1, self.overlap, border);
+    pub(crate) fn blend(&self, plane: ArrayView2<f32>, patch: ArrayViewMut2<f32>, border: usize) {
         let bordered = |r: &Range<usize>| r.start..r.end + 2 * border;
         let target = Region { rows: bordered(&self.grown.rows), cols: bordered(&self.grown.cols) };
-        let mut target = target.of_mut(patch.view_mut());
+        self.add_share(&self.grown, border, plane, target.of_mut(patch));
+    }
+
+    /// The same of a part of the patch: both planes are those of `part` and of `border` pixels around it.
+    pub(crate) fn add_share(
+        &self,
+        part: &Region,
+        border: usize,
+        plane: ArrayView2<f32>,
+        mut target: ArrayViewMut2<f32>,
+    ) {
+        let along_y = shares(&self.core.rows, &part.rows, self.patch.0, self.overlap, border);
+        let along_x = shares(&self.core.cols, &part.cols, self.patch.1, self.overlap, border);
         for ((mut target, plane), wy) in target.outer_iter_mut().zip(plane.outer_iter()).zip(&along_y) {
             for ((target, value), wx) in target.iter_mut().zip(plane).zip(&along_x) {
                 let share = wy * wx;
@@ -72,14 +87,14 @@ impl TileRegion {
     }
 }
 
-/// A tile's share along one axis, for every index of its grown range and its border: a ramp of `overlap` pixels centred on each
+/// A tile's share along one axis, for every index of a range and its border: a ramp of `overlap` pixels centred on each
 /// side that is not the patch's.
-fn shares(core: &Range<usize>, grown: &Range<usize>, n: usize, overlap: usize, border: usize) -> Vec<f32> {
+fn shares(core: &Range<usize>, part: &Range<usize>, n: usize, overlap: usize, border: usize) -> Vec<f32> {
     let ramp = |distance: f64| match overlap {
         0 => f64::from(u8::from(distance > 0.0)),
         _ => (distance / overlap as f64 + 0.5).clamp(0.0, 1.0),
     };
-    (grown.start..grown.end + 2 * border)
+    (part.start..part.end + 2 * border)
         .map(|i| {
             let centre = i as f64 + 0.5 - border as f64;
             let below = if core.start == 0 { 1.0 } else { ramp(centre - core.start as f64) };
@@ -112,6 +127,14 @@ mod tests {
                 let (rows, cols) = tile.grown.shape();
                 let ones = Array2::ones((rows + 2 * border, cols + 2 * border));
                 tile.blend(ones.view(), sum.view_mut(), border);
+                // Where the tile has a share is told without the planes.
+                let mut own = Array2::zeros(tile.patch);
+                tile.add_share(&tile.grown, 0, Array2::ones(tile.grown.shape()).view(), tile.grown.of_mut(own.view_mut()));
+                let reach = tile.reach();
+                for ((y, x), share) in own.indexed_iter() {
+                    let inside = reach.rows.contains(&y) && reach.cols.contains(&x);
+                    prop_assert_eq!(*share > 0.0_f32, inside);
+                }
             }
             prop_assert!(sum.iter().all(|s: &f32| (s - 1.0).abs() < 1e-6));
         }

@@ -179,3 +179,119 @@ fn median(values: &mut [f32]) -> f32 {
         _ => f32::midpoint(values[middle - 1], values[middle]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::joint::fourier::Grid;
+    use crate::joint::visits::Noise;
+
+    const SIDE: usize = 16;
+    /// Row and column of what happens.
+    const AT: usize = 7 * SIDE + 9;
+    /// How far around holes nothing is given back.
+    const REACH: usize = 2;
+
+    /// Visits that show no light where the model has none; what they see at one pixel is clipped where it says so.
+    fn tile(seen: &[(f32, bool)]) -> Tile {
+        let grid = Grid::new((SIDE, SIDE), 4);
+        let visit = |(light, clipped): &(f32, bool)| {
+            let mut visit = TileVisit {
+                transfer: vec![Complex32::new(1.0, 0.0); grid.modes()],
+                image: vec![0.0; SIDE * SIDE],
+                good: vec![1; SIDE * SIDE],
+                used: vec![1; SIDE * SIDE],
+                noise: Noise { sky_variance: 4.0, shot: 0.0 },
+                fwhm_px: 3.0,
+            };
+            (visit.image[AT], visit.used[AT]) = (*light, u8::from(!clipped));
+            visit
+        };
+        let visits = seen.iter().map(visit).collect();
+        Tile::new(grid, 1, visits, 1.0)
+    }
+
+    /// Which visits use the pixel after all.
+    fn used_after(tile: &mut Tile) -> Vec<bool> {
+        let dark = vec![Complex32::default(); tile.unknowns()];
+        let mut out = dark.clone();
+        give_back_variables(tile, &dark, &mut out, REACH, &JointConfig::default());
+        tile.visits.iter().map(|visit| visit.used[AT] == 1).collect()
+    }
+
+    #[test]
+    fn variables_that_many_visits_lose_are_given_back() {
+        let pulsating: Vec<_> = (0..10).map(|i| ([50.0, -50.0, 3.0][i % 3], i % 3 != 2)).collect();
+        assert_eq!(used_after(&mut tile(&pulsating)), [true; 10]);
+        let three_of_twelve: Vec<_> = (0..12).map(|i| (if i < 3 { 80.0 } else { 0.0 }, i < 3)).collect();
+        assert_eq!(used_after(&mut tile(&three_of_twelve)), [true; 12]);
+    }
+
+    #[test]
+    fn variables_are_not_what_few_visits_lose() {
+        for few in [1, 2] {
+            let seen: Vec<_> = (0..12).map(|i| (if i < few { 80.0 } else { 0.0 }, i < few)).collect();
+            let expected: Vec<bool> = (0..12).map(|i| i >= few).collect();
+            assert_eq!(used_after(&mut tile(&seen)), expected);
+        }
+        // Of two exposures nobody can say which is wrong.
+        assert_eq!(used_after(&mut tile(&[(80.0, true), (-80.0, true)])), [false; 2]);
+    }
+
+    /// A cosmic ray draws the model along: all visits depart from it, but only one from what all saw.
+    #[test]
+    fn variables_are_told_from_a_cosmic_ray_that_all_visits_depart_from() {
+        let seen: Vec<_> = (0..10).map(|i| (if i == 4 { 900.0 } else { -100.0 }, true)).collect();
+        let expected: Vec<bool> = (0..10).map(|i| i != 4).collect();
+        assert_eq!(used_after(&mut tile(&seen)), expected);
+    }
+
+    /// A sharper exposure may depart from the median by more of it.
+    #[test]
+    fn variables_may_depart_by_what_the_seeing_makes_of_the_models_error() {
+        let seen: Vec<_> = (0..10).map(|i| (if i == 4 { 330.0 } else { 100.0 }, true)).collect();
+        let mut alike = tile(&seen);
+        assert!(!used_after(&mut alike)[4]);
+        let mut sharp = tile(&seen);
+        sharp.visits[4].fwhm_px = 1.5;
+        assert_eq!(used_after(&mut sharp), [true; 10]);
+    }
+
+    #[test]
+    fn variables_beside_pixels_that_no_visit_has_stay_out() {
+        let seen = [(50.0, true), (-50.0, true)].repeat(5);
+        for (away, expected) in [(REACH, false), (REACH + 1, true)] {
+            let mut tile = tile(&seen);
+            for visit in &mut tile.visits {
+                (visit.good[AT + away], visit.used[AT + away]) = (0, 0);
+            }
+            assert_eq!(used_after(&mut tile), [expected; 10]);
+            assert!(tile.visits.iter().all(|visit| visit.used[AT + away] == 0));
+        }
+    }
+
+    /// What the data say about the model is afterwards that of the pixels used then.
+    #[test]
+    fn variables_given_back_count_in_what_the_data_say() {
+        let seen: Vec<_> = (0..10).map(|i| ([50.0, -50.0, 3.0][i % 3], i % 3 != 2)).collect();
+        let mut tile = tile(&seen);
+        let model: Vec<_> =
+            (0..tile.unknowns()).map(|i| Complex32::new(0.0, if i % 5 == 1 { 0.4 } else { 0.0 })).collect();
+        let mut out = vec![Complex32::default(); tile.unknowns()];
+        tile.add_residual(Some(&model), &mut out);
+        let before = out.clone();
+        give_back_variables(&mut tile, &model, &mut out, REACH, &JointConfig::default());
+        let mut expected = vec![Complex32::default(); tile.unknowns()];
+        tile.add_residual(Some(&model), &mut expected);
+        let apart =
+            |a: &[Complex32]| a.iter().zip(&expected).map(|(a, b)| (a - b).norm()).fold(0.0, f32::max);
+        assert!(apart(&before) > 1.0 && apart(&out) < 1e-3, "{} {}", apart(&before), apart(&out));
+    }
+
+    #[test]
+    fn median_of_even_odd_and_none() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 8.0]), 3.0);
+        assert_eq!(median(&mut []), 0.0);
+    }
+}
