@@ -91,11 +91,6 @@ pub(super) const KEYS: &[Key] = &[
         "Final solve: stop when the error that is left, measured likewise, is below this.",
     ),
     key(
-        "tiled_tolerance",
-        "In a patch of several tiles both tolerances are multiplied by this, or neighbours would differ by how far\n\
-         each was carried, and show a seam. Raise it, up to 1, where speed matters more.",
-    ),
-    key(
         "padding",
         "Pixels of zero weight around a tile, at least: as far as light is displaced, and more. Raise it in u at\n\
          airmass above 2.2.",

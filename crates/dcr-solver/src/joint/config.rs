@@ -59,8 +59,6 @@ pub struct JointConfig {
     pub source_iterations: usize,
     /// … and stop earlier when the error that is left, as above, is below this.
     pub source_tolerance: f64,
-    /// In a patch of several tiles both tolerances are multiplied by this: neighbours that were not carried as far as this differ, and that is seen as a seam.
-    pub tiled_tolerance: f64,
     /// Pixels of zero weight around a tile, at least: as far as light is displaced, and more.
     pub padding: usize,
     /// The model is kept this many pixels beyond the patch, so that templates are whole at its edges. At most `padding`.
@@ -92,12 +90,11 @@ impl Default for JointConfig {
             rarity: Rarity::default(),
             offset_passes: 3,
             offset_tolerance: 0.003,
-            uniform_iterations: 20,
-            uniform_tolerance: 0.03,
-            source_iterations: 32,
-            source_tolerance: 0.01,
-            tiled_tolerance: 0.1,
-            padding: 32,
+            uniform_iterations: 16,
+            uniform_tolerance: 0.003,
+            source_iterations: 30,
+            source_tolerance: 0.001,
+            padding: 24,
             border: 16,
             tile_size: 1024,
             tile_overlap: 48,
@@ -106,16 +103,6 @@ impl Default for JointConfig {
 }
 
 impl JointConfig {
-    /// The settings for a patch of so many tiles.
-    pub(crate) fn for_tiles(&self, tiles: usize) -> Self {
-        let factor = if tiles > 1 { self.tiled_tolerance } else { 1.0 };
-        Self {
-            uniform_tolerance: factor * self.uniform_tolerance,
-            source_tolerance: factor * self.source_tolerance,
-            ..self.clone()
-        }
-    }
-
     /// Refuses values that cannot be meant.
     ///
     /// # Errors
@@ -146,8 +133,6 @@ impl JointConfig {
         not_negative("offset_tolerance", self.offset_tolerance)?;
         not_negative("uniform_tolerance", self.uniform_tolerance)?;
         not_negative("source_tolerance", self.source_tolerance)?;
-        let factor = self.tiled_tolerance;
-        check("tiled_tolerance", factor, "above 0 and at most 1", factor > 0.0 && factor <= 1.0)?;
         let at_least =
             |key, value: usize, least: usize, allowed| check(key, value as f64, allowed, value >= least);
         at_least("uniform_iterations", self.uniform_iterations, 1, "at least 1")?;

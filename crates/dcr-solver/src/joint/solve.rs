@@ -205,7 +205,6 @@ pub fn solve_joint(
     progress: &mut JointProgress,
 ) -> Result<JointSolution, JointError> {
     config.validate()?;
-    let config = &config.for_tiles(divide(problem.shape, config).len());
     let mut solve = Solve::new(problem, config)?;
     let mut pace = Pace::new(progress, config.most_iterations(problem.shape));
     for round in 0..config.offset_passes {
