@@ -79,7 +79,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "uniform_tolerance",
         "First solve: stop when the rms error of predictions that is left, per pixel, in units of the weighted\n\
-         coadd's noise, is below this. Lower it for a closer solution, at a price in time.",
+         coadd's noise, is below this. With 0.03 here and 0.01 for source_tolerance a run takes 0.6 of the time;\n\
+         tiles then differ by a thousandth of the peak where they meet, and stars on the patch's edge by 3 sigma.",
     ),
     key(
         "source_iterations",

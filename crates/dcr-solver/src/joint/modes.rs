@@ -7,7 +7,7 @@ use rustfft::num_complex::Complex32;
 const LANES: usize = 8;
 
 /// `out = a·b`.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn multiply(out: &mut [Complex32], a: &[Complex32], b: &[Complex32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);
@@ -17,7 +17,7 @@ pub(crate) fn multiply(out: &mut [Complex32], a: &[Complex32], b: &[Complex32]) 
 }
 
 /// `out += a·b`.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_product(out: &mut [Complex32], a: &[Complex32], b: &[Complex32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);
@@ -28,7 +28,7 @@ pub(crate) fn add_product(out: &mut [Complex32], a: &[Complex32], b: &[Complex32
 }
 
 /// `out += a*·b`.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_conjugate_product(out: &mut [Complex32], a: &[Complex32], b: &[Complex32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);
@@ -39,7 +39,7 @@ pub(crate) fn add_conjugate_product(out: &mut [Complex32], a: &[Complex32], b: &
 }
 
 /// `out += weight·a`, a weight for all.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_scaled(out: &mut [Complex32], weight: f32, a: &[Complex32]) {
     let n = out.len();
     let a = &a[..n];
@@ -50,7 +50,7 @@ pub(crate) fn add_scaled(out: &mut [Complex32], weight: f32, a: &[Complex32]) {
 }
 
 /// `out += weight·w·a`, a real factor `w` for each mode.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_weighted(out: &mut [Complex32], weight: f32, w: &[f32], a: &[Complex32]) {
     let n = out.len();
     let (w, a) = (&w[..n], &a[..n]);
@@ -62,7 +62,7 @@ pub(crate) fn add_weighted(out: &mut [Complex32], weight: f32, w: &[f32], a: &[C
 }
 
 /// `out = z + factor·out`: the next direction of conjugate gradients.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn next_direction(out: &mut [Complex32], factor: f32, z: &[Complex32]) {
     let n = out.len();
     let z = &z[..n];
@@ -73,7 +73,7 @@ pub(crate) fn next_direction(out: &mut [Complex32], factor: f32, z: &[Complex32]
 }
 
 /// `Σ Re(a*·b)`, in double precision.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn inner(a: &[Complex32], b: &[Complex32]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (a, b) = (&a[..a.len()], &b[..a.len()]);
@@ -92,7 +92,7 @@ pub(crate) fn inner(a: &[Complex32], b: &[Complex32]) -> f64 {
 }
 
 /// `Σ a·b` of real values, in double precision.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn inner_real(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (a, b) = (&a[..a.len()], &b[..a.len()]);

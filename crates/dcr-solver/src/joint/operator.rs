@@ -330,7 +330,7 @@ pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f6
 }
 
 /// `line *= weight` where used, 0 elsewhere.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn weigh(line: &mut [f32], weight: f32, used: &[u8]) {
     let n = line.len();
     let used = &used[..n];
@@ -340,7 +340,7 @@ fn weigh(line: &mut [f32], weight: f32, used: &[u8]) {
 }
 
 /// `line = weight·(image − scale·line)` where used, 0 elsewhere.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn subtract_from(line: &mut [f32], scale: f32, image: &[f32], weight: f32, used: &[u8]) {
     let n = line.len();
     let (image, used) = (&image[..n], &used[..n]);
@@ -350,7 +350,7 @@ fn subtract_from(line: &mut [f32], scale: f32, image: &[f32], weight: f32, used:
 }
 
 /// `out += weight·a*·b`, in double precision.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn add_outer(out: &mut [Complex64], weight: f64, a: &[Complex32], b: &[Complex32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);

@@ -176,7 +176,7 @@ impl PsfStamp {
 }
 
 /// `[Re v·c, Im v·c, Re v·s, Im v·s]`, added for every frequency.
-#[multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn add_waves([cr, ci, sr, si]: &mut [Vec<f64>; 4], value: Complex64, cosines: &[f64], sines: &[f64]) {
     let n = cosines.len();
     let (cr, ci, sr, si) = (&mut cr[..n], &mut ci[..n], &mut sr[..n], &mut si[..n]);

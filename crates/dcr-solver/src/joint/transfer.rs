@@ -171,7 +171,7 @@ impl<'a> MeanStar<'a> {
 }
 
 /// `sum += factor·wave`.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn add_wave(sum: &mut [Complex64], factor: Complex64, wave: &[Complex64]) {
     let n = sum.len();
     let wave = &wave[..n];

@@ -69,7 +69,7 @@ pub(crate) fn from_modes(grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut
 }
 
 /// `out = a·b`.
-#[multiversion::multiversion(targets("x86_64+avx2+fma", "x86_64+avx512f+avx512vl"))]
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn multiply_real(out: &mut [f32], a: &[f32], b: &[f32]) {
     let n = out.len();
     let (a, b) = (&a[..n], &b[..n]);
