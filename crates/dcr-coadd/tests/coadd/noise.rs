@@ -12,7 +12,7 @@ use crate::tolerance::{
 };
 
 /// Times that the field is taken.
-const DRAWS: u64 = 16;
+const DRAWS: u64 = 32;
 /// The plane's bit in the masks of dcr-sim and of runs alike.
 const DETECTED: i32 = 1 << 5;
 

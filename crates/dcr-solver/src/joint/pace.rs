@@ -73,7 +73,7 @@ mod tests {
     fn most_iterations_grow_with_tiles() {
         let config = JointConfig::default();
         let one = config.most_iterations((200, 1000));
-        assert_eq!(one, 4 * 20 + 3 * 20 + 32);
+        assert_eq!(one, 4 * 16 + 3 * 16 + 30);
         assert_eq!(config.most_iterations((200, 1100)), 2 * one);
     }
 }

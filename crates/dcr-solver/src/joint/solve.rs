@@ -392,7 +392,7 @@ impl<'a> Solve<'a> {
         Ok(JointSolution {
             covered_yx: mosaic.covered(),
             coverage_yx,
-            source_noise_yx: mosaic.source_noise(),
+            source_noise_yx: mosaic.source_noise(&fiducial),
             freedom_yx: mosaic.freedom_yx,
             planes_ayx: mosaic.planes_ayx,
             border: config.border,
