@@ -156,8 +156,8 @@ impl Shape {
 /// What B does to a single pixel, for each pair of departures: planes of the grid, about its first pixel.
 fn kernels(grid: &Grid, schur: &[Complex32], m: usize) -> Vec<Vec<f32>> {
     let (ky, pairs, scale) = (grid.ky(), upper(m).count(), grid.scale());
-    let mut slot = Slot::new(grid);
     let of_pair = |pair: usize| {
+        let mut slot = Slot::new(grid);
         for (out, modes) in slot.spectrum.chunks_exact_mut(ky).zip(schur.chunks_exact(pairs * ky)) {
             out.copy_from_slice(&modes[pair * ky..][..ky]);
         }
@@ -167,7 +167,7 @@ fn kernels(grid: &Grid, schur: &[Complex32], m: usize) -> Vec<Vec<f32>> {
         });
         plane
     };
-    (0..pairs).map(of_pair).collect()
+    (0..pairs).into_par_iter().map(of_pair).collect()
 }
 
 /// The lower triangle of `1 + τ B τ` among the pixels of a disc, row by row, departure by departure.
