@@ -70,12 +70,7 @@ impl CoaddPsfs {
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Self {
-        let measured = if config.psf.measure {
-            measured(solution, coadds, bad, cells, &config.psf, journal)
-        } else {
-            None
-        };
-        let (psf, origin) = match measured {
+        let (psf, origin) = match measured(solution, coadds, bad, cells, &config.psf, journal) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None => (solution.clone(), PsfOrigin::Solution),
         };
@@ -96,12 +91,7 @@ impl CoaddPsfs {
         config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let measured = if config.psf.measure {
-            measured(selected, coadds, bad, cells, &config.psf, journal)
-        } else {
-            None
-        };
-        let (coadd, origin) = match measured {
+        let (coadd, origin) = match measured(selected, coadds, bad, cells, &config.psf, journal) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
             None => (selected.clone(), PsfOrigin::Unknown),
@@ -127,7 +117,7 @@ impl CoaddPsfs {
     }
 }
 
-/// The PSF of the stars in the stacked coadd, or `None` after a warning.
+/// The PSF of the stars in the stacked coadd; `None` if that is not asked for, and after a warning if it cannot be had.
 fn measured(
     selected: &CoaddPsf,
     coadds: &Coadds,
@@ -136,6 +126,9 @@ fn measured(
     config: &PsfConfig,
     journal: &mut Journal<'_>,
 ) -> Option<CoaddPsf> {
+    if !config.measure {
+        return None;
+    }
     let bad = Zip::from(&coadds.mask).map_collect(|mask| mask & bad != 0);
     let field = StarField {
         image: coadds.sum.image.view(),

@@ -3,10 +3,10 @@
 use dcr_coadd::Summary;
 use dcr_coadd::config::{AssembleConfig, FindArtefacts, Method, PixelsIn};
 use dcr_image::MaskedImage;
-use dcr_sim::{ArtefactKind, ArtefactSettings, Field, FieldConfig, SourceSettings, VisitSettings};
+use dcr_sim::{ArtefactKind, Field, FieldConfig, SourceSettings, VisitSettings};
 use ndarray::{Array2, Zip, s};
 
-use crate::field::{Bench, Warp, small_field, warps};
+use crate::field::{Bench, Warp, small_field, unmarked_artefacts, warps};
 use crate::tolerance::{ARTEFACTS_FOUND, FOUND_IN_STATIC_SKY, GOOD_PIXELS_LOST};
 
 const CLIPPED: i32 = 1 << 9;
@@ -154,18 +154,9 @@ fn displaced_stars_stay() {
 #[test]
 fn artefacts_of_a_field_are_found() {
     let field = small_field(12);
-    let artefacts = ArtefactSettings {
-        bad_columns: 0,
-        edge_px: 4,
-        cosmic_rays: 6,
-        unflagged: 1.0,
-        streak_every: 6,
-        saturated_flux_electrons: 0.0,
-        ..ArtefactSettings::default()
-    };
     let field = FieldConfig {
         visits: VisitSettings { seeing_arcsec: [0.6, 1.1], ..field.visits },
-        artefacts: Some(artefacts),
+        artefacts: Some(unmarked_artefacts(0)),
         ..field
     };
     let bench = Bench::new(&warps(&field));

@@ -8,7 +8,7 @@ use dcr_image::fits::{ExposureToWrite, ImageHdu, MissingVariance, Pixels, WriteO
 use dcr_image::header::{Card, Header, Value};
 use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, Wcs};
 use dcr_physics::{Angle, VisitInfo};
-use dcr_sim::{Field, FieldConfig, SourceSettings, VisitPlan, VisitSettings};
+use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings, VisitPlan, VisitSettings};
 use ndarray::Array2;
 
 /// A warp in memory.
@@ -38,6 +38,19 @@ pub(crate) fn small_field(visits: usize) -> FieldConfig {
         visits: VisitSettings { count: visits, held_out: 1, ..VisitSettings::default() },
         sources: SourceSettings { stars: 14, galaxies: 3, ..SourceSettings::default() },
         ..FieldConfig::default()
+    }
+}
+
+/// Cosmic rays, and a trail in every sixth visit, that no mask tells of; bad columns that one does.
+pub(crate) fn unmarked_artefacts(bad_columns: usize) -> ArtefactSettings {
+    ArtefactSettings {
+        bad_columns,
+        edge_px: 4,
+        cosmic_rays: 6,
+        unflagged: 1.0,
+        streak_every: 6,
+        saturated_flux_electrons: 0.0,
+        ..ArtefactSettings::default()
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use dcr_coadd::config::{AssembleConfig, FindArtefacts, ZeroPoint};
 use dcr_coadd::{AssembleRequest, CoaddError, Summary, Unmonitored, assemble};
 use dcr_image::{BBox, MaskedImage};
-use dcr_sim::{ArtefactSettings, Field, FieldConfig, PsfShape, VisitSettings};
+use dcr_sim::{Field, FieldConfig, PsfShape, VisitSettings};
 use dcr_solver::kernel::{Boundary, gaussian_filter};
 use ndarray::{Array2, Zip};
 
-use crate::field::{Bench, Warp, iterative, small_field, warps, wcs};
+use crate::field::{Bench, Warp, iterative, small_field, unmarked_artefacts, warps, wcs};
 use crate::tolerance::SAME_ARTEFACTS;
 
 const CLIPPED: i32 = 1 << 9;
@@ -25,17 +25,8 @@ fn static_sky() -> AssembleConfig {
 /// Gaussian seeing from 0.6 to 1.1″, with cosmic rays and trails that no mask tells of.
 fn spoilt_field(visits: usize) -> FieldConfig {
     let field = small_field(visits);
-    let artefacts = ArtefactSettings {
-        bad_columns: 1,
-        edge_px: 4,
-        cosmic_rays: 6,
-        unflagged: 1.0,
-        streak_every: 6,
-        saturated_flux_electrons: 0.0,
-        ..ArtefactSettings::default()
-    };
     let visits = VisitSettings { seeing_arcsec: [0.6, 1.1], seeing_exponent: 0.0, ..field.visits };
-    FieldConfig { psf: PsfShape::Gaussian, visits, artefacts: Some(artefacts), ..field }
+    FieldConfig { psf: PsfShape::Gaussian, visits, artefacts: Some(unmarked_artefacts(1)), ..field }
 }
 
 fn fwhm_px(warp: &Warp) -> f64 {
