@@ -234,7 +234,7 @@ fn joint_tile_without_data_is_uncovered_and_zero() {
     assert!(solution.planes_ayx.iter().all(|v| v.is_finite()));
     assert!(solution.covered_yx.slice(s![.., 50..]).iter().all(|c| !c));
     assert!(solution.covered_yx[[10, 10]]);
-    let variance = solution.covariance.plane_variance(0, &solution.noise_maps());
+    let variance = solution.plane_variance(0);
     assert!(variance[[30, 120]].is_infinite() && variance[[30, 20]].is_finite());
 }
 
@@ -444,44 +444,55 @@ fn joint_faint_colours_are_the_priors() {
     assert!(got.iter().all(|f| (3.0 * f / faint.flux - 1.0).abs() < 0.35), "{got:?}");
 }
 
-#[test]
-fn joint_variance_agrees_with_monte_carlo() {
-    let shape = (56, 56);
-    let runs = 16;
+/// Draws of the noise of a field, in which the sky's is all: the scatter of the planes and of their sum over what is stated, in the sky and on pixels above
+/// 10 and 100 σ of the sum.
+fn scatter_over_stated(stars: &[Star], draws: u64) -> [[f64; 3]; 4] {
     let quiet = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
-    let (mut sum, mut squares) =
-        (ndarray::Array3::<f64>::zeros((4, 56, 56)), ndarray::Array3::<f64>::zeros((4, 56, 56)));
-    let mut stated = ndarray::Array3::<f64>::zeros((4, 56, 56));
-    for run in 0..runs {
-        let visits = views()
-            .iter()
-            .enumerate()
-            .map(|(i, v)| visit(shape, &[], 3, v, 100 + run * 10 + i as u64))
-            .collect();
+    let zeros = ndarray::Array3::<f64>::zeros((4, SHAPE.0, SHAPE.1));
+    let (mut sum, mut squares, mut stated) = (zeros.clone(), zeros.clone(), zeros);
+    for draw in 0..draws {
+        let seed = |i: usize| 100 + draw * 10 + i as u64;
+        let visits = views().iter().enumerate().map(|(i, v)| visit(SHAPE, stars, 3, v, seed(i))).collect();
         let solution = solve(&JointInMemory { visits }, 3, &quiet);
-        let total = solution.patch_planes().sum_axis(Axis(0));
-        let maps = solution.noise_maps();
+        let total = solution.covariance.total_variance(&solution.noise_maps());
+        let planes = solution.patch_planes();
         for a in 0..4 {
             let (plane, variance) = match a {
-                3 => (total.view(), solution.covariance.total_variance(&maps)),
-                _ => (
-                    solution.patch_planes().index_axis_move(Axis(0), a),
-                    solution.covariance.plane_variance(a, &maps),
-                ),
+                3 => (planes.sum_axis(Axis(0)), total.clone()),
+                _ => (planes.index_axis(Axis(0), a).to_owned(), solution.plane_variance(a)),
             };
             let plane = plane.mapv(f64::from);
             sum.index_axis_mut(Axis(0), a).scaled_add(1.0, &plane);
             squares.index_axis_mut(Axis(0), a).scaled_add(1.0, &(&plane * &plane));
-            stated.index_axis_mut(Axis(0), a).scaled_add(1.0 / runs as f64, &variance.mapv(f64::from));
+            stated.index_axis_mut(Axis(0), a).scaled_add(1.0 / draws as f64, &variance.mapv(f64::from));
         }
     }
-    let inside = s![8..48, 8..48];
-    for a in 0..4 {
-        let scatter = (&squares.index_axis(Axis(0), a)
-            - &sum.index_axis(Axis(0), a).mapv(|v| v * v / runs as f64))
-            / (runs - 1) as f64;
-        let ratio = (&scatter.slice(inside) / &stated.index_axis(Axis(0), a).slice(inside)).mean().unwrap();
-        assert!((ratio - 1.0).abs() < VARIANCE, "plane {a}: {ratio}");
+    let n = draws as f64;
+    let inside = |y: usize, x: usize| (8..SHAPE.0 - 8).contains(&y) && (8..SHAPE.1 - 8).contains(&x);
+    let mut ratios = [[(0.0, 0.0); 3]; 4];
+    for ((a, y, x), squares) in squares.indexed_iter().filter(|((_, y, x), _)| inside(*y, *x)) {
+        let signal = sum[[3, y, x]] / n / stated[[3, y, x]].sqrt();
+        let class = [10.0, 100.0].iter().filter(|limit| signal > **limit).count();
+        let scatter = (squares - sum[[a, y, x]].powi(2) / n) / (n - 1.0);
+        let (total, count) = &mut ratios[a][class];
+        (*total, *count) = (*total + scatter / stated[[a, y, x]], *count + 1.0);
+    }
+    ratios.map(|plane| plane.map(|(total, count)| total / count))
+}
+
+#[test]
+fn joint_variance_agrees_with_monte_carlo() {
+    for (plane, [sky, ..]) in scatter_over_stated(&[], 16).into_iter().enumerate() {
+        assert!((sky - 1.0).abs() < VARIANCE, "plane {plane}: {sky}");
+    }
+}
+
+#[test]
+fn joint_variance_on_stars_agrees_with_monte_carlo() {
+    for (plane, ratios) in scatter_over_stated(&stars(), 24).into_iter().enumerate() {
+        for (ratio, allowed) in ratios.into_iter().zip([VARIANCE, VARIANCE_ON_STARS, VARIANCE_ON_STARS]) {
+            assert!((ratio - 1.0).abs() < allowed, "plane {plane}: {ratios:.3?}");
+        }
     }
 }
 

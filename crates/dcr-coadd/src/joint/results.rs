@@ -58,7 +58,7 @@ impl Coadds {
                 }
                 let variance = match of_template {
                     true => &patch.template.variance / n as f32,
-                    false => solution.covariance.plane_variance(a, &maps),
+                    false => solution.plane_variance(a),
                 };
                 Coadd { image, variance, n_image: n_image.clone() }
             })

@@ -226,7 +226,7 @@ fn dense_final_solve() {
         fwhm_px,
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
-    let width: Vec<f64> = solve.width().iter().map(|w| f64::from(*w)).collect();
+    let width: Vec<f64> = solve.width_on(&grid).iter().map(|w| f64::from(*w)).collect();
     let config = JointConfig { source_iterations: 400, ..small.config.clone() };
     solve.solve(&mut small.tile, &config, &mut Pace::new(&mut |_, _| true, 0));
     // y = f t + E P τ u, with t and u on the whole grid.

@@ -11,6 +11,7 @@ use rustfft::num_complex::Complex32;
 use super::fourier::Grid;
 use super::hermitian::upper;
 use super::operator::Slot;
+use super::triangle::{cholesky, solve_triangles, triangle};
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f32 = 2.0;
@@ -193,65 +194,6 @@ fn matrix(grid: &Grid, pixels: &[u32], width: &[f32], kernels: &[Vec<f32>], m: u
     out
 }
 
-/// Numbers in a triangle of so many rows.
-fn triangle(n: usize) -> usize {
-    n * (n + 1) / 2
-}
-
-/// The Cholesky factor of a matrix that is not less than 1, both as rows of the lower triangle.
-fn cholesky(lower: &[f32]) -> Vec<f32> {
-    let mut out: Vec<f32> = Vec::with_capacity(lower.len());
-    let mut start = 0;
-    let mut n = 0;
-    while start < lower.len() {
-        for j in 0..=n {
-            let row = &out[start..];
-            let value = if j < n {
-                let other = &out[triangle(j)..][..=j];
-                (lower[start + j] - dot(&row[..j], &other[..j])) / other[j]
-            } else {
-                // Less than 1 only by rounding.
-                (lower[start + n] - dot(row, row)).max(1.0).sqrt()
-            };
-            out.push(value);
-        }
-        n += 1;
-        start += n;
-    }
-    out
-}
-
-/// `x ← (L Lᵀ)⁻¹ x`.
-fn solve_triangles(factor: &[f32], x: &mut [f32]) {
-    for i in 0..x.len() {
-        let row = &factor[triangle(i)..][..=i];
-        x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
-    }
-    for i in (0..x.len()).rev() {
-        let row = &factor[triangle(i)..][..=i];
-        let value = x[i] / row[i];
-        x[i] = value;
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= value * l);
-    }
-}
-
-/// `Σ a·b` in single precision, which is enough for what need not be exact.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 16];
-    let (a_parts, a_rest) = a.as_chunks::<16>();
-    let (b_parts, b_rest) = b[..a.len()].as_chunks::<16>();
-    for (a, b) in a_parts.iter().zip(b_parts) {
-        for lane in 0..16 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += a * b;
-    }
-    sums.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::modes::inner_real;
@@ -395,21 +337,5 @@ mod tests {
         assert!(held > 0 && held <= ROOM * grid.pixels(), "{held}");
         let open = discs.diagonal.iter().filter(|d| **d > 0.0).count();
         assert!(open > 0, "the rest is left to the diagonal");
-    }
-
-    #[test]
-    fn bright_factor_solves() {
-        let n = 37;
-        let rows = pattern(n * n);
-        let full = |i: usize, j: usize| {
-            let product: f32 = (0..n).map(|k| rows[i * n + k] * rows[j * n + k]).sum();
-            product + if i == j { 1.0 } else { 0.0 }
-        };
-        let lower: Vec<f32> =
-            (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| full(i, j)).collect();
-        let x = pattern(n);
-        let mut solved: Vec<f32> = (0..n).map(|i| (0..n).map(|j| full(i, j) * x[j]).sum()).collect();
-        solve_triangles(&cholesky(&lower), &mut solved);
-        assert!(unlike(&solved, &x) < 1e2 * ROUNDING, "{}", unlike(&solved, &x));
     }
 }

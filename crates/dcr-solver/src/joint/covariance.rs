@@ -13,31 +13,25 @@
 //! Sources make noise of their own, which the weights do not know, and must not. Where the weighted mean of the visits has `1 + e` times the noise
 //! that sky alone would make, so has all that is made of it: the variance is multiplied by that ([`NoiseMaps::source_noise_yx`]).
 //!
+//! That figure holds for the planes' sum and for templates. On bright sources the subfilters' own is that of [`super::star_noise`].
+//!
 //! # Accuracy
 //!
 //! Noise alone is in it: not the choice of the prior, nor clipping, nor errors of PSFs. Scatter of 32 draws of all noise of a field of 8 visits over what
 //! is stated, in the sky and on pixels above 1, 10 and 100 σ of the sum: sums 1.02, 1.04, 1.00, 1.05; templates 1.00, 1.03, 0.99, 0.98; planes of the
-//! outermost subfilters 1.02, 1.01, 0.94, 0.73, of the middle one 1.02, 1.10, 1.25, 0.72 (a test of `dcr-coadd` holds them). The
-//! prior on a star is narrower than one that is as wide everywhere, so that the brightest pixels' noise is overstated; the middle
-//! subfilter's follows curvature, whose prior is narrower than that of slopes. Where masks leave less than 85 % of the data, the formula, which takes
+//! outermost subfilters 1.02, 1.02, 1.01, 1.01, of the middle one 1.02, 1.08, 1.05, 0.96 (a test of `dcr-coadd` holds them). Where masks leave less than 85 % of the data, the formula, which takes
 //! them for the same everywhere, is a rough figure: 0.88 to 0.98 down to 70 %, below it up to several times too small.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::{Complex32, Complex64};
 
+use super::coarse::{Coarse, SIDE};
 use super::config::JointConfig;
 use super::frequencies::Frequencies;
 use super::hermitian::{Hermitian, upper};
-use super::operator::add_hessian;
-use super::psf::PsfStamp;
-use super::solve::{JointError, JointProblem};
 use super::spectrum::Spectrum;
-use super::transfer::{Fiducial, displace, visit_transfer};
 use super::uniform::{floor_of_total, total_strength};
-use crate::kernel::{PixelShift, Region};
 
-/// Side of the frequency grid.
-pub(crate) const SIDE: usize = 33;
 /// Widths of the prior for which covariances are kept: from the least, by this factor, …
 const WIDTH_RATIO: f64 = 4.0;
 /// … this often. The last is 16,000 times the first: free.
@@ -77,37 +71,14 @@ struct Curve {
 
 impl Covariance {
     /// Covariances of a patch's visits, seen from its middle.
-    pub(crate) fn of_visits(
-        problem: &JointProblem,
-        config: &JointConfig,
-        fiducial: &PsfStamp,
-        offsets: &[PixelShift],
-        sigma: f64,
-    ) -> Result<Self, JointError> {
-        let frequencies = Frequencies::new((SIDE, SIDE));
-        let whole = Region::whole(problem.shape);
-        let n = problem.spectrum.count();
-        let fiducial = Fiducial::new(fiducial, &frequencies);
-        let modes = frequencies.x.len() * SIDE;
+    pub(crate) fn new(coarse: &Coarse, spectrum: &Spectrum, config: &JointConfig, sigma: f64) -> Self {
+        let (n, modes) = (spectrum.count(), coarse.modes());
         let pairs = n * (n + 1) / 2;
-        let mut hessian = vec![Complex64::default(); frequencies.x.len() * pairs * SIDE];
-        for (visit, offset) in offsets.iter().enumerate() {
-            let psf = problem.visits.psf(visit, &whole).map_err(JointError::Source)?;
-            let displacements = problem.visits.displacements(visit, &whole);
-            let mut transfer =
-                visit_transfer(&frequencies, problem.spectrum, &fiducial, Some(&psf), &displacements, config);
-            displace(&mut transfer, &frequencies, n, *offset);
-            let weight = 1.0 / problem.visits.noise(visit).sky_variance;
-            for (out, transfer) in hessian.chunks_exact_mut(pairs * SIDE).zip(transfer.chunks_exact(n * SIDE))
-            {
-                add_hessian(out, n, weight, transfer);
-            }
-        }
-        let amplitude = fiducial.amplitude();
+        let amplitude = coarse.fiducial.amplitude();
         // The final solve holds the total to the first one's, which has nearly all its noise: the floor takes none away.
         let floor = if n == 1 { floor_of_total(n, config) } else { 0.0 };
-        let total = total_strength(&fiducial, floor, sigma);
-        let mut departures = problem.spectrum.departures(config.colour_damping);
+        let total = total_strength(&coarse.fiducial, floor, sigma);
+        let mut departures = spectrum.departures(config.colour_damping);
         if let Some(mut slope) = departures.axis_iter_mut(Axis(1)).next() {
             slope *= SLOPE_WIDTH;
         }
@@ -117,20 +88,16 @@ impl Covariance {
         let mut values = Array3::zeros((count, pairs, 2 * modes));
         for (width, mut values) in widths.iter().zip(values.axis_iter_mut(Axis(0))) {
             for mode in 0..modes {
-                let mut data = Hermitian::zeros(n);
-                for (pair, (a, b)) in upper(n).enumerate() {
-                    data.add(a, b, hessian[(mode / SIDE * pairs + pair) * SIDE + mode % SIDE]);
-                }
                 let held = width * f64::from(amplitude[mode]).max(1e-9);
                 let strength = (f64::from(total[mode]), 1.0 / (held * held));
-                let noise = mode_covariance(&data, problem.spectrum.fractions(), &departures, strength);
+                let noise = mode_covariance(&coarse.at(mode), spectrum.fractions(), &departures, strength);
                 for (pair, (a, b)) in upper(n).enumerate() {
                     values[[pair, 2 * mode]] = noise.at(a, b).re as f32;
                     values[[pair, 2 * mode + 1]] = noise.at(a, b).im as f32;
                 }
             }
         }
-        Ok(Self { widths, values })
+        Self { widths, values }
     }
 
     /// Number of subfilters.
@@ -268,16 +235,4 @@ fn mode_covariance(
         out.add(a, b, if a == b { Complex64::from(value.re) } else { value });
     }
     out
-}
-
-/// An exposure's transfer functions on the covariance's grid.
-pub(crate) fn coarse_transfer(
-    spectrum: &Spectrum,
-    fiducial: &PsfStamp,
-    psf: Option<&PsfStamp>,
-    displacements: &[PixelShift],
-    config: &JointConfig,
-) -> Vec<Complex32> {
-    let frequencies = Frequencies::new((SIDE, SIDE));
-    visit_transfer(&frequencies, spectrum, &Fiducial::new(fiducial, &frequencies), psf, displacements, config)
 }

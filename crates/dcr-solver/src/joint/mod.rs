@@ -71,6 +71,7 @@
 mod against_dense;
 mod blocks;
 mod bright;
+mod coarse;
 mod config;
 mod covariance;
 mod fourier;
@@ -88,10 +89,12 @@ mod session;
 mod solve;
 mod source;
 mod spectrum;
+mod star_noise;
 mod stationary;
 mod template;
 mod tiles;
 mod transfer;
+mod triangle;
 mod uniform;
 mod unknowns;
 mod variables;
@@ -106,6 +109,7 @@ pub use solve::{
     VisitReport, solve_joint,
 };
 pub use spectrum::{Spectrum, SpectrumError};
+pub use star_noise::StarNoise;
 pub use template::{
     JointModel, JointNoise, JointTemplate, TemplatePsf, TemplateWanted, joint_template, template_reach,
 };

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::Complex32;
 
+use super::coarse::Coarse;
 use super::config::JointConfig;
 use super::pace::Pace;
 use super::psf::PsfStamp;
@@ -11,6 +12,7 @@ use super::session::Session;
 use super::solve::{JointProblem, VisitReport};
 use super::source::SourceSolve;
 use super::spectrum::Spectrum;
+use super::star_noise::{Light, StarNoise};
 use super::tiles::TileRegion;
 use crate::kernel::{Boundary, gaussian_filter};
 
@@ -20,6 +22,9 @@ pub(crate) const BLOCK: usize = 64;
 /// Width of the surroundings from which a pixel of the model has its noise, over that of the PSF. Found by comparison with the scatter of draws, on stars above 100 σ.
 const NOISE_REACH: f64 = 0.6;
 
+/// The same for the pixel's departure from the flat spectrum.
+const FLANKS: f64 = 1.3;
+
 /// Everything that covers the patch.
 pub(crate) struct Mosaic {
     pub(crate) planes_ayx: Array3<f32>,
@@ -27,8 +32,10 @@ pub(crate) struct Mosaic {
     weight_yx: Array2<f32>,
     /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
     source_yx: Array2<f32>,
-    /// Width of the prior on departures from the flat spectrum.
+    /// Width of the prior on departures from the flat spectrum, averaged over the PSF, …
     pub(crate) freedom_yx: Array2<f32>,
+    /// … and as it is, τ.
+    width_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
     /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
     pub(crate) cover_vyx: Array3<f32>,
@@ -45,6 +52,7 @@ impl Mosaic {
             weight_yx: Array2::zeros((rows, cols)),
             source_yx: Array2::zeros((rows, cols)),
             freedom_yx: Array2::zeros((rows, cols)),
+            width_yx: Array2::zeros((rows, cols)),
             clipped: vec![vec![]; visits],
             cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
             border,
@@ -64,12 +72,13 @@ impl Mosaic {
         if session.tile.visits.is_empty() {
             return vec![];
         }
-        let (model, freedom, course) = final_model(&mut session, spectrum, config, pace);
+        let Final { model, freedom_yx, width_yx, course } = final_model(&mut session, spectrum, config, pace);
         let planes = session.tile.planes(&model, self.border);
         for (plane, target) in planes.axis_iter(Axis(0)).zip(self.planes_ayx.axis_iter_mut(Axis(0))) {
             region.blend(plane, target, self.border);
         }
-        region.blend(freedom.view(), self.freedom_yx.view_mut(), 0);
+        region.blend(freedom_yx.view(), self.freedom_yx.view_mut(), 0);
+        region.blend(width_yx.view(), self.width_yx.view_mut(), 0);
         self.count(&session, region, reports);
         let mut source_noise = Array2::zeros(region.grown.shape());
         let pixels = source_noise.as_slice_mut().expect("a new plane is contiguous");
@@ -120,11 +129,30 @@ impl Mosaic {
 
     /// Noise of sources' light in the weighted mean of the visits, over that of the sky: averaged over the pixels that the model's pixel is made of.
     pub(crate) fn source_noise(&self, fiducial: &PsfStamp) -> Array2<f32> {
-        let sigma = NOISE_REACH * fiducial.fwhm_px() / FWHM_PER_SIGMA;
+        self.source_noise_around(NOISE_REACH * fiducial.fwhm_px() / FWHM_PER_SIGMA)
+    }
+
+    /// The same over surroundings of this standard deviation.
+    fn source_noise_around(&self, sigma: f64) -> Array2<f32> {
         let smooth = |plane: &Array2<f32>| gaussian_filter(plane.view(), sigma, Boundary::Reflect);
         Zip::from(&smooth(&self.source_yx))
             .and(&smooth(&self.weight_yx))
             .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
+    }
+
+    /// Noise of the subfilters on bright sources.
+    pub(crate) fn star_noise(
+        &self,
+        coarse: &Coarse,
+        spectrum: &Spectrum,
+        fwhm_px: f64,
+        sigma: f64,
+        config: &JointConfig,
+    ) -> StarNoise {
+        let around = |reach: f64| self.source_noise_around(reach * fwhm_px / FWHM_PER_SIGMA);
+        let (at_pixel_yx, on_flanks_yx) = (&around(NOISE_REACH), &around(FLANKS));
+        let light = Light { width_yx: &self.width_yx, at_pixel_yx, on_flanks_yx };
+        StarNoise::new(coarse, spectrum, &light, fwhm_px, sigma, config)
     }
 
     /// Fraction of pixels that each visit has in each block.
@@ -144,18 +172,22 @@ impl Mosaic {
     }
 }
 
-/// The model of the final solve, the width of its prior at every pixel, and the solve's course. With one subfilter
-/// there are no departures, and the first solve is the final one.
-fn final_model(
-    session: &mut Session,
-    spectrum: &Spectrum,
-    config: &JointConfig,
-    pace: &mut Pace,
-) -> (Vec<Complex32>, Array2<f32>, Vec<f64>) {
+/// What a tile's final solve found.
+struct Final {
+    model: Vec<Complex32>,
+    /// Width of its prior at every pixel of the tile, averaged over the PSF, and as it is.
+    freedom_yx: Array2<f32>,
+    width_yx: Array2<f32>,
+    course: Vec<f64>,
+}
+
+/// The final solve. With one subfilter there are no departures, and the first solve is the final one.
+fn final_model(session: &mut Session, spectrum: &Spectrum, config: &JointConfig, pace: &mut Pace) -> Final {
     let shape = session.tile.grid.shape;
     if spectrum.count() == 1 {
         let course = session.refine_first(config, pace);
-        return (session.first.model.clone(), Array2::zeros(shape), course);
+        let model = session.first.model.clone();
+        return Final { model, freedom_yx: Array2::zeros(shape), width_yx: Array2::zeros(shape), course };
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
     let mut solve = SourceSolve::new(
@@ -168,6 +200,7 @@ fn final_model(
         config,
     );
     let course = solve.solve(&mut session.tile, config, pace);
-    let freedom = solve.freedom(&session.tile.grid, session.fiducial_fwhm_px);
-    (solve.into_model(), freedom, course)
+    let grid = &session.tile.grid;
+    let (width_yx, freedom_yx) = (solve.width(grid), solve.freedom(grid, session.fiducial_fwhm_px));
+    Final { model: solve.into_model(), freedom_yx, width_yx, course }
 }

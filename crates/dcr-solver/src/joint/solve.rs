@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3};
 use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
+use super::coarse::Coarse;
 use super::config::{JointConfig, JointConfigError};
 use super::covariance::{Covariance, NoiseMaps};
 use super::identifiability::Identifiability;
@@ -13,6 +14,7 @@ use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::session::{Common, Session};
 use super::spectrum::Spectrum;
+use super::star_noise::StarNoise;
 use super::tiles::{TileRegion, divide};
 use super::visits::JointVisits;
 use crate::kernel::{PixelShift, Region};
@@ -50,6 +52,8 @@ pub struct JointSolution {
     pub source_noise_yx: Array2<f32>,
     /// Noise of the planes, mode by mode.
     pub covariance: Covariance,
+    /// Noise of the subfilters on bright sources.
+    pub star_noise: StarNoise,
     /// What the visits can tell of colours.
     pub identifiability: Identifiability,
     /// The PSF of the planes.
@@ -67,7 +71,7 @@ pub struct JointSolution {
 }
 
 impl JointSolution {
-    /// What the variance of the planes follows from, with [`Self::covariance`].
+    /// What the variance of the planes' sum and of templates follows from, with [`Self::covariance`].
     #[must_use]
     pub fn noise_maps(&self) -> NoiseMaps<'_> {
         NoiseMaps {
@@ -75,6 +79,18 @@ impl JointSolution {
             freedom_yx: self.freedom_yx.view(),
             source_noise_yx: self.source_noise_yx.view(),
         }
+    }
+
+    /// The variance of every pixel of subfilter `a`'s plane; infinite where nothing is known.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such subfilter.
+    #[must_use]
+    pub fn plane_variance(&self, a: usize) -> Array2<f32> {
+        let mut out = self.covariance.plane_variance(a, &self.noise_maps());
+        self.star_noise.write(a, self.planes_ayx.dim().0, &self.coverage_yx, &mut out);
+        out
     }
 
     /// The planes without their border.
@@ -385,7 +401,9 @@ impl<'a> Solve<'a> {
         }
         let (problem, config) = (self.problem, self.config);
         let Common { fiducial, sigma, .. } = self.common;
-        let covariance = Covariance::of_visits(problem, config, &fiducial, &self.offsets, sigma)?;
+        let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
+        let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
+        let star_noise = mosaic.star_noise(&coarse, problem.spectrum, fiducial.fwhm_px(), sigma, config);
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);
@@ -397,6 +415,7 @@ impl<'a> Solve<'a> {
             planes_ayx: mosaic.planes_ayx,
             border: config.border,
             covariance,
+            star_noise,
             identifiability,
             fiducial,
             fiducial_visit: self.fiducial_visit,

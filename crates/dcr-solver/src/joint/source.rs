@@ -133,15 +133,17 @@ impl<'a> SourceSolve<'a> {
     /// The width of a uniform prior under which departures have about the noise that they have here, at every pixel of the tile: τ, averaged over
     /// the PSF. Found by comparison with the scatter of many draws of noise; an average of τ² is too wide on stars, one of ln τ too narrow.
     pub(crate) fn freedom(&self, grid: &Grid, fwhm_px: f64) -> Array2<f32> {
-        let width = ArrayView2::from_shape(grid.padded, &self.width).expect("the width covers the grid");
-        let smooth = gaussian_filter(width, fwhm_px / FWHM_PER_SIGMA, Boundary::Zero);
-        smooth.slice(s![grid.tile_rows(), grid.tile_cols()]).to_owned()
+        own_pixels(grid, &gaussian_filter(self.width_on(grid), fwhm_px / FWHM_PER_SIGMA, Boundary::Zero))
+    }
+
+    /// τ at every pixel of the tile.
+    pub(crate) fn width(&self, grid: &Grid) -> Array2<f32> {
+        own_pixels(grid, &self.width_on(grid))
     }
 
     /// τ at every pixel of the grid.
-    #[cfg(test)]
-    pub(crate) fn width(&self) -> &[f32] {
-        &self.width
+    pub(crate) fn width_on(&self, grid: &Grid) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape(grid.padded, &self.width).expect("the width covers the grid")
     }
 
     /// The solved model, `kx × subfilter × ky`.
@@ -217,6 +219,14 @@ impl<'a> SourceSolve<'a> {
         });
         from_modes(grid, &self.width, &mut self.slots, &mut out.departures);
     }
+}
+
+/// The tile's part of a plane of the grid.
+fn own_pixels<S: ndarray::Data<Elem = f32>>(
+    grid: &Grid,
+    plane: &ndarray::ArrayBase<S, ndarray::Ix2>,
+) -> Array2<f32> {
+    plane.slice(s![grid.tile_rows(), grid.tile_cols()]).to_owned()
 }
 
 /// The total of a model: `kx × ky` from `kx × subfilter × ky`.

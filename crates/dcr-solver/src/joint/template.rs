@@ -3,8 +3,9 @@
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
 use super::blocks::{Block, Blocks, OVERLAP, Seen};
+use super::coarse::coarse_transfer;
 use super::config::JointConfig;
-use super::covariance::{Covariance, NoiseMaps, coarse_transfer};
+use super::covariance::{Covariance, NoiseMaps};
 use super::offsets::{FitPixel, fit_pixel, fit_pixels, furthest, is_bright, trust_reach, trusted_pixels};
 use super::operator::Slot;
 use super::psf::PsfStamp;
