@@ -76,6 +76,7 @@ mod covariance;
 mod fourier;
 mod frequencies;
 mod hermitian;
+mod hidden;
 mod identifiability;
 mod modes;
 mod mosaic;

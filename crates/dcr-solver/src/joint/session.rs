@@ -6,6 +6,7 @@ use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
 use super::fourier::Grid;
+use super::hidden::{add_light, hidden_stars};
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
 use super::operator::{Tile, TileVisit};
 use super::pace::Pace;
@@ -65,8 +66,14 @@ impl Session {
         let amplitude = fiducial.amplitude();
         let n = problem.spectrum.count();
         let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
-        let tile = Tile::new(grid, n, visits, sigma);
-        let first = UniformSolve::new(&tile, prior);
+        let mut tile = Tile::new(grid, n, visits, sigma);
+        let mut first = UniformSolve::new(&tile, prior);
+        let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
+        if !stars.is_empty() && std::env::var("NOHID").is_err() {
+            let mut light = vec![Complex32::default(); tile.unknowns()];
+            add_light(&stars, &tile.grid, &fiducial, &mut light);
+            first.expect(light);
+        }
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
