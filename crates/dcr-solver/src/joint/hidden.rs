@@ -37,6 +37,17 @@ pub(crate) struct HiddenStar {
     pub(crate) x: f64,
 }
 
+impl HiddenStar {
+    pub(crate) fn flat(&self, spectrum: &Spectrum) -> Vec<f64> {
+        let total: f64 = self.fluxes.iter().sum();
+        spectrum.fractions().iter().map(|f| f * total).collect()
+    }
+
+    pub(crate) fn departures(&self, spectrum: &Spectrum) -> Vec<f64> {
+        self.fluxes.iter().zip(self.flat(spectrum)).map(|(flux, flat)| flux - flat).collect()
+    }
+}
+
 /// The stars in the holes of a tile.
 pub(crate) fn hidden_stars(
     tile: &mut Tile,
@@ -73,14 +84,16 @@ pub(crate) fn add_light(
     stars: &[HiddenStar],
     grid: &Grid,
     fiducial: &Fiducial,
+    fluxes: impl Fn(&HiddenStar) -> Vec<f64>,
     out: &mut [Complex32],
 ) {
     let ky = grid.ky();
     let origin = (grid.tile_rows().start as f64, grid.tile_cols().start as f64);
     for star in stars {
+        let fluxes = fluxes(star);
         let [along_y, along_x] = grid.frequencies().phases(origin.0 + star.y, origin.1 + star.x);
-        for ((ix, rows), px) in out.chunks_exact_mut(star.fluxes.len() * ky).enumerate().zip(&along_x) {
-            for (row, f) in rows.chunks_exact_mut(ky).zip(&star.fluxes) {
+        for ((ix, rows), px) in out.chunks_exact_mut(fluxes.len() * ky).enumerate().zip(&along_x) {
+            for (row, f) in rows.chunks_exact_mut(ky).zip(&fluxes) {
                 let psf = &fiducial.modes()[ix * ky..][..ky];
                 for ((out, p), py) in row.iter_mut().zip(psf).zip(&along_y) {
                     let value: Complex64 = p * px * py * *f;
@@ -99,7 +112,7 @@ fn point_source(grid: &Grid, fiducial: &Fiducial, fluxes: &[f64]) -> Vec<Complex
         x: -(grid.tile_cols().start as f64),
     };
     let mut out = vec![Complex32::default(); fluxes.len() * grid.modes()];
-    add_light(&[origin], grid, fiducial, &mut out);
+    add_light(&[origin], grid, fiducial, |star| star.fluxes.clone(), &mut out);
     out
 }
 

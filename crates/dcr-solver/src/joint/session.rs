@@ -70,8 +70,13 @@ impl Session {
         let mut first = UniformSolve::new(&tile, prior);
         let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
         if !stars.is_empty() && std::env::var("NOHID").is_err() {
-            let mut light = vec![Complex32::default(); tile.unknowns()];
-            add_light(&stars, &tile.grid, &fiducial, &mut light);
+            let unlit = vec![Complex32::default(); tile.unknowns()];
+            let (mut light, mut given) = (unlit.clone(), unlit);
+            add_light(&stars, &tile.grid, &fiducial, |star| star.flat(problem.spectrum), &mut light);
+            if tile.n > 1 {
+                add_light(&stars, &tile.grid, &fiducial, |star| star.departures(problem.spectrum), &mut given);
+                tile.given = given;
+            }
             first.expect(light);
         }
         let applied = vec![PixelShift::default(); indices.len()];
@@ -140,7 +145,8 @@ impl Session {
         let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
         let mut own = region.own_pixels();
         own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
-        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &self.first.model, Some(&own));
+        let model = tile.whole(&self.first.model);
+        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &model, Some(&own));
         self.indices.iter().copied().zip(fits).collect()
     }
 
