@@ -1,4 +1,22 @@
-//! Stars whose core no visit shows.
+//! Stars in holes: a bright star saturates every visit, and of its light only the halo is left.
+//!
+//! Where no visit has data the prior holds the model to no light, and a halo cannot be predicted without the core that it comes from: visits of poor seeing, whose
+//! halos are the widest, would be clipped around the hole before the model had grown there. A star is simple, however: its flux in each subfilter
+//! and its position follow from the halos of all visits, each with its own transfer function. At `x`, with fluxes `Σ_j c_j E_aj`,
+//!
+//! ```text
+//! m_i(p) = Σ_j c_j S_ij(p − x),    S_ij(k) = P(k) Σ_a A_ia(k) E_aj
+//! minimise Σ_i Σ_p ρ((s_i − m_i)²/(v + g m_i + (ε m_i)²)) + Σ_{j>0} (c_j/(β c_0))²
+//! ```
+//!
+//! with the flat spectrum `E_a0 = f_a`, departures from it and their width `β` as in the final solve, a visit's sky variance `v` and shot noise `g`, the `ε` of
+//! clipping for errors of the PSF, and Cauchy's `ρ`, which lets the light of others pass. Pixels are those around the star, as far as the hole is deep
+//! and somewhat farther. The images `S_ij` are drawn once for the tile, Gauss–Newton steps interpolate them.
+//!
+//! A star is believed if it lies in its hole and explains nearly all light around; a dead column, a gap between detectors or a masked galaxy
+//! explain no star. Its light is then given ([`Tile::given`]): part of every prediction, and what the solves find is what it leaves. So nothing holds it to
+//! 0, and its brightness, a million times the noise, is no burden to the iterations. A hole has one star: a second one in it is left to the solves, as all are
+//! that are not believed.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -6,46 +24,41 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use super::config::JointConfig;
 use super::fourier::Grid;
+use super::normal::solve_normal;
 use super::operator::{Slot, Tile, TileVisit};
 use super::spectrum::Spectrum;
 use super::transfer::Fiducial;
-use super::visits::Noise;
 use crate::rarity::groups;
 
-/// A hole hides a star if a pixel in it is this far from any that some visit has, in steps along rows and columns, …
+/// A hole may hide a star if its deepest pixel is so many pixels from any that some visit has, along rows and columns: a bad column is not as wide, …
 const SHALLOWEST: usize = 2;
-/// … and none is farther than this.
+/// … and what is deeper is no star's.
 const DEEPEST: usize = 30;
-/// How far beyond the hole a visit's pixels are fitted, in units of its FWHM.
+/// How far pixels are fitted, beyond the depth of the hole, in units of the visit's FWHM.
 const RING: f64 = 2.5;
-/// Rounds of Gauss–Newton.
-const ROUNDS: usize = 20;
+/// The most Gauss–Newton steps, …
+const STEPS: usize = 20;
+/// … none longer than this, in pixels; …
+const LONGEST: f64 = 1.0;
+/// … and none follows one shorter than this that changed the flux by less than a thousandth: the rest is found by the solves.
+const SHORTEST: f64 = 0.01;
 /// A residual of so many σ counts half.
 const HALF: f64 = 4.0;
-/// The share of the light around the hole that a star must explain.
-const EXPLAINED: f64 = 0.8;
-/// How surely it is there, in σ.
-const SIGNIFICANT: f64 = 20.0;
+/// Rounds of fitting all stars, each with the light of the others taken away.
+const ROUNDS: usize = 3;
+/// The share of the power around the hole that a star explains.
+const EXPLAINED: f64 = 0.9;
+/// What is left of a pivot of the normal equations where they are taken for singular: colours may rest on their prior alone.
+const SINGULAR: f64 = 1e-13;
 
-/// A star.
+/// A star that no visit shows the core of.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HiddenStar {
     /// Its flux in each subfilter.
     pub(crate) fluxes: Vec<f64>,
-    /// Position, in pixels from the tile's first.
+    /// Its position, in pixels from the tile's first.
     pub(crate) y: f64,
     pub(crate) x: f64,
-}
-
-impl HiddenStar {
-    pub(crate) fn flat(&self, spectrum: &Spectrum) -> Vec<f64> {
-        let total: f64 = self.fluxes.iter().sum();
-        spectrum.fractions().iter().map(|f| f * total).collect()
-    }
-
-    pub(crate) fn departures(&self, spectrum: &Spectrum) -> Vec<f64> {
-        self.fluxes.iter().zip(self.flat(spectrum)).map(|(flux, flat)| flux - flat).collect()
-    }
 }
 
 /// The stars in the holes of a tile.
@@ -56,320 +69,342 @@ pub(crate) fn hidden_stars(
     config: &JointConfig,
 ) -> Vec<HiddenStar> {
     let holes = holes(tile);
-    if holes.is_empty() {
-        return vec![];
-    }
-    let basis = basis(spectrum, config);
-    let points: Vec<_> = basis.iter().map(|fluxes| point_source(&tile.grid, fiducial, fluxes)).collect();
-    let deepest = holes.iter().map(|hole| hole.depth).max().unwrap_or(0) as f64;
-    let mut portraits = vec![];
-    for batch in tile.visits.chunks(tile.slots.len().max(1)) {
-        let of_one = |(visit, slot): (&TileVisit, &mut Slot)| {
-            let reach = 2.0 * deepest + RING * visit.fwhm_px + 3.0;
-            Portrait::new(&tile.grid, tile.n, visit, &points, reach as usize, slot)
+    let Some(deepest) = holes.iter().map(|hole| hole.depth).max() else { return vec![] };
+    let departures = spectrum.departures(config.colour_damping);
+    let mut basis = vec![spectrum.fractions().to_vec()];
+    basis.extend(departures.columns().into_iter().map(|column| column.to_vec()));
+    let portraits = portraits(tile, fiducial, &basis, deepest);
+    let (shape, sigma) = (tile.grid.shape, tile.sigma);
+    let halos = Halos { visits: &tile.visits, shape, sigma, portraits, basis, config };
+    let mut stars: Vec<Option<Fit>> = vec![None; holes.len()];
+    for _ in 0..if holes.len() == 1 { 1 } else { ROUNDS } {
+        let of_hole = |(i, hole): (usize, &Hole)| {
+            let others: Vec<&Fit> =
+                stars.iter().enumerate().filter(|(k, _)| *k != i).filter_map(|(_, s)| s.as_ref()).collect();
+            halos.fit(hole, &others)
         };
-        let batch: Vec<Portrait> = batch.par_iter().zip(&mut tile.slots).map(of_one).collect();
-        portraits.extend(batch);
+        stars = holes.par_iter().enumerate().map(of_hole).collect();
     }
-    let fit_one = |hole: &Hole| {
-        let pixels = hole.surroundings(tile);
-        let star = fit(hole, &pixels, &tile.visits, &portraits, &basis, config);
-        star
-    };
-    holes.iter().filter_map(fit_one).collect()
+    stars.iter().flatten().map(|star| star.in_subfilters(&halos.basis)).collect()
 }
 
-/// The light of stars at the fiducial PSF, `kx × subfilter × ky`.
-pub(crate) fn add_light(
-    stars: &[HiddenStar],
-    grid: &Grid,
-    fiducial: &Fiducial,
-    fluxes: impl Fn(&HiddenStar) -> Vec<f64>,
-    out: &mut [Complex32],
-) {
-    let ky = grid.ky();
-    let origin = (grid.tile_rows().start as f64, grid.tile_cols().start as f64);
+/// The light of stars at the fiducial PSF, `kx × subfilter × ky`; nothing at all of none.
+pub(crate) fn light(stars: &[HiddenStar], grid: &Grid, fiducial: &Fiducial) -> Vec<Complex32> {
+    let Some(n) = stars.first().map(|star| star.fluxes.len()) else { return vec![] };
+    let (first_row, first_col) = (grid.tile_rows().start as f64, grid.tile_cols().start as f64);
+    let mut out = vec![Complex32::default(); n * grid.modes()];
     for star in stars {
-        let fluxes = fluxes(star);
-        let [along_y, along_x] = grid.frequencies().phases(origin.0 + star.y, origin.1 + star.x);
-        for ((ix, rows), px) in out.chunks_exact_mut(fluxes.len() * ky).enumerate().zip(&along_x) {
-            for (row, f) in rows.chunks_exact_mut(ky).zip(&fluxes) {
-                let psf = &fiducial.modes()[ix * ky..][..ky];
-                for ((out, p), py) in row.iter_mut().zip(psf).zip(&along_y) {
-                    let value: Complex64 = p * px * py * *f;
-                    *out += Complex32::new(value.re as f32, value.im as f32);
-                }
-            }
-        }
+        add_star(&mut out, grid, fiducial, &star.fluxes, (first_row + star.y, first_col + star.x));
     }
-}
-
-/// A unit of flux on the first pixel of the grid.
-fn point_source(grid: &Grid, fiducial: &Fiducial, fluxes: &[f64]) -> Vec<Complex32> {
-    let origin = HiddenStar {
-        fluxes: fluxes.to_vec(),
-        y: -(grid.tile_rows().start as f64),
-        x: -(grid.tile_cols().start as f64),
-    };
-    let mut out = vec![Complex32::default(); fluxes.len() * grid.modes()];
-    add_light(&[origin], grid, fiducial, |star| star.fluxes.clone(), &mut out);
     out
 }
 
-/// Connected pixels that no visit has.
+/// Adds a star so far from the grid's first pixel.
+fn add_star(out: &mut [Complex32], grid: &Grid, fiducial: &Fiducial, fluxes: &[f64], (y, x): (f64, f64)) {
+    let ky = grid.ky();
+    let [along_y, along_x] = grid.frequencies().phases(y, x);
+    let columns = out.par_chunks_exact_mut(fluxes.len() * ky).zip(fiducial.modes().par_chunks_exact(ky));
+    columns.zip(&along_x).for_each(|((rows, psf), px)| {
+        for (row, flux) in rows.chunks_exact_mut(ky).zip(fluxes) {
+            for ((out, p), py) in row.iter_mut().zip(psf).zip(&along_y) {
+                let value: Complex64 = p * px * py * *flux;
+                *out += Complex32::new(value.re as f32, value.im as f32);
+            }
+        }
+    });
+}
+
+/// Connected pixels that no visit has, with room for a star's core.
 struct Hole {
-    /// The pixels, as row and column, in order.
+    /// Rows and columns.
     pixels: Vec<(usize, usize)>,
-    /// The middle of its deepest pixels.
-    centre: (f64, f64),
+    /// The deepest pixel in the middle.
+    middle: (f64, f64),
+    /// How many steps along rows and columns lead out of it from there.
     depth: usize,
 }
 
-/// The holes that may hide a star.
 fn holes(tile: &Tile) -> Vec<Hole> {
-    let (rows, cols) = tile.grid.shape;
-    let mut empty = vec![true; rows * cols];
+    let cols = tile.grid.shape.1;
+    let mut empty = vec![true; tile.grid.shape.0 * cols];
     for visit in &tile.visits {
-        empty.iter_mut().zip(&visit.good).for_each(|(e, good)| *e &= *good == 0);
+        empty.iter_mut().zip(&visit.good).for_each(|(empty, good)| *empty &= *good == 0);
     }
-    let pixels: Vec<u32> = (0..empty.len() as u32).filter(|i| empty[*i as usize]).collect();
-    groups(&pixels, cols).into_iter().filter_map(|group| Hole::new(&group, (rows, cols), &empty)).collect()
+    let pixels: Vec<u32> = (0..empty.len() as u32).filter(|at| empty[*at as usize]).collect();
+    groups(&pixels, cols).into_iter().filter_map(|group| Hole::new(&group, tile.grid.shape)).collect()
 }
 
 impl Hole {
-    fn new(group: &[u32], (rows, cols): (usize, usize), empty: &[bool]) -> Option<Self> {
-        let pixels: Vec<(usize, usize)> =
-            group.iter().map(|i| (*i as usize / cols, *i as usize % cols)).collect();
-        // The hole is peeled, rim by rim; what lies beyond the tile is not known, and belongs to it.
-        let mut left: Vec<(usize, usize)> = pixels.clone();
-        let mut inside = empty.to_vec();
+    fn new(group: &[u32], (rows, cols): (usize, usize)) -> Option<Self> {
+        let pixels: Vec<_> = group.iter().map(|at| (*at as usize / cols, *at as usize % cols)).collect();
+        let range = |of: fn(&(usize, usize)) -> usize| {
+            let (first, last) = (pixels.iter().map(of).min()?, pixels.iter().map(of).max()?);
+            Some((first, last - first + 1))
+        };
+        let ((top, height), (left, width)) = (range(|p| p.0)?, range(|p| p.1)?);
+        let index = |y: usize, x: usize| (y - top) * width + x - left;
+        let mut inside = vec![false; height * width];
+        pixels.iter().for_each(|(y, x)| inside[index(*y, *x)] = true);
+        // Rim by rim is taken off. What lies beyond the tile is not known, and no way out.
+        let mut rest = pixels.clone();
         for depth in 1..=DEEPEST {
-            let rim = |(y, x): &(usize, usize)| {
-                let at = |y: usize, x: usize| y < rows && x < cols && !inside[y * cols + x];
-                at(y.wrapping_sub(1), *x) || at(y + 1, *x) || at(*y, x.wrapping_sub(1)) || at(*y, x + 1)
+            let on_rim = |(y, x): &(usize, usize)| {
+                let neighbours = [(y.wrapping_sub(1), *x), (y + 1, *x), (*y, x.wrapping_sub(1)), (*y, x + 1)];
+                let within = |y: usize, x: usize| {
+                    (top..top + height).contains(&y) && (left..left + width).contains(&x)
+                };
+                let out =
+                    |(y, x): (usize, usize)| y < rows && x < cols && !(within(y, x) && inside[index(y, x)]);
+                neighbours.into_iter().any(out)
             };
-            let (peeled, rest): (Vec<_>, Vec<_>) = left.iter().copied().partition(rim);
-            if peeled.is_empty() {
-                return None;
+            let (rim, deeper): (Vec<_>, Vec<_>) = rest.iter().partition(|pixel| on_rim(pixel));
+            if deeper.is_empty() {
+                return (depth >= SHALLOWEST).then(|| Self { middle: middle(&rim), pixels, depth });
             }
-            if rest.is_empty() {
-                let count = left.len() as f64;
-                let mean = |of: fn(&(usize, usize)) -> usize| left.iter().map(|p| of(p) as f64).sum::<f64>() / count;
-                let centre = (mean(|p| p.0), mean(|p| p.1));
-                return (depth >= SHALLOWEST).then_some(Self { pixels, centre, depth });
-            }
-            peeled.iter().for_each(|(y, x)| inside[y * cols + x] = false);
-            left = rest;
+            rim.iter().for_each(|(y, x)| inside[index(*y, *x)] = false);
+            rest = deeper;
         }
         None
     }
 
-    /// For each visit its good pixels around the hole.
-    fn surroundings(&self, tile: &Tile) -> Vec<Vec<Pixel>> {
-        let (rows, cols) = tile.grid.shape;
-        let of_visit = |visit: &TileVisit| {
-            let reach = self.depth as f64 + RING * visit.fwhm_px;
-            let range = |c: f64, n: usize| (c - reach).max(0.0) as usize..((c + reach) as usize + 1).min(n);
-            let mut out = vec![];
-            for y in range(self.centre.0, rows) {
-                for x in range(self.centre.1, cols) {
-                    let distance = (y as f64 - self.centre.0).hypot(x as f64 - self.centre.1);
-                    if distance <= reach && visit.good[y * cols + x] != 0 {
-                        out.push(Pixel { y: y as f64, x: x as f64, light: f64::from(visit.image[y * cols + x]) });
-                    }
-                }
-            }
-            out
-        };
-        tile.visits.iter().map(of_visit).collect()
-    }
-
-    fn holds(&self, star: &HiddenStar) -> bool {
-        let near = |(y, x): &(usize, usize)| (*y as f64 - star.y).abs() <= 0.5 && (*x as f64 - star.x).abs() <= 0.5;
-        self.pixels.iter().any(near)
+    fn holds(&self, (y, x): (f64, f64)) -> bool {
+        let at = (y.round(), x.round());
+        self.pixels.iter().any(|(y, x)| (*y as f64, *x as f64) == at)
     }
 }
 
-struct Pixel {
-    y: f64,
-    x: f64,
-    light: f64,
+/// The pixel nearest to the mean of all.
+fn middle(pixels: &[(usize, usize)]) -> (f64, f64) {
+    let mean = |of: fn(&(usize, usize)) -> usize| {
+        pixels.iter().map(|pixel| of(pixel) as f64).sum::<f64>() / pixels.len().max(1) as f64
+    };
+    let (y, x) = (mean(|p| p.0), mean(|p| p.1));
+    let places = pixels.iter().map(|(y, x)| (*y as f64, *x as f64));
+    places.min_by(|a, b| apart(*a, (y, x)).total_cmp(&apart(*b, (y, x)))).unwrap_or((y, x))
 }
 
-/// What a visit makes of a point source.
+fn apart(a: (f64, f64), b: (f64, f64)) -> f64 {
+    (a.0 - b.0).hypot(a.1 - b.1)
+}
+
+/// What a visit makes of a point source of each of the spectra.
 struct Portrait {
-    /// The source is on the middle pixel.
+    /// The source is on the middle pixel of each plane.
     planes: Vec<Array2<f32>>,
-    reach: usize,
+    /// How far pixels are fitted beyond the depth of the hole.
+    ring: f64,
+}
+
+/// The light that a portrait has somewhere: its value, and its derivatives with respect to the star's y and x.
+type Light = [f64; 3];
+
+fn portraits(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: usize) -> Vec<Portrait> {
+    let of_visit = |visit: &TileVisit| Portrait { planes: vec![], ring: RING * visit.fwhm_px };
+    let mut out: Vec<Portrait> = tile.visits.iter().map(of_visit).collect();
+    let Tile { grid, visits, slots, n, .. } = tile;
+    let mut point = vec![Complex32::default(); *n * grid.modes()];
+    for fluxes in basis {
+        point.fill(Complex32::default());
+        add_star(&mut point, grid, fiducial, fluxes, (0.0, 0.0));
+        let batches = visits.chunks(slots.len().max(1)).zip(out.chunks_mut(slots.len().max(1)));
+        for (visits, portraits) in batches {
+            let batch = visits.par_iter().zip(portraits).zip(slots.par_iter_mut());
+            batch.for_each(|((visit, portrait), slot)| {
+                // A pixel more on each side, for interpolation.
+                let reach = (deepest as f64 + portrait.ring) as usize + 2;
+                visit.predict(grid, *n, &point, slot);
+                portrait.planes.push(around_the_first(grid, slot, reach));
+            });
+        }
+    }
+    out
+}
+
+/// The pixels around the grid's first, of a prediction already taken along `ky`. The grid is periodic.
+fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f32> {
+    let (rows, cols) = grid.padded;
+    let reach = reach.min((rows.min(cols) - 1) / 2);
+    let mut out = Array2::zeros((2 * reach + 1, 2 * reach + 1));
+    grid.read_rows(&slot.spectrum, 0..rows, &mut slot.scratch, |row, line| {
+        let target = (row + reach) % rows;
+        if target <= 2 * reach {
+            for (i, out) in out.row_mut(target).iter_mut().enumerate() {
+                *out = line[(cols + i - reach) % cols] * grid.scale();
+            }
+        }
+    });
+    out
 }
 
 impl Portrait {
-    fn new(grid: &Grid, n: usize, visit: &TileVisit, points: &[Vec<Complex32>], reach: usize, slot: &mut Slot) -> Self {
-        let (rows, cols) = grid.padded;
-        let reach = reach.min((rows.min(cols) - 1) / 2);
-        let side = 2 * reach + 1;
-        let mut of_point = |point: &Vec<Complex32>| {
-            let mut plane = Array2::zeros((side, side));
-            visit.predict(grid, n, point, slot);
-            grid.read_rows(&slot.spectrum, 0..rows, &mut slot.scratch, |row, line| {
-                let at = (row + reach) % rows;
-                if at < side {
-                    for (i, out) in plane.row_mut(at).iter_mut().enumerate() {
-                        *out = line[(cols + i - reach) % cols] * grid.scale();
-                    }
-                }
-            });
-            plane
-        };
-        Self { planes: points.iter().map(&mut of_point).collect(), reach }
-    }
-
-    /// Its light so far from the source, by cubic convolution; 0 beyond its reach.
-    fn at(&self, dy: f64, dx: f64, out: &mut [f64]) {
-        out.fill(0.0);
-        let (y, x) = (dy + self.reach as f64, dx + self.reach as f64);
-        let inside = |v: f64| v >= 1.0 && v < (2 * self.reach - 1) as f64;
-        if !inside(y) || !inside(x) {
+    /// The light of each spectrum so far from the source, by cubic convolution; none beyond what was drawn.
+    fn light(&self, dy: f64, dx: f64, out: &mut [Light]) {
+        out.fill(Light::default());
+        let side = self.planes[0].nrows();
+        let middle = (side / 2) as f64;
+        let (y, x) = (dy + middle, dx + middle);
+        let drawn = 1.0..(side - 2) as f64;
+        if !drawn.contains(&y) || !drawn.contains(&x) {
             return;
         }
-        let (wy, wx) = (cubic(y.fract()), cubic(x.fract()));
-        let (y0, x0) = (y as usize - 1, x as usize - 1);
+        let ((along_y, slope_y), (along_x, slope_x)) = (cubic(y.fract()), cubic(x.fract()));
+        let (row, col) = (y as usize - 1, x as usize - 1);
         for (plane, out) in self.planes.iter().zip(out) {
-            let row = |i: usize| (0..4).map(|j| wx[j] * f64::from(plane[[y0 + i, x0 + j]])).sum::<f64>();
-            *out = (0..4).map(|i| wy[i] * row(i)).sum();
+            for i in 0..4 {
+                let (mut value, mut slope) = (0.0, 0.0);
+                for j in 0..4 {
+                    let pixel = f64::from(plane[[row + i, col + j]]);
+                    value += along_x[j] * pixel;
+                    slope += slope_x[j] * pixel;
+                }
+                out[0] += along_y[i] * value;
+                out[1] -= slope_y[i] * value;
+                out[2] -= along_y[i] * slope;
+            }
         }
     }
 }
 
-/// Weights of four neighbours for a place so far behind the second (Keys 1981).
-fn cubic(t: f64) -> [f64; 4] {
-    [
+/// Weights of four neighbours for a place so far behind the second, and their derivatives (Keys 1981).
+fn cubic(t: f64) -> ([f64; 4], [f64; 4]) {
+    let weights = [
         t * (t * (1.0 - 0.5 * t) - 0.5),
         1.0 + t * t * (1.5 * t - 2.5),
         t * (0.5 + t * (2.0 - 1.5 * t)),
         t * t * (0.5 * t - 0.5),
-    ]
+    ];
+    let slopes =
+        [t * (2.0 - 1.5 * t) - 0.5, t * (4.5 * t - 5.0), 0.5 + t * (4.0 - 4.5 * t), t * (1.5 * t - 1.0)];
+    (weights, slopes)
 }
 
-/// The star that the light around a hole comes from, if it does.
-fn fit(
-    hole: &Hole,
-    pixels: &[Vec<Pixel>],
-    visits: &[TileVisit],
-    portraits: &[Portrait],
-    basis: &[Vec<f64>],
-    config: &JointConfig,
-) -> Option<HiddenStar> {
-    let n = basis.len();
-    let mut at = hole.centre;
-    let mut parts = vec![0.0; n];
-    let variance = |noise: &Noise, m: f64| {
-        noise.sky_variance + noise.shot * m.max(0.0) + (config.clip_fraction * m).powi(2)
-    };
-    let each = |of: &mut dyn FnMut(&Pixel, &Portrait, &Noise)| {
-        for ((pixels, visit), portrait) in pixels.iter().zip(visits).zip(portraits) {
-            pixels.iter().for_each(|pixel| of(pixel, portrait, &visit.noise));
-        }
-    };
-    let (mut top, mut bottom) = (0.0, 0.0);
-    let mut p = vec![0.0; n];
-    each(&mut |pixel, portrait, noise| {
-        portrait.at(pixel.y - at.0, pixel.x - at.1, &mut p);
-        let w = 1.0 / variance(noise, pixel.light);
-        top += w * p[0] * pixel.light;
-        bottom += w * p[0] * p[0];
-    });
-    parts[0] = top / bottom;
-    let mut error = f64::INFINITY;
-    let mut q = vec![vec![0.0; n]; 4];
-    let colours = std::env::var("NOCOL").is_err();
-    for _round in 0..ROUNDS {
-        let unknowns = n + 2;
-        let mut a = vec![0.0; unknowns * unknowns];
-        let mut b = vec![0.0; unknowns];
-        let dot = |p: &[f64]| p.iter().zip(&parts).map(|(p, c)| p * c).sum::<f64>();
-        each(&mut |pixel, portrait, noise| {
-            let (dy, dx) = (pixel.y - at.0, pixel.x - at.1);
-            portrait.at(dy, dx, &mut p);
-            for (q, (y, x)) in q.iter_mut().zip([(-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5)]) {
-                portrait.at(dy + y, dx + x, q);
+/// All that stars are fitted to.
+struct Halos<'a> {
+    visits: &'a [TileVisit],
+    shape: (usize, usize),
+    /// Noise per pixel of the weighted coadd.
+    sigma: f64,
+    portraits: Vec<Portrait>,
+    /// The flat spectrum, and departures from it.
+    basis: Vec<Vec<f64>>,
+    config: &'a JointConfig,
+}
+
+/// A star as it is fitted.
+#[derive(Clone)]
+struct Fit {
+    /// Its share of each spectrum of the basis.
+    parts: Vec<f64>,
+    place: (f64, f64),
+}
+
+impl Fit {
+    fn in_subfilters(&self, basis: &[Vec<f64>]) -> HiddenStar {
+        let flux = |a: usize| self.parts.iter().zip(basis).map(|(part, spectrum)| part * spectrum[a]).sum();
+        HiddenStar { fluxes: (0..basis[0].len()).map(flux).collect(), y: self.place.0, x: self.place.1 }
+    }
+}
+
+/// Normal equations for the parts and the place of a star, and what they rest on.
+struct Equations {
+    matrix: Vec<f64>,
+    right_side: Vec<f64>,
+    /// The weighted power of the light, and of what the star leaves of it.
+    power: f64,
+    rest: f64,
+}
+
+impl Halos<'_> {
+    /// The star in a hole, if there is one; `others` are known already.
+    fn fit(&self, hole: &Hole, others: &[&Fit]) -> Option<Fit> {
+        let mut star = Fit { parts: vec![0.0; self.basis.len()], place: hole.middle };
+        for _ in 0..STEPS {
+            let Equations { matrix, right_side, .. } = self.equations(hole, &star, others);
+            let step = solve_normal(&matrix, &right_side, SINGULAR)?;
+            let (parts, place) = step.split_at(star.parts.len());
+            star.parts.iter_mut().zip(parts).for_each(|(part, step)| *part += step);
+            let length = place[0].hypot(place[1]);
+            let damping = LONGEST / length.max(LONGEST);
+            star.place = (star.place.0 + damping * place[0], star.place.1 + damping * place[1]);
+            if length < SHORTEST && parts[0].abs() < 1e-3 * star.parts[0].abs() {
+                break;
             }
-            let m = dot(&p);
-            let mut row = p.clone();
-            row.push(dot(&q[0]) - dot(&q[1]));
-            row.push(dot(&q[2]) - dot(&q[3]));
-            let v = variance(noise, m);
-            let r = pixel.light - m;
-            let w = 1.0 / (v + (r / HALF).powi(2));
-            for i in 0..unknowns {
-                b[i] += w * row[i] * r;
-                for j in 0..unknowns {
-                    a[i * unknowns + j] += w * row[i] * row[j];
+        }
+        let Equations { power, rest, .. } = self.equations(hole, &star, others);
+        let believed = star.parts[0] > 0.0 && rest < (1.0 - EXPLAINED) * power && hole.holds(star.place);
+        believed.then_some(star)
+    }
+
+    fn equations(&self, hole: &Hole, star: &Fit, others: &[&Fit]) -> Equations {
+        let known = star.parts.len();
+        let mut out = Equations::new(known + 2);
+        let mut lights = vec![Light::default(); known];
+        let mut row = vec![0.0; known + 2];
+        for (visit, portrait) in self.visits.iter().zip(&self.portraits) {
+            let reach = hole.depth as f64 + portrait.ring;
+            let near = |other: &&&Fit| apart(other.place, star.place) < 3.0 * reach;
+            let others: Vec<&Fit> = others.iter().filter(near).copied().collect();
+            for (y, x) in around(star.place, reach, self.shape) {
+                let at = y * self.shape.1 + x;
+                if visit.good[at] == 0 {
+                    continue;
                 }
+                let mut light_of = |star: &Fit| {
+                    portrait.light(y as f64 - star.place.0, x as f64 - star.place.1, &mut lights);
+                    let sum =
+                        |i: usize| lights.iter().zip(&star.parts).map(|(l, part)| l[i] * part).sum::<f64>();
+                    [sum(0), sum(1), sum(2)]
+                };
+                let image = f64::from(visit.image[at]) - others.iter().map(|o| light_of(o)[0]).sum::<f64>();
+                let [model, by_y, by_x] = light_of(star);
+                row.iter_mut().zip(&lights).for_each(|(row, light)| *row = light[0]);
+                row[known..].copy_from_slice(&[by_y, by_x]);
+                let noise = visit.noise.sky_variance + visit.noise.shot * model.max(0.0);
+                let variance = noise + (self.config.clip_fraction * model).powi(2);
+                let residual = image - model;
+                out.add(&row, residual, image, 1.0 / (variance + (residual / HALF).powi(2)));
             }
-        });
-        // Colours are held to the flat spectrum as in the final solve.
-        for i in 1..n {
-            let weight = if colours { 1.0 / (config.colour_width * parts[0]).powi(2) } else { 1e30 };
-            a[i * unknowns + i] += weight;
-            b[i] -= weight * parts[i];
         }
-        error = 1.0 / a[0].sqrt();
-        let step = solve_normal(a, b)?;
-        parts.iter_mut().zip(&step).for_each(|(c, s)| *c += s);
-        let (sy, sx) = (step[n], step[n + 1]);
-        let norm = sy.hypot(sx);
-        let short = if norm > 1.0 { 1.0 / norm } else { 1.0 };
-        at = (at.0 + short * sy, at.1 + short * sx);
-        if std::env::var("HDBG").is_ok() { eprintln!("round {_round} {parts:?} {at:?} {step:?}"); }
-        if norm < 0.005 && step[0].abs() < 1e-3 * parts[0].abs() {
-            break;
-        }
+        let width = (self.config.colour_width * star.parts[0]).hypot(self.config.colour_floor * self.sigma);
+        (1..known).for_each(|j| out.hold(j, star.parts[j], width));
+        (known..known + 2).for_each(|i| out.hold(i, 0.0, LONGEST));
+        out
     }
-    let (mut before, mut after) = (0.0, 0.0);
-    let dot = |p: &[f64]| p.iter().zip(&parts).map(|(p, c)| p * c).sum::<f64>();
-    each(&mut |pixel, portrait, noise| {
-        portrait.at(pixel.y - at.0, pixel.x - at.1, &mut p);
-        let m = dot(&p);
-        let v = variance(noise, m);
-        before += (pixel.light.powi(2) / v).min(400.0);
-        after += ((pixel.light - m).powi(2) / v).min(400.0);
-    });
-    let fluxes: Vec<f64> = (0..n).map(|a| parts.iter().zip(basis).map(|(c, e)| c * e[a]).sum()).collect();
-    let star = HiddenStar { fluxes, y: at.0, x: at.1 };
-    if std::env::var("HDBG").is_ok() {
-        let count: usize = pixels.iter().map(Vec::len).sum();
-        eprintln!("hole {:?} depth {} pixels {} star {star:?} flat {:?} error {error} before {before} after {after} n {count}", hole.centre, hole.depth, hole.pixels.len(), basis[0]);
-    }
-    let wanted = parts[0] > SIGNIFICANT * error && before - after > EXPLAINED * before && hole.holds(&star);
-    wanted.then_some(star)
 }
 
-/// Fluxes of a star of a flat spectrum, and of departures from it.
-fn basis(spectrum: &Spectrum, config: &JointConfig) -> Vec<Vec<f64>> {
-    let departures = spectrum.departures(config.colour_damping);
-    let mut out = vec![spectrum.fractions().to_vec()];
-    out.extend(departures.columns().into_iter().map(|column| column.to_vec()));
-    out
-}
-
-fn solve_normal(mut a: Vec<f64>, mut x: Vec<f64>) -> Option<Vec<f64>> {
-    let n = x.len();
-    for j in 0..n {
-        for i in j..n {
-            let sum = a[i * n + j] - (0..j).map(|k| a[i * n + k] * a[j * n + k]).sum::<f64>();
-            a[i * n + j] = match i == j {
-                true if sum.is_nan() || sum <= 1e-12 * a[j * n + j] => return None,
-                true => sum.sqrt(),
-                false => sum / a[j * n + j],
-            };
+impl Equations {
+    fn new(unknowns: usize) -> Self {
+        Self {
+            matrix: vec![0.0; unknowns * unknowns],
+            right_side: vec![0.0; unknowns],
+            power: 0.0,
+            rest: 0.0,
         }
     }
-    for i in 0..n {
-        x[i] = (x[i] - (0..i).map(|k| a[i * n + k] * x[k]).sum::<f64>()) / a[i * n + i];
+
+    /// A pixel: its derivatives, what is left of its light, and the weight.
+    fn add(&mut self, row: &[f64], residual: f64, light: f64, weight: f64) {
+        for (i, (a, sums)) in row.iter().zip(self.matrix.chunks_exact_mut(row.len())).enumerate() {
+            self.right_side[i] += weight * a * residual;
+            sums.iter_mut().zip(row).for_each(|(sum, b)| *sum += weight * a * b);
+        }
+        self.power += weight * light * light;
+        self.rest += weight * residual * residual;
     }
-    for i in (0..n).rev() {
-        x[i] = (x[i] - (i + 1..n).map(|k| a[k * n + i] * x[k]).sum::<f64>()) / a[i * n + i];
+
+    /// Holds an unknown, of that value now, to 0.
+    fn hold(&mut self, i: usize, value: f64, width: f64) {
+        let n = self.right_side.len();
+        self.matrix[i * n + i] += 1.0 / (width * width);
+        self.right_side[i] -= value / (width * width);
     }
-    x.iter().all(|v| v.is_finite()).then_some(x)
+}
+
+/// Pixels of a plane no farther than `reach` from a place.
+fn around(place: (f64, f64), reach: f64, shape: (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
+    let range =
+        |c: f64, n: usize| (c - reach).max(0.0).ceil() as usize..((c + reach).max(-1.0) as usize + 1).min(n);
+    let cols = range(place.1, shape.1);
+    let square = range(place.0, shape.0).flat_map(move |y| cols.clone().map(move |x| (y, x)));
+    square.filter(move |(y, x)| apart((*y as f64, *x as f64), place) <= reach)
 }

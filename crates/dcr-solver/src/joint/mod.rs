@@ -80,6 +80,7 @@ mod hidden;
 mod identifiability;
 mod modes;
 mod mosaic;
+mod normal;
 mod offsets;
 mod operator;
 mod pace;

@@ -150,7 +150,11 @@ impl Tile {
 
     /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: what the data say about a model. `None` is the model of no light.
     pub(crate) fn add_residual(&mut self, y: Option<&[Complex32]>, out: &mut [Complex32]) {
-        let (n, y) = (self.n, y.map(|y| self.whole(y)));
+        let n = self.n;
+        let y = match y {
+            Some(y) => Some(self.whole(y)),
+            None => (!self.given.is_empty()).then(|| self.given.clone().into()),
+        };
         self.back_project(out, |grid, visit, slot| {
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
             let (weight, scale) = (visit.weight() as f32, grid.scale());

@@ -6,7 +6,7 @@ use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
 use super::fourier::Grid;
-use super::hidden::{add_light, hidden_stars};
+use super::hidden::{hidden_stars, light};
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
 use super::operator::{Tile, TileVisit};
 use super::pace::Pace;
@@ -67,18 +67,9 @@ impl Session {
         let n = problem.spectrum.count();
         let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
         let mut tile = Tile::new(grid, n, visits, sigma);
-        let mut first = UniformSolve::new(&tile, prior);
+        let first = UniformSolve::new(&tile, prior);
         let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
-        if !stars.is_empty() && std::env::var("NOHID").is_err() {
-            let unlit = vec![Complex32::default(); tile.unknowns()];
-            let (mut light, mut given) = (unlit.clone(), unlit);
-            add_light(&stars, &tile.grid, &fiducial, |star| star.flat(problem.spectrum), &mut light);
-            if tile.n > 1 {
-                add_light(&stars, &tile.grid, &fiducial, |star| star.departures(problem.spectrum), &mut given);
-                tile.given = given;
-            }
-            first.expect(light);
-        }
+        tile.given = light(&stars, &tile.grid, &fiducial);
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }

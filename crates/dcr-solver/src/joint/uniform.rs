@@ -97,8 +97,6 @@ pub(crate) struct UniformSolve {
     inverse: Vec<Complex32>,
     /// The model, `kx × subfilter × ky`.
     pub(crate) model: Vec<Complex32>,
-    /// What the prior holds it to; `None`: no light.
-    expected: Option<Vec<Complex32>>,
     residual: Vec<Complex32>,
     direction: Vec<Complex32>,
     product: Vec<Complex32>,
@@ -113,7 +111,6 @@ impl UniformSolve {
             prior,
             inverse,
             model: zeros(),
-            expected: None,
             residual: zeros(),
             direction: zeros(),
             product: zeros(),
@@ -141,20 +138,11 @@ impl UniformSolve {
         (self.model, self.started) = (model, true);
     }
 
-    /// Lets the prior hold the model to `light`, and the first solve begin there.
-    pub(crate) fn expect(&mut self, light: Vec<Complex32>) {
-        self.expected = Some(light);
-    }
-
-    /// Solves from what is expected, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
+    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
     pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
-        match &self.expected {
-            Some(light) => self.model.copy_from_slice(light),
-            None => self.model.fill(Complex32::default()),
-        }
-        // The prior has no pull at the start.
+        self.model.fill(Complex32::default());
         self.residual.fill(Complex32::default());
-        tile.add_residual(self.expected.as_deref(), &mut self.residual);
+        tile.add_residual(None, &mut self.residual);
         self.started = true;
         let squared = self.precondition(tile);
         self.iterate(tile, squared, limits, pace)
@@ -168,12 +156,8 @@ impl UniformSolve {
         pace: &mut Pace,
         data: impl FnOnce(&mut Tile, &[Complex32], &mut [Complex32]),
     ) -> Vec<f64> {
+        let (prior, model) = (&self.prior, &self.model);
         let row = tile.n * tile.grid.ky();
-        self.product.copy_from_slice(&self.model);
-        if let Some(light) = &self.expected {
-            add_all(&mut self.product, -1.0, light, row);
-        }
-        let (prior, model) = (&self.prior, &self.product);
         self.residual.par_chunks_exact_mut(row).zip(model.par_chunks_exact(row)).enumerate().for_each(
             |(ix, (residual, model))| {
                 prior.apply(ix, model, residual);
