@@ -18,16 +18,20 @@
 //! 0, and its brightness, a million times the noise, is no burden to the iterations. A hole has one star: a second one in it is left to the solves, as all are
 //! that are not believed.
 
+use std::iter;
+
 use ndarray::Array2;
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
 use super::config::JointConfig;
 use super::fourier::Grid;
+use super::identifiability::SLOPE_SPREAD;
 use super::normal::solve_normal;
 use super::operator::{Slot, Tile, TileVisit};
 use super::spectrum::Spectrum;
 use super::transfer::Fiducial;
+use crate::kernel::{Order, prefilter};
 use crate::rarity::groups;
 
 /// A hole may hide a star if its deepest pixel is so many pixels from any that some visit has, along rows and columns: a bad column is not as wide, …
@@ -43,7 +47,7 @@ const LONGEST: f64 = 1.0;
 /// … and none follows one shorter than this that changed the flux by less than a thousandth: the rest is found by the solves.
 const SHORTEST: f64 = 0.01;
 /// A residual of so many σ counts half.
-const HALF: f64 = 4.0;
+const HALF: f64 = 2.0;
 /// Rounds of fitting all stars, each with the light of the others taken away.
 const ROUNDS: usize = 3;
 /// The share of the power around the hole that a star explains.
@@ -70,9 +74,8 @@ pub(crate) fn hidden_stars(
 ) -> Vec<HiddenStar> {
     let holes = holes(tile);
     let Some(deepest) = holes.iter().map(|hole| hole.depth).max() else { return vec![] };
-    let departures = spectrum.departures(config.colour_damping);
-    let mut basis = vec![spectrum.fractions().to_vec()];
-    basis.extend(departures.columns().into_iter().map(|column| column.to_vec()));
+    let slope = spectrum.departures(1.0).columns().into_iter().next().map(|column| column.to_vec());
+    let basis: Vec<Vec<f64>> = iter::once(spectrum.fractions().to_vec()).chain(slope).collect();
     let portraits = portraits(tile, fiducial, &basis, deepest);
     let (shape, sigma) = (tile.grid.shape, tile.sigma);
     let halos = Halos { visits: &tile.visits, shape, sigma, portraits, basis, config };
@@ -189,8 +192,8 @@ fn apart(a: (f64, f64), b: (f64, f64)) -> f64 {
 
 /// What a visit makes of a point source of each of the spectra.
 struct Portrait {
-    /// The source is on the middle pixel of each plane.
-    planes: Vec<Array2<f32>>,
+    /// Coefficients of cubic splines; the source is on the middle pixel of each plane.
+    planes: Vec<Array2<f64>>,
     /// How far pixels are fitted beyond the depth of the hole.
     ring: f64,
 }
@@ -210,10 +213,11 @@ fn portraits(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: 
         for (visits, portraits) in batches {
             let batch = visits.par_iter().zip(portraits).zip(slots.par_iter_mut());
             batch.for_each(|((visit, portrait), slot)| {
-                // A pixel more on each side, for interpolation.
-                let reach = (deepest as f64 + portrait.ring) as usize + 2;
+                // Some pixels more, for interpolation.
+                let reach = (deepest as f64 + portrait.ring) as usize + 3;
                 visit.predict(grid, *n, &point, slot);
-                portrait.planes.push(around_the_first(grid, slot, reach));
+                let plane = around_the_first(grid, slot, reach);
+                portrait.planes.push(prefilter(plane.view(), Order::CUBIC));
             });
         }
     }
@@ -221,7 +225,7 @@ fn portraits(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: 
 }
 
 /// The pixels around the grid's first, of a prediction already taken along `ky`. The grid is periodic.
-fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f32> {
+fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f64> {
     let (rows, cols) = grid.padded;
     let reach = reach.min((rows.min(cols) - 1) / 2);
     let mut out = Array2::zeros((2 * reach + 1, 2 * reach + 1));
@@ -229,7 +233,7 @@ fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f32> {
         let target = (row + reach) % rows;
         if target <= 2 * reach {
             for (i, out) in out.row_mut(target).iter_mut().enumerate() {
-                *out = line[(cols + i - reach) % cols] * grid.scale();
+                *out = f64::from(line[(cols + i - reach) % cols] * grid.scale());
             }
         }
     });
@@ -237,7 +241,7 @@ fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f32> {
 }
 
 impl Portrait {
-    /// The light of each spectrum so far from the source, by cubic convolution; none beyond what was drawn.
+    /// The light of each spectrum so far from the source; none beyond what was drawn.
     fn light(&self, dy: f64, dx: f64, out: &mut [Light]) {
         out.fill(Light::default());
         let side = self.planes[0].nrows();
@@ -247,15 +251,15 @@ impl Portrait {
         if !drawn.contains(&y) || !drawn.contains(&x) {
             return;
         }
-        let ((along_y, slope_y), (along_x, slope_x)) = (cubic(y.fract()), cubic(x.fract()));
+        let ((along_y, slope_y), (along_x, slope_x)) = (splines(y.fract()), splines(x.fract()));
         let (row, col) = (y as usize - 1, x as usize - 1);
         for (plane, out) in self.planes.iter().zip(out) {
             for i in 0..4 {
                 let (mut value, mut slope) = (0.0, 0.0);
                 for j in 0..4 {
-                    let pixel = f64::from(plane[[row + i, col + j]]);
-                    value += along_x[j] * pixel;
-                    slope += slope_x[j] * pixel;
+                    let coefficient = plane[[row + i, col + j]];
+                    value += along_x[j] * coefficient;
+                    slope += slope_x[j] * coefficient;
                 }
                 out[0] += along_y[i] * value;
                 out[1] -= slope_y[i] * value;
@@ -265,17 +269,17 @@ impl Portrait {
     }
 }
 
-/// Weights of four neighbours for a place so far behind the second, and their derivatives (Keys 1981).
-fn cubic(t: f64) -> ([f64; 4], [f64; 4]) {
-    let weights = [
-        t * (t * (1.0 - 0.5 * t) - 0.5),
-        1.0 + t * t * (1.5 * t - 2.5),
-        t * (0.5 + t * (2.0 - 1.5 * t)),
-        t * t * (0.5 * t - 0.5),
+/// The cubic B-splines of four neighbours at a place so far behind the second, and their derivatives.
+fn splines(t: f64) -> ([f64; 4], [f64; 4]) {
+    let u = 1.0 - t;
+    let values = [
+        u * u * u / 6.0,
+        (4.0 - 3.0 * t * t * (1.0 + u)) / 6.0,
+        (4.0 - 3.0 * u * u * (1.0 + t)) / 6.0,
+        t * t * t / 6.0,
     ];
-    let slopes =
-        [t * (2.0 - 1.5 * t) - 0.5, t * (4.5 * t - 5.0), 0.5 + t * (4.0 - 4.5 * t), t * (1.5 * t - 1.0)];
-    (weights, slopes)
+    let slopes = [-0.5 * u * u, t * (1.5 * t - 2.0), u * (2.0 - 1.5 * u), 0.5 * t * t];
+    (values, slopes)
 }
 
 /// All that stars are fitted to.
@@ -331,8 +335,13 @@ impl Halos<'_> {
             }
         }
         let Equations { power, rest, .. } = self.equations(hole, &star, others);
-        let believed = star.parts[0] > 0.0 && rest < (1.0 - EXPLAINED) * power && hole.holds(star.place);
+        let believed = rest < (1.0 - EXPLAINED) * power && hole.holds(star.place) && self.is_light(&star);
         believed.then_some(star)
+    }
+
+    /// No subfilter has less than nothing.
+    fn is_light(&self, star: &Fit) -> bool {
+        star.in_subfilters(&self.basis).fluxes.iter().all(|flux| *flux > 0.0)
     }
 
     fn equations(&self, hole: &Hole, star: &Fit, others: &[&Fit]) -> Equations {
@@ -365,7 +374,7 @@ impl Halos<'_> {
                 out.add(&row, residual, image, 1.0 / (variance + (residual / HALF).powi(2)));
             }
         }
-        let width = (self.config.colour_width * star.parts[0]).hypot(self.config.colour_floor * self.sigma);
+        let width = (SLOPE_SPREAD * star.parts[0]).hypot(self.config.colour_floor * self.sigma);
         (1..known).for_each(|j| out.hold(j, star.parts[j], width));
         (known..known + 2).for_each(|i| out.hold(i, 0.0, LONGEST));
         out
@@ -407,4 +416,312 @@ fn around(place: (f64, f64), reach: f64, shape: (usize, usize)) -> impl Iterator
     let cols = range(place.1, shape.1);
     let square = range(place.0, shape.0).flat_map(move |y| cols.clone().map(move |x| (y, x)));
     square.filter(move |(y, x)| apart((*y as f64, *x as f64), place) <= reach)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::joint::pace::Pace;
+    use crate::joint::psf::PsfStamp;
+    use crate::joint::session::{Common, Session};
+    use crate::joint::solve::JointProblem;
+    use crate::joint::visits::{JointInMemory, JointVisit, Noise};
+    use crate::kernel::{PixelShift, Region};
+    use crate::observation::GOOD;
+
+    const SHAPE: (usize, usize) = (80, 76);
+    /// σ of the sky.
+    const SKY: f64 = 5.0;
+    /// Light above which pixels are saturated.
+    const SATURATED: f32 = 4000.0;
+    /// A star's place, in pixels.
+    const PLACE: f64 = 0.03;
+    /// Its flux, relative: what noise and interpolation leave, and light beyond the stamps.
+    const FLUX: f64 = 0.01;
+    /// The same in a subfilter.
+    const SUBFILTER: f64 = 0.04;
+
+    /// A source: place, flux, slope of its spectrum over the band, and size over that of the PSF.
+    #[derive(Clone, Copy)]
+    struct Source {
+        place: (f64, f64),
+        flux: f64,
+        slope: f64,
+        size: f64,
+    }
+
+    fn star(place: (f64, f64), flux: f64, slope: f64) -> Source {
+        Source { place, flux, slope, size: 1.0 }
+    }
+
+    const BRIGHT: Source = Source { place: (40.3, 35.6), flux: 5e6, slope: 0.5, size: 1.0 };
+
+    fn wavelengths(n: usize) -> Vec<f64> {
+        (0..4 * n).map(|l| 400.0 + 150.0 * (l as f64 + 0.5) / (4 * n) as f64).collect()
+    }
+
+    fn band(n: usize) -> Spectrum {
+        let subfilters: Vec<usize> = (0..4 * n).map(|l| l / 4).collect();
+        Spectrum::new(&wavelengths(n), &vec![1.0; 4 * n], &subfilters, 475.0).unwrap()
+    }
+
+    /// A Moffat profile, which has wings as the atmosphere's.
+    fn profile(fwhm: f64, r: f64) -> f64 {
+        let width = 0.5 * fwhm / (2.0_f64.powf(0.2) - 1.0).sqrt();
+        (1.0 + (r / width).powi(2)).powi(-5)
+    }
+
+    fn pixels(fwhm: f64) -> Array2<f64> {
+        Array2::from_shape_fn((41, 41), |(y, x)| profile(fwhm, apart((y as f64, x as f64), (20.0, 20.0))))
+    }
+
+    /// A visit with that seeing and displacement of blue light against red.
+    fn visit(sources: &[Source], n: usize, fwhm: f64, refraction: (f64, f64), seed: u64) -> JointVisit {
+        let displacements = wavelengths(n)
+            .iter()
+            .map(|w| (475.0 - w) / 150.0)
+            .map(|r| PixelShift { dy: r * refraction.0, dx: r * refraction.1 })
+            .collect();
+        let mut image = Array2::zeros(SHAPE);
+        for source in sources {
+            let norm = 1.0 / pixels(fwhm * source.size).sum();
+            for w in wavelengths(6) {
+                let r = (475.0 - w) / 150.0;
+                let light = norm * source.flux / 24.0 * (1.0 - source.slope * r);
+                let at = (source.place.0 + r * refraction.0, source.place.1 + r * refraction.1);
+                for ((y, x), pixel) in image.indexed_iter_mut() {
+                    *pixel += light * profile(fwhm * source.size, apart((y as f64, x as f64), at));
+                }
+            }
+        }
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut noise = || {
+            // Twelve uniform deviates are as good as a normal one.
+            let mut uniform = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / (1_u64 << 53) as f64
+            };
+            (0..12).map(|_| uniform()).sum::<f64>() - 6.0
+        };
+        let image = image.mapv(|light: f64| (light + SKY * noise()) as f32);
+        let flags = image.mapv(|light| if light < SATURATED { GOOD } else { 0 });
+        let psf = PsfStamp::new(pixels(fwhm)).unwrap();
+        let noise = Noise { sky_variance: SKY * SKY, shot: 0.0 };
+        JointVisit { image, flags, noise, psf, displacements }
+    }
+
+    /// Six visits, the last two blurry.
+    fn field(sources: &[Source], n: usize) -> JointInMemory {
+        let views = [
+            (3.8, (1.8, 0.4)),
+            (4.0, (-2.0, 0.9)),
+            (4.4, (0.2, 0.1)),
+            (4.2, (-1.9, -0.3)),
+            (6.4, (1.5, -1.1)),
+            (7.0, (-1.2, 1.6)),
+        ];
+        let visits = views.iter().zip(1..);
+        JointInMemory { visits: visits.map(|((f, r), seed)| visit(sources, n, *f, *r, seed)).collect() }
+    }
+
+    fn config() -> JointConfig {
+        JointConfig { seeing_exponent: 0.0, ..JointConfig::default() }
+    }
+
+    /// A region as the solver opens it, and the PSF that it has.
+    fn open(visits: &JointInMemory, n: usize, region: &Region) -> (Session, PsfStamp) {
+        let spectrum = band(n);
+        let problem = JointProblem { visits, shape: SHAPE, spectrum: &spectrum, fiducial: None };
+        let sigma = SKY / (visits.visits.len() as f64).sqrt();
+        let common = Common { fiducial: visits.visits[0].psf.clone(), sigma, furthest: 2.0 };
+        (Session::open(&problem, &config(), region, &common).unwrap(), common.fiducial)
+    }
+
+    fn found_in(visits: &JointInMemory, n: usize, region: &Region) -> Vec<HiddenStar> {
+        let (mut session, psf) = open(visits, n, region);
+        let fiducial = Fiducial::new(&psf, &session.tile.grid.frequencies());
+        hidden_stars(&mut session.tile, &fiducial, &band(n), &config())
+    }
+
+    fn found(visits: &JointInMemory, n: usize) -> Vec<HiddenStar> {
+        found_in(visits, n, &Region::whole(SHAPE))
+    }
+
+    /// Whether a star is as it was drawn, seen from a place of the field.
+    fn assert_like(star: &HiddenStar, source: &Source, origin: (f64, f64)) {
+        let n = star.fluxes.len();
+        let total: f64 = star.fluxes.iter().sum();
+        assert!((total / source.flux - 1.0).abs() < FLUX, "{star:?}");
+        let place = (star.y + origin.0, star.x + origin.1);
+        assert!(apart(place, source.place) < PLACE, "{star:?}");
+        for (a, flux) in star.fluxes.iter().enumerate() {
+            let drawn = source.flux / n as f64 * (1.0 + source.slope * ((a as f64 + 0.5) / n as f64 - 0.5));
+            assert!((flux / drawn - 1.0).abs() < SUBFILTER, "{a}: {flux} {drawn}");
+        }
+    }
+
+    fn mask(visits: &mut JointInMemory, rows: std::ops::Range<usize>, cols: std::ops::Range<usize>) {
+        for visit in &mut visits.visits {
+            visit.flags.slice_mut(ndarray::s![rows.clone(), cols.clone()]).fill(0);
+        }
+    }
+
+    #[test]
+    fn hidden_star_has_its_flux_place_and_colour() {
+        for n in [1, 2, 3] {
+            let source = Source { slope: if n == 1 { 0.0 } else { BRIGHT.slope }, ..BRIGHT };
+            let stars = found(&field(&[source], n), n);
+            assert_eq!(stars.len(), 1);
+            assert_like(&stars[0], &source, (0.0, 0.0));
+        }
+    }
+
+    #[test]
+    fn hidden_star_is_found_in_a_bleed_trail_and_among_others() {
+        let others = [star((40.0, 52.0), 2e4, -0.4), star((28.5, 24.0), 1e4, 0.0)];
+        let mut visits = field(&[&[BRIGHT], &others[..]].concat(), 3);
+        mask(&mut visits, 15..60, 33..39);
+        let stars = found(&visits, 3);
+        assert_eq!(stars.len(), 1);
+        assert_like(&stars[0], &BRIGHT, (0.0, 0.0));
+    }
+
+    #[test]
+    fn hidden_stars_side_by_side_are_told_apart() {
+        let pair = [star((36.2, 24.4), 5e6, 0.5), star((42.7, 49.1), 1e6, -0.5)];
+        let stars = found(&field(&pair, 3), 3);
+        assert_eq!(stars.len(), 2);
+        stars.iter().zip(&pair).for_each(|(star, source)| assert_like(star, source, (0.0, 0.0)));
+    }
+
+    #[test]
+    fn hidden_star_beyond_the_tiles_edge_is_none_and_within_it_the_same() {
+        let visits = field(&[BRIGHT], 3);
+        let region = |first: usize| Region { rows: first..SHAPE.0, cols: 0..SHAPE.1 };
+        let stars = found_in(&visits, 3, &region(37));
+        assert_eq!(stars.len(), 1);
+        assert_like(&stars[0], &BRIGHT, (37.0, 0.0));
+        assert_eq!(found_in(&visits, 3, &region(43)), []);
+    }
+
+    /// Colours are then as good as any, and the prior's.
+    #[test]
+    fn hidden_star_in_visits_all_alike_has_its_flux() {
+        let visits = (1..4).map(|seed| visit(&[BRIGHT], 3, 3.5, (1.0, 0.5), seed)).collect();
+        let stars = found(&JointInMemory { visits }, 3);
+        assert_eq!(stars.len(), 1);
+        let total: f64 = stars[0].fluxes.iter().sum();
+        assert!((total / BRIGHT.flux - 1.0).abs() < 2.0 * FLUX, "{stars:?}");
+    }
+
+    #[test]
+    fn hidden_stars_are_not_what_else_is_in_holes() {
+        // A bad column, a gap, and a block on empty sky; none, too, beside a star or on one that is too faint to need it.
+        let moderate = star((40.3, 35.6), 3e4, 0.5);
+        for (rows, cols) in
+            [(0..80, 40..43), (60..80, 0..76), (0..9, 0..76), (10..16, 60..66), (46..51, 34..39)]
+        {
+            let mut visits = field(&[moderate], 3);
+            mask(&mut visits, rows.clone(), cols.clone());
+            assert_eq!(found(&visits, 3), [], "{rows:?} {cols:?}");
+        }
+        let galaxy = Source { size: 3.0, ..moderate };
+        let mut visits = field(&[Source { flux: 2e6, ..galaxy }], 3);
+        mask(&mut visits, 36..45, 31..40);
+        assert_eq!(found(&visits, 3), []);
+        assert_eq!(found(&field(&[moderate], 3), 3), []);
+    }
+
+    #[test]
+    fn hidden_star_keeps_its_halo_from_being_clipped() {
+        let visits = field(&[BRIGHT], 3);
+        let lost = |given: bool| -> usize {
+            let (mut session, _) = open(&visits, 3, &Region::whole(SHAPE));
+            if !given {
+                session.tile.given = vec![];
+            }
+            session.solve_first(&config(), &mut Pace::new(&mut |_, _| true, 0));
+            let lost = |visit: &TileVisit| visit.good.iter().zip(&visit.used).filter(|(g, u)| g != u).count();
+            session.tile.visits.iter().map(lost).sum()
+        };
+        let (with, without) = (lost(true), lost(false));
+        assert!(with < 40 && without > 400, "{with} {without}");
+    }
+
+    #[test]
+    fn hidden_light_is_part_of_every_prediction_and_of_the_planes() {
+        let (mut session, psf) = open(&field(&[BRIGHT], 2), 2, &Region::whole(SHAPE));
+        let tile = &mut session.tile;
+        let fiducial = Fiducial::new(&psf, &tile.grid.frequencies());
+        let faint = HiddenStar { fluxes: vec![300.0, 200.0], y: 20.3, x: 50.8 };
+        let model = light(&[faint], &tile.grid, &fiducial);
+        assert!(!tile.given.is_empty());
+        let whole = tile.whole(&model).into_owned();
+        let zeros = vec![Complex32::default(); tile.unknowns()];
+        let seen = |tile: &mut Tile, y: Option<&[Complex32]>| {
+            let mut out = zeros.clone();
+            tile.add_residual(y, &mut out);
+            let mut predictions = vec![];
+            let y = y.unwrap_or(&zeros);
+            tile.with_predictions(y, |_, plane| plane.to_vec(), |plane| predictions.push(plane));
+            let mut chosen = zeros.clone();
+            tile.add_chosen_residual(y, &mut chosen, |_, _, _| {});
+            (out, chosen, predictions, tile.planes(y, 3))
+        };
+        let (with, none) = (seen(tile, Some(&model)), seen(tile, None));
+        let given = std::mem::take(&mut tile.given);
+        assert_eq!(seen(tile, Some(&whole)), with);
+        assert_eq!(seen(tile, Some(&given)), none);
+    }
+
+    /// Interpolated portraits against stars that are drawn where they are.
+    #[test]
+    fn hidden_portraits_are_of_stars_anywhere() {
+        let (mut session, psf) = open(&field(&[BRIGHT], 2), 2, &Region::whole(SHAPE));
+        let tile = &mut session.tile;
+        let fiducial = Fiducial::new(&psf, &tile.grid.frequencies());
+        tile.given = vec![];
+        let basis = [vec![0.4, 0.6]];
+        let portraits = portraits(tile, &fiducial, &basis, 6);
+        let place = (40.37, 35.81);
+        let drawn = |tile: &mut Tile, (y, x): (f64, f64)| {
+            let model = light(&[HiddenStar { fluxes: basis[0].clone(), y, x }], &tile.grid, &fiducial);
+            let mut out = vec![];
+            tile.with_predictions(&model, |_, plane| plane.to_vec(), |plane| out.push(plane));
+            out
+        };
+        let (here, moved) = (drawn(tile, place), drawn(tile, (place.0 + 0.01, place.1)));
+        for ((portrait, here), moved) in portraits.iter().zip(&here).zip(&moved) {
+            for (y, x) in around(place, 6.0 + portrait.ring, SHAPE) {
+                let away = apart((y as f64, x as f64), place);
+                let mut light = [Light::default()];
+                portrait.light(y as f64 - place.0, x as f64 - place.1, &mut light);
+                let (exact, moved) = (f64::from(here[y * SHAPE.1 + x]), f64::from(moved[y * SHAPE.1 + x]));
+                if away > 5.0 {
+                    assert!(
+                        (light[0][0] - exact).abs() < 0.01 * exact.abs() + 1e-6,
+                        "{away} {light:?} {exact}"
+                    );
+                    let slope = 100.0 * (moved - exact);
+                    assert!(
+                        (light[0][1] - slope).abs() < 0.1 * slope.abs() + 1e-5,
+                        "{away} {light:?} {slope}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hidden_holes_are_as_deep_as_the_way_out() {
+        let at = |rows: std::ops::Range<u32>, cols: std::ops::Range<u32>| -> Vec<u32> {
+            rows.flat_map(|y| cols.clone().map(move |x| y * 100 + x)).collect()
+        };
+        let hole = |pixels: &[u32]| Hole::new(pixels, (100, 100)).map(|hole| (hole.depth, hole.middle));
+        assert_eq!(hole(&at(10..15, 20..25)), Some((3, (12.0, 22.0))));
+        assert_eq!(hole(&at(10..40, 20..22)), None, "as narrow as a bad column");
+        assert_eq!(hole(&at(0..3, 20..25)), Some((3, (0.0, 22.0))), "the edge is no way out");
+        assert_eq!(hole(&at(10..80, 10..80)), None, "too deep");
+        assert_eq!(hole(&at(0..100, 0..100)), None, "no data");
+    }
 }
