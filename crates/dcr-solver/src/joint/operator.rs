@@ -17,7 +17,6 @@ use rustfft::num_complex::{Complex32, Complex64};
 use super::fourier::{Grid, Scratch, Way};
 use super::hermitian::upper;
 use super::modes::{add_conjugate_product, add_product, inner, multiply};
-use super::uniform::add_all;
 use super::visits::Noise;
 
 /// The most visits at a time: each needs room for a transform.
@@ -66,7 +65,7 @@ pub(crate) struct Tile {
     /// The noise per pixel of the weighted coadd of all the patch's visits.
     pub(crate) sigma: f64,
     pub(crate) slots: Vec<Slot>,
-    /// Light that is part of every prediction and of no model, laid out as these; empty: none.
+    /// Light that is known ([`super::hidden`]): part of every prediction and of the planes, but of no model; laid out as a model, or empty.
     pub(crate) given: Vec<Complex32>,
 }
 
@@ -87,9 +86,7 @@ impl Tile {
         if self.given.is_empty() {
             return y.into();
         }
-        let mut out = y.to_vec();
-        add_all(&mut out, 1.0, &self.given, self.n * self.grid.ky());
-        out.into()
+        y.iter().zip(&self.given).map(|(y, given)| y + given).collect()
     }
 
     /// Lets `fill` put a plane's transform into every visit's slot, and adds all of them, back-projected, to `out`.
@@ -153,7 +150,8 @@ impl Tile {
         let n = self.n;
         let y = match y {
             Some(y) => Some(self.whole(y)),
-            None => (!self.given.is_empty()).then(|| self.given.clone().into()),
+            None if self.given.is_empty() => None,
+            None => Some(self.given.clone().into()),
         };
         self.back_project(out, |grid, visit, slot| {
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
