@@ -135,6 +135,37 @@ fn joint_hole_is_flagged_finite_and_stains_nothing() {
     }
 }
 
+/// A star so bright that all visits are saturated, at the corner of four tiles.
+#[test]
+fn joint_star_in_a_hole_keeps_its_halo_and_is_the_same_in_tiles() {
+    let star = Star { y: 48.7, x: 47.2, flux: 2e5, slope: 0.4 };
+    let others = stars().into_iter().filter(|s| s.y < 40.0 || s.y > 60.0);
+    let sources: Vec<Star> = others.chain([star]).collect();
+    let mut visits: Vec<_> =
+        views().iter().zip(1..).map(|(view, seed)| visit(SHAPE, &sources, 3, view, seed)).collect();
+    for visit in &mut visits {
+        visit.flags.zip_mut_with(&visit.image, |flags, light| *flags *= u8::from(*light < 1500.0));
+    }
+    let visits = JointInMemory { visits };
+    let whole = solve(&visits, 3, &config());
+    let tiled = solve(&visits, 3, &JointConfig { tile_size: 64, tile_overlap: 32, ..config() });
+    assert_eq!((whole.report.tiles.len(), tiled.report.tiles.len()), (1, 4));
+    assert!(!whole.covered_yx[[48, 47]]);
+    for solution in [&whole, &tiled] {
+        let lost: usize = solution.visits.iter().map(|visit| visit.clipped).sum();
+        assert!(lost < 30, "{lost}");
+        let got = measure(solution, &star);
+        assert!((got.iter().sum::<f64>() / star.flux - 1.0).abs() < 2.0 * TOTAL_FLUX, "{got:?}");
+        assert!((colour(&got) - colour(&fluxes(&star, 3))).abs() < COLOUR, "{got:?}");
+    }
+    let peak = whole.patch_planes().iter().fold(0.0_f32, |m, v| m.max(*v));
+    let covered = whole.covered_yx.broadcast(whole.patch_planes().dim()).unwrap();
+    let planes = whole.patch_planes();
+    for ((a, b), _) in planes.iter().zip(tiled.patch_planes()).zip(covered).filter(|(_, c)| **c) {
+        assert!(f64::from((a - b).abs() / peak) < TILED, "{a} {b}");
+    }
+}
+
 #[test]
 fn joint_cosmic_rays_are_clipped_and_listed() {
     let mut visits = field(3);

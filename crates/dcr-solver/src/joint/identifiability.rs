@@ -35,7 +35,7 @@ const FAINT_SNR: f64 = 30.0;
 /// Magnitudes per relative flux.
 const MAG: f64 = 1.085_736_2;
 /// How much spectra differ: rms of their slope over the band, relative to the flux. Further terms are damped as in the prior.
-const SLOPE_SPREAD: f64 = 0.4;
+pub(crate) const SLOPE_SPREAD: f64 = 0.4;
 /// A colour error above this deserves a warning.
 const POOR: f64 = 0.2;
 

@@ -20,12 +20,13 @@
 //!
 //! # The order of work
 //!
-//! 1. A first solve under a prior that is the same everywhere, with rounds of clipping pixels that depart from the prediction for their
-//!    own visit: cosmic rays, trails, halos.
-//! 2. Each visit's offset is fitted to its prediction, what is degenerate with the sky is projected out, and the first solve
+//! 1. Stars whose cores no visit shows are fitted to their halos; their light is part of every prediction from then on.
+//! 2. A first solve under a prior that is the same everywhere, with rounds of clipping pixels that depart from the prediction for their
+//!    own visit: cosmic rays, trails.
+//! 3. Each visit's offset is fitted to its prediction, what is degenerate with the sky is projected out, and the first solve
 //!    goes on from there; up to three times.
-//! 3. The final solve, under a prior that frees colours where there is light, and nowhere else.
-//! 4. Variances, and what the visits can tell of colours at all ([`Identifiability`]).
+//! 4. The final solve, under a prior that frees colours where there is light, and nowhere else.
+//! 5. Variances, and what the visits can tell of colours at all ([`Identifiability`]).
 //!
 //! The *reference wavelength*, at which displacements are 0, is a choice of the caller's that no data can correct: in g a wrong one by
 //! 10 nm costs colours 0.6 mag, and templates nothing.
@@ -77,9 +78,11 @@ mod covariance;
 mod fourier;
 mod frequencies;
 mod hermitian;
+mod hidden;
 mod identifiability;
 mod modes;
 mod mosaic;
+mod normal;
 mod offsets;
 mod operator;
 mod pace;

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use super::fourier::Grid;
+use super::normal::solve_normal;
 use super::operator::{Slot, TileVisit, predict, tile_plane};
 use super::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
@@ -25,6 +26,8 @@ const OUTLIER: f32 = 5.0;
 const ROUNDS: usize = 3;
 /// Fewer pixels than this fit nothing.
 const FEWEST: usize = 30;
+/// What is left of a pivot of the normal equations where they are taken for singular.
+const SINGULAR: f64 = 1e-9;
 
 /// Normal equations for (dy, dx, relative flux) of one visit; those of several tiles add.
 #[derive(Clone, Debug, Default)]
@@ -60,26 +63,7 @@ impl OffsetFit {
         if self.pixels < FEWEST {
             return None;
         }
-        // Cholesky, with each pivot held against its own diagonal element.
-        let mut lower = [[0.0; 3]; 3];
-        for j in 0..3 {
-            for i in j..3 {
-                let sum = self.matrix[i][j] - (0..j).map(|k| lower[i][k] * lower[j][k]).sum::<f64>();
-                lower[i][j] = match i == j {
-                    true if sum.is_nan() || sum <= 1e-9 * self.matrix[j][j] => return None,
-                    true => sum.sqrt(),
-                    false => sum / lower[j][j],
-                };
-            }
-        }
-        let mut x = self.right_side;
-        for i in 0..3 {
-            x[i] = (x[i] - (0..i).map(|k| lower[i][k] * x[k]).sum::<f64>()) / lower[i][i];
-        }
-        for i in (0..3).rev() {
-            x[i] = (x[i] - (i + 1..3).map(|k| lower[k][i] * x[k]).sum::<f64>()) / lower[i][i];
-        }
-        x.iter().all(|v| v.is_finite()).then_some(x)
+        solve_normal(&self.matrix.concat(), &self.right_side, SINGULAR)?.try_into().ok()
     }
 }
 

@@ -7,6 +7,7 @@
 //! Visits go side by side, a batch at a time; their contributions are then added mode by mode in the order of the visits, so that the
 //! sum does not depend on how many threads there are.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ndarray::{Array3, Axis};
@@ -64,18 +65,28 @@ pub(crate) struct Tile {
     /// The noise per pixel of the weighted coadd of all the patch's visits.
     pub(crate) sigma: f64,
     pub(crate) slots: Vec<Slot>,
+    /// Light that is known ([`super::hidden`]): part of every prediction and of the planes, but of no model; laid out as a model, or empty.
+    pub(crate) given: Vec<Complex32>,
 }
 
 impl Tile {
     pub(crate) fn new(grid: Grid, n: usize, visits: Vec<TileVisit>, sigma: f64) -> Self {
         let batches = visits.len().div_ceil(BATCH).max(1);
         let slots = (0..visits.len().div_ceil(batches)).map(|_| Slot::new(&grid)).collect();
-        Self { grid, n, visits, sigma, slots }
+        Self { grid, n, visits, sigma, slots, given: vec![] }
     }
 
     /// Modes of all planes together.
     pub(crate) fn unknowns(&self) -> usize {
         self.n * self.grid.modes()
+    }
+
+    /// A model with the light that is given.
+    pub(crate) fn whole<'a>(&self, y: &'a [Complex32]) -> Cow<'a, [Complex32]> {
+        if self.given.is_empty() {
+            return y.into();
+        }
+        y.iter().zip(&self.given).map(|(y, given)| y + given).collect()
     }
 
     /// Lets `fill` put a plane's transform into every visit's slot, and adds all of them, back-projected, to `out`.
@@ -137,6 +148,11 @@ impl Tile {
     /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: what the data say about a model. `None` is the model of no light.
     pub(crate) fn add_residual(&mut self, y: Option<&[Complex32]>, out: &mut [Complex32]) {
         let n = self.n;
+        let y = match y {
+            Some(y) => Some(self.whole(y)),
+            None if self.given.is_empty() => None,
+            None => Some(self.given.clone().into()),
+        };
         self.back_project(out, |grid, visit, slot| {
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
             let (weight, scale) = (visit.weight() as f32, grid.scale());
@@ -149,7 +165,7 @@ impl Tile {
                 subtract_from(&mut line[cols.clone()], scale, image, weight, used);
             };
             let (spectrum, scratch) = (&mut slot.spectrum, &mut slot.scratch);
-            match y {
+            match &y {
                 Some(y) => {
                     predict(grid, n, &visit.transfer, y, spectrum, scratch, |_, _| {});
                     grid.change_rows(spectrum, grid.tile_rows(), scratch, |row, line| {
@@ -172,9 +188,9 @@ impl Tile {
         out: &mut [Complex32],
         choose: impl Fn(&Grid, &mut TileVisit, &[f32]) + Sync,
     ) {
-        let n = self.n;
+        let (n, y) = (self.n, self.whole(y));
         self.back_project(out, |grid, visit, slot| {
-            visit.predict(grid, n, y, slot);
+            visit.predict(grid, n, &y, slot);
             let model = tile_plane(grid, &slot.spectrum, &mut slot.scratch);
             choose(grid, visit, &model);
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
@@ -201,10 +217,11 @@ impl Tile {
         each: impl Fn(&TileVisit, &[f32]) -> T + Sync,
         mut take: impl FnMut(T),
     ) {
+        let y = self.whole(y);
         let (grid, slots, n) = (&self.grid, &mut self.slots, self.n);
         for batch in self.visits.chunks(slots.len().max(1)) {
             let of_one = |(visit, slot): (&TileVisit, &mut Slot)| {
-                visit.predict(grid, n, y, slot);
+                visit.predict(grid, n, &y, slot);
                 each(visit, &tile_plane(grid, &slot.spectrum, &mut slot.scratch))
             };
             let batch: Vec<T> = batch.par_iter().zip(slots.par_iter_mut()).map(of_one).collect();
@@ -241,7 +258,7 @@ impl Tile {
 
     /// The planes of a set of modes within the tile and `border` pixels around it, `plane × row × column`.
     pub(crate) fn planes(&mut self, y: &[Complex32], border: usize) -> Array3<f32> {
-        let (grid, n) = (&self.grid, self.n);
+        let (grid, n, y) = (&self.grid, self.n, self.whole(y));
         let mut out = Array3::zeros((n, grid.shape.0 + 2 * border, grid.shape.1 + 2 * border));
         let mut slot = Slot::new(grid);
         let (rows, cols) = (grow(grid.tile_rows(), border), grow(grid.tile_cols(), border));

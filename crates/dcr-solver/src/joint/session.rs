@@ -6,6 +6,7 @@ use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
 use super::fourier::Grid;
+use super::hidden::{hidden_stars, light};
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
 use super::operator::{Tile, TileVisit};
 use super::pace::Pace;
@@ -65,8 +66,10 @@ impl Session {
         let amplitude = fiducial.amplitude();
         let n = problem.spectrum.count();
         let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
-        let tile = Tile::new(grid, n, visits, sigma);
+        let mut tile = Tile::new(grid, n, visits, sigma);
         let first = UniformSolve::new(&tile, prior);
+        let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
+        tile.given = light(&stars, &tile.grid, &fiducial);
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
@@ -133,7 +136,8 @@ impl Session {
         let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
         let mut own = region.own_pixels();
         own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
-        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &self.first.model, Some(&own));
+        let model = tile.whole(&self.first.model);
+        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &model, Some(&own));
         self.indices.iter().copied().zip(fits).collect()
     }
 

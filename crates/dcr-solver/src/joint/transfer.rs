@@ -48,6 +48,11 @@ impl Fiducial {
         along_x.iter().flat_map(move |wx| along_y.iter().map(move |wy| wx * wy))
     }
 
+    /// P at every mode.
+    pub(crate) fn modes(&self) -> &[Complex64] {
+        &self.transfer
+    }
+
     /// |P| at every mode.
     pub(crate) fn amplitude(&self) -> Vec<f32> {
         self.transfer.iter().map(|p| p.norm() as f32).collect()
