@@ -1,7 +1,7 @@
 //! Correlation of planes with small kernels, strip by strip in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 /// Kernel weights smaller than this share of the largest are left out.
@@ -82,56 +82,79 @@ fn sum_taps(source: &[f32], taps: &[(usize, f32)], out: &mut [f32]) {
 
 /// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
 ///
-/// The plane is in standard layout, as is any that was made here.
+/// The plane is finite and in standard layout, as is any that was made here.
 pub(crate) fn correlate_inside(plane: ArrayView2<f32>, kernel: ArrayView2<f32>) -> Array2<f32> {
     let (rows, cols) = plane.dim();
     let (height, width) = kernel.dim();
-    let shape = ((rows + 1).saturating_sub(height), (cols + 1).saturating_sub(width));
-    let mut out = Array2::zeros(shape);
-    let kernel: Vec<&[f32]> = kernel.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+    let mut out = Array2::zeros(((rows + 1).saturating_sub(height), (cols + 1).saturating_sub(width)));
     let plane: Vec<&[f32]> = plane.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-    assert!(kernel.len() == height && plane.len() == rows, "rows are contiguous");
-    for (y, mut target) in out.outer_iter_mut().enumerate() {
-        let Some(target) = target.as_slice_mut() else { unreachable!("a new array is in standard layout") };
-        correlate_row(&plane[y..y + height], &kernel, target);
+    assert!(plane.len() == rows, "rows are contiguous");
+    let taps = side_by_side(kernel);
+    let (out_rows, out_cols) = out.dim();
+    let mut sums = [[0.0; LANES]; ROWS];
+    for y in starts(out_rows, ROWS) {
+        for x in starts(out_cols, LANES) {
+            // What lies beyond a plane that is smaller than a block is 0.
+            let (mut padded, mut sources) = (vec![], vec![]);
+            let needed = LANES + width - 1;
+            if out_rows < ROWS || out_cols < LANES {
+                padded.resize((height + ROWS - 1) * needed, 0.0);
+                for (line, row) in padded.chunks_exact_mut(needed).zip(&plane[y..]) {
+                    let row = &row[x..cols.min(x + needed)];
+                    line[..row.len()].copy_from_slice(row);
+                }
+                sources.extend(padded.chunks_exact(needed));
+            } else {
+                sources.extend(plane[y..y + height + ROWS - 1].iter().map(|row| &row[x..x + needed]));
+            }
+            correlate_block(&sources, &taps, &mut sums);
+            for (sums, mut row) in sums.iter().zip(out.rows_mut().into_iter().skip(y)) {
+                let n = LANES.min(out_cols);
+                row.slice_mut(s![x..x + n]).iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
+            }
+        }
     }
     out
 }
 
-/// Pixels that are summed at a time, in registers.
+/// Rows and pixels of each that are summed at a time, in registers: a source row is read once for all rows that it is a part of.
+const ROWS: usize = 4;
 const LANES: usize = 32;
 
-/// `out[x] = Σ_ij kernel[i][j] · rows[i][x + j]`.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn correlate_row(rows: &[&[f32]], kernel: &[&[f32]], out: &mut [f32]) {
-    let mut start = 0;
-    while start < out.len() {
-        let width = LANES.min(out.len() - start);
-        let mut sums = [0.0_f32; LANES];
-        for i in 0..kernel.len() {
-            let taps = kernel[i];
-            let source = &rows[i][start..start + width + taps.len() - 1];
-            for j in 0..taps.len() {
-                let values = &source[j..j + width];
-                if width == LANES {
-                    for lane in 0..LANES {
-                        sums[lane] += taps[j] * values[lane];
-                    }
-                } else {
-                    for lane in 0..width {
-                        sums[lane] += taps[j] * values[lane];
-                    }
+/// Where blocks begin that cover `0..length`; the last overlaps the one before it, whose results it repeats.
+fn starts(length: usize, block: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(block).map(move |start| start.min(length.saturating_sub(block)))
+}
+
+/// For each source row of a block the kernel's weights for all rows of the block, 0 for those that it is no part of.
+fn side_by_side(kernel: ArrayView2<f32>) -> Vec<Vec<[f32; ROWS]>> {
+    let (height, width) = kernel.dim();
+    let weight = |i: isize, j| usize::try_from(i).ok().and_then(|i| kernel.get((i, j))).copied();
+    let of_row =
+        |source: isize, j| std::array::from_fn(|row| weight(source - row as isize, j).unwrap_or(0.0));
+    (0..height + ROWS - 1).map(|source| (0..width).map(|j| of_row(source as isize, j)).collect()).collect()
+}
+
+/// `sums[r][x] = Σ_ij kernel[i][j] · sources[r + i][x + j]`, each in the order of `i`, then `j`.
+// No closures: they would not be compiled for the vector unit that the function is.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn correlate_block(sources: &[&[f32]], taps: &[Vec<[f32; ROWS]>], sums: &mut [[f32; LANES]; ROWS]) {
+    let mut block = [[0.0_f32; LANES]; ROWS];
+    for (source, taps) in sources.iter().zip(taps) {
+        for (values, weights) in source.windows(LANES).zip(taps) {
+            for row in 0..ROWS {
+                for lane in 0..LANES {
+                    block[row][lane] += weights[row] * values[lane];
                 }
             }
         }
-        out[start..start + width].copy_from_slice(&sums[..width]);
-        start += LANES;
     }
+    *sums = block;
 }
 
 /// The kernel turned by half a turn, for convolution instead of correlation.
 pub(crate) fn turned(kernel: ArrayView2<f64>) -> Array2<f64> {
-    kernel.slice(ndarray::s![..;-1, ..;-1]).to_owned()
+    kernel.slice(s![..;-1, ..;-1]).to_owned()
 }
 
 #[cfg(test)]
@@ -159,7 +182,7 @@ mod tests {
         let whole = correlate(plane.view(), kernel.view());
         let kernel = kernel.mapv(|weight| weight as f32);
         let inside = correlate_inside(plane.view(), kernel.view());
-        assert_eq!(inside, whole.slice(ndarray::s![1..8, 2..50]));
+        assert_eq!(inside, whole.slice(s![1..8, 2..50]));
         assert_eq!(correlate_inside(plane.view(), Array2::ones((10, 3)).view()).dim(), (0, 50));
     }
 

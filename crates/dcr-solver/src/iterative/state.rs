@@ -106,11 +106,7 @@ impl<'a, 'p> State<'a, 'p> {
             (config.min_iterations(n), config.max_iterations(n))
         };
         let base = base_gain(config.base_gain, n);
-        let detected = domain.of(&self.problem.detected);
-        let weights = match config.use_model_weights {
-            true => model_weights(detected, config.model_weights_width),
-            false => Array2::ones(domain.shape()),
-        };
+        let weights = self.model_weights(domain);
 
         let mut projected = Projected::default();
         let (mut visits, initial_metric) = self.project(inner, domain, &mut projected)?;
@@ -175,6 +171,45 @@ impl<'a, 'p> State<'a, 'p> {
             self.models.restore_best();
         }
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
+    }
+
+    /// Steps of the whole patch's model, until one makes the metric worse. The last is not measured.
+    pub(super) fn iterate_blindly(
+        &mut self,
+        iterations: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), SolveError> {
+        let config = self.config;
+        let whole = Region::whole(self.template.dim());
+        let base = base_gain(config.base_gain, self.problem.basis.subfilters());
+        let weights = self.model_weights(&whole);
+        let mut projected = Projected::default();
+        let (mut metrics, mut gains) = (vec![], vec![]);
+        while gains.len() < iterations {
+            if !go_on() {
+                return Err(SolveError::Cancelled);
+            }
+            let (_, metric) = self.project(&whole, &whole, &mut projected)?;
+            let is_worse = metrics.last().is_some_and(|before| metric >= *before);
+            if is_worse || metric == 0.0 || !metric.is_finite() {
+                self.models.restore_best();
+                break;
+            }
+            self.models.mark_best();
+            metrics.push(metric);
+            let gain = next_gain(config.gain, base, &metrics, &gains);
+            self.update(&whole, &whole, &mut projected, &weights, gain);
+            gains.push(gain);
+        }
+        Ok(())
+    }
+
+    /// How much of what the data say is taken in each pixel, the rest being the template's.
+    fn model_weights(&self, domain: &Region) -> Array2<f32> {
+        match self.config.use_model_weights {
+            true => model_weights(domain.of(&self.problem.detected), self.config.model_weights_width),
+            false => Array2::ones(domain.shape()),
+        }
     }
 
     /// One subfilter is no model of DCR but the visits' weighted mean, which one whole step reaches from anywhere.
