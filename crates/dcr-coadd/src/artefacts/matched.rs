@@ -17,13 +17,13 @@ use dcr_image::BBox;
 use dcr_solver::iterative::{ForwardPlanes, Problem, forward_support, rough_model};
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, OutlierTest, PixelList, SubfilterShift, groups};
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::Search;
 use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
-use crate::convolve::correlate_inside;
+use crate::convolve::SmallKernel;
 use crate::error::CoaddError;
 use crate::interpolate::fill_missing;
 use crate::journal::Journal;
@@ -330,13 +330,14 @@ fn match_bright(
 ) {
     let (rows, cols) = out.dim();
     let margin = kernel.nrows() - 1;
+    let kernel = SmallKernel::new(kernel.view());
     for tile in BBox::new(0, 0, cols, rows).tiles((BLOCK.1, BLOCK.0)) {
         let (y, x) = (tile.y0 as usize, tile.x0 as usize);
         let around = padded.slice(s![y..y + tile.height + margin, x..x + tile.width + margin]);
-        if around.iter().all(|value| value.abs() <= faint) {
-            continue;
+        let is_bright =
+            |row: ArrayView1<f32>| row.iter().fold(false, |any, value| any | (value.abs() > faint));
+        if around.rows().into_iter().any(is_bright) {
+            out.slice_mut(s![y..y + tile.height, x..x + tile.width]).assign(&kernel.correlate_inside(around));
         }
-        out.slice_mut(s![y..y + tile.height, x..x + tile.width])
-            .assign(&correlate_inside(around, kernel.view()));
     }
 }

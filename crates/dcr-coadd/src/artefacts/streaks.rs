@@ -21,7 +21,7 @@ mod hough;
 
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, PixelList};
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use self::band::{Demands, Place, streak};
@@ -158,9 +158,12 @@ impl Residual<'_> {
             let (departures, _) = self.departures(&region)?;
             for (y, row) in departures.outer_iter().enumerate() {
                 let at = (start + y) / side;
-                for (x, value) in row.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-                    means[[at, x / side]] += value;
-                    counts[[at, x / side]] += 1.0;
+                let squares = means.row_mut(at).into_iter().zip(counts.row_mut(at));
+                for ((sum, count), values) in squares.zip(row.axis_chunks_iter(Axis(0), side)) {
+                    for value in values.iter().filter(|value| value.is_finite()) {
+                        *sum += value;
+                        *count += 1.0;
+                    }
                 }
             }
         }
