@@ -202,12 +202,11 @@ fn prepared<'a, 'p>(
         state.models.now_byx.assign(&start);
     }
     let mut coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
-    let mut n_image_byx;
-    (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
-    state.note_unconstrained();
+    state.note_unconstrained(coverage.is_enough(config).view());
     if let Some(leaks) = &state.leaks {
         state.pass(&whole).withdraw(leaks, &mut coverage).map_err(SolveError::Source)?;
-        (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
     }
+    let n_image_byx;
+    (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
     Ok((state, n_image_byx))
 }

@@ -1,6 +1,6 @@
 //! The model while it is solved for: comparing it with the visits, and the loop that improves it.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, Zip, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
@@ -44,7 +44,7 @@ impl<'a, 'p> State<'a, 'p> {
             .and(&problem.bad)
             .and(&problem.template)
             .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
-        let inverse_weight_byx = Array3::zeros(model_byx.dim());
+        let inverse_weight_byx = Array3::default((0, 0, 0));
         Self {
             problem,
             config,
@@ -71,17 +71,17 @@ impl<'a, 'p> State<'a, 'p> {
         }
     }
 
-    /// Notes the model pixels that no visit constrains, with those whose splines they enter.
+    /// Notes the model pixels that no visit constrains (those not `covered`), with those whose splines they enter.
     ///
     /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
     /// predicts one displacement away.
-    pub(super) fn note_unconstrained(&mut self) {
+    pub(super) fn note_unconstrained(&mut self, covered: ArrayView2<bool>) {
         if self.config.edge == Edge::Zero {
             return;
         }
-        let covered = self.inverse_weight_byx.index_axis(Axis(0), 0);
-        let open =
-            Zip::from(&covered).and(&self.problem.template).map_collect(|w, t| *w == 0.0 || !t.is_finite());
+        let open = Zip::from(&covered)
+            .and(&self.problem.template)
+            .map_collect(|covered, t| !covered || !t.is_finite());
         if !open.iter().any(|o| *o) {
             return;
         }
