@@ -334,7 +334,7 @@ mod tests {
             (state >> 40) as f32 / (1 << 24) as f32
         };
         let mut stars = Array2::<f32>::zeros(shape);
-        let mut place = |even: &mut dyn FnMut() -> f32| {
+        let place = |even: &mut dyn FnMut() -> f32| {
             [(even() * shape.0 as f32) as usize, (even() * shape.1 as f32) as usize]
         };
         for _ in 0..150 {

@@ -209,7 +209,7 @@ impl Coverage {
     }
 
     /// Where enough visits see the pixel in every subfilter.
-    pub(crate) fn is_enough(&self, config: &IterativeConfig) -> Array2<bool> {
+    pub(crate) fn covered(&self, config: &IterativeConfig) -> Array2<bool> {
         let (_, rows, cols) = self.count_byx.dim();
         // Interpolation weights sum to 1 only to rounding.
         let leeway = if config.reference_bookkeeping { 0.0 } else { 1e-3 };
@@ -226,7 +226,7 @@ impl Coverage {
 
     /// 1/weight where enough visits see the pixel, else 0; the number of visits is 0 there too.
     pub(crate) fn into_inverse(self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
-        let covered_yx = self.is_enough(config);
+        let covered_yx = self.covered(config);
         let Self { weight_byx: mut inverse_byx, mut n_image_byx, .. } = self;
         for (inverse, n) in inverse_byx.axis_iter_mut(Axis(0)).zip(n_image_byx.axis_iter_mut(Axis(0))) {
             Zip::from(inverse).and(n).and(&covered_yx).for_each(|w, n, covered| {

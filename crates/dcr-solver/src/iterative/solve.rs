@@ -162,7 +162,7 @@ pub fn solve_regions_from(
 }
 
 /// The model of a patch after so many iterations, `(subfilters, rows, cols)`, or fewer if one of them makes the metric worse, for which the
-/// visits are not compared with the last: that saves a pass over them where nobody asks how well it fits. Else it is the model of [`solve`].
+/// visits are not compared with the last: that saves a pass over them where nobody asks how well it fits. Otherwise it is the model of [`solve`].
 ///
 /// `go_on` is asked before every iteration.
 ///
@@ -202,7 +202,7 @@ fn prepared<'a, 'p>(
         state.models.now_byx.assign(&start);
     }
     let mut coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
-    state.note_unconstrained(coverage.is_enough(config).view());
+    state.note_unconstrained(coverage.covered(config).view());
     if let Some(leaks) = &state.leaks {
         state.pass(&whole).withdraw(leaks, &mut coverage).map_err(SolveError::Source)?;
     }

@@ -152,7 +152,7 @@ impl Profile {
             let (across, along) = axes.across_and_along((place.x, place.y));
             // Rounded, without a call for it.
             let bin = across + half as f64 + 0.5;
-            if within(along) && bin >= 0.0 && (bin as usize) < sums.len() {
+            if within(along) && bin > 0.0 && (bin as usize) < sums.len() {
                 let (sum, count) = &mut sums[bin as usize];
                 *sum += f64::from(sigmas.clamp(-MOST_SIGMAS, MOST_SIGMAS));
                 *count += 1.0;
