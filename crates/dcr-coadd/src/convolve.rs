@@ -1,7 +1,7 @@
 //! Correlation of planes with small kernels, strip by strip in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 /// Kernel weights smaller than this share of the largest are left out.
@@ -80,58 +80,88 @@ fn sum_taps(source: &[f32], taps: &[(usize, f32)], out: &mut [f32]) {
     }
 }
 
-/// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
-///
-/// The plane is in standard layout, as is any that was made here.
-pub(crate) fn correlate_inside(plane: ArrayView2<f32>, kernel: ArrayView2<f32>) -> Array2<f32> {
-    let (rows, cols) = plane.dim();
-    let (height, width) = kernel.dim();
-    let shape = ((rows + 1).saturating_sub(height), (cols + 1).saturating_sub(width));
-    let mut out = Array2::zeros(shape);
-    let kernel: Vec<&[f32]> = kernel.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-    let plane: Vec<&[f32]> = plane.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-    assert!(kernel.len() == height && plane.len() == rows, "rows are contiguous");
-    for (y, mut target) in out.outer_iter_mut().enumerate() {
-        let Some(target) = target.as_slice_mut() else { unreachable!("a new array is in standard layout") };
-        correlate_row(&plane[y..y + height], &kernel, target);
-    }
-    out
+/// A kernel for planes small enough to stay in a core's cache.
+pub(crate) struct SmallKernel {
+    height: usize,
+    width: usize,
+    /// For each source row of a block the weights for all rows of the block, 0 for those that it is no part of.
+    taps: Vec<Vec<[f32; ROWS]>>,
 }
 
-/// Pixels that are summed at a time, in registers.
+/// Rows, and pixels of each, that are summed at a time, in registers: a source row is read once for all rows that it is a part of.
+const ROWS: usize = 4;
 const LANES: usize = 32;
 
-/// `out[x] = Σ_ij kernel[i][j] · rows[i][x + j]`.
-#[multiversion(targets("x86_64+avx2", "x86_64+avx512f+avx512vl"))]
-fn correlate_row(rows: &[&[f32]], kernel: &[&[f32]], out: &mut [f32]) {
-    let mut start = 0;
-    while start < out.len() {
-        let width = LANES.min(out.len() - start);
-        let mut sums = [0.0_f32; LANES];
-        for i in 0..kernel.len() {
-            let taps = kernel[i];
-            let source = &rows[i][start..start + width + taps.len() - 1];
-            for j in 0..taps.len() {
-                let values = &source[j..j + width];
-                if width == LANES {
-                    for lane in 0..LANES {
-                        sums[lane] += taps[j] * values[lane];
-                    }
-                } else {
-                    for lane in 0..width {
-                        sums[lane] += taps[j] * values[lane];
-                    }
+impl SmallKernel {
+    pub(crate) fn new(kernel: ArrayView2<f32>) -> Self {
+        let (height, width) = kernel.dim();
+        let weight = |i: Option<usize>, j| i.and_then(|i| kernel.get((i, j))).copied().unwrap_or(0.0);
+        let side_by_side = |source: usize, j| std::array::from_fn(|row| weight(source.checked_sub(row), j));
+        let of_source = |source| (0..width).map(|j| side_by_side(source, j)).collect();
+        Self { height, width, taps: (0..height + ROWS - 1).map(of_source).collect() }
+    }
+
+    /// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
+    ///
+    /// The plane is finite and in standard layout, as is any that was made here.
+    pub(crate) fn correlate_inside(&self, plane: ArrayView2<f32>) -> Array2<f32> {
+        let (rows, cols) = plane.dim();
+        let inner = |n: usize, side: usize| (n + 1).saturating_sub(side);
+        let (out_rows, out_cols) = (inner(rows, self.height), inner(cols, self.width));
+        let mut out = Array2::zeros((out_rows, out_cols));
+        let plane: Vec<&[f32]> = plane.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+        assert!(plane.len() == rows, "rows are contiguous");
+        let needed = LANES + self.width - 1;
+        let is_small = out_rows < ROWS || out_cols < LANES;
+        let mut padded = vec![0.0; if is_small { self.taps.len() * needed } else { 0 }];
+        let mut sums = [[0.0; LANES]; ROWS];
+        for (y, x) in starts(out_rows, ROWS).flat_map(|y| starts(out_cols, LANES).map(move |x| (y, x))) {
+            let mut sources: Vec<&[f32]> = Vec::with_capacity(self.taps.len());
+            if is_small {
+                // What lies beyond the plane is 0.
+                for (line, row) in padded.chunks_exact_mut(needed).zip(&plane[y..]) {
+                    let row = &row[x..cols.min(x + needed)];
+                    line[..row.len()].copy_from_slice(row);
+                }
+                sources.extend(padded.chunks_exact(needed));
+            } else {
+                sources.extend(plane[y..y + self.taps.len()].iter().map(|row| &row[x..x + needed]));
+            }
+            correlate_block(&sources, &self.taps, &mut sums);
+            let (y_end, x_end) = (out_rows.min(y + ROWS), out_cols.min(x + LANES));
+            for (mut row, sums) in out.slice_mut(s![y..y_end, x..x_end]).rows_mut().into_iter().zip(&sums) {
+                row.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
+            }
+        }
+        out
+    }
+}
+
+/// Where blocks begin that cover `0..length`; the last overlaps the one before it, whose results it repeats.
+fn starts(length: usize, block: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(block).map(move |start| start.min(length.saturating_sub(block)))
+}
+
+/// `sums[r][x] = Σ_ij kernel[i][j] · sources[r + i][x + j]`, each in the order of `i`, then `j`.
+// No closures: they would not be compiled for the vector unit that the function is.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn correlate_block(sources: &[&[f32]], taps: &[Vec<[f32; ROWS]>], sums: &mut [[f32; LANES]; ROWS]) {
+    let mut block = [[0.0_f32; LANES]; ROWS];
+    for (source, taps) in sources.iter().zip(taps) {
+        for (values, weights) in source.windows(LANES).zip(taps) {
+            for row in 0..ROWS {
+                for lane in 0..LANES {
+                    block[row][lane] += weights[row] * values[lane];
                 }
             }
         }
-        out[start..start + width].copy_from_slice(&sums[..width]);
-        start += LANES;
     }
+    *sums = block;
 }
 
 /// The kernel turned by half a turn, for convolution instead of correlation.
 pub(crate) fn turned(kernel: ArrayView2<f64>) -> Array2<f64> {
-    kernel.slice(ndarray::s![..;-1, ..;-1]).to_owned()
+    kernel.slice(s![..;-1, ..;-1]).to_owned()
 }
 
 #[cfg(test)]
@@ -152,15 +182,22 @@ mod tests {
         assert_eq!(convolved[[1, 1]], 12.0 + 50.0 + 100.0);
     }
 
+    /// Bit for bit, whole blocks or not.
     #[test]
     fn correlation_inside_is_the_inner_part() {
-        let plane = Array2::from_shape_fn((9, 52), |(y, x)| ((3 * y + 5 * x) % 7) as f32);
-        let kernel = Array2::from_shape_fn((3, 5), |(y, x)| (y * 2 + x) as f64);
-        let whole = correlate(plane.view(), kernel.view());
-        let kernel = kernel.mapv(|weight| weight as f32);
-        let inside = correlate_inside(plane.view(), kernel.view());
-        assert_eq!(inside, whole.slice(ndarray::s![1..8, 2..50]));
-        assert_eq!(correlate_inside(plane.view(), Array2::ones((10, 3)).view()).dim(), (0, 50));
+        for (shape, (height, width)) in
+            [((9, 52), (3, 5)), ((40, 90), (7, 7)), ((4, 200), (3, 3)), ((50, 21), (9, 5))]
+        {
+            let plane = Array2::from_shape_fn(shape, |(y, x)| ((3 * y + 5 * x) % 7) as f32 / 3.0);
+            let kernel = Array2::from_shape_fn((height, width), |(y, x)| 0.1 + (y * 2 + x) as f64);
+            let whole = correlate(plane.view(), kernel.view());
+            let inside =
+                SmallKernel::new(kernel.mapv(|weight| weight as f32).view()).correlate_inside(plane.view());
+            let (y, x) = (height / 2, width / 2);
+            assert_eq!(inside, whole.slice(s![y..shape.0 - y, x..shape.1 - x]), "{shape:?}");
+        }
+        let larger = SmallKernel::new(Array2::ones((10, 3)).view());
+        assert_eq!(larger.correlate_inside(Array2::zeros((9, 52)).view()).dim(), (0, 50));
     }
 
     #[test]

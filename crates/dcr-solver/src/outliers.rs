@@ -10,10 +10,13 @@
 //! eight neighbours; or where the same holds for residual and prediction smoothed with the width of the PSF, of variance `1/(4πσ²)`, outliers by themselves
 //! left out, so that a cosmic ray does not take its surroundings with it. `ε` covers errors of the PSF: beside a bright star they exceed the noise.
 
-use ndarray::{Array2, ArrayView2, Zip};
+use std::ops::Range;
+
+use multiversion::multiversion;
+use ndarray::{Array2, ArrayView2};
 
 use crate::joint::Noise;
-use crate::kernel::{Boundary, gaussian_filter, gaussian_half_kernel};
+use crate::kernel::{Boundary, copy_folded, filter_in_blocks, filter_row, gaussian_half_kernel};
 
 /// What makes a pixel an outlier.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,36 +41,142 @@ impl OutlierTest {
     /// The outliers among the pixels of a residual beside a prediction. The residual is 0 where there are no data.
     #[must_use]
     pub fn outliers(&self, residual: ArrayView2<f32>, prediction: ArrayView2<f32>) -> Array2<bool> {
-        let one = Surroundings { half_kernel: vec![1.0], plane: prediction };
-        let mut hit = self.exceeded(residual, &one, 1.0);
-        let sigma = self.psf_sigma;
-        if sigma > 0.0 {
-            let mut rest = residual.to_owned();
-            Zip::from(&mut rest).and(&hit).for_each(|r, hit| *r = if *hit { 0.0 } else { *r });
-            let smooth = gaussian_filter(rest.view(), sigma, Boundary::Reflect);
-            let averaged = 1.0 / (4.0 * std::f64::consts::PI * sigma * sigma);
-            let around = Surroundings { half_kernel: gaussian_half_kernel(sigma), plane: prediction };
-            let smoothed = self.exceeded(smooth.view(), &around, averaged.min(1.0));
-            Zip::from(&mut hit).and(&smoothed).for_each(|hit, smoothed| *hit |= smoothed);
+        let (residual, prediction) = (residual.as_standard_layout(), prediction.as_standard_layout());
+        let shape = residual.dim();
+        let mut single = Array2::from_elem(shape, false);
+        let own = Surroundings { half_kernel: vec![1.0], plane: prediction.view() };
+        let mut marking = Marking::new(self, own, 1.0);
+        for (y, (residual, mut hit)) in residual.rows().into_iter().zip(single.rows_mut()).enumerate() {
+            let (Some(residual), Some(hit)) = (residual.to_slice(), hit.as_slice_mut()) else {
+                unreachable!("planes in standard layout have contiguous rows")
+            };
+            marking.row((y, 0), residual, hit);
         }
-        hit
+        let sigma = self.psf_sigma;
+        if sigma.is_nan() || sigma <= 0.0 {
+            return single;
+        }
+        let mut all = single.clone();
+        let around = Surroundings { half_kernel: gaussian_half_kernel(sigma), plane: prediction.view() };
+        let averaged = 1.0 / (4.0 * std::f64::consts::PI * sigma * sigma);
+        let mut marking = Marking::new(self, around, averaged.min(1.0));
+        let has_hits: Vec<bool> =
+            single.rows().into_iter().map(|row| row.to_slice().is_some_and(any)).collect();
+        let without_hits = |y: isize, x: isize, row: &mut [f32]| {
+            copy_folded(residual.view(), (y, x), Boundary::Reflect, row);
+            let y = folded(y, shape.0);
+            if has_hits[y] {
+                for (value, x) in row.iter_mut().zip(x..) {
+                    *value = if single[[y, folded(x, shape.1)]] { 0.0 } else { *value };
+                }
+            }
+        };
+        filter_in_blocks(shape, sigma, without_hits, |y, x, smooth| {
+            let mut hit = all.row_mut(y);
+            let Some(hit) = hit.as_slice_mut() else { unreachable!("a new array is in standard layout") };
+            marking.row((y, x), smooth, &mut hit[x..x + smooth.len()]);
+        });
+        all
+    }
+}
+
+/// Marks pixels whose residual, smoothed or not, exceeds the threshold.
+///
+/// Few pixels exceed that beside what is left of their own light, fewer that beside all of it: only for those the light of their neighbours
+/// is looked up.
+struct Marking<'a> {
+    around: Surroundings<'a>,
+    threshold: Threshold,
+    /// The share of a pixel's own light that is taken into account first.
+    own_share: f32,
+    suspected: Vec<bool>,
+    line: Vec<f32>,
+    light: Vec<f32>,
+}
+
+impl<'a> Marking<'a> {
+    /// `averaged` is the variance left by smoothing.
+    fn new(test: &OutlierTest, around: Surroundings<'a>, averaged: f64) -> Self {
+        let threshold = Threshold::new(test, averaged);
+        let own_share = if threshold.rises() { around.share_of_own() } else { 0.0 };
+        Self { around, threshold, own_share, suspected: vec![], line: vec![], light: vec![] }
     }
 
-    /// Where the residual exceeds the threshold; `averaged` is the variance left by smoothing.
-    ///
-    /// Few pixels exceed that of empty sky: only for those is the light around them looked up.
-    fn exceeded(&self, residual: ArrayView2<f32>, around: &Surroundings, averaged: f64) -> Array2<bool> {
-        let (sky, shot) = ((self.noise.sky_variance * averaged) as f32, (self.noise.shot * averaged) as f32);
-        let (sigmas, fraction) = (self.sigmas as f32, self.fraction as f32);
-        let empty = sigmas * sky.sqrt();
-        let limit = |bright: f32| sigmas * (sky + shot * bright).sqrt() + fraction * bright;
-        let mut hit = residual.mapv(|r| r.abs() > empty);
-        for (at, hit) in hit.indexed_iter_mut().filter(|(_, hit)| **hit) {
-            // The pixel itself decides most: its neighbours can only raise the limit.
-            let r = residual[at].abs();
-            *hit = r > limit(around.brightest(at, 0)) && r > limit(around.brightest(at, 1));
+    /// Pixels of row `y` from column `x` on.
+    fn row(&mut self, (y, x): (usize, usize), residual: &[f32], hit: &mut [bool]) {
+        let Self { around, threshold, own_share, suspected, line, light } = self;
+        let Some(plane) = around.plane.row(y).to_slice() else {
+            unreachable!("planes in standard layout have contiguous rows")
+        };
+        suspected.resize(residual.len(), false);
+        exceeding(residual, &plane[x..x + residual.len()], *own_share, *threshold, suspected);
+        for start in (0..residual.len()).step_by(RUN) {
+            let run = start..residual.len().min(start + RUN);
+            let (residual, suspected) = (&residual[run.clone()], &mut suspected[run.clone()]);
+            if !any(suspected) {
+                continue;
+            }
+            if threshold.rises() {
+                light.resize(run.len(), 0.0);
+                around.smooth((y, x + start), line, light);
+                exceeding(residual, light, 1.0 - ROUNDING, *threshold, suspected);
+            }
+            for i in (0..run.len()).filter(|i| suspected[*i]) {
+                let at = (y, x + start + i);
+                let mut exceeds =
+                    |reach| residual[i].abs() > threshold.beside(around.brightest(at, reach, line));
+                // The pixel itself decides most: its neighbours can only raise the limit.
+                hit[start + i] |= exceeds(0) && exceeds(1);
+            }
         }
-        hit
+    }
+}
+
+/// Whether a flag is set. All are looked at: that is quicker than to stop.
+fn any(flags: &[bool]) -> bool {
+    flags.iter().fold(false, |any, flag| any | flag)
+}
+
+/// Pixels of a row that are looked through at a time.
+const RUN: usize = 64;
+
+/// What a residual must exceed.
+#[derive(Clone, Copy)]
+struct Threshold {
+    sky: f32,
+    shot: f32,
+    sigmas: f32,
+    fraction: f32,
+    /// Where there is no light.
+    empty: f32,
+}
+
+impl Threshold {
+    fn new(test: &OutlierTest, averaged: f64) -> Self {
+        let (sky, shot) = ((test.noise.sky_variance * averaged) as f32, (test.noise.shot * averaged) as f32);
+        let (sigmas, fraction) = (test.sigmas as f32, test.fraction as f32);
+        Self { sky, shot, sigmas, fraction, empty: sigmas * sky.sqrt() }
+    }
+
+    /// Beside so much light.
+    #[inline(always)]
+    fn beside(&self, bright: f32) -> f32 {
+        self.sigmas * (self.sky + self.shot * bright).sqrt() + self.fraction * bright
+    }
+
+    /// Whether more light never lowers it.
+    fn rises(&self) -> bool {
+        self.sigmas >= 0.0 && self.shot >= 0.0 && self.fraction >= 0.0
+    }
+}
+
+/// Which residuals of a row exceed the threshold both of empty sky and beside a share of the light in the pixel itself.
+// No closures: they would not be compiled for the vector unit that the function is.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn exceeding(residual: &[f32], light: &[f32], share: f32, threshold: Threshold, out: &mut [bool]) {
+    for ((out, r), light) in out.iter_mut().zip(residual).zip(light) {
+        let r = r.abs();
+        *out = (r > threshold.empty) & (r > threshold.beside(share * light.max(0.0)));
     }
 }
 
@@ -78,39 +187,69 @@ struct Surroundings<'a> {
     plane: ArrayView2<'a, f32>,
 }
 
+/// Sums of light in another order differ by less than this share of them.
+const ROUNDING: f32 = 1e-4;
+
 impl Surroundings<'_> {
-    /// The largest of the pixels within `reach` along both axes in the plane, smoothed, without what is negative.
-    fn brightest(&self, (y, x): (usize, usize), reach: usize) -> f32 {
+    /// No more than the share of its own light that a pixel keeps.
+    fn share_of_own(&self) -> f32 {
+        let middle = self.half_kernel[0];
+        if self.half_kernel.len() == 1 { middle } else { middle * middle * (1.0 - ROUNDING) }
+    }
+
+    /// The pixels of row `y` from column `x` on, smoothed, without what is negative: those of [`Self::brightest`] but for rounding. `line` is
+    /// scratch space.
+    fn smooth(&self, (y, x): (usize, usize), line: &mut Vec<f32>, out: &mut [f32]) {
+        self.smooth_along_y(y, &(x..x + out.len()), line);
+        filter_row(&self.half_kernel, line, out);
+    }
+
+    /// The largest of the pixels within `reach` along both axes in the plane, smoothed, without what is negative. `line` is scratch space.
+    fn brightest(&self, (y, x): (usize, usize), reach: usize, line: &mut Vec<f32>) -> f32 {
         let (rows, cols) = self.plane.dim();
         let radius = self.half_kernel.len() - 1;
-        let (left, right) = (x.saturating_sub(reach), (x + reach + 1).min(cols));
-        let mut line = vec![0.0_f32; right - left + 2 * radius];
+        let columns = x.saturating_sub(reach)..(x + reach + 1).min(cols);
         let mut brightest = 0.0_f32;
         for row in y.saturating_sub(reach)..(y + reach + 1).min(rows) {
-            // Along y first, in the columns that are needed.
-            line.fill(0.0);
-            for k in -(radius as isize)..=radius as isize {
-                let weight = self.half_kernel[k.unsigned_abs()];
-                let source = self.plane.row(folded(row as isize + k, rows));
-                match source.to_slice().filter(|_| left >= radius && right + radius <= cols) {
-                    Some(source) => {
-                        let source = &source[left - radius..right + radius];
-                        line.iter_mut().zip(source).for_each(|(sum, v)| *sum += weight * v.max(0.0));
-                    }
-                    None => {
-                        for (i, sum) in line.iter_mut().enumerate() {
-                            let col = folded((left + i) as isize - radius as isize, cols);
-                            *sum += weight * source[col].max(0.0);
-                        }
-                    }
-                }
-            }
+            self.smooth_along_y(row, &columns, line);
             for window in line.windows(2 * radius + 1) {
                 let weights = (0..window.len()).map(|i| self.half_kernel[i.abs_diff(radius)]);
                 brightest = brightest.max(weights.zip(window).map(|(w, v)| w * v).sum());
             }
         }
         brightest
+    }
+
+    /// Fills `line` with some columns of a row, and those around them that are needed to smooth them, smoothed along y.
+    fn smooth_along_y(&self, row: usize, columns: &Range<usize>, line: &mut Vec<f32>) {
+        let (rows, cols) = self.plane.dim();
+        let radius = self.half_kernel.len() - 1;
+        line.clear();
+        line.resize(columns.len() + 2 * radius, 0.0);
+        let is_inside = columns.start >= radius && columns.end + radius <= cols;
+        for k in -(radius as isize)..=radius as isize {
+            let weight = self.half_kernel[k.unsigned_abs()];
+            let source = self.plane.row(folded(row as isize + k, rows));
+            match source.to_slice().filter(|_| is_inside) {
+                Some(source) => {
+                    add_light(weight, &source[columns.start - radius..columns.end + radius], line)
+                }
+                None => {
+                    for (i, sum) in line.iter_mut().enumerate() {
+                        let col = folded((columns.start + i) as isize - radius as isize, cols);
+                        *sum += weight * source[col].max(0.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sum[i] += weight · light[i]`, but for what is negative.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn add_light(weight: f32, light: &[f32], sum: &mut [f32]) {
+    for (sum, light) in sum.iter_mut().zip(light) {
+        *sum += weight * light.max(0.0);
     }
 }
 
@@ -124,6 +263,7 @@ fn folded(index: isize, length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::gaussian_filter;
 
     fn test(fraction: f64, psf_sigma: f64) -> OutlierTest {
         let noise = Noise { sky_variance: 4.0, shot: 0.0 };
@@ -163,6 +303,64 @@ mod tests {
         }
     }
 
+    /// The test to the letter: whole planes, and all light around every pixel.
+    fn by_the_letter(test: &OutlierTest, residual: &Array2<f32>, prediction: &Array2<f32>) -> Array2<bool> {
+        let exceeded = |residual: &Array2<f32>, half_kernel: Vec<f32>, averaged: f64| {
+            let around = Surroundings { half_kernel, plane: prediction.view() };
+            let threshold = Threshold::new(test, averaged);
+            let mut line = vec![];
+            Array2::from_shape_fn(residual.dim(), |at| {
+                let mut limit = |reach| threshold.beside(around.brightest(at, reach, &mut line));
+                let r = residual[at].abs();
+                r > threshold.empty && r > limit(0) && r > limit(1)
+            })
+        };
+        let single = exceeded(residual, vec![1.0], 1.0);
+        let mut rest = residual.clone();
+        rest.zip_mut_with(&single, |r, hit| *r = if *hit { 0.0 } else { *r });
+        let sigma = test.psf_sigma;
+        let smooth = gaussian_filter(rest.view(), sigma, Boundary::Reflect);
+        let averaged = 1.0 / (4.0 * std::f64::consts::PI * sigma * sigma);
+        single | exceeded(&smooth, gaussian_half_kernel(sigma), averaged)
+    }
+
+    /// Nothing that is left out beforehand would have been an outlier: noise, stars that are predicted a little too faint, cosmic rays on and off them; more than a block.
+    #[test]
+    fn outliers_are_those_of_the_letter() {
+        let shape = (70, 530);
+        let mut state = 3_u64;
+        let mut even = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        };
+        let mut stars = Array2::<f32>::zeros(shape);
+        let place = |even: &mut dyn FnMut() -> f32| {
+            [(even() * shape.0 as f32) as usize, (even() * shape.1 as f32) as usize]
+        };
+        for _ in 0..150 {
+            let at = place(&mut even);
+            stars[at] += 50.0 / (even() + 1e-3) - 40.0;
+        }
+        let prediction = gaussian_filter(stars.view(), 1.6, Boundary::Reflect);
+        let mut residual = prediction.mapv(|light| 0.04 * light + 2.0 * (even() + even() + even() - 1.5));
+        for _ in 0..40 {
+            residual[place(&mut even)] += 60.0;
+        }
+        let mut counts = vec![];
+        for (shot, fraction, psf_sigma) in
+            [(0.02, 0.05, 1.6), (0.0, 0.03, 1.6), (0.5, 0.0, 2.5), (-0.01, 0.02, 1.6)]
+        {
+            let noise = Noise { sky_variance: 1.0, shot };
+            let test = OutlierTest { noise, sigmas: 5.0, fraction, psf_sigma };
+            let hit = test.outliers(residual.view(), prediction.view());
+            assert_eq!(hit, by_the_letter(&test, &residual, &prediction), "{test:?}");
+            let columns_first = residual.t().as_standard_layout().into_owned();
+            assert_eq!(hit, test.outliers(columns_first.t(), prediction.view()), "any memory layout");
+            counts.push(hit.iter().filter(|hit| **hit).count());
+        }
+        assert!(counts.iter().all(|count| (30..5000).contains(count)), "{counts:?}");
+    }
+
     /// Looked up pixel by pixel it is what filtering the whole plane gives.
     #[test]
     fn surroundings_are_those_of_the_filtered_plane() {
@@ -170,15 +368,19 @@ mod tests {
         let around = Surroundings { half_kernel: gaussian_half_kernel(1.4), plane: plane.view() };
         let positive = plane.mapv(|v: f32| v.max(0.0));
         let smooth = gaussian_filter(positive.view(), 1.4, Boundary::Reflect);
+        let mut line = vec![];
         for ((y, x), _) in plane.indexed_iter() {
             let near = smooth.slice(ndarray::s![
                 y.saturating_sub(1)..(y + 2).min(14),
                 x.saturating_sub(1)..(x + 2).min(17)
             ]);
             let expected = near.iter().copied().fold(0.0, f32::max);
-            assert!((around.brightest((y, x), 1) - expected).abs() < 1e-5);
+            assert!((around.brightest((y, x), 1, &mut line) - expected).abs() < 1e-5);
+            let mut at = [0.0];
+            around.smooth((y, x), &mut line, &mut at);
+            assert!((at[0] / smooth[[y, x]] - 1.0).abs() < ROUNDING / 10.0);
         }
         let one = Surroundings { half_kernel: vec![1.0], plane: plane.view() };
-        assert_eq!(one.brightest((0, 0), 1), 4.0_f32.max(plane[[1, 1]]).max(plane[[0, 1]]));
+        assert_eq!(one.brightest((0, 0), 1, &mut line), 4.0_f32.max(plane[[1, 1]]).max(plane[[0, 1]]));
     }
 }

@@ -5,7 +5,7 @@ mod field;
 
 use dcr_solver::iterative::{
     FrequencyClamp, Interpolation, IterativeConfig, Outcome, Problem, Solution, SolveError, forward_support,
-    predict, solve,
+    predict, rough_model, solve,
 };
 use dcr_solver::kernel::{Order, Region};
 use dcr_solver::{GOOD, InMemory, SpectralBasis};
@@ -55,7 +55,11 @@ impl Case {
     }
 
     fn try_solve(&self) -> Result<Solution, SolveError> {
-        let problem = Problem {
+        solve(&self.problem(), &self.config, &mut |_, _, _| true)
+    }
+
+    fn problem(&self) -> Problem<'_> {
+        Problem {
             observations: &self.visits,
             cells: &self.cells,
             basis: &self.basis,
@@ -63,8 +67,7 @@ impl Case {
             template: self.template.view(),
             detected: self.detected.view(),
             bad: self.bad.view(),
-        };
-        solve(&problem, &self.config, &mut |_, _, _| true)
+        }
     }
 }
 
@@ -292,17 +295,8 @@ fn solve_counts_pixels_near_the_edge_by_the_visits_that_reach_them() {
 #[test]
 fn solve_stops_when_asked() {
     let case = Case::new();
-    let problem = Problem {
-        observations: &case.visits,
-        cells: &case.cells,
-        basis: &case.basis,
-        fractions: &case.fractions,
-        template: case.template.view(),
-        detected: case.detected.view(),
-        bad: case.bad.view(),
-    };
     let mut calls = 0;
-    let stopped = solve(&problem, &case.config, &mut |iteration, most, _| {
+    let stopped = solve(&case.problem(), &case.config, &mut |iteration, most, _| {
         calls = iteration;
         assert_eq!(most, 40);
         iteration < 2
@@ -324,6 +318,40 @@ fn solve_makes_as_many_iterations_as_named() {
         let expected = if use_convergence { Outcome::IterationLimit } else { Outcome::NotMeasured };
         assert_eq!(report.outcome, expected);
     }
+}
+
+#[test]
+fn rough_model_is_that_of_as_many_iterations() {
+    let mut case = Case::new();
+    // A saturated core, so that some pixels are filled.
+    for visit in &mut case.visits.visits {
+        visit.flags.slice_mut(s![14..17, 17..20]).fill(0);
+    }
+    for iterations in [0, 1, 3] {
+        (case.config.max_iterations, case.config.min_iterations) = (Some(iterations), Some(iterations));
+        let rough = rough_model(&case.problem(), &case.config, iterations, &|| true).unwrap();
+        assert_eq!(rough, case.solve().model_byx, "{iterations} iterations");
+    }
+}
+
+/// A base gain at which the metric grows without bounds.
+#[test]
+fn rough_model_stops_where_it_gets_worse() {
+    let mut case = Case::new();
+    (case.config.base_gain, case.config.accelerate_model) = (Some(1e3), 40.0);
+    case.config.regularize_model_iterations = 0.0;
+    case.config.max_iterations = Some(6);
+    let solved = case.solve();
+    let metrics: Vec<f64> = solved.reports[0].iterations.iter().map(|i| i.metric).collect();
+    assert_eq!(solved.reports[0].outcome, Outcome::Diverged, "{metrics:?}");
+    assert_eq!(rough_model(&case.problem(), &case.config, 6, &|| true).unwrap(), solved.model_byx);
+}
+
+#[test]
+fn rough_model_stops_on_request() {
+    let case = Case::new();
+    let stopped = rough_model(&case.problem(), &case.config, 3, &|| false);
+    assert!(matches!(stopped, Err(SolveError::Cancelled)));
 }
 
 #[test]

@@ -14,16 +14,16 @@
 //! patch reaches.
 
 use dcr_image::BBox;
-use dcr_solver::iterative::{ForwardPlanes, IterationReport, Problem, forward_support, solve};
+use dcr_solver::iterative::{ForwardPlanes, Problem, forward_support, rough_model};
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, OutlierTest, PixelList, SubfilterShift, groups};
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::Search;
 use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
-use crate::convolve::correlate_inside;
+use crate::convolve::SmallKernel;
 use crate::error::CoaddError;
 use crate::interpolate::fill_missing;
 use crate::journal::Journal;
@@ -122,11 +122,9 @@ fn solve_model(
         detected: search.sources.view(),
         bad: open_yx.view(),
     };
-    let mut iterative = config.solver.iterative.clone();
+    let iterative = &config.solver.iterative;
     let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
-    (iterative.max_iterations, iterative.min_iterations) = (Some(most), Some(most));
-    let mut progress = |_: usize, _: usize, _: &IterationReport| !journal.monitor.cancelled();
-    let mut model_byx = solve(&problem, &iterative, &mut progress)?.model_byx;
+    let mut model_byx = rough_model(&problem, iterative, most, &|| !journal.monitor.cancelled())?;
     if open_yx.iter().any(|open| *open) {
         for mut plane in model_byx.axis_iter_mut(Axis(0)) {
             let mut filled = plane.to_owned();
@@ -156,8 +154,8 @@ struct Test<'a> {
 struct Strip {
     /// Pixels that depart, ascending.
     hits: PixelList,
-    /// Which pixels were compared, row by row.
-    compared: Vec<bool>,
+    /// Which pixels were compared.
+    compared: Array2<bool>,
 }
 
 impl Test<'_> {
@@ -179,7 +177,7 @@ impl Test<'_> {
             for (visit, strip) in strips.into_iter().enumerate() {
                 let Strip { hits: more, compared } = strip?;
                 hits[visit].extend(more);
-                data.iter_mut().zip(compared).for_each(|(count, compared)| *count += u16::from(compared));
+                data.zip_mut_with(&compared, |count, compared| *count += u16::from(*compared));
             }
         }
         Ok((hits.iter().map(|pixels| groups(pixels, cols)).collect(), data_yx))
@@ -210,31 +208,35 @@ impl Test<'_> {
         let around =
             Region { rows: own.clone(), cols: 0..cols }.grown(test.reach() + settings.matched_grow, &whole);
         let pixels = self.store.pixels(visit, &around).map_err(CoaddError::from)?;
-        let (prediction, whole_light) = self.prediction(visit, &around);
-        let unknown = around.of(&unknown);
-        let mut compared = Array2::from_elem(around.shape(), false);
-        Zip::from(&mut compared)
+        // What has all of its light, of which those are compared that are good and mean something.
+        let (prediction, mut compared) = self.prediction(visit, &around);
+        let mut residual = Array2::zeros(around.shape());
+        Zip::from(&mut residual)
+            .and(&mut compared)
+            .and(&pixels.image)
             .and(&pixels.flags)
-            .and(&unknown)
-            .and(&whole_light)
-            .for_each(|compared, flags, unknown, whole| *compared = flags & GOOD != 0 && !unknown && *whole);
-        let residual = Zip::from(&pixels.image)
             .and(&prediction)
-            .and(&compared)
-            .map_collect(|s, t, compared| if *compared { s - t } else { 0.0 });
+            .and(&around.of(&unknown))
+            .for_each(|residual, compared, s, flags, t, unknown| {
+                *compared &= flags & GOOD != 0 && !unknown;
+                *residual = if *compared { s - t } else { 0.0 };
+            });
         let hit = test.outliers(residual.view(), prediction.view());
         let hit = dilate_diamond(hit.view(), settings.matched_grow);
         let mut hits = vec![];
         let first = own.start - around.rows.start;
-        let (hit, compared) =
-            (hit.slice(s![first..first + own.len(), ..]), compared.slice(s![first..first + own.len(), ..]));
-        let good = pixels.flags.slice(s![first..first + own.len(), ..]);
-        Zip::indexed(&hit).and(&good).for_each(|(y, x), hit, flags| {
-            if *hit && flags & GOOD != 0 {
-                hits.push(((own.start + y) * cols + x) as u32);
+        for (row, y) in own.clone().zip(first..) {
+            let (hit, flags) = (hit.row(y), pixels.flags.row(y));
+            if hit.iter().fold(false, |any, hit| any | hit) {
+                let lost = hit
+                    .iter()
+                    .zip(flags)
+                    .enumerate()
+                    .filter(|(_, (hit, flags))| **hit && **flags & GOOD != 0);
+                hits.extend(lost.map(|(x, _)| (row * cols + x) as u32));
             }
-        });
-        Ok(Strip { hits, compared: compared.iter().copied().collect() })
+        }
+        Ok(Strip { hits, compared: compared.slice_move(s![first..first + own.len(), ..]) })
     }
 
     /// What the model predicts for an exposure, and where it has all of its light.
@@ -328,13 +330,14 @@ fn match_bright(
 ) {
     let (rows, cols) = out.dim();
     let margin = kernel.nrows() - 1;
+    let kernel = SmallKernel::new(kernel.view());
     for tile in BBox::new(0, 0, cols, rows).tiles((BLOCK.1, BLOCK.0)) {
         let (y, x) = (tile.y0 as usize, tile.x0 as usize);
         let around = padded.slice(s![y..y + tile.height + margin, x..x + tile.width + margin]);
-        if around.iter().all(|value| value.abs() <= faint) {
-            continue;
+        let is_bright =
+            |row: ArrayView1<f32>| row.iter().fold(false, |any, value| any | (value.abs() > faint));
+        if around.rows().into_iter().any(is_bright) {
+            out.slice_mut(s![y..y + tile.height, x..x + tile.width]).assign(&kernel.correlate_inside(around));
         }
-        out.slice_mut(s![y..y + tile.height, x..x + tile.width])
-            .assign(&correlate_inside(around, kernel.view()));
     }
 }

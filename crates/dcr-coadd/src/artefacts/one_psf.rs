@@ -14,7 +14,7 @@ use super::psf_kernel::kernel_between;
 use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
 use super::{Search, UNKNOWN_FWHM_PX};
 use crate::config::ArtefactConfig;
-use crate::convolve::correlate_inside;
+use crate::convolve::SmallKernel;
 use crate::error::CoaddError;
 use crate::journal::Journal;
 use crate::store::Store;
@@ -97,6 +97,7 @@ impl<'a> OnePsf<'a> {
         let one = Array2::ones((1, 1));
         let kernel = self.kernels[visit].as_ref().unwrap_or(&one);
         let half = kernel.nrows() / 2;
+        let kernel = SmallKernel::new(kernel.view());
         let (_, cols) = self.shape();
         let around = Region { rows: rows.clone(), cols: 0..cols };
         let around = around.grown(half, &Region::whole(self.shape()));
@@ -118,10 +119,10 @@ impl<'a> OnePsf<'a> {
         for tile in BBox::new(0, 0, cols, rows.len()).tiles((BLOCK, BLOCK)) {
             let (y, x) = (tile.y0 as usize, tile.x0 as usize);
             let wide = s![y..y + tile.height + 2 * half, x..x + tile.width + 2 * half];
-            let mut block = correlate_inside(image.slice(wide), kernel.view());
+            let mut block = kernel.correlate_inside(image.slice(wide));
             let missing = missing.slice(wide);
             if missing.iter().any(|missing| *missing > 0.0) {
-                let lost = correlate_inside(missing, kernel.view());
+                let lost = kernel.correlate_inside(missing);
                 block.zip_mut_with(&lost, |value, lost| {
                     *value = if *lost > MISSING_WEIGHT { f32::NAN } else { *value / (1.0 - lost) };
                 });

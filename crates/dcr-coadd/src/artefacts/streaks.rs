@@ -21,7 +21,7 @@ mod hough;
 
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, PixelList};
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use self::band::{Demands, Place, streak};
@@ -158,9 +158,12 @@ impl Residual<'_> {
             let (departures, _) = self.departures(&region)?;
             for (y, row) in departures.outer_iter().enumerate() {
                 let at = (start + y) / side;
-                for (x, value) in row.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-                    means[[at, x / side]] += value;
-                    counts[[at, x / side]] += 1.0;
+                let squares = means.row_mut(at).into_iter().zip(counts.row_mut(at));
+                for ((sum, count), values) in squares.zip(row.axis_chunks_iter(Axis(0), side)) {
+                    for value in values.iter().filter(|value| value.is_finite()) {
+                        *sum += value;
+                        *count += 1.0;
+                    }
                 }
             }
         }
@@ -190,6 +193,7 @@ impl Residual<'_> {
     fn beside(&self, line: &Line, half_band: f64, squares: &Squares) -> Result<Vec<Place>, CoaddError> {
         let (rows, cols) = self.closed_yx.dim();
         let from_middle = |i: usize, n: usize| i as f64 - (n as f64 - 1.0) / 2.0;
+        let axes = line.axes();
         let mut places = vec![];
         for part in dcr_image::BBox::new(0, 0, cols, rows).tiles((PART, PART)) {
             let (y0, x0) = (part.y0 as usize, part.x0 as usize);
@@ -197,7 +201,7 @@ impl Residual<'_> {
                 from_middle(x0, cols) + part.width as f64 / 2.0,
                 from_middle(y0, rows) + part.height as f64 / 2.0,
             );
-            if line.across_and_along(middle).0.abs() > half_band + PART as f64 {
+            if axes.across(middle).abs() > half_band + PART as f64 {
                 continue;
             }
             let region = Region { rows: y0..y0 + part.height, cols: x0..x0 + part.width };
@@ -205,7 +209,7 @@ impl Residual<'_> {
             for ((y, x), value) in departures.indexed_iter().filter(|(at, _)| good[*at]) {
                 let (row, col) = (y0 + y, x0 + x);
                 let (dx, dy) = (from_middle(col, cols), from_middle(row, rows));
-                if line.across_and_along((dx, dy)).0.abs() <= half_band {
+                if axes.across((dx, dy)).abs() <= half_band {
                     let block = squares.side * SKY_SQUARES;
                     let sigmas = value.is_finite().then(|| value - squares.sky[[row / block, col / block]]);
                     places.push(Place { x: dx, y: dy, sigmas, pixel: (row * cols + col) as u32 });

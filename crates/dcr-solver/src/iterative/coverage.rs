@@ -1,7 +1,7 @@
 //! How many visits reach each pixel, and with which weight (ALGORITHM §5.4).
 
 use multiversion::multiversion;
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
@@ -208,30 +208,33 @@ impl Coverage {
         }
     }
 
-    /// 1/weight where enough visits see the pixel in every subfilter, else 0; `n_image` is 0 there too.
-    pub(crate) fn inverse(&self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
+    /// Where enough visits see the pixel in every subfilter.
+    pub(crate) fn covered(&self, config: &IterativeConfig) -> Array2<bool> {
         let (_, rows, cols) = self.count_byx.dim();
         // Interpolation weights sum to 1 only to rounding.
         let leeway = if config.reference_bookkeeping { 0.0 } else { 1e-3 };
         let enough = (config.min_coverage - leeway) as f32;
-        let (mut inverse, mut n_image) = (self.weight_byx.clone(), self.n_image_byx.clone());
-        let mut covered = vec![true; cols];
-        for y in 0..rows {
-            covered.fill(true);
-            let planes = self.count_byx.axis_iter(Axis(0)).zip(self.weight_byx.axis_iter(Axis(0)));
-            for (count, weight) in planes {
-                for ((covered, count), weight) in covered.iter_mut().zip(count.row(y)).zip(weight.row(y)) {
-                    *covered &= (*count > enough) & (*weight > 0.0);
-                }
-            }
-            for (mut inverse, mut n) in inverse.axis_iter_mut(Axis(0)).zip(n_image.axis_iter_mut(Axis(0))) {
-                for ((w, n), covered) in inverse.row_mut(y).iter_mut().zip(n.row_mut(y)).zip(&covered) {
-                    *w = if *covered { 1.0 / *w } else { 0.0 };
-                    *n = if *covered { *n } else { 0 };
-                }
-            }
+        let mut covered_yx = Array2::from_elem((rows, cols), true);
+        for (count, weight) in self.count_byx.axis_iter(Axis(0)).zip(self.weight_byx.axis_iter(Axis(0))) {
+            Zip::from(&mut covered_yx)
+                .and(count)
+                .and(weight)
+                .for_each(|covered, count, weight| *covered &= (*count > enough) & (*weight > 0.0));
         }
-        (inverse, n_image)
+        covered_yx
+    }
+
+    /// 1/weight where enough visits see the pixel, else 0; the number of visits is 0 there too.
+    pub(crate) fn into_inverse(self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
+        let covered_yx = self.covered(config);
+        let Self { weight_byx: mut inverse_byx, mut n_image_byx, .. } = self;
+        for (inverse, n) in inverse_byx.axis_iter_mut(Axis(0)).zip(n_image_byx.axis_iter_mut(Axis(0))) {
+            Zip::from(inverse).and(n).and(&covered_yx).for_each(|w, n, covered| {
+                *w = if *covered { 1.0 / *w } else { 0.0 };
+                *n = if *covered { *n } else { 0 };
+            });
+        }
+        (inverse_byx, n_image_byx)
     }
 }
 

@@ -27,6 +27,6 @@ pub use coverage::Coverage;
 pub use gain::{base_gain, next_gain};
 pub use planes::{ForwardPlanes, forward_support, predict, predict_fourier};
 pub use solve::{
-    IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, solve, solve_regions,
-    solve_regions_from,
+    IterationReport, Outcome, Problem, Progress, Solution, SolveError, SolveReport, rough_model, solve,
+    solve_regions, solve_regions_from,
 };

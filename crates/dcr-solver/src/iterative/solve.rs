@@ -152,6 +152,44 @@ pub fn solve_regions_from(
     start: Option<ArrayView3<f32>>,
     progress: &mut Progress,
 ) -> Result<Solution, SolveError> {
+    let (mut state, n_image_byx) = prepared(problem, config, start)?;
+    let mut reports = vec![];
+    for (inner, domain) in regions {
+        reports.push(state.solve_region(inner, domain, progress)?);
+    }
+    let model_byx = state.take_output();
+    Ok(Solution { model_byx, n_image_byx, inverse_weight_byx: state.inverse_weight_byx, reports })
+}
+
+/// The model of a patch after so many iterations, `(subfilters, rows, cols)`, or fewer if one of them makes the metric worse, for which the
+/// visits are not compared with the last: that saves a pass over them where nobody asks how well it fits. Otherwise it is the model of [`solve`].
+///
+/// `go_on` is asked before every iteration.
+///
+/// # Errors
+///
+/// [`SolveError`].
+///
+/// # Panics
+///
+/// As [`solve_regions`].
+pub fn rough_model(
+    problem: &Problem,
+    config: &IterativeConfig,
+    iterations: usize,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Array3<f32>, SolveError> {
+    let (mut state, _) = prepared(problem, config, None)?;
+    state.iterate_blindly(iterations, go_on)?;
+    Ok(state.take_output())
+}
+
+/// What a solve starts from, with the visits' coverage; and how many of them reach each pixel.
+fn prepared<'a, 'p>(
+    problem: &'a Problem<'p>,
+    config: &'a IterativeConfig,
+    start: Option<ArrayView3<f32>>,
+) -> Result<(State<'a, 'p>, Array3<u16>), SolveError> {
     config.validate()?;
     let shape = problem.template.dim();
     assert_eq!(problem.detected.dim(), shape, "DETECTED covers the patch");
@@ -164,18 +202,11 @@ pub fn solve_regions_from(
         state.models.now_byx.assign(&start);
     }
     let mut coverage = state.pass(&whole).coverage().map_err(SolveError::Source)?;
-    let mut n_image_byx;
-    (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
-    state.note_unconstrained();
+    state.note_unconstrained(coverage.covered(config).view());
     if let Some(leaks) = &state.leaks {
         state.pass(&whole).withdraw(leaks, &mut coverage).map_err(SolveError::Source)?;
-        (state.inverse_weight_byx, n_image_byx) = coverage.inverse(config);
     }
-    drop(coverage);
-    let mut reports = vec![];
-    for (inner, domain) in regions {
-        reports.push(state.solve_region(inner, domain, progress)?);
-    }
-    let model_byx = state.take_output();
-    Ok(Solution { model_byx, n_image_byx, inverse_weight_byx: state.inverse_weight_byx, reports })
+    let n_image_byx;
+    (state.inverse_weight_byx, n_image_byx) = coverage.into_inverse(config);
+    Ok((state, n_image_byx))
 }

@@ -1,6 +1,6 @@
 //! The model while it is solved for: comparing it with the visits, and the loop that improves it.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, CowArray, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, Zip, s};
 use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
@@ -44,7 +44,7 @@ impl<'a, 'p> State<'a, 'p> {
             .and(&problem.bad)
             .and(&problem.template)
             .map_collect(|detected, bad, t| !detected && !bad && t.is_finite());
-        let inverse_weight_byx = Array3::zeros(model_byx.dim());
+        let inverse_weight_byx = Array3::default((0, 0, 0));
         Self {
             problem,
             config,
@@ -71,17 +71,17 @@ impl<'a, 'p> State<'a, 'p> {
         }
     }
 
-    /// Notes the model pixels that no visit constrains, with those whose splines they enter.
+    /// Notes the model pixels that no visit constrains (those not `covered`), with those whose splines they enter.
     ///
     /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
     /// predicts one displacement away.
-    pub(super) fn note_unconstrained(&mut self) {
+    pub(super) fn note_unconstrained(&mut self, covered: ArrayView2<bool>) {
         if self.config.edge == Edge::Zero {
             return;
         }
-        let covered = self.inverse_weight_byx.index_axis(Axis(0), 0);
-        let open =
-            Zip::from(&covered).and(&self.problem.template).map_collect(|w, t| *w == 0.0 || !t.is_finite());
+        let open = Zip::from(&covered)
+            .and(&self.problem.template)
+            .map_collect(|covered, t| !covered || !t.is_finite());
         if !open.iter().any(|o| *o) {
             return;
         }
@@ -106,11 +106,7 @@ impl<'a, 'p> State<'a, 'p> {
             (config.min_iterations(n), config.max_iterations(n))
         };
         let base = base_gain(config.base_gain, n);
-        let detected = domain.of(&self.problem.detected);
-        let weights = match config.use_model_weights {
-            true => model_weights(detected, config.model_weights_width),
-            false => Array2::ones(domain.shape()),
-        };
+        let weights = self.model_weights(domain);
 
         let mut projected = Projected::default();
         let (mut visits, initial_metric) = self.project(inner, domain, &mut projected)?;
@@ -175,6 +171,45 @@ impl<'a, 'p> State<'a, 'p> {
             self.models.restore_best();
         }
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
+    }
+
+    /// Steps of the whole patch's model, until one makes the metric worse. The last is not measured.
+    pub(super) fn iterate_blindly(
+        &mut self,
+        iterations: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), SolveError> {
+        let config = self.config;
+        let whole = Region::whole(self.template.dim());
+        let base = base_gain(config.base_gain, self.problem.basis.subfilters());
+        let weights = self.model_weights(&whole);
+        let mut projected = Projected::default();
+        let (mut metrics, mut gains) = (vec![], vec![]);
+        while gains.len() < iterations {
+            if !go_on() {
+                return Err(SolveError::Cancelled);
+            }
+            let (_, metric) = self.project(&whole, &whole, &mut projected)?;
+            let is_worse = metrics.last().is_some_and(|before| metric >= *before);
+            if is_worse || metric == 0.0 || !metric.is_finite() {
+                self.models.restore_best();
+                break;
+            }
+            self.models.mark_best();
+            metrics.push(metric);
+            let gain = next_gain(config.gain, base, &metrics, &gains);
+            self.update(&whole, &whole, &mut projected, &weights, gain);
+            gains.push(gain);
+        }
+        Ok(())
+    }
+
+    /// How much of what the data say is taken in each pixel, the rest being the template's.
+    fn model_weights(&self, domain: &Region) -> Array2<f32> {
+        match self.config.use_model_weights {
+            true => model_weights(domain.of(&self.problem.detected), self.config.model_weights_width),
+            false => Array2::ones(domain.shape()),
+        }
     }
 
     /// One subfilter is no model of DCR but the visits' weighted mean, which one whole step reaches from anywhere.

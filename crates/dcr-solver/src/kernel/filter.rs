@@ -1,7 +1,7 @@
 //! The Gaussian filter, as everybody's `gaussian_filter` computes it.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::window::Window;
 
@@ -24,25 +24,45 @@ pub fn gaussian_filter(plane: ArrayView2<f32>, sigma: f64, boundary: Boundary) -
     if sigma.is_nan() || sigma <= 0.0 || plane.is_empty() {
         return plane.to_owned();
     }
-    let (rows, cols) = plane.dim();
+    let mut out = Array2::zeros(plane.dim());
+    filter_in_blocks(
+        plane.dim(),
+        sigma,
+        |y, x, row| copy_folded(plane, (y, x), boundary, row),
+        |y, x, filtered| {
+            let mut row = out.row_mut(y);
+            let Some(row) = row.as_slice_mut() else { unreachable!("a new array is in standard layout") };
+            row[x..x + filtered.len()].copy_from_slice(filtered);
+        },
+    );
+    out
+}
+
+/// [`gaussian_filter`] of a plane of this shape without a second one: `fill(y, x, row)` writes pixels of row `y` from column `x` on, beyond the edge too,
+/// and `take(y, x, row)` gets them filtered. `sigma` is positive.
+pub(crate) fn filter_in_blocks(
+    (rows, cols): (usize, usize),
+    sigma: f64,
+    mut fill: impl FnMut(isize, isize, &mut [f32]),
+    mut take: impl FnMut(usize, usize, &[f32]),
+) {
     let mut smoother = Smoother::new(sigma);
     let radius = smoother.radius() as isize;
-    let mut out = Array2::zeros((rows, cols));
     let mut block = Window::default();
-    for (i, mut strip) in out.axis_chunks_iter_mut(Axis(0), BLOCK.0).enumerate() {
-        let (top, height) = ((i * BLOCK.0) as isize, strip.nrows() as isize);
+    let mut filtered = [0.0; BLOCK.1];
+    for top in (0..rows).step_by(BLOCK.0) {
         for left in (0..cols).step_by(BLOCK.1) {
-            let part = left..(left + BLOCK.1).min(cols);
-            let across = left as isize - radius..part.end as isize + radius;
-            block.cover(top - radius..top + height + radius, across);
-            block.fill(|y, x, row| copy_folded(plane, (y, x), boundary, row));
-            for (i, mut row) in strip.outer_iter_mut().enumerate() {
-                let Some(row) = row.as_slice_mut() else { unreachable!("a new array is in standard layout") };
-                smoother.row(&block, (top + i as isize, left as isize), &mut row[part.clone()]);
+            let (bottom, right) = ((top + BLOCK.0).min(rows), (left + BLOCK.1).min(cols));
+            let around = |from: usize, to: usize| from as isize - radius..to as isize + radius;
+            block.cover(around(top, bottom), around(left, right));
+            block.fill(&mut fill);
+            for y in top..bottom {
+                let row = &mut filtered[..right - left];
+                smoother.row(&block, (y as isize, left as isize), row);
+                take(y, left, row);
             }
         }
     }
-    out
 }
 
 /// Rows and columns that are filtered at a time: they stay in a core's cache.
@@ -170,7 +190,7 @@ fn filter_column(half_kernel: &[f32], rows: &[f32], stride: usize, out: &mut [f3
 }
 
 /// `out[i] = Σ_k weights[|k|] · line[radius + i + k]`.
-fn filter_row(half_kernel: &[f32], line: &[f32], out: &mut [f32]) {
+pub(crate) fn filter_row(half_kernel: &[f32], line: &[f32], out: &mut [f32]) {
     // A column of rows that begin one pixel after each other.
     filter_column(half_kernel, line, 1, out);
 }

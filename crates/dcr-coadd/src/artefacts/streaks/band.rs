@@ -45,7 +45,8 @@ pub(super) struct Demands {
 
 /// The pixels of a streak along a line, if there is one: those in its band, `places` being all around the line.
 pub(super) fn streak(places: &[Place], line: Line, demands: &Demands) -> Option<Vec<u32>> {
-    let reach = places.iter().map(|p| line.across_and_along((p.x, p.y)).0.abs()).fold(0.0, f64::max);
+    let axes = line.axes();
+    let reach = places.iter().map(|p| axes.across((p.x, p.y)).abs()).fold(0.0, f64::max);
     let span = extent(places, &line);
     let line = refined(places, line, (span.1 - span.0) / 2.0, reach, demands);
     let (from, to) = ends(places, &line, span, reach, demands)?;
@@ -54,8 +55,9 @@ pub(super) fn streak(places: &[Place], line: Line, demands: &Demands) -> Option<
     let (left, right) = profile.width()?;
     // The ends are those of segments: the streak may go on for a little.
     let margin = demands.fwhm;
+    let axes = line.axes();
     let band = places.iter().filter(|place| {
-        let (across, along) = line.across_and_along((place.x, place.y));
+        let (across, along) = axes.across_and_along((place.x, place.y));
         (left - 1.0..=right + 1.0).contains(&across) && (from - margin..=to + margin).contains(&along)
     });
     Some(band.map(|place| place.pixel).collect())
@@ -63,7 +65,8 @@ pub(super) fn streak(places: &[Place], line: Line, demands: &Demands) -> Option<
 
 /// Where the pixels begin and end along a line.
 fn extent(places: &[Place], line: &Line) -> (f64, f64) {
-    let along = places.iter().map(|place| line.across_and_along((place.x, place.y)).1);
+    let axes = line.axes();
+    let along = places.iter().map(|place| axes.across_and_along((place.x, place.y)).1);
     along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), t| (low.min(t), high.max(t)))
 }
 
@@ -94,9 +97,10 @@ fn ends(
     let of_a_pixel = (noise * profile.typical_count().sqrt()).max(1.0);
     let length = (4.0 * demands.fwhm).max(16.0);
     let mut segments = vec![(0.0_f64, 0.0_f64); ((last - first) / length).ceil().max(1.0) as usize];
+    let axes = line.axes();
     for place in places {
         let Some(sigmas) = place.sigmas else { continue };
-        let (across, along) = line.across_and_along((place.x, place.y));
+        let (across, along) = axes.across_and_along((place.x, place.y));
         if across.abs() <= demands.fwhm / 2.0 {
             let number = (((along - first) / length) as usize).min(segments.len() - 1);
             segments[number].0 += f64::from(sigmas.clamp(-MOST_SIGMAS, MOST_SIGMAS)) - sky;
@@ -141,12 +145,14 @@ struct Profile {
 impl Profile {
     fn new(places: &[Place], line: &Line, reach: f64, within: impl Fn(f64) -> bool) -> Self {
         let half = reach.floor() as usize;
+        let axes = line.axes();
         let mut sums = vec![(0.0, 0.0); 2 * half + 1];
         for place in places {
             let Some(sigmas) = place.sigmas else { continue };
-            let (across, along) = line.across_and_along((place.x, place.y));
-            let bin = (across + half as f64).round();
-            if within(along) && bin >= 0.0 && (bin as usize) < sums.len() {
+            let (across, along) = axes.across_and_along((place.x, place.y));
+            // Rounded, without a call for it.
+            let bin = across + half as f64 + 0.5;
+            if within(along) && bin > 0.0 && (bin as usize) < sums.len() {
                 let (sum, count) = &mut sums[bin as usize];
                 *sum += f64::from(sigmas.clamp(-MOST_SIGMAS, MOST_SIGMAS));
                 *count += 1.0;

@@ -20,10 +20,30 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Axes across it and along it, to ask for many points.
+    pub(super) fn axes(&self) -> Axes {
+        let (sin, cos) = self.theta.sin_cos();
+        Axes { sin, cos, rho: self.rho }
+    }
+}
+
+/// Axes across a line and along it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axes {
+    sin: f64,
+    cos: f64,
+    rho: f64,
+}
+
+impl Axes {
     /// How far a point lies from the line, and where along it.
     pub(super) fn across_and_along(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        let (sin, cos) = self.theta.sin_cos();
-        (x * cos + y * sin - self.rho, y * cos - x * sin)
+        (self.across((x, y)), y * self.cos - x * self.sin)
+    }
+
+    /// How far a point lies from the line.
+    pub(super) fn across(&self, (x, y): (f64, f64)) -> f64 {
+        x * self.cos + y * self.sin - self.rho
     }
 }
 
@@ -75,7 +95,8 @@ impl Points {
 
     /// Takes away the points within so many units of a line.
     pub(super) fn remove_near(&mut self, line: &Line, distance: f64) {
-        self.places.retain(|place| line.across_and_along(*place).0.abs() > distance);
+        let axes = line.axes();
+        self.places.retain(|place| axes.across(*place).abs() > distance);
     }
 }
 
