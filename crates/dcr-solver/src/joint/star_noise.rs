@@ -43,6 +43,7 @@ const MOST_UNKNOWNS: f64 = 480.0;
 const MOST_PIXELS: f64 = 0.1;
 /// Half the side of kernels.
 const REACH: isize = SIDE as isize / 2;
+
 /// Variances of subfilters in bright pixels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StarNoise {

@@ -107,34 +107,29 @@ pub(crate) fn solve_triangles_together(factor: &[f64], x: &mut [[f64; LANES]]) {
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn dot_single(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 16];
-    let (a_parts, a_rest) = a.as_chunks::<16>();
-    let (b_parts, b_rest) = b[..a.len()].as_chunks::<16>();
-    for (a, b) in a_parts.iter().zip(b_parts) {
-        for lane in 0..16 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += a * b;
-    }
-    sums.iter().sum()
+    sum_of_products(a, b)
 }
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn dot_double(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0_f64; 16];
+    sum_of_products(a, b)
+}
+
+/// In sixteen sums, none of which waits for another.
+#[inline(always)]
+fn sum_of_products<T: Float>(a: &[T], b: &[T]) -> T {
+    let mut sums = [T::zero(); 16];
     let (a_parts, a_rest) = a.as_chunks::<16>();
     let (b_parts, b_rest) = b[..a.len()].as_chunks::<16>();
     for (a, b) in a_parts.iter().zip(b_parts) {
         for lane in 0..16 {
-            sums[lane] += a[lane] * b[lane];
+            sums[lane] = sums[lane] + a[lane] * b[lane];
         }
     }
     for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += a * b;
+        sums[lane] = sums[lane] + *a * *b;
     }
-    sums.iter().sum()
+    sums.iter().fold(T::zero(), |sum, lane| sum + *lane)
 }
 
 #[cfg(test)]
