@@ -140,17 +140,16 @@ impl Mosaic {
             .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
-    /// Noise of the subfilters on bright sources.
+    /// Noise of the subfilters on bright sources; `at_pixel_yx` is [`Self::source_noise`].
     pub(crate) fn star_noise(
         &self,
         coarse: &Coarse,
         spectrum: &Spectrum,
-        fwhm_px: f64,
-        sigma: f64,
+        at_pixel_yx: &Array2<f32>,
+        (fwhm_px, sigma): (f64, f64),
         config: &JointConfig,
     ) -> StarNoise {
-        let around = |reach: f64| self.source_noise_around(reach * fwhm_px / FWHM_PER_SIGMA);
-        let (at_pixel_yx, on_flanks_yx) = (&around(NOISE_REACH), &around(FLANKS));
+        let on_flanks_yx = &self.source_noise_around(FLANKS * fwhm_px / FWHM_PER_SIGMA);
         let light = Light { width_yx: &self.width_yx, at_pixel_yx, on_flanks_yx };
         StarNoise::new(coarse, spectrum, &light, fwhm_px, sigma, config)
     }

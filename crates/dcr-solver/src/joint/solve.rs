@@ -403,14 +403,17 @@ impl<'a> Solve<'a> {
         let Common { fiducial, sigma, .. } = self.common;
         let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
         let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
-        let star_noise = mosaic.star_noise(&coarse, problem.spectrum, fiducial.fwhm_px(), sigma, config);
+        let source_noise_yx = mosaic.source_noise(&fiducial);
+        let seeing_and_noise = (fiducial.fwhm_px(), sigma);
+        let star_noise =
+            mosaic.star_noise(&coarse, problem.spectrum, &source_noise_yx, seeing_and_noise, config);
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);
         Ok(JointSolution {
             covered_yx: mosaic.covered(),
             coverage_yx,
-            source_noise_yx: mosaic.source_noise(&fiducial),
+            source_noise_yx,
             freedom_yx: mosaic.freedom_yx,
             planes_ayx: mosaic.planes_ayx,
             border: config.border,

@@ -69,7 +69,7 @@ pub(crate) fn solve_triangles(factor: &[f32], x: &mut [f32]) {
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn solve_triangles_together(factor: &[f64], x: &mut [[f64; LANES]]) {
     for i in 0..x.len() {
-        let row = &factor[i * (i + 1) / 2..][..=i];
+        let row = &factor[triangle(i)..][..=i];
         let (before, rest) = x.split_at_mut(i);
         // Several sums, none of which waits for another.
         let mut sums = [[0.0; LANES]; 4];
@@ -93,7 +93,7 @@ pub(crate) fn solve_triangles_together(factor: &[f64], x: &mut [[f64; LANES]]) {
         }
     }
     for i in (0..x.len()).rev() {
-        let row = &factor[i * (i + 1) / 2..][..=i];
+        let row = &factor[triangle(i)..][..=i];
         let (before, rest) = x.split_at_mut(i);
         rest[0] = rest[0].map(|x| x / row[i]);
         let value = rest[0];
