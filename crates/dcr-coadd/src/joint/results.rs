@@ -41,7 +41,6 @@ impl Coadds {
         });
         let n_image = used_visits(visits, solution)?;
         let n = patch.fractions.len();
-        let maps = solution.noise_maps();
         let of_template = patch.config.coadd.variance == OutputVariance::Template;
         let subfilters: Vec<Coadd> = solution
             .patch_planes()
@@ -65,7 +64,7 @@ impl Coadds {
             .collect();
         let variance = match of_template {
             true => patch.template.variance.clone(),
-            false => solution.covariance.total_variance(&maps),
+            false => solution.total_variance(),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };

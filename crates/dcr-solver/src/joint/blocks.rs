@@ -20,11 +20,11 @@ use super::config::JointConfig;
 use super::fourier::{Grid, Way};
 use super::modes::{add_product, multiply};
 use super::operator::Slot;
-use super::solve::{JointError, check_displacements};
+use super::solve::JointError;
 use super::template::{JointModel, TemplatePsf};
 use super::tiles::{TileRegion, divide};
 use super::transfer::{Fiducial, visit_transfer};
-use super::visits::JointVisits;
+use super::visits::{JointVisits, check_displacements};
 use crate::kernel::{PixelShift, Region};
 
 /// Pixels of the model around a block that are transformed with it.

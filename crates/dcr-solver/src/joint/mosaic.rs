@@ -1,10 +1,10 @@
 //! The patch as it is put together from its finished tiles.
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 use rustfft::num_complex::Complex32;
 
-use super::coarse::Coarse;
 use super::config::JointConfig;
+use super::noise_kernels::NoiseKernels;
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::FWHM_PER_SIGMA;
@@ -12,18 +12,12 @@ use super::session::Session;
 use super::solve::{JointProblem, VisitReport};
 use super::source::SourceSolve;
 use super::spectrum::Spectrum;
-use super::star_noise::{Light, StarNoise};
+use super::star_noise::{Found, StarNoise};
 use super::tiles::TileRegion;
 use crate::kernel::{Boundary, gaussian_filter};
 
 /// Side of the blocks, in pixels, in which it is counted how many pixels each visit has.
 pub(crate) const BLOCK: usize = 64;
-
-/// Width of the surroundings from which a pixel of the model has its noise, over that of the PSF. Found by comparison with the scatter of draws, on stars above 100 σ.
-const NOISE_REACH: f64 = 0.6;
-
-/// The same for the pixel's departure from the flat spectrum.
-const FLANKS: f64 = 1.3;
 
 /// Everything that covers the patch.
 pub(crate) struct Mosaic {
@@ -127,31 +121,24 @@ impl Mosaic {
         gaussian_filter(self.weight_yx.view(), fiducial.fwhm_px() / FWHM_PER_SIGMA, Boundary::Reflect)
     }
 
-    /// Noise of sources' light in the weighted mean of the visits, over that of the sky: averaged over the pixels that the model's pixel is made of.
-    pub(crate) fn source_noise(&self, fiducial: &PsfStamp) -> Array2<f32> {
-        self.source_noise_around(NOISE_REACH * fiducial.fwhm_px() / FWHM_PER_SIGMA)
-    }
-
-    /// The same over surroundings of this standard deviation.
-    fn source_noise_around(&self, sigma: f64) -> Array2<f32> {
-        let smooth = |plane: &Array2<f32>| gaussian_filter(plane.view(), sigma, Boundary::Reflect);
-        Zip::from(&smooth(&self.source_yx))
-            .and(&smooth(&self.weight_yx))
+    /// Noise of sources' light over that of the sky, as the planes' sum has it.
+    pub(crate) fn source_noise(&self, kernels: &NoiseKernels) -> Array2<f32> {
+        Zip::from(&kernels.averaged(&self.source_yx))
+            .and(&kernels.averaged(&self.weight_yx))
             .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
-    /// Noise of the subfilters on bright sources; `at_pixel_yx` is [`Self::source_noise`].
+    /// Noise on bright sources.
     pub(crate) fn star_noise(
         &self,
-        coarse: &Coarse,
-        spectrum: &Spectrum,
-        at_pixel_yx: &Array2<f32>,
-        (fwhm_px, sigma): (f64, f64),
-        config: &JointConfig,
+        kernels: &NoiseKernels,
+        source_noise_yx: &Array2<f32>,
+        fwhm_px: f64,
     ) -> StarNoise {
-        let on_flanks_yx = &self.source_noise_around(FLANKS * fwhm_px / FWHM_PER_SIGMA);
-        let light = Light { width_yx: &self.width_yx, at_pixel_yx, on_flanks_yx };
-        StarNoise::new(coarse, spectrum, &light, fwhm_px, sigma, config)
+        let (b, (rows, cols)) = (self.border, self.width_yx.dim());
+        let total_yx = self.planes_ayx.slice(s![.., b..b + rows, b..b + cols]).sum_axis(Axis(0));
+        let found = Found { width_yx: &self.width_yx, total_yx: total_yx.view(), source_noise_yx };
+        StarNoise::new(kernels, &found, fwhm_px)
     }
 
     /// Fraction of pixels that each visit has in each block.

@@ -12,11 +12,12 @@ use super::operator::{Tile, TileVisit};
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::clip;
-use super::solve::{JointError, JointProblem, check_displacements};
+use super::solve::{JointError, JointProblem};
 use super::tiles::TileRegion;
 use super::transfer::{Fiducial, displace, visit_transfer};
 use super::uniform::{UniformPrior, UniformSolve};
 use super::variables::give_back_variables;
+use super::visits::check_displacements;
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 

@@ -9,6 +9,7 @@ use super::config::{JointConfig, JointConfigError};
 use super::covariance::{Covariance, NoiseMaps};
 use super::identifiability::Identifiability;
 use super::mosaic::Mosaic;
+use super::noise_kernels::NoiseKernels;
 use super::offsets::{OffsetFit, furthest, project};
 use super::pace::Pace;
 use super::psf::PsfStamp;
@@ -16,7 +17,7 @@ use super::session::{Common, Session};
 use super::spectrum::Spectrum;
 use super::star_noise::StarNoise;
 use super::tiles::{TileRegion, divide};
-use super::visits::JointVisits;
+use super::visits::{JointVisits, check_displacements};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::SourceError;
 
@@ -48,7 +49,7 @@ pub struct JointSolution {
     pub coverage_yx: Array2<f32>,
     /// How far colours could depart from the flat spectrum at each pixel: the prior's width, averaged over the PSF.
     pub freedom_yx: Array2<f32>,
-    /// Variance that sources' light has in the weighted mean of the visits, over that of the sky.
+    /// Variance that sources' light adds to the planes' sum, over that of the sky, if all visits had their mean light.
     pub source_noise_yx: Array2<f32>,
     /// Noise of the planes, mode by mode.
     pub covariance: Covariance,
@@ -71,7 +72,7 @@ pub struct JointSolution {
 }
 
 impl JointSolution {
-    /// What the variance of the planes' sum and of templates follows from, with [`Self::covariance`].
+    /// What the variance of templates follows from, with [`Self::covariance`].
     #[must_use]
     pub fn noise_maps(&self) -> NoiseMaps<'_> {
         NoiseMaps {
@@ -91,6 +92,15 @@ impl JointSolution {
         let mut out = self.covariance.plane_variance(a, &self.noise_maps());
         self.star_noise.write(a, self.planes_ayx.dim().0, &self.coverage_yx, &mut out);
         out
+    }
+
+    /// The variance of every pixel of the planes' sum; infinite where nothing is known.
+    #[must_use]
+    pub fn total_variance(&self) -> Array2<f32> {
+        let mut source_noise_yx = self.source_noise_yx.clone();
+        self.star_noise.write_source_noise(&mut source_noise_yx);
+        let maps = NoiseMaps { source_noise_yx: source_noise_yx.view(), ..self.noise_maps() };
+        self.covariance.total_variance(&maps)
     }
 
     /// The planes without their border.
@@ -403,10 +413,9 @@ impl<'a> Solve<'a> {
         let Common { fiducial, sigma, .. } = self.common;
         let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
         let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
-        let source_noise_yx = mosaic.source_noise(&fiducial);
-        let seeing_and_noise = (fiducial.fwhm_px(), sigma);
-        let star_noise =
-            mosaic.star_noise(&coarse, problem.spectrum, &source_noise_yx, seeing_and_noise, config);
+        let kernels = NoiseKernels::new(&coarse, problem.spectrum, sigma, config);
+        let source_noise_yx = mosaic.source_noise(&kernels);
+        let star_noise = mosaic.star_noise(&kernels, &source_noise_yx, fiducial.fwhm_px());
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);
@@ -428,18 +437,4 @@ impl<'a> Solve<'a> {
             report: self.report,
         })
     }
-}
-
-/// One finite displacement for each wavelength.
-pub(crate) fn check_displacements(
-    visit: usize,
-    displacements: &[PixelShift],
-    spectrum: &Spectrum,
-) -> Result<(), JointError> {
-    let got = displacements.iter().filter(|d| d.dy.is_finite() && d.dx.is_finite()).count();
-    let expected = spectrum.wavelengths().len();
-    if got != expected || displacements.len() != expected {
-        return Err(JointError::Displacements { visit, got, expected });
-    }
-    Ok(())
 }

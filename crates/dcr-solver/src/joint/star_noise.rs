@@ -12,24 +12,17 @@
 //! with `b` what the data say, and `r` what they say of departures. At a pixel `p`,
 //!
 //! ```text
-//! w = τ q_a(p − ·),    var y_a(p) = f_a² var t₀ (1 + e₀) + wᵀ (K⁻¹ − K⁻²) w (1 + e₁)
+//! w = τ q_a(p − ·),    var y_a(p) = (f_a² var t₀ + wᵀ (K⁻¹ − K⁻²) w) (1 + e)
 //! ```
 //!
-//! where `e₀` and `e₁` are what light of sources adds to the noise of the sky: for the total at the pixel itself, for departures on the flanks
-//! of a source, from which a colour is told.
+//! where `e` is what light of sources adds to the noise of the sky ([`super::star_light`]).
 
-use std::f64::consts::TAU;
-
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
-use rustfft::num_complex::Complex64;
 
-use super::coarse::{Coarse, SIDE};
-use super::config::JointConfig;
-use super::hermitian::upper;
-use super::spectrum::Spectrum;
+use super::noise_kernels::{FARTHEST, NoiseKernels, at};
+use super::star_light::{StarLight, TOGETHER};
 use super::triangle::{LANES, cholesky, solve_triangles_together, triangle};
-use super::uniform::total_strength;
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f64 = 0.5;
@@ -41,51 +34,65 @@ const OWN: f64 = 0.8;
 const MOST_UNKNOWNS: f64 = 480.0;
 /// The largest part of the patch's pixels that is looked at, the brightest first, so that a crowded field does not take longer than its solution.
 const MOST_PIXELS: f64 = 0.1;
-/// Half the side of kernels.
-const REACH: isize = SIDE as isize / 2;
 
-/// Variances of subfilters in bright pixels.
+/// Where sources add less than this share to the noise of the sky, they add the same to the planes' as to the total's.
+const FAINT: f32 = 0.05;
+
+/// Noise in bright pixels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StarNoise {
     /// Indices `row × cols + col` in the patch, ascending.
     pixels: Vec<u32>,
     /// Of each pixel, subfilter by subfilter, as they would be if all visits covered it.
     variances: Vec<f32>,
+    /// Of each pixel of the total, what sources add to the noise of the sky, over that.
+    source_noise: Vec<f32>,
 }
 
-/// What the noise depends on from place to place.
-pub(crate) struct Light<'a> {
+/// Noise in a bright pixel.
+#[derive(Clone)]
+struct OfPixel {
+    pixel: u32,
+    variances: Vec<f32>,
+    source_noise: f32,
+}
+
+/// The patch as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
     /// τ.
     pub(crate) width_yx: &'a Array2<f32>,
-    /// `e₀`.
-    pub(crate) at_pixel_yx: &'a Array2<f32>,
-    /// `e₁`.
-    pub(crate) on_flanks_yx: &'a Array2<f32>,
+    /// The planes' sum.
+    pub(crate) total_yx: ArrayView2<'a, f32>,
+    /// What sources add to the total's noise, as the mean of the visits has it.
+    pub(crate) source_noise_yx: &'a Array2<f32>,
 }
 
 impl StarNoise {
-    pub(crate) fn new(
-        coarse: &Coarse,
-        spectrum: &Spectrum,
-        light: &Light,
-        fwhm_px: f64,
-        sigma: f64,
-        config: &JointConfig,
-    ) -> Self {
-        let n = spectrum.count();
-        if n == 1 {
+    pub(crate) fn new(kernels: &NoiseKernels, found: &Found, fwhm_px: f64) -> Self {
+        if kernels.m == 0 {
             return Self::default();
         }
-        let kernels = Kernels::new(coarse, spectrum, sigma, config);
-        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * (n - 1) as f64)).sqrt();
-        let radius = (RADIUS * fwhm_px).min(most).min(REACH as f64 / 2.0).max(1.0);
-        let discs = discs(light.width_yx, kernels.largest(), radius);
+        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * kernels.m as f64)).sqrt();
+        let radius = (RADIUS * fwhm_px).min(most).min(FARTHEST as f64 / 2.0).max(1.0);
+        let discs = discs(found.width_yx, kernels.largest(), radius);
         let offsets = circle(radius);
-        let of_disc = |disc: &Disc| disc.variances(&kernels, light, &offsets);
-        let mut found: Vec<(u32, Vec<f32>)> = discs.par_iter().flat_map_iter(of_disc).collect();
-        found.sort_unstable_by_key(|(pixel, _)| *pixel);
-        let (pixels, variances): (_, Vec<Vec<f32>>) = found.into_iter().unzip();
-        Self { pixels, variances: variances.concat() }
+        let of_disc = |disc: &Disc| disc.noise(kernels, found, &offsets);
+        let mut pixels: Vec<OfPixel> = discs.par_iter().flat_map_iter(of_disc).collect();
+        pixels.sort_unstable_by_key(|of| of.pixel);
+        Self {
+            pixels: pixels.iter().map(|of| of.pixel).collect(),
+            variances: pixels.iter().flat_map(|of| &of.variances).copied().collect(),
+            source_noise: pixels.iter().map(|of| of.source_noise).collect(),
+        }
+    }
+
+    /// Puts what sources add to the noise of the planes' sum in bright pixels into a map of it.
+    pub(crate) fn write_source_noise(&self, source_noise_yx: &mut Array2<f32>) {
+        let cols = source_noise_yx.ncols();
+        for (pixel, value) in self.pixels.iter().zip(&self.source_noise) {
+            source_noise_yx[[*pixel as usize / cols, *pixel as usize % cols]] = *value;
+        }
     }
 
     /// Puts the variances of subfilter `a` of `n` into its plane.
@@ -97,93 +104,6 @@ impl StarNoise {
                 variance_yx[at] = variances[a] / coverage_yx[at];
             }
         }
-    }
-}
-
-/// What a pixel has to do with those around it, as planes of `SIDE × SIDE` lags with 0 in the middle.
-struct Kernels {
-    n: usize,
-    m: usize,
-    fractions: Vec<f64>,
-    /// B, of each pair of departures.
-    schur: Vec<Array2<f64>>,
-    /// `q`, subfilter by subfilter, of each departure.
-    shown: Vec<Array2<f64>>,
-    /// The noise of `t₀` that the sky makes.
-    total_noise: f64,
-}
-
-impl Kernels {
-    fn new(coarse: &Coarse, spectrum: &Spectrum, sigma: f64, config: &JointConfig) -> Self {
-        let (n, modes) = (spectrum.count(), coarse.modes());
-        let (m, f) = (n - 1, spectrum.fractions());
-        let departures = spectrum.departures(config.colour_damping);
-        let amplitude = coarse.fiducial.amplitude();
-        let window = total_strength(&coarse.fiducial, 0.0, sigma);
-        let planes = |count: usize| vec![vec![Complex64::default(); modes]; count];
-        let (mut schur, mut shown) = (planes(m * (m + 1) / 2), planes(n * m));
-        let mut total_noise = 0.0;
-        for mode in 0..modes {
-            let (h, p) = (coarse.at(mode), f64::from(amplitude[mode]));
-            let of_total = |a: usize| (0..n).map(|b| h.at(a, b) * f[b]).sum::<Complex64>();
-            let of_departure =
-                |j: usize, a: usize| (0..n).map(|b| h.at(a, b) * departures[[b, j]] * p).sum::<Complex64>();
-            let seen = (0..n).map(|a| of_total(a).re * f[a]).sum::<f64>();
-            let all = seen + f64::from(window[mode]);
-            total_noise += coarse.frequencies.multiplicity(mode / SIDE) * seen / (all * all);
-            let coupling: Vec<Complex64> =
-                (0..m).map(|j| (0..n).map(|a| of_departure(j, a) * f[a]).sum()).collect();
-            for (pair, (j, k)) in upper(m).enumerate() {
-                let direct: Complex64 = (0..n).map(|a| of_departure(k, a) * departures[[a, j]] * p).sum();
-                schur[pair][mode] = direct - coupling[j].conj() * coupling[k] / all;
-            }
-            for a in 0..n {
-                for j in 0..m {
-                    shown[a * m + j][mode] = p * departures[[a, j]] - coupling[j] * f[a] / all;
-                }
-            }
-        }
-        let pixels = |modes: Vec<Vec<Complex64>>| -> Vec<Array2<f64>> {
-            modes.par_iter().map(|modes| plane(coarse, modes)).collect()
-        };
-        let (schur, shown) = (pixels(schur), pixels(shown));
-        Self { n, m, fractions: f.to_vec(), schur, shown, total_noise }
-    }
-
-    /// The largest of B₀ on its diagonal.
-    fn largest(&self) -> f64 {
-        let pairs = upper(self.m).zip(&self.schur).filter(|((j, k), _)| j == k);
-        pairs.map(|(_, b)| at(b, 0, 0)).fold(0.0, f64::max)
-    }
-
-    fn pair(&self, j: usize, k: usize) -> &Array2<f64> {
-        &self.schur[j * self.m + k - j * (j + 1) / 2]
-    }
-}
-
-/// The pixels of a half plane of modes, 0 in the middle.
-fn plane(coarse: &Coarse, modes: &[Complex64]) -> Array2<f64> {
-    let (fy, fx) = (&coarse.frequencies.y, &coarse.frequencies.x);
-    let wave = |f: f64, i: usize| Complex64::cis(TAU * f * (i as f64 - REACH as f64));
-    let along_y: Vec<Complex64> = fy.iter().flat_map(|f| (0..SIDE).map(move |y| wave(*f, y))).collect();
-    let mut out = Array2::zeros((SIDE, SIDE));
-    for (ix, (f, modes)) in fx.iter().zip(modes.chunks_exact(SIDE)).enumerate() {
-        let weight = coarse.frequencies.multiplicity(ix);
-        for y in 0..SIDE {
-            let sum: Complex64 = modes.iter().enumerate().map(|(k, v)| v * along_y[k * SIDE + y]).sum();
-            for x in 0..SIDE {
-                out[[y, x]] += weight * (sum * wave(*f, x)).re;
-            }
-        }
-    }
-    out
-}
-
-/// A kernel at a lag, 0 beyond its reach.
-fn at(kernel: &Array2<f64>, dy: isize, dx: isize) -> f64 {
-    match dy.abs().max(dx.abs()) <= REACH {
-        true => kernel[[(dy + REACH) as usize, (dx + REACH) as usize]],
-        false => 0.0,
     }
 }
 
@@ -232,28 +152,24 @@ fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
 }
 
 impl Disc {
-    /// Index in the patch and variances of its own pixels.
-    fn variances(
-        &self,
-        kernels: &Kernels,
-        light: &Light,
-        offsets: &[(isize, isize)],
-    ) -> Vec<(u32, Vec<f32>)> {
-        let (rows, cols) = light.width_yx.dim();
+    /// The noise of its own pixels.
+    fn noise(&self, kernels: &NoiseKernels, found: &Found, offsets: &[(isize, isize)]) -> Vec<OfPixel> {
+        let (rows, cols) = found.width_yx.dim();
         let inside =
             |(y, x): &(isize, isize)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x);
         let places = offsets.iter().map(|o| (self.centre.0 + o.0, self.centre.1 + o.1));
         let places: Vec<(isize, isize)> = places.filter(inside).collect();
         let width: Vec<f64> =
-            places.iter().map(|(y, x)| f64::from(light.width_yx[[*y as usize, *x as usize]])).collect();
+            places.iter().map(|(y, x)| f64::from(found.width_yx[[*y as usize, *x as usize]])).collect();
         let factor = cholesky(&matrix(kernels, &places, &width));
         let n = kernels.n;
-        let asked: Vec<(usize, usize)> =
-            (0..self.own.len()).flat_map(|own| (0..n).map(move |a| (own, a))).collect();
-        let together = |asked: &[(usize, usize)]| {
+        let nearly = |(y, x): &(isize, isize)| found.source_noise_yx[[*y as usize, *x as usize]];
+        let (lit, dim): (Vec<_>, Vec<_>) = self.own.iter().partition(|at| nearly(at) >= FAINT);
+        let light = (!lit.is_empty()).then(|| StarLight::around(kernels, &places, found.total_yx));
+        // The variance that the sky makes, and `x`.
+        let solved = |asked: &[((isize, isize), usize)]| {
             let mut w = vec![[0.0; LANES]; kernels.m * places.len()];
-            for (lane, (own, a)) in asked.iter().enumerate() {
-                let (y, x) = self.own[*own];
+            for (lane, ((y, x), a)) in asked.iter().enumerate() {
                 let shown = &kernels.shown[a * kernels.m..];
                 for (w, shown) in w.chunks_exact_mut(places.len()).zip(shown) {
                     for ((w, place), tau) in w.iter_mut().zip(&places).zip(&width) {
@@ -263,25 +179,52 @@ impl Disc {
             }
             let mut x = w.clone();
             solve_triangles_together(&factor, &mut x);
-            let of_lane =
-                move |lane: usize| w.iter().zip(&x).map(|(w, x)| x[lane] * (w[lane] - x[lane])).sum();
-            (0..asked.len()).map(of_lane).collect::<Vec<f64>>()
+            let of_plane = |(lane, (_, a)): (usize, &(_, usize))| {
+                let of_departures: f64 = w.iter().zip(&x).map(|(w, x)| x[lane] * (w[lane] - x[lane])).sum();
+                kernels.fractions[*a].powi(2) * kernels.total_noise + of_departures
+            };
+            (asked.iter().enumerate().map(of_plane).collect::<Vec<f64>>(), x)
         };
-        let of_departures: Vec<f64> = asked.chunks(LANES).flat_map(together).collect();
-        let of_pixel = |((y, x), of_departures): (&(isize, isize), &[f64])| {
-            let here = [*y as usize, *x as usize];
-            let total = kernels.total_noise * f64::from(1.0 + light.at_pixel_yx[here]);
-            let flanks = f64::from(1.0 + light.on_flanks_yx[here]);
-            let planes = kernels.fractions.iter().zip(of_departures);
-            let variances = planes.map(|(f, departures)| (f * f * total + departures * flanks) as f32);
-            ((here[0] * cols + here[1]) as u32, variances.collect())
+        let together = |asked: &[((isize, isize), usize)]| {
+            let (mut of_sky, mut tau_x) = (vec![], vec![[0.0; TOGETHER]; kernels.m * places.len()]);
+            for (part, asked) in asked.chunks(LANES).enumerate() {
+                let (variances, x) = solved(asked);
+                of_sky.extend(variances);
+                for ((out, x), tau) in tau_x.iter_mut().zip(&x).zip(width.iter().cycle()) {
+                    out[part * LANES..][..LANES]
+                        .iter_mut()
+                        .zip(x)
+                        .for_each(|(out, x)| *out = (x * tau) as f32);
+                }
+            }
+            let excess: Vec<f64> = match &light {
+                Some(light) if nearly(&asked[0].0) >= FAINT => {
+                    let asked: Vec<_> = asked.iter().map(|(at, a)| (*at, kernels.fractions[*a])).collect();
+                    light.excess(&asked, &tau_x).to_vec()
+                }
+                _ => asked.iter().map(|(at, _)| f64::from(nearly(at))).collect(),
+            };
+            of_sky.into_iter().zip(excess).map(|(v, excess)| (v * (1.0 + excess)) as f32).collect::<Vec<_>>()
         };
-        self.own.iter().zip(of_departures.chunks_exact(n)).map(of_pixel).collect()
+        let of_own = |own: &[(isize, isize)]| -> Vec<OfPixel> {
+            let asked: Vec<_> = own.iter().flat_map(|at| (0..n).map(move |a| (*at, a))).collect();
+            let variances: Vec<f32> = asked.chunks(TOGETHER).flat_map(together).collect();
+            let of_pixel = |(at, variances): (&(isize, isize), &[f32])| OfPixel {
+                pixel: (at.0 as usize * cols + at.1 as usize) as u32,
+                variances: variances.to_vec(),
+                source_noise: match &light {
+                    Some(light) if nearly(at) >= FAINT => light.of_total(*at),
+                    _ => nearly(at),
+                },
+            };
+            own.iter().zip(variances.chunks_exact(n)).map(of_pixel).collect()
+        };
+        [of_own(&lit), of_own(&dim)].concat()
     }
 }
 
 /// The lower triangle of `1 + τBτ` among some pixels, departure by departure.
-fn matrix(kernels: &Kernels, places: &[(isize, isize)], width: &[f64]) -> Vec<f64> {
+fn matrix(kernels: &NoiseKernels, places: &[(isize, isize)], width: &[f64]) -> Vec<f64> {
     let m = kernels.m;
     let mut out = Vec::with_capacity(triangle(m * places.len()));
     for j in 0..m {

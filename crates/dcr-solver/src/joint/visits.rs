@@ -6,6 +6,8 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::psf::PsfStamp;
+use super::solve::JointError;
+use super::spectrum::Spectrum;
 use crate::kernel::{PixelShift, Region};
 use crate::observation::{DETECTED, GOOD, Pixels, SourceError};
 
@@ -54,6 +56,20 @@ impl Noise {
         let shot = if bright.len() > Self::ENOUGH { quantile(bright, 0.5) } else { None };
         Some(Self { sky_variance: f64::from(sky), shot: f64::from(shot.unwrap_or(0.0).max(0.0)) })
     }
+}
+
+/// One finite displacement for each wavelength.
+pub(crate) fn check_displacements(
+    visit: usize,
+    displacements: &[PixelShift],
+    spectrum: &Spectrum,
+) -> Result<(), JointError> {
+    let got = displacements.iter().filter(|d| d.dy.is_finite() && d.dx.is_finite()).count();
+    let expected = spectrum.wavelengths().len();
+    if got != expected || displacements.len() != expected {
+        return Err(JointError::Displacements { visit, got, expected });
+    }
+    Ok(())
 }
 
 /// A quantile of unordered values: the mean of the two in the middle for a median of an even number, as usual.
