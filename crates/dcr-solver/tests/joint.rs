@@ -252,6 +252,51 @@ fn joint_tiles_agree_with_the_whole() {
     assert!(worst < 1e-3, "{worst}");
 }
 
+/// Tiles against the whole, the worst pixel over the peak: not less than ten pixels from the patch's edge, and next to it.
+fn seams(visits: &JointInMemory, config: &JointConfig) -> [f64; 2] {
+    let whole = solve(visits, 3, config);
+    let tiled = solve(visits, 3, &JointConfig { tile_size: 128, tile_overlap: 48, ..config.clone() });
+    assert_eq!((whole.report.tiles.len(), tiled.report.tiles.len()), (1, 4));
+    let peak = whole.patch_planes().iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    let mut worst = [0.0_f64; 2];
+    for ((_, y, x), difference) in (&whole.patch_planes() - &tiled.patch_planes()).indexed_iter() {
+        let next_to_edge = y.min(x).min(255 - y).min(255 - x) < 10;
+        let worst = &mut worst[usize::from(next_to_edge)];
+        *worst = worst.max(f64::from(difference.abs() / peak));
+    }
+    worst
+}
+
+#[test]
+fn joint_tiles_have_no_seams() {
+    // Bright stars on the seams, some cut by the patch's edge, and others.
+    let bright = [(2.3, 120.4), (7.8, 135.0), (131.2, 4.4), (120.5, 251.2), (253.6, 131.0), (126.0, 127.3)];
+    let bright = bright.map(|(y, x)| Star { y, x, flux: 14_000.0, slope: 0.02 * (x - 128.0) / 5.0 });
+    let others = stars().into_iter().flat_map(|s| {
+        [(0.0, 0.0), (0.0, 140.0), (140.0, 20.0), (110.0, 130.0)].map(|(y, x)| Star {
+            y: s.y + y,
+            x: s.x + x,
+            ..s
+        })
+    });
+    let stars: Vec<Star> = bright.into_iter().chain(others).collect();
+    let visits = views().iter().enumerate().map(|(i, v)| visit((256, 256), &stars, 3, v, i as u64)).collect();
+    let visits = JointInMemory { visits };
+    let [inside, next_to_edge] = seams(&visits, &config());
+    assert!(inside < SEAM && next_to_edge < SEAM_OF_CUT_STARS, "{inside:e} {next_to_edge:e}");
+    // To the end, and far from what the periodic grid brings round, next to the edge too.
+    let ended = JointConfig {
+        uniform_tolerance: 1e-5,
+        uniform_iterations: 100,
+        padding: 48,
+        source_tolerance: 1e-5,
+        source_iterations: 100,
+        ..config()
+    };
+    let [inside, next_to_edge] = seams(&visits, &ended);
+    assert!(inside < SEAM && next_to_edge < SEAM, "{inside:e} {next_to_edge:e}");
+}
+
 #[test]
 fn joint_tile_without_data_is_uncovered_and_zero() {
     let shape = (64, 140);
