@@ -3,18 +3,22 @@
 use dcr_coadd::config::{AssembleConfig, TemplateConfig};
 use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
 use dcr_image::MaskedImage;
-use dcr_sim::{Field, FieldConfig, SourceSettings};
+use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings};
 use ndarray::{Array2, Zip};
 
 use crate::field::{Bench, iterative, small_field, warp_again};
 use crate::tolerance::{
-    JOINT_NOISE, JOINT_NOISE_OF_PLANES, NOISE_AROUND, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES,
+    JOINT_NOISE, JOINT_NOISE_OF_PLANES, NOISE_AROUND, NOISE_OF_LIT_SKY, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES,
 };
 
 /// Times that the field is taken.
 const DRAWS: u64 = 32;
 /// The plane's bit in the masks of dcr-sim and of runs alike.
 const DETECTED: i32 = 1 << 5;
+/// Where no visit has data, …
+const NO_DATA: i32 = 1 << 8;
+/// … and where so little that variances are only roughly known, in the masks of joint runs.
+const LOW_COVERAGE: i32 = 1 << 13;
 
 /// Of many images of the same: the variance over draws over the mean variance that is written, where `counts`.
 fn ratio(images: &[MaskedImage], counts: impl Fn(i32) -> bool) -> f64 {
@@ -119,6 +123,56 @@ fn variance_of_the_joint_method_meets_the_scatter_of_noise() {
     }
     assert_all_within(found(&sums), JOINT_NOISE);
     assert_all_within(found(&templates), JOINT_NOISE);
+}
+
+/// The core of a star saturates every visit, and its halo has up to a hundred times the sky's noise.
+#[test]
+fn variance_holds_around_a_star_that_saturates() {
+    let sources = SourceSettings { flux_electrons: [1e3, 1e4], stars: 4, ..small_field(8).sources };
+    let artefacts = ArtefactSettings {
+        bad_columns: 0,
+        edge_px: 0,
+        cosmic_rays: 0,
+        streak_every: 0,
+        saturated_flux_electrons: 4e6,
+        saturation_electrons: 5e4,
+        ..ArtefactSettings::default()
+    };
+    let field = Field::draw(&FieldConfig { sources, artefacts: Some(artefacts), ..small_field(8) }).unwrap();
+    let mut planes: Vec<Vec<MaskedImage>> = vec![vec![]; 4];
+    for draw in 0..DRAWS {
+        let warps: Vec<_> = field.visits().iter().map(|plan| warp_again(&field, plan, draw)).collect();
+        let bench = Bench::new(&warps);
+        bench.run(&AssembleConfig::default()).unwrap();
+        let images = bench.subfilters("run", 3).into_iter().chain([bench.read("run/coadd.fits")]);
+        planes.iter_mut().zip(images).for_each(|(all, one)| all.push(one));
+    }
+    let mask = planes[0][0].mask.clone();
+    let hole: Vec<_> = mask.indexed_iter().filter(|(_, m)| **m & NO_DATA != 0).map(|(at, _)| at).collect();
+    let away = |y: usize, x: usize| {
+        let distances = hole.iter().map(|(hy, hx)| (y as f64 - *hy as f64).hypot(x as f64 - *hx as f64));
+        distances.fold(f64::MAX, f64::min)
+    };
+    assert!(hole.len() > 10, "{}", hole.len());
+    // As far as there is light to speak of, by whether the figure is said to be good.
+    for images in &mut planes {
+        images[0].mask = Array2::from_shape_fn(mask.dim(), |at| match away(at.0, at.1) {
+            ..5.0 => 0,
+            ..18.0 if mask[at] & LOW_COVERAGE == 0 => 2,
+            ..18.0 => 1,
+            _ => 0,
+        });
+        let found = [1, 2].map(|class| ratio(images, |own| own == class));
+        assert!(
+            NOISE_OF_LIT_SKY[0].contains(&found[0]) && NOISE_OF_LIT_SKY[1].contains(&found[1]),
+            "{found:.3?}"
+        );
+    }
+    let near = mask.indexed_iter().filter(|((y, x), _)| away(*y, *x) < 5.0);
+    assert!(
+        near.clone().all(|(_, m)| m & (LOW_COVERAGE | NO_DATA) != 0),
+        "nothing is promised next to the hole"
+    );
 }
 
 fn assert_all_within(found: [f64; 4], allowed: [std::ops::Range<f64>; 4]) {

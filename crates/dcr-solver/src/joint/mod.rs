@@ -16,7 +16,8 @@
 //! Σ_i Σ_p w_i(p) (s_i − F⁻¹ Σ_a A_ia y_a)²  +  prior,        w_i = 1/(sky variance) where a pixel is used, 0 elsewhere
 //! ```
 //!
-//! is found by conjugate gradients in Fourier space. Weights never follow sources: bright stars would be biased.
+//! is found by conjugate gradients in Fourier space. Weights never follow sources: bright stars would be biased. Only of stars whose cores no visit shows
+//! do they know the light, from all of the halo at once: a pixel of it counts by the noise that it has.
 //!
 //! # The order of work
 //!

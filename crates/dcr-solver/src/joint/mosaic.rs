@@ -1,10 +1,11 @@
 //! The patch as it is put together from its finished tiles.
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
 use super::noise_kernels::NoiseKernels;
+use super::operator::FULL;
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::FWHM_PER_SIGMA;
@@ -22,6 +23,8 @@ pub(crate) const BLOCK: usize = 64;
 /// Everything that covers the patch.
 pub(crate) struct Mosaic {
     pub(crate) planes_ayx: Array3<f32>,
+    /// Sum of the planes without light that was given.
+    found_yx: Array2<f32>,
     /// Weight of the data used at each pixel over that of all visits.
     weight_yx: Array2<f32>,
     /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
@@ -43,6 +46,7 @@ impl Mosaic {
         let n = problem.spectrum.count();
         Self {
             planes_ayx: Array3::zeros((n, rows + 2 * border, cols + 2 * border)),
+            found_yx: Array2::zeros((rows, cols)),
             weight_yx: Array2::zeros((rows, cols)),
             source_yx: Array2::zeros((rows, cols)),
             freedom_yx: Array2::zeros((rows, cols)),
@@ -71,6 +75,8 @@ impl Mosaic {
         for (plane, target) in planes.axis_iter(Axis(0)).zip(self.planes_ayx.axis_iter_mut(Axis(0))) {
             region.blend(plane, target, self.border);
         }
+        let found = session.tile.found_planes(&model, 0).sum_axis(Axis(0));
+        region.blend(found.view(), self.found_yx.view_mut(), 0);
         region.blend(freedom_yx.view(), self.freedom_yx.view_mut(), 0);
         region.blend(width_yx.view(), self.width_yx.view_mut(), 0);
         self.count(&session, region, reports);
@@ -96,13 +102,14 @@ impl Mosaic {
                 own.of(&flags).to_owned()
             };
             let (good, used) = (plane(&visit.good), plane(&visit.used));
+            let share = |used: u8| f32::from(used) / f32::from(FULL);
             Zip::from(region.core.of_mut(self.weight_yx.view_mut()))
                 .and(&used)
-                .for_each(|sum, used| *sum += weight * f32::from(*used));
+                .for_each(|sum, used| *sum += weight * share(*used));
             for ((y, x), good) in good.indexed_iter().filter(|(_, good)| **good != 0) {
                 let (row, col) = (region.core.rows.start + y, region.core.cols.start + x);
-                reports[*index].good += usize::from(*good);
-                self.cover_vyx[[*index, row / BLOCK, col / BLOCK]] += f32::from(used[[y, x]]);
+                reports[*index].good += usize::from(*good != 0);
+                self.cover_vyx[[*index, row / BLOCK, col / BLOCK]] += share(used[[y, x]]);
                 if used[[y, x]] == 0 {
                     reports[*index].clipped += 1;
                     self.clipped[*index].push((row * cols + col) as u32);
@@ -135,9 +142,7 @@ impl Mosaic {
         source_noise_yx: &Array2<f32>,
         fwhm_px: f64,
     ) -> StarNoise {
-        let (b, (rows, cols)) = (self.border, self.width_yx.dim());
-        let total_yx = self.planes_ayx.slice(s![.., b..b + rows, b..b + cols]).sum_axis(Axis(0));
-        let found = Found { width_yx: &self.width_yx, total_yx: total_yx.view(), source_noise_yx };
+        let found = Found { width_yx: &self.width_yx, total_yx: self.found_yx.view(), source_noise_yx };
         StarNoise::new(kernels, &found, fwhm_px)
     }
 

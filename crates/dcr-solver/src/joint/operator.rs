@@ -19,6 +19,8 @@ use super::hermitian::upper;
 use super::modes::{add_conjugate_product, add_product, inner, multiply};
 use super::visits::Noise;
 
+/// How much a pixel counts of which the sky makes all the noise.
+pub(crate) const FULL: u8 = 128;
 /// The most visits at a time: each needs room for a transform.
 const BATCH: usize = 16;
 
@@ -28,9 +30,10 @@ pub(crate) struct TileVisit {
     pub(crate) transfer: Vec<Complex32>,
     /// Image, row by row; 0 where not good.
     pub(crate) image: Vec<f32>,
-    /// 1 where the input says that a pixel is good.
+    /// How much pixels count: [`FULL`] where the sky makes all their noise, less where the light that is given makes more, 0 where the input says that they are
+    /// not good.
     pub(crate) good: Vec<u8>,
-    /// 1 where a pixel is good and not clipped.
+    /// The same, and 0 where a pixel is clipped.
     pub(crate) used: Vec<u8>,
     /// Its noise.
     pub(crate) noise: Noise,
@@ -39,14 +42,37 @@ pub(crate) struct TileVisit {
 }
 
 impl TileVisit {
-    /// Fraction of pixels that are used.
+    /// Weight that is used, over that of all pixels if the sky made all the noise.
     pub(crate) fn cover(&self) -> f64 {
-        self.used.iter().map(|u| u64::from(*u)).sum::<u64>() as f64 / self.used.len().max(1) as f64
+        let used = self.used.iter().map(|u| u64::from(*u)).sum::<u64>() as f64 / f64::from(FULL);
+        used / self.used.len().max(1) as f64
     }
 
-    /// Its weight, the inverse of its sky variance.
+    /// The weight of its pixels, the inverse of its sky variance.
     pub(crate) fn weight(&self) -> f64 {
         1.0 / self.noise.sky_variance
+    }
+
+    /// The weight for each unit of [`Self::used`].
+    fn unit(&self) -> f32 {
+        self.weight() as f32 / f32::from(FULL)
+    }
+
+    /// Lets pixels count less where light makes noise, given what it is.
+    pub(crate) fn weigh_light(&mut self, light: &[f32]) {
+        let (sky, shot) = (self.noise.sky_variance as f32, self.noise.shot as f32);
+        for (good, light) in self.good.iter_mut().zip(light).filter(|(good, _)| **good != 0) {
+            let share = sky / (sky + shot * light.max(0.0));
+            *good = (share * f32::from(FULL)).round().max(1.0) as u8;
+        }
+        self.used.clone_from(&self.good);
+    }
+
+    /// Variance that light beside that which is given makes in a pixel, by a prediction of all light.
+    pub(crate) fn noise_of_light(&self, at: usize, prediction: f32) -> f32 {
+        let (sky, shot) = (self.noise.sky_variance as f32, self.noise.shot as f32);
+        let of_given = sky * (f32::from(FULL) / f32::from(self.good[at].max(1)) - 1.0);
+        (shot * prediction - of_given).max(0.0)
     }
 }
 
@@ -79,6 +105,19 @@ impl Tile {
     /// Modes of all planes together.
     pub(crate) fn unknowns(&self) -> usize {
         self.n * self.grid.modes()
+    }
+
+    /// Gives light that is known: pixels that it falls on count as much less as they have more noise. Weights never follow sources that the pixels themselves
+    /// tell of, one by one; this light is known from thousands.
+    pub(crate) fn give(&mut self, light: Vec<Complex32>) {
+        self.given = light;
+        if self.given.is_empty() {
+            return;
+        }
+        let mut predictions = vec![];
+        let nothing = vec![Complex32::default(); self.unknowns()];
+        self.with_predictions(&nothing, |_, light| light.to_vec(), |light| predictions.push(light));
+        self.visits.iter_mut().zip(predictions).for_each(|(visit, light)| visit.weigh_light(&light));
     }
 
     /// A model with the light that is given.
@@ -117,7 +156,7 @@ impl Tile {
         let n = self.n;
         self.back_project(out, |grid, visit, slot| {
             visit.predict(grid, n, y, slot);
-            let (weight, cols) = (visit.weight() as f32 * grid.scale(), grid.tile_cols());
+            let (weight, cols) = (visit.unit() * grid.scale(), grid.tile_cols());
             let start = grid.tile_rows().start;
             grid.change_rows(&mut slot.spectrum, grid.tile_rows(), &mut slot.scratch, |row, line| {
                 let used = &visit.used[(row - start) * cols.len()..][..cols.len()];
@@ -155,7 +194,7 @@ impl Tile {
         };
         self.back_project(out, |grid, visit, slot| {
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
-            let (weight, scale) = (visit.weight() as f32, grid.scale());
+            let (weight, scale) = (visit.unit(), grid.scale());
             let at = |row: usize| (row - start) * cols.len();
             let (used, image) = (&visit.used, &visit.image);
             let compare = |row: usize, line: &mut [f32], scale: f32| {
@@ -194,7 +233,7 @@ impl Tile {
             let model = tile_plane(grid, &slot.spectrum, &mut slot.scratch);
             choose(grid, visit, &model);
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
-            let (weight, spectrum, scratch) = (visit.weight() as f32, &mut slot.spectrum, &mut slot.scratch);
+            let (weight, spectrum, scratch) = (visit.unit(), &mut slot.spectrum, &mut slot.scratch);
             grid.forward(spectrum, grid.tile_rows(), scratch, |row, line| {
                 let part = (row - start) * cols.len()..(row - start + 1) * cols.len();
                 line.fill(0.0);
@@ -257,8 +296,13 @@ impl Tile {
     }
 
     /// The planes of a set of modes within the tile and `border` pixels around it, `plane × row × column`.
-    pub(crate) fn planes(&mut self, y: &[Complex32], border: usize) -> Array3<f32> {
-        let (grid, n, y) = (&self.grid, self.n, self.whole(y));
+    pub(crate) fn planes(&self, y: &[Complex32], border: usize) -> Array3<f32> {
+        self.found_planes(&self.whole(y), border)
+    }
+
+    /// The same without the light that is given.
+    pub(crate) fn found_planes(&self, y: &[Complex32], border: usize) -> Array3<f32> {
+        let (grid, n) = (&self.grid, self.n);
         let mut out = Array3::zeros((n, grid.shape.0 + 2 * border, grid.shape.1 + 2 * border));
         let mut slot = Slot::new(grid);
         let (rows, cols) = (grow(grid.tile_rows(), border), grow(grid.tile_cols(), border));

@@ -20,7 +20,7 @@ pub(crate) fn clip(grid: &Grid, visit: &mut TileVisit, model: &[f32], factor: f6
     let plane =
         |values: Vec<f32>| Array2::from_shape_vec(shape, values).expect("planes have the tile's shape");
     let pixels = visit.image.iter().zip(&visit.good).zip(model);
-    let residual = plane(pixels.map(|((s, good), m)| (s - m) * f32::from(*good)).collect());
+    let residual = plane(pixels.map(|((s, good), m)| (s - m) * f32::from(u8::from(*good != 0))).collect());
     let test = OutlierTest {
         noise: visit.noise,
         sigmas: config.clip_sigmas * factor,
@@ -37,6 +37,7 @@ pub(crate) fn clip(grid: &Grid, visit: &mut TileVisit, model: &[f32], factor: f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::joint::operator::FULL;
     use crate::joint::visits::Noise;
 
     fn visit(shape: (usize, usize)) -> TileVisit {
@@ -44,8 +45,8 @@ mod tests {
         TileVisit {
             transfer: vec![],
             image: vec![0.0; pixels],
-            good: vec![1; pixels],
-            used: vec![1; pixels],
+            good: vec![FULL; pixels],
+            used: vec![FULL; pixels],
             noise: Noise { sky_variance: 4.0, shot: 0.0 },
             fwhm_px: 3.0,
         }
@@ -60,10 +61,10 @@ mod tests {
         clip(&grid, &mut visit, &[0.0; 256], 1.0, &config);
         assert_eq!(visit.used[8 * 16 + 5], 0);
         assert_eq!(visit.used[7 * 16 + 5], 0);
-        assert_eq!(visit.used[0], 1);
+        assert_eq!(visit.used[0], FULL);
         let explained = visit.image.clone();
         clip(&grid, &mut visit, &explained, 1.0, &config);
-        assert!(visit.used.iter().all(|u| *u == 1), "every round starts from the input's flags");
+        assert!(visit.used.iter().all(|u| *u == FULL), "every round starts from the input's flags");
     }
 
     #[test]
@@ -72,6 +73,6 @@ mod tests {
         let mut visit = visit(grid.shape);
         visit.good[9] = 0;
         clip(&grid, &mut visit, &[0.0; 64], 1.0, &JointConfig::default());
-        assert_eq!((visit.used[9], visit.used[8]), (0, 1));
+        assert_eq!((visit.used[9], visit.used[8]), (0, FULL));
     }
 }

@@ -8,7 +8,7 @@ use super::config::JointConfig;
 use super::fourier::Grid;
 use super::hidden::{hidden_stars, light};
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
-use super::operator::{Tile, TileVisit};
+use super::operator::{FULL, Tile, TileVisit};
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::clip;
@@ -68,9 +68,9 @@ impl Session {
         let n = problem.spectrum.count();
         let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
         let mut tile = Tile::new(grid, n, visits, sigma);
-        let first = UniformSolve::new(&tile, prior);
         let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
-        tile.given = light(&stars, &tile.grid, &fiducial);
+        tile.give(light(&stars, &tile.grid, &fiducial));
+        let first = UniformSolve::new(&tile, prior);
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
@@ -154,10 +154,13 @@ impl Session {
         let of_visit = |visit: &TileVisit, prediction: &[f32]| {
             let pixels = visit.image.iter().zip(prediction).zip(&visit.used).zip(within);
             let used = pixels.filter(|((_, used), within)| **used != 0 && **within);
-            let sum = used.map(|(((s, m), _), _)| f64::from(s - m).powi(2)).sum::<f64>() * visit.weight();
-            let scale = (visit.noise.shot * visit.weight() * visit.weight()) as f32;
-            let light = prediction.iter().zip(&visit.used);
-            let noise: Vec<f32> = light.map(|(m, used)| scale * m.max(0.0) * f32::from(*used)).collect();
+            let share = |used: u8| f32::from(used) / f32::from(FULL);
+            let squares = used.map(|(((s, m), used), _)| f64::from((s - m).powi(2) * share(*used)));
+            let sum = squares.sum::<f64>() * visit.weight();
+            let of_pixel = |(at, (m, used)): (usize, (&f32, &u8))| {
+                (visit.weight() as f32 * share(*used)).powi(2) * visit.noise_of_light(at, *m)
+            };
+            let noise: Vec<f32> = prediction.iter().zip(&visit.used).enumerate().map(of_pixel).collect();
             (sum, noise)
         };
         self.tile.with_predictions(model, of_visit, |(sum, noise)| {
@@ -185,7 +188,7 @@ fn read(
         .image
         .iter()
         .zip(pixels.flags.iter())
-        .map(|(s, flags)| u8::from(flags & GOOD != 0 && s.is_finite()))
+        .map(|(s, flags)| FULL * u8::from(flags & GOOD != 0 && s.is_finite()))
         .collect();
     if good.iter().all(|g| *g == 0) {
         return Ok(None);

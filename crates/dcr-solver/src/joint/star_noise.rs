@@ -62,7 +62,7 @@ struct OfPixel {
 pub(crate) struct Found<'a> {
     /// τ.
     pub(crate) width_yx: &'a Array2<f32>,
-    /// The planes' sum.
+    /// The planes' sum, without light that is given: weights know that one.
     pub(crate) total_yx: ArrayView2<'a, f32>,
     /// What sources add to the total's noise, as the mean of the visits has it.
     pub(crate) source_noise_yx: &'a Array2<f32>,

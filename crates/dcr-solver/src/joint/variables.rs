@@ -39,7 +39,7 @@ pub(crate) fn give_back_variables(
     // What data say is a sum over the pixels used: that over these is what is missing.
     let these = |(visit, pixels): (&mut TileVisit, &PixelList)| {
         let mut used = vec![0; visit.used.len()];
-        pixels.iter().for_each(|pixel| used[*pixel as usize] = 1);
+        pixels.iter().for_each(|pixel| used[*pixel as usize] = visit.good[*pixel as usize]);
         std::mem::replace(&mut visit.used, used)
     };
     let before: Vec<Vec<u8>> = tile.visits.iter_mut().zip(&returned).map(these).collect();
@@ -112,7 +112,7 @@ fn places_of_few(
 fn data(visits: &[TileVisit], shape: (usize, usize)) -> Array2<u16> {
     let mut count = Array2::<u16>::zeros(shape);
     for visit in visits {
-        count.iter_mut().zip(&visit.good).for_each(|(count, good)| *count += u16::from(*good));
+        count.iter_mut().zip(&visit.good).for_each(|(count, good)| *count += u16::from(*good != 0));
     }
     count
 }
@@ -184,6 +184,7 @@ fn median(values: &mut [f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::joint::fourier::Grid;
+    use crate::joint::operator::FULL;
     use crate::joint::visits::Noise;
 
     const SIDE: usize = 16;
@@ -199,12 +200,12 @@ mod tests {
             let mut visit = TileVisit {
                 transfer: vec![Complex32::new(1.0, 0.0); grid.modes()],
                 image: vec![0.0; SIDE * SIDE],
-                good: vec![1; SIDE * SIDE],
-                used: vec![1; SIDE * SIDE],
+                good: vec![FULL; SIDE * SIDE],
+                used: vec![FULL; SIDE * SIDE],
                 noise: Noise { sky_variance: 4.0, shot: 0.0 },
                 fwhm_px: 3.0,
             };
-            (visit.image[AT], visit.used[AT]) = (*light, u8::from(!clipped));
+            (visit.image[AT], visit.used[AT]) = (*light, FULL * u8::from(!clipped));
             visit
         };
         let visits = seen.iter().map(visit).collect();
@@ -216,7 +217,7 @@ mod tests {
         let dark = vec![Complex32::default(); tile.unknowns()];
         let mut out = dark.clone();
         give_back_variables(tile, &dark, &mut out, REACH, &JointConfig::default());
-        tile.visits.iter().map(|visit| visit.used[AT] == 1).collect()
+        tile.visits.iter().map(|visit| visit.used[AT] == FULL).collect()
     }
 
     #[test]
