@@ -126,7 +126,7 @@ pub struct VisitReport {
     pub good: usize,
     /// Those of them that were clipped.
     pub clipped: usize,
-    /// Mean of the squared residual over the sky's variance, over the pixels used: 1, and more where sources add noise.
+    /// Mean of the squared residual over the sky's variance, and that of a saturated star's halo, over the pixels used: 1, and more where other sources add noise.
     pub chi2: f64,
 }
 
