@@ -55,7 +55,7 @@ fn small(n: usize) -> Small {
             let star =
                 |i: usize| (-0.2 * (((i / 16) as f32 - 7.0).powi(2) + ((i % 16) as f32 - 8.5).powi(2))).exp();
             // Some are not good, and some count half.
-            let count = |i: usize| if (i + v) % 9 == 0 { FULL / 2 } else { FULL };
+            let count = |i: usize| if (i + v).is_multiple_of(9) { FULL / 2 } else { FULL };
             let good: Vec<u8> =
                 (0..256).map(|i| count(i) * u8::from((i * 7 + v * 13) % 11 != 0 && i / 16 > v)).collect();
             let noise = |i: usize| ((i * 31 + v * 17) % 23) as f32 / 23.0 - 0.5;
