@@ -4,7 +4,7 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex64;
 
@@ -128,23 +128,18 @@ impl NoiseKernels {
         for visit in &self.of_visits {
             kernel.zip_mut_with(&visit.total, |sum, v| *sum += visit.sky * v * v);
         }
-        let all = kernel.sum();
-        let (rows, cols) = map_yx.dim();
-        let mut out = vec![0.0; rows * cols];
-        out.par_chunks_exact_mut(cols.max(1)).enumerate().for_each(|(y, out)| {
-            for ((ky, kx), weight) in kernel.indexed_iter().filter(|(_, weight)| **weight > 0.0) {
-                let (from, dx) = (y as isize + farthest - ky as isize, kx as isize - farthest);
-                if !(0..rows as isize).contains(&from) || dx.unsigned_abs() >= cols {
-                    continue;
-                }
-                // out[x] takes map[x − dx].
-                let (to, first) = (dx.max(0) as usize, (-dx).max(0) as usize);
-                let length = cols - dx.unsigned_abs();
-                let row = map_yx.slice(s![from, first..first + length]);
-                out[to..to + length].iter_mut().zip(row).for_each(|(out, v)| *out += weight / all * v);
-            }
-        });
-        Array2::from_shape_vec((rows, cols), out).expect("rows cover the map")
+        kernel /= kernel.sum();
+        convolved(map_yx.view(), &kernel)
+    }
+
+    /// The variance of each visit's light at every pixel of a patch, given the planes' sum.
+    pub(crate) fn light(&self, total_yx: ArrayView2<f32>) -> Vec<Array2<f32>> {
+        let of_visit = |visit: &VisitKernels| {
+            let mut light = convolved(total_yx, &visit.seen);
+            light.mapv_inplace(|v| visit.shot * v.max(0.0));
+            light
+        };
+        self.of_visits.iter().map(of_visit).collect()
     }
 
     /// B of a pair of departures, the first not after the second.
@@ -192,6 +187,27 @@ fn reach(of_visits: &[Vec<Array2<f64>>], some: Range<usize>) -> isize {
         (0..FARTHEST).find(beyond).unwrap_or(FARTHEST)
     };
     some.map(largest).max().unwrap_or(0)
+}
+
+/// A map convolved with a kernel that has 0 in its middle. Beyond the map is nothing.
+fn convolved(map_yx: ArrayView2<f32>, kernel: &Array2<f32>) -> Array2<f32> {
+    let farthest = (kernel.nrows() / 2) as isize;
+    let (rows, cols) = map_yx.dim();
+    let mut out = vec![0.0; rows * cols];
+    out.par_chunks_exact_mut(cols.max(1)).enumerate().for_each(|(y, out)| {
+        for ((ky, kx), weight) in kernel.indexed_iter().filter(|(_, weight)| **weight != 0.0) {
+            let (from, dx) = (y as isize + farthest - ky as isize, kx as isize - farthest);
+            if !(0..rows as isize).contains(&from) || dx.unsigned_abs() >= cols {
+                continue;
+            }
+            // out[x] takes map[x − dx].
+            let (to, first) = (dx.max(0) as usize, (-dx).max(0) as usize);
+            let length = cols - dx.unsigned_abs();
+            let row = map_yx.slice(s![from as usize, first..first + length]);
+            out[to..to + length].iter_mut().zip(row).for_each(|(out, v)| *out += weight * v);
+        }
+    });
+    Array2::from_shape_vec((rows, cols), out).expect("rows cover the map")
 }
 
 /// The pixels of a half plane of modes, 0 in the middle.

@@ -24,7 +24,7 @@ pub(crate) struct StarLight<'a> {
     kernels: &'a NoiseKernels,
     region: Region,
     /// Variance of the light, visit by visit.
-    light: Vec<Array2<f32>>,
+    light: Vec<ArrayView2<'a, f32>>,
     runs: Vec<Run>,
     /// Pixels of the disc.
     pixels: usize,
@@ -40,28 +40,21 @@ struct Run {
 }
 
 impl<'a> StarLight<'a> {
-    /// The pixels around `places`, which go row by row, in a patch of which the total is given.
+    /// The pixels around `places`, which go row by row, in a patch; the light is that of [`NoiseKernels::light`].
     pub(crate) fn around(
         kernels: &'a NoiseKernels,
         places: &[(isize, isize)],
-        total_yx: ArrayView2<f32>,
+        light_yx: &'a [Array2<f32>],
     ) -> Self {
-        let whole = Region::whole(total_yx.dim());
-        let grown = |places: &[(isize, isize)], reach: isize| {
-            let bounds = |of: fn(&(isize, isize)) -> isize| {
-                let least = places.iter().map(of).min().unwrap_or(0) - reach;
-                let most = places.iter().map(of).max().unwrap_or(-1) + reach + 1;
-                least.max(0) as usize..most.max(0) as usize
-            };
-            let (rows, cols) = (bounds(|p| p.0), bounds(|p| p.1));
-            Region {
-                rows: rows.start..rows.end.min(whole.rows.end),
-                cols: cols.start..cols.end.min(whole.cols.end),
-            }
+        let (rows, cols) = light_yx.first().map_or((0, 0), Array2::dim);
+        let around = |of: fn(&(isize, isize)) -> isize, n: usize| {
+            let least = places.iter().map(of).min().unwrap_or(0) - kernels.reach;
+            let most = places.iter().map(of).max().unwrap_or(-1) + kernels.reach;
+            least.max(0) as usize..n.min((most + 1).max(0) as usize)
         };
-        let region = grown(places, kernels.reach);
-        let light: Vec<Array2<f32>> =
-            kernels.of_visits.iter().map(|visit| light_of(visit, &region, total_yx)).collect();
+        let region = Region { rows: around(|p| p.0, rows), cols: around(|p| p.1, cols) };
+        let light =
+            light_yx.iter().map(|light| light.slice(s![region.rows.clone(), region.cols.clone()])).collect();
         Self { kernels, region, light, runs: runs(places), pixels: places.len() }
     }
 
@@ -203,34 +196,6 @@ fn squares_of_row(
     sums
 }
 
-/// The variance of a visit's light in a region.
-fn light_of(visit: &VisitKernels, region: &Region, total_yx: ArrayView2<f32>) -> Array2<f32> {
-    let reach = visit.seen.nrows() / 2;
-    let (rows, cols) = total_yx.dim();
-    let mut out = Array2::<f32>::zeros(region.shape());
-    for (y, mut out) in region.rows.clone().zip(out.outer_iter_mut()) {
-        let out = out.as_slice_mut().unwrap_or(&mut []);
-        // From row y − dy.
-        for (ky, kernel) in
-            visit.seen.outer_iter().enumerate().filter(|(ky, _)| (*ky..*ky + rows).contains(&(y + reach)))
-        {
-            let total = total_yx.row(y + reach - ky);
-            for (kx, weight) in kernel.iter().enumerate() {
-                // Column x takes column x + reach − kx.
-                let first = region.cols.start.max(kx.saturating_sub(reach));
-                let last = region.cols.end.min((cols + kx).saturating_sub(reach));
-                if first < last {
-                    let from = total.slice(s![first + reach - kx..last + reach - kx]);
-                    let to = &mut out[first - region.cols.start..last - region.cols.start];
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
-                }
-            }
-        }
-        out.iter_mut().for_each(|v| *v = visit.shot * v.max(0.0));
-    }
-    out
-}
-
 /// Rows of pixels that go row by row.
 fn runs(places: &[(isize, isize)]) -> Vec<Run> {
     let mut out: Vec<Run> = vec![];
@@ -273,7 +238,8 @@ mod tests {
         // Of the visits with variances 1, 2 and 1 of the sky each adds half of the light.
         let total_yx = Array2::from_elem((64, 64), 4.0_f32);
         let places = places();
-        let light = StarLight::around(&kernels, &places, total_yx.view());
+        let light_yx = kernels.light(total_yx.view());
+        let light = StarLight::around(&kernels, &places, &light_yx);
         let least = 2.0 / 2.0 * 0.97;
         for excess in light.excess(&[((32, 32), 0.33), ((30, 31), 0.0)], &weights(places.len())) {
             assert!(excess > least && excess < 2.0 * 1.03, "{excess}");
@@ -288,7 +254,8 @@ mod tests {
             200.0 * (-0.2 * ((y as f32 - 31.0).powi(2) + (x as f32 - 33.0).powi(2))).exp()
         });
         let (places, reach) = (places(), kernels.reach);
-        let light = StarLight::around(&kernels, &places, total_yx.view());
+        let light_yx = kernels.light(total_yx.view());
+        let light = StarLight::around(&kernels, &places, &light_yx);
         let x = weights(places.len());
         let asked = [((32, 32), 0.33), ((29, 33), 0.4)];
         let found = light.excess(&asked, &x);

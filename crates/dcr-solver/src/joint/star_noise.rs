@@ -77,7 +77,8 @@ impl StarNoise {
         let radius = (RADIUS * fwhm_px).min(most).min(FARTHEST as f64 / 2.0).max(1.0);
         let discs = discs(found.width_yx, kernels.largest(), radius);
         let offsets = circle(radius);
-        let of_disc = |disc: &Disc| disc.noise(kernels, found, &offsets);
+        let light_yx = kernels.light(found.total_yx);
+        let of_disc = |disc: &Disc| disc.noise(kernels, found, &light_yx, &offsets);
         let mut pixels: Vec<OfPixel> = discs.par_iter().flat_map_iter(of_disc).collect();
         pixels.sort_unstable_by_key(|of| of.pixel);
         Self {
@@ -153,7 +154,13 @@ fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
 
 impl Disc {
     /// The noise of its own pixels.
-    fn noise(&self, kernels: &NoiseKernels, found: &Found, offsets: &[(isize, isize)]) -> Vec<OfPixel> {
+    fn noise(
+        &self,
+        kernels: &NoiseKernels,
+        found: &Found,
+        light_yx: &[Array2<f32>],
+        offsets: &[(isize, isize)],
+    ) -> Vec<OfPixel> {
         let (rows, cols) = found.width_yx.dim();
         let inside =
             |(y, x): &(isize, isize)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x);
@@ -165,7 +172,7 @@ impl Disc {
         let n = kernels.n;
         let nearly = |(y, x): &(isize, isize)| found.source_noise_yx[[*y as usize, *x as usize]];
         let (lit, dim): (Vec<_>, Vec<_>) = self.own.iter().partition(|at| nearly(at) >= FAINT);
-        let light = (!lit.is_empty()).then(|| StarLight::around(kernels, &places, found.total_yx));
+        let light = (!lit.is_empty()).then(|| StarLight::around(kernels, &places, light_yx));
         // The variance that the sky makes, and `x`.
         let solved = |asked: &[((isize, isize), usize)]| {
             let mut w = vec![[0.0; LANES]; kernels.m * places.len()];
