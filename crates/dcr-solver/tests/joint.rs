@@ -151,6 +151,11 @@ fn joint_star_in_a_hole_keeps_its_halo_and_is_the_same_in_tiles() {
     let tiled = solve(&visits, 3, &JointConfig { tile_size: 64, tile_overlap: 32, ..config() });
     assert_eq!((whole.report.tiles.len(), tiled.report.tiles.len()), (1, 4));
     assert!(!whole.covered_yx[[48, 47]]);
+    // What no visit sees delays nothing: 40 passes and 14 to 15, where it were 96 and 30 without the help of `joint::unseen`.
+    for tile in whole.report.tiles.iter().chain(&tiled.report.tiles) {
+        let passes: usize = tile.first.iter().map(Vec::len).sum();
+        assert!(passes < 50 && tile.last.len() < 20, "{tile:?}");
+    }
     for solution in [&whole, &tiled] {
         let lost: usize = solution.visits.iter().map(|visit| visit.clipped).sum();
         assert!(lost < 30, "{lost}");
@@ -283,7 +288,7 @@ fn joint_tiles_have_no_seams() {
     let visits = views().iter().enumerate().map(|(i, v)| visit((256, 256), &stars, 3, v, i as u64)).collect();
     let visits = JointInMemory { visits };
     let [inside, next_to_edge] = seams(&visits, &config());
-    assert!(inside < SEAM && next_to_edge < SEAM_OF_CUT_STARS, "{inside:e} {next_to_edge:e}");
+    assert!(inside < SEAM && next_to_edge < SEAM, "{inside:e} {next_to_edge:e}");
     // To the end, and far from what the periodic grid brings round, next to the edge too.
     let ended = JointConfig {
         uniform_tolerance: 1e-5,

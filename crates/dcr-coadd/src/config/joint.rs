@@ -33,7 +33,7 @@ pub(super) const KEYS: &[Key] = &[
         "total_floor",
         "Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first\n\
          solve it holds it to 0, in the final one to the first's. Raise it, to 0.01, where the solve runs into its\n\
-         limit of iterations around large holes.",
+         limit of iterations around holes of more than a thousand pixels.",
     ),
     key(
         "colour_width",
@@ -79,13 +79,13 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "uniform_tolerance",
         "First solve: stop when the rms error of predictions that is left, per pixel, in units of the weighted\n\
-         coadd's noise, is below this. With 0.03 here and 0.01 for source_tolerance a run takes 0.6 of the time;\n\
-         tiles then differ by a thousandth of the peak where they meet, and stars on the patch's edge by 3 sigma.",
+         coadd's noise, is below this. With 0.003 here and 0.01 for source_tolerance a run takes 0.75 of the time;\n\
+         tiles then differ by half a thousandth of the peak where they meet, and by 0.4 sigma on the patch's edge.",
     ),
     key(
         "source_iterations",
         "Final solve: at most this many passes over the data. Raise it where source_tolerance is not reached and\n\
-         bright stars matter; fields with saturated cores often do not reach it.",
+         bright stars matter; large fields often do not reach it.",
     ),
     key(
         "source_tolerance",

@@ -205,7 +205,7 @@ fn dense_first_solve() {
         }
     }
     let dense = solve_dense(hessian, right_side);
-    let mut solve = UniformSolve::new(&small.tile, prior);
+    let mut solve = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
     solve.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let worst = small.worst(&solve.model, &dense);
     assert!(worst < DENSE, "{worst:e}");
@@ -216,7 +216,7 @@ fn dense_final_solve() {
     let mut small = small(2);
     let (hessian, right_side) = small.normal_equations();
     let prior = small.prior();
-    let mut first = UniformSolve::new(&small.tile, prior);
+    let mut first = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
     first.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
     let (total, fwhm_px) = (first.total().to_vec(), small.tile.visits[0].fwhm_px);
@@ -224,8 +224,7 @@ fn dense_final_solve() {
         &mut small.tile,
         &small.spectrum,
         &amplitude,
-        &first.model,
-        &total,
+        &first,
         fwhm_px,
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );

@@ -11,7 +11,7 @@ use super::psf::PsfStamp;
 use super::solve::{JointError, JointProblem};
 use super::spectrum::Spectrum;
 use super::transfer::{Fiducial, displace, visit_transfer};
-use super::visits::Noise;
+use super::visits::{Noise, stand_for_all};
 use crate::kernel::{PixelShift, Region};
 
 /// Side of the frequency grid.
@@ -120,14 +120,9 @@ fn representatives(problem: &JointProblem) -> Vec<f64> {
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let weight = |visit: usize| 1.0 / problem.visits.noise(visit).sky_variance;
-    let part = (0..count).map(weight).sum::<f64>() / REPRESENTATIVES as f64;
-    let (mut out, mut before, mut middle) = (vec![0.0; count], 0.0, 0.5 * part);
-    for visit in order {
-        before += weight(visit);
-        while middle < before {
-            out[visit] += part / weight(visit);
-            middle += part;
-        }
+    let mut out = vec![0.0; count];
+    for (visit, stands_for) in stand_for_all(&order, weight, REPRESENTATIVES) {
+        out[visit] = stands_for / weight(visit);
     }
     out
 }

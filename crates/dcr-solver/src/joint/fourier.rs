@@ -15,6 +15,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
@@ -216,6 +217,62 @@ impl Grid {
         self.read_rows(spectrum, rows, scratch, read);
     }
 
+    /// Some rows of the plane of a transform, one after the other, not normalised: one transform by all threads.
+    pub(crate) fn rows_together(&self, spectrum: &[Complex32], rows: &[usize]) -> Vec<f32> {
+        let (kx_count, ky_count, width) = (self.kx(), self.ky(), self.padded.1);
+        let mut columns = spectrum.to_vec();
+        columns
+            .par_chunks_exact_mut(ky_count)
+            .for_each_init(|| self.scratch(), |scratch, column| self.columns(column, Way::Inverse, scratch));
+        let mut out = vec![0.0; rows.len() * width];
+        let blocks = out.par_chunks_mut(BLOCK * width).zip(rows.par_chunks(BLOCK));
+        blocks.for_each_init(
+            || self.scratch(),
+            |scratch, (out, rows)| {
+                for (kx, column) in columns.chunks_exact(ky_count).enumerate() {
+                    rows.iter()
+                        .enumerate()
+                        .for_each(|(j, row)| scratch.block[j * kx_count + kx] = column[*row]);
+                }
+                self.each_pair(&(0..rows.len()), scratch, |scratch, _, pair| {
+                    self.pair_inverse(scratch, pair);
+                    for (j, line) in pair.iter().zip(&scratch.lines) {
+                        out[j * width..][..width].copy_from_slice(line);
+                    }
+                });
+            },
+        );
+        out
+    }
+
+    /// Adds the transform of the plane that has these rows, and zeros in all others: one transform by all threads.
+    pub(crate) fn add_rows_together(&self, rows: &[usize], pixels: &[f32], spectrum: &mut [Complex32]) {
+        let (kx_count, ky_count, width) = (self.kx(), self.ky(), self.padded.1);
+        let mut lines = vec![Complex32::default(); rows.len() * kx_count];
+        let blocks = lines.par_chunks_mut(BLOCK * kx_count).zip(pixels.par_chunks(BLOCK * width));
+        blocks.for_each_init(
+            || self.scratch(),
+            |scratch, (lines, pixels)| {
+                self.each_pair(&(0..lines.len() / kx_count), scratch, |scratch, _, pair| {
+                    for (j, line) in pair.iter().zip(&mut scratch.lines) {
+                        line.copy_from_slice(&pixels[j * width..][..width]);
+                    }
+                    self.pair_forward(scratch, pair);
+                });
+                lines.copy_from_slice(&scratch.block[..lines.len()]);
+            },
+        );
+        spectrum.par_chunks_exact_mut(ky_count).enumerate().for_each_init(
+            || (self.scratch(), vec![Complex32::default(); ky_count]),
+            |(scratch, column), (kx, out)| {
+                column.fill(Complex32::default());
+                rows.iter().enumerate().for_each(|(j, row)| column[*row] = lines[j * kx_count + kx]);
+                self.columns(column, Way::Forward, scratch);
+                out.iter_mut().zip(&*column).for_each(|(out, v)| *out += v);
+            },
+        );
+    }
+
     /// Goes through the rows of a block two by two: `of(scratch, first row of the block, indices in the block)`.
     fn each_pair(
         &self,
@@ -248,6 +305,10 @@ impl Grid {
     /// Pixels to rows of the block.
     fn pair_forward(&self, scratch: &mut Scratch, pair: &[usize]) {
         let kx = self.kx();
+        if pair.len() == 1 {
+            // What an earlier pair left there would show in the last digit.
+            scratch.lines[1].fill(0.0);
+        }
         let both = &mut scratch.both;
         for (z, (a, b)) in both.iter_mut().zip(scratch.lines[0].iter().zip(&scratch.lines[1])) {
             *z = Complex32::new(*a, *b);
@@ -362,6 +423,35 @@ mod tests {
                 assert!((got * grid.scale() - expected).abs() < 1e-4, "{got} {expected}");
             }
         });
+    }
+
+    #[test]
+    fn fourier_by_all_threads_is_the_same() {
+        let grid = Grid::new((37, 22), 5);
+        let (plane, mut slot) = (plane(&grid), (vec![Complex32::default(); grid.modes()], grid.scratch()));
+        // One row is without a partner in its block.
+        let (width, rows): (usize, Vec<usize>) =
+            (grid.padded.1, (1..48).filter(|y| y % 3 > 0).chain([48]).collect());
+        assert_eq!(rows.len() % 16, 1);
+        let chosen: Vec<f32> = rows.iter().flat_map(|y| plane[y * width..][..width].to_vec()).collect();
+        grid.forward(&mut slot.0, 0..grid.padded.0, &mut slot.1, |y, row| match rows.contains(&y) {
+            true => row.copy_from_slice(&plane[y * width..][..width]),
+            false => row.fill(0.0),
+        });
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut together = vec![Complex32::ONE; grid.modes()];
+            pool.install(|| grid.add_rows_together(&rows, &chosen, &mut together));
+            (pool.install(|| grid.rows_together(&slot.0, &rows)), together)
+        };
+        let (back, together) = with(1);
+        assert!((2..6).all(|threads| with(threads) == (back.clone(), together.clone())));
+        for (a, b) in together.iter().zip(&slot.0) {
+            assert!((a - b - Complex32::ONE).norm() < 1e-2, "{a} {b}");
+        }
+        for (a, b) in back.iter().zip(&chosen) {
+            assert!((a * grid.scale() - b).abs() < 1e-4, "{a} {b}");
+        }
     }
 
     #[test]

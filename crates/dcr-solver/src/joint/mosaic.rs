@@ -5,7 +5,7 @@ use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
 use super::noise_kernels::NoiseKernels;
-use super::operator::FULL;
+use super::operator::share;
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::FWHM_PER_SIGMA;
@@ -102,13 +102,12 @@ impl Mosaic {
                 own.of(&flags).to_owned()
             };
             let (good, used) = (plane(&visit.good), plane(&visit.used));
-            let share = |used: u8| f32::from(used) / f32::from(FULL);
             Zip::from(region.core.of_mut(self.weight_yx.view_mut()))
                 .and(&used)
                 .for_each(|sum, used| *sum += weight * share(*used));
-            for ((y, x), good) in good.indexed_iter().filter(|(_, good)| **good != 0) {
+            for ((y, x), _) in good.indexed_iter().filter(|(_, good)| **good != 0) {
                 let (row, col) = (region.core.rows.start + y, region.core.cols.start + x);
-                reports[*index].good += usize::from(*good != 0);
+                reports[*index].good += 1;
                 self.cover_vyx[[*index, row / BLOCK, col / BLOCK]] += share(used[[y, x]]);
                 if used[[y, x]] == 0 {
                     reports[*index].clipped += 1;
@@ -181,15 +180,8 @@ fn final_model(session: &mut Session, spectrum: &Spectrum, config: &JointConfig,
         return Final { model, freedom_yx: Array2::zeros(shape), width_yx: Array2::zeros(shape), course };
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
-    let mut solve = SourceSolve::new(
-        &mut session.tile,
-        spectrum,
-        amplitude,
-        &first.model,
-        first.total(),
-        session.fiducial_fwhm_px,
-        config,
-    );
+    let mut solve =
+        SourceSolve::new(&mut session.tile, spectrum, amplitude, first, session.fiducial_fwhm_px, config);
     let course = solve.solve(&mut session.tile, config, pace);
     let grid = &session.tile.grid;
     let (width_yx, freedom_yx) = (solve.width(grid), solve.freedom(grid, session.fiducial_fwhm_px));

@@ -16,11 +16,17 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use super::fourier::{Grid, Scratch, Way};
 use super::hermitian::upper;
-use super::modes::{add_conjugate_product, add_product, inner, multiply};
+use super::modes::{add_conjugate_product, add_product, add_scaled, inner, multiply};
 use super::visits::Noise;
 
 /// How much a pixel counts of which the sky makes all the noise.
 pub(crate) const FULL: u8 = 128;
+
+/// The share of its full weight with which a pixel counts.
+pub(crate) fn share(count: u8) -> f32 {
+    f32::from(count) / f32::from(FULL)
+}
+
 /// The most visits at a time: each needs room for a transform.
 const BATCH: usize = 16;
 
@@ -66,6 +72,15 @@ impl TileVisit {
             *good = (share * f32::from(FULL)).round().max(1.0) as u8;
         }
         self.used.clone_from(&self.good);
+    }
+
+    /// The transfer function for light of the flat spectrum, a half plane.
+    pub(crate) fn flat_transfer(&self, grid: &Grid, fractions: &[f32], out: &mut [Complex32]) {
+        let (ky, n) = (grid.ky(), fractions.len());
+        out.par_chunks_exact_mut(ky).zip(self.transfer.par_chunks_exact(n * ky)).for_each(|(out, t)| {
+            out.fill(Complex32::default());
+            t.chunks_exact(ky).zip(fractions).for_each(|(t, f)| add_scaled(out, *f, t));
+        });
     }
 
     /// Variance that light beside that which is given makes in a pixel, by a prediction of all light.
@@ -168,20 +183,19 @@ impl Tile {
         });
     }
 
-    /// `out = strength·F M F⁻¹ total`, with `M` 1 outside the tile: a penalty on light where no visit can have data.
-    pub(crate) fn margin(&mut self, strength: f32, total: &[Complex32]) -> &[Complex32] {
-        let (grid, slot) = (&self.grid, &mut self.slots[0]);
-        let (rows, cols, factor) = (grid.tile_rows(), grid.tile_cols(), strength * grid.scale());
-        slot.spectrum.copy_from_slice(total);
-        grid.columns(&mut slot.spectrum, Way::Inverse, &mut slot.scratch);
-        grid.change_rows(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |row, line| {
+    /// `out += strength·F M F⁻¹ total`, with `M` 1 outside the tile: a penalty on light where no visit can have data.
+    pub(crate) fn add_margin(&self, strength: f32, total: &[Complex32], out: &mut [Complex32]) {
+        let (grid, factor) = (&self.grid, strength * self.grid.scale());
+        let (inside_rows, cols, rows) = (grid.tile_rows(), grid.tile_cols(), 0..grid.padded.0);
+        let rows: Vec<usize> = rows.collect();
+        let mut plane = grid.rows_together(total, &rows);
+        plane.par_chunks_exact_mut(grid.padded.1).enumerate().for_each(|(row, line)| {
             line.iter_mut().for_each(|v| *v *= factor);
-            if rows.contains(&row) {
+            if inside_rows.contains(&row) {
                 line[cols.clone()].fill(0.0);
             }
         });
-        grid.columns(&mut slot.spectrum, Way::Forward, &mut slot.scratch);
-        &slot.spectrum
+        grid.add_rows_together(&rows, &plane, out);
     }
 
     /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: what the data say about a model. `None` is the model of no light.

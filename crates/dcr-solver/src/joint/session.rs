@@ -8,7 +8,7 @@ use super::config::JointConfig;
 use super::fourier::Grid;
 use super::hidden::{hidden_stars, light};
 use super::offsets::{OffsetFit, fit_tile, trusted_pixels};
-use super::operator::{FULL, Tile, TileVisit};
+use super::operator::{FULL, Tile, TileVisit, share};
 use super::pace::Pace;
 use super::psf::PsfStamp;
 use super::robust::clip;
@@ -70,7 +70,7 @@ impl Session {
         let mut tile = Tile::new(grid, n, visits, sigma);
         let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
         tile.give(light(&stars, &tile.grid, &fiducial));
-        let first = UniformSolve::new(&tile, prior);
+        let first = UniformSolve::new(&tile, prior, problem.spectrum, reach(furthest, fiducial_fwhm_px));
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
@@ -105,7 +105,7 @@ impl Session {
         } else {
             rounds = &rounds[rounds.len() - 1..];
         }
-        let reach = (self.furthest + 2.0 * self.fiducial_fwhm_px).ceil() as usize;
+        let reach = reach(self.furthest, self.fiducial_fwhm_px);
         for (i, factor) in rounds.iter().enumerate() {
             let last = i + 1 == rounds.len();
             courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
@@ -154,7 +154,6 @@ impl Session {
         let of_visit = |visit: &TileVisit, prediction: &[f32]| {
             let pixels = visit.image.iter().zip(prediction).zip(&visit.used).zip(within);
             let used = pixels.filter(|((_, used), within)| **used != 0 && **within);
-            let share = |used: u8| f32::from(used) / f32::from(FULL);
             let squares = used.map(|(((s, m), used), _)| f64::from((s - m).powi(2) * share(*used)));
             let sum = squares.sum::<f64>() * visit.weight();
             let of_pixel = |(at, (m, used)): (usize, (&f32, &u8))| {
@@ -169,6 +168,11 @@ impl Session {
         });
         sums
     }
+}
+
+/// How far light of a pixel is seen.
+fn reach(furthest: f64, fwhm_px: f64) -> usize {
+    (furthest + 2.0 * fwhm_px).ceil() as usize
 }
 
 fn read(

@@ -14,7 +14,8 @@
 //!
 //! # How it is solved
 //!
-//! By conjugate gradients, preconditioned by the same problem without masks ([`super::stationary`]). That one is itself solved by a few
+//! By conjugate gradients, preconditioned by the same problem without masks ([`super::stationary`]), and an addition for light in holes
+//! ([`super::unseen`]). That one is itself solved by a few
 //! conjugate gradients only, and so not by the same linear operation every time: the outer iteration takes the flexible form
 //! (Polak–Ribière).
 
@@ -30,8 +31,9 @@ use super::pace::Pace;
 use super::robust::FWHM_PER_SIGMA;
 use super::spectrum::Spectrum;
 use super::stationary::Stationary;
-use super::uniform::add_all;
+use super::uniform::UniformSolve;
 use super::unknowns::{Unknowns, add_planes, from_modes, to_modes};
+use super::unseen::Unseen;
 use crate::kernel::{Boundary, gaussian_filter};
 
 /// How firmly the total is held to the first solve's beyond the tile, in units of the data's weight. Ten times as much needs no fewer
@@ -53,6 +55,8 @@ pub(crate) struct SourceSolve<'a> {
     /// The first solve's total, `kx × ky`.
     start: Vec<Complex32>,
     stationary: Stationary,
+    /// Solves for light that no visit sees.
+    unseen: &'a Unseen,
     slots: Vec<Slot>,
     /// Model and back-projection, `kx × subfilter × ky`.
     model: Vec<Complex32>,
@@ -60,21 +64,21 @@ pub(crate) struct SourceSolve<'a> {
 }
 
 impl<'a> SourceSolve<'a> {
-    /// `first` is the model of the first solve, `total` the prior's weight on the total, `fwhm_px` that of the PSF.
+    /// `first` is the first solve, `fwhm_px` that of the PSF.
     pub(crate) fn new(
         tile: &mut Tile,
         spectrum: &Spectrum,
         amplitude: &'a [f32],
-        first: &[Complex32],
-        total: &[f32],
+        first: &'a UniformSolve,
         fwhm_px: f64,
         config: &JointConfig,
     ) -> Self {
         let m = tile.n - 1;
         let departures = spectrum.departures(config.colour_damping);
         let mut slots: Vec<Slot> = (0..m).map(|_| Slot::new(&tile.grid)).collect();
-        let start = total_of(first, tile.n, tile.grid.ky());
+        let start = total_of(&first.model, tile.n, tile.grid.ky());
         let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
+        let total = first.total();
         let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total, &width, fwhm_px);
         Self {
             fractions: spectrum.fractions().iter().map(|f| *f as f32).collect(),
@@ -85,6 +89,7 @@ impl<'a> SourceSolve<'a> {
             total: total.to_vec(),
             start,
             stationary,
+            unseen: &first.unseen,
             slots,
             model: vec![Complex32::default(); tile.unknowns()],
             back: vec![Complex32::default(); tile.unknowns()],
@@ -101,7 +106,7 @@ impl<'a> SourceSolve<'a> {
         let mut course = vec![];
         // The penalty has no pull at the start.
         self.residual(tile, &x, &mut residual);
-        self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
+        self.precondition(&tile.grid, &residual, &mut z);
         let mut squared = residual.inner(&z, &tile.grid);
         let mut direction = z.clone();
         for _ in 0..config.source_iterations {
@@ -114,7 +119,7 @@ impl<'a> SourceSolve<'a> {
             x.add(step, &direction, &tile.grid);
             before.copy_from(&residual);
             residual.add(-step, &product, &tile.grid);
-            self.stationary.precondition(&tile.grid, &self.width, &mut self.slots, &residual, &mut z);
+            self.precondition(&tile.grid, &residual, &mut z);
             let now = residual.inner(&z, &tile.grid);
             let factor = (now - before.inner(&z, &tile.grid)) / squared;
             squared = now;
@@ -161,6 +166,12 @@ impl<'a> SourceSolve<'a> {
         self.back = back;
     }
 
+    /// `z ≈ M⁻¹ r`.
+    fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
+        self.stationary.precondition(grid, &self.width, &mut self.slots, residual, z);
+        self.unseen.add_in_holes(grid, &residual.total, &mut z.total);
+    }
+
     /// The Hessian: data and penalty.
     fn apply(&mut self, tile: &mut Tile, x: &Unknowns, out: &mut Unknowns) {
         self.spread(&tile.grid, x);
@@ -174,7 +185,7 @@ impl<'a> SourceSolve<'a> {
         let totals = totals.zip(self.total.par_chunks_exact(ky));
         totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
         let strength = MARGIN / (tile.sigma * tile.sigma);
-        add_all(&mut out.total, 1.0, tile.margin(strength as f32, &x.total), ky);
+        tile.add_margin(strength as f32, &x.total, &mut out.total);
         add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
     }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Colours are expected where sources have their light: the shape `S` is an unresolved source's. The normal equations are solved
-//! by conjugate gradients with the inverse of the mean Hessian, mode by mode, as preconditioner.
+//! by conjugate gradients with the inverse of the mean Hessian, mode by mode, as preconditioner, and an addition for light that no visit
+//! sees ([`super::unseen`]).
 
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
@@ -20,6 +21,7 @@ use super::operator::Tile;
 use super::pace::Pace;
 use super::spectrum::Spectrum;
 use super::transfer::Fiducial;
+use super::unseen::Unseen;
 
 /// What the shape of the prior does not fall below, relative to its mean.
 const SHAPE_FLOOR: f64 = 1e-3;
@@ -95,6 +97,8 @@ pub(crate) struct UniformSolve {
     prior: UniformPrior,
     /// Inverse of the mean Hessian: upper triangles, laid out `kx × pair × ky`.
     inverse: Vec<Complex32>,
+    /// Solves for light that no visit sees.
+    pub(crate) unseen: Unseen,
     /// The model, `kx × subfilter × ky`.
     pub(crate) model: Vec<Complex32>,
     residual: Vec<Complex32>,
@@ -104,12 +108,15 @@ pub(crate) struct UniformSolve {
 }
 
 impl UniformSolve {
-    pub(crate) fn new(tile: &Tile, prior: UniformPrior) -> Self {
+    /// Light that no visit sees is seen from `reach` pixels around.
+    pub(crate) fn new(tile: &Tile, prior: UniformPrior, spectrum: &Spectrum, reach: usize) -> Self {
+        let unseen = Unseen::new(tile, spectrum.fractions(), &prior.total, reach);
         let zeros = || vec![Complex32::default(); tile.unknowns()];
         let inverse = inverse_mean_hessian(tile, &prior);
         Self {
             prior,
             inverse,
+            unseen,
             model: zeros(),
             residual: zeros(),
             direction: zeros(),
@@ -222,6 +229,7 @@ impl UniformSolve {
             .zip(residual.par_chunks_exact(n * ky))
             .zip(inverse.par_chunks_exact(pairs * ky))
             .for_each(|((out, residual), inverse)| apply_packed(n, ky, inverse, residual, out));
+        self.unseen.add(&tile.grid, &self.residual, &mut self.product);
         tile.inner(&self.residual, &self.product)
     }
 }
@@ -255,7 +263,7 @@ pub(crate) fn apply_packed(
 }
 
 /// `out += step·a`, row by row.
-pub(crate) fn add_all(out: &mut [Complex32], step: f32, a: &[Complex32], row: usize) {
+fn add_all(out: &mut [Complex32], step: f32, a: &[Complex32], row: usize) {
     out.par_chunks_exact_mut(row).zip(a.par_chunks_exact(row)).for_each(|(out, a)| add_scaled(out, step, a));
 }
 

@@ -157,6 +157,28 @@ impl JointVisits for JointInMemory {
     }
 }
 
+/// At most so many visits that stand for all, and the weight each stands for: of parts of equal weight, in the given order, the middle ones.
+pub(crate) fn stand_for_all(
+    order: &[usize],
+    weight: impl Fn(usize) -> f64,
+    most: usize,
+) -> Vec<(usize, f64)> {
+    if order.len() <= most {
+        return order.iter().map(|visit| (*visit, weight(*visit))).collect();
+    }
+    let part = order.iter().map(|visit| weight(*visit)).sum::<f64>() / most as f64;
+    let (mut out, mut before, mut parts) = (vec![], 0.0, 0.0);
+    for visit in order {
+        before += weight(*visit);
+        let stands_for = (before / part + 0.5).floor().min(most as f64) - parts;
+        if stands_for > 0.0 {
+            out.push((*visit, stands_for * part));
+            parts += stands_for;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
