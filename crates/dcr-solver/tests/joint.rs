@@ -230,6 +230,24 @@ fn joint_threads_do_not_change_a_bit() {
 }
 
 #[test]
+fn joint_unit_of_flux_does_not_change_a_digit() {
+    let mut visits = field(3);
+    let plain = solve(&visits, 3, &config());
+    // As Jy would have it, and nothing that squares of squares fit into single precision with.
+    let unit = (-44.0_f32).exp2();
+    for visit in &mut visits.visits {
+        visit.image *= unit;
+        visit.noise.sky_variance *= f64::from(unit).powi(2);
+        visit.noise.shot *= f64::from(unit);
+    }
+    let tiny = solve(&visits, 3, &config());
+    assert_eq!(tiny.planes_ayx, &plain.planes_ayx * unit);
+    assert_eq!(tiny.plane_variance(1), plain.plane_variance(1) * unit * unit);
+    assert_eq!(tiny.total_variance(), plain.total_variance() * unit * unit);
+    assert_eq!((tiny.visits, tiny.report), (plain.visits, plain.report));
+}
+
+#[test]
 fn joint_tiles_agree_with_the_whole() {
     let shape = (150, 120);
     let stars: Vec<Star> = stars()

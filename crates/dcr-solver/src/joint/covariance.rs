@@ -102,6 +102,12 @@ impl Covariance {
         Self { widths, values }
     }
 
+    /// In another unit: planes are multiplied by this factor.
+    pub(crate) fn scale(&mut self, factor: f32) {
+        self.widths.iter_mut().for_each(|width| *width *= f64::from(factor));
+        self.values *= factor * factor;
+    }
+
     /// Number of subfilters.
     fn subfilters(&self) -> usize {
         // Pairs are n (n + 1)/2.

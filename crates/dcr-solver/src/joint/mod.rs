@@ -104,6 +104,7 @@ mod tiles;
 mod transfer;
 mod triangle;
 mod uniform;
+mod unit;
 mod unknowns;
 mod unseen;
 mod variables;

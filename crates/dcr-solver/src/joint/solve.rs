@@ -17,7 +17,8 @@ use super::session::{Common, Session};
 use super::spectrum::Spectrum;
 use super::star_noise::StarNoise;
 use super::tiles::{TileRegion, divide};
-use super::visits::{JointVisits, check_displacements};
+use super::unit::{InUnit, near_noise};
+use super::visits::{JointVisits, Noise, check_displacements};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::SourceError;
 
@@ -231,6 +232,18 @@ pub fn solve_joint(
     progress: &mut JointProgress,
 ) -> Result<JointSolution, JointError> {
     config.validate()?;
+    check_noise(problem.visits)?;
+    let unit = near_noise(problem.visits);
+    let visits = InUnit { visits: problem.visits, unit };
+    let solution = solve_in_unit(&JointProblem { visits: &visits, ..*problem }, config, progress)?;
+    Ok(solution.out_of(unit))
+}
+
+fn solve_in_unit(
+    problem: &JointProblem,
+    config: &JointConfig,
+    progress: &mut JointProgress,
+) -> Result<JointSolution, JointError> {
     let mut solve = Solve::new(problem, config)?;
     let mut pace = Pace::new(progress, config.most_iterations(problem.shape));
     for round in 0..config.offset_passes {
@@ -261,6 +274,17 @@ pub fn solve_joint(
         }
     }
     solve.conclude(mosaic)
+}
+
+/// Positive, finite variances.
+fn check_noise(visits: &dyn JointVisits) -> Result<(), JointError> {
+    for visit in 0..visits.visits() {
+        let Noise { sky_variance, shot } = visits.noise(visit);
+        if !(sky_variance.is_finite() && sky_variance > 0.0 && shot.is_finite() && shot >= 0.0) {
+            return Err(JointError::Noise { visit, sky_variance, shot });
+        }
+    }
+    Ok(())
 }
 
 /// A solve under way.
@@ -302,12 +326,7 @@ impl<'a> Solve<'a> {
         let (mut total_weight, mut largest) = (0.0, 0.0_f64);
         let mut sharpest: Option<(usize, PsfStamp, f64)> = None;
         for visit in 0..count {
-            let noise = problem.visits.noise(visit);
-            let (sky_variance, shot) = (noise.sky_variance, noise.shot);
-            if !(sky_variance.is_finite() && sky_variance > 0.0 && shot.is_finite() && shot >= 0.0) {
-                return Err(JointError::Noise { visit, sky_variance, shot });
-            }
-            total_weight += 1.0 / sky_variance;
+            total_weight += 1.0 / problem.visits.noise(visit).sky_variance;
             let displacements = problem.visits.displacements(visit, &whole);
             check_displacements(visit, &displacements, problem.spectrum)?;
             largest = furthest(&displacements).max(largest);

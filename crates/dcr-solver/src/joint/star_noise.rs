@@ -88,6 +88,11 @@ impl StarNoise {
         }
     }
 
+    /// In another unit: variances are multiplied by this factor.
+    pub(crate) fn scale(&mut self, factor: f32) {
+        self.variances.iter_mut().for_each(|variance| *variance *= factor);
+    }
+
     /// Puts what sources add to the noise of the planes' sum in bright pixels into a map of it.
     pub(crate) fn write_source_noise(&self, source_noise_yx: &mut Array2<f32>) {
         let cols = source_noise_yx.ncols();
