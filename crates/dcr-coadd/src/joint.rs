@@ -20,7 +20,7 @@ use crate::journal::Journal;
 
 pub(crate) use file::JointRecord;
 pub(crate) use matcher::{JointMatcher, Registration};
-pub(crate) use results::{LOW_COVERAGE, joint_summary};
+pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales};
 pub(crate) use visits::{PatchVisits, atmospheric_stamp};
 
 /// The band as the joint solver sees it. PSFs hold for the middle of the band.

@@ -11,6 +11,7 @@
 
 mod artefacts;
 mod assemble;
+mod background;
 mod basis;
 mod cells;
 mod coadd_psfs;

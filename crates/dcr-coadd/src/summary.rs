@@ -209,6 +209,8 @@ pub struct JointVisitSummary {
     pub offset_px: [f64; 2],
     /// Its flux over the model's, minus 1: told, not applied.
     pub flux_excess: Option<f64>,
+    /// The error of that from noise.
+    pub flux_error: Option<f64>,
     /// FWHM of its PSF in px, from its transfer function.
     pub fwhm_px: f64,
     /// Share of its good pixels that were clipped.

@@ -8,6 +8,7 @@ use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
+use crate::background::Sample;
 use crate::config::CoaddConfig;
 use crate::inputs::Input;
 use crate::pixels::PixelReader;
@@ -32,6 +33,8 @@ pub(crate) struct Survey {
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
     /// How its noise follows signal, if that was asked for and there are good pixels.
     pub(crate) noise: Option<Noise>,
+    /// The level of its sky; `None` if no good pixel is without a source.
+    pub(crate) level: Option<f64>,
     /// The share of good pixels in each of the cells asked for.
     pub(crate) coverage: Vec<f64>,
 }
@@ -83,12 +86,14 @@ fn survey_visit(
     let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
     let mut variances = Vec::new();
     let (mut values, mut kinds) = (Vec::new(), Vec::new());
+    let mut sample = Sample::of(bbox.area());
     let mut coverage = vec![0.0; cells.len()];
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let pixels = reader.read(visit, strip)?;
         add_good_pixels(&mut coverage, cells, &strip, pixels.flags.view());
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
+        sample.add(pixels.masked.image.iter().zip(&pixels.flags));
         if noise.is_some() {
             let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
             good.for_each(|(value, flags)| {
@@ -108,7 +113,7 @@ fn survey_visit(
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
     let noise = noise.and_then(|every| noise_of(&values, &variances, &kinds, every));
     coverage.iter_mut().zip(cells).for_each(|(count, cell)| *count /= cell.area().max(1) as f64);
-    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise, coverage })
+    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise, level: sample.level(), coverage })
 }
 
 /// Adds the number of good pixels of a strip to that of each cell that it meets.

@@ -9,6 +9,7 @@ use ndarray::Array2;
 
 use super::AssembleRequest;
 use crate::artefacts::{GivenWarp, open_given_warps};
+use crate::background::{Level, warn_of_levels};
 use crate::cells::cells;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
@@ -102,9 +103,13 @@ impl Gathered {
             memory,
             dropped: vec![],
         };
+        let mut levels = vec![];
         let mut given_warps = given_warps.into_iter();
         for (slot, (input, survey)) in all.into_iter().zip(surveys).enumerate() {
             let given = given_warps.next();
+            if let (Some(level), Some(variance)) = (survey.level, survey.variance) {
+                levels.push(Level { visit: input.name(), level, sigma: variance.sqrt() });
+            }
             if out.keep_if_usable(slot, input, survey, journal) {
                 out.given.extend(given);
             }
@@ -112,6 +117,7 @@ impl Gathered {
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
+        warn_of_levels(&levels, journal);
         journal.warn_of_assumptions(
             out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),
         );

@@ -62,7 +62,7 @@ impl Start {
         let cells = PsfCells { patch: inputs.bbox, cells: &gathered.psf_cells };
         let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
-            journal.warn("PSF", "No visit has a PSF: the coadds have none either.");
+            journal.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
         }
         let start =
             Self { planes, plain, template, sources, psf, left_out: Artefacts::none(inputs.visits.len()) };
@@ -112,7 +112,7 @@ impl Start {
         }
         let text = match config.solver.method {
             Method::Joint => {
-                "Nothing is detected in the coadd: colours will be the prior's, and no offsets are fitted."
+                "Nothing is detected in the coadd: there is no light to tell colours or offsets by."
             }
             Method::Auto | Method::Iterative => {
                 "Nothing is detected in the template: all subfilters are its shares."

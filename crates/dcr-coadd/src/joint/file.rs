@@ -156,6 +156,7 @@ impl JointRecord<'_> {
             column("OFFSET_X", "pixel", &|i| visits[i].offset_px[0]),
             column("OFFSET_Y", "pixel", &|i| visits[i].offset_px[1]),
             column("FLUX_EXCESS", "", &|i| visits[i].flux_excess.unwrap_or(f64::NAN)),
+            column("FLUX_ERROR", "", &|i| visits[i].flux_error.unwrap_or(f64::NAN)),
             column("FWHM", "pixel", &|i| visits[i].fwhm_px),
             column("CLIPPED", "", &|i| visits[i].clipped),
             column("CHI2", "", &|i| visits[i].chi2),

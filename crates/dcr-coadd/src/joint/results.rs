@@ -10,6 +10,8 @@ use super::PatchVisits;
 use crate::coadds::{Coadd, Coadds, Patch};
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
+use crate::inputs::{Input, Inputs};
+use crate::journal::Journal;
 use crate::psf_selection::CoaddPsf;
 use crate::summary::{JointSummary, JointVisitSummary};
 
@@ -17,6 +19,10 @@ use crate::summary::{JointSummary, JointVisitSummary};
 pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
 /// … share. Variances follow draws of noise within 5 % above it; the formula takes masks as if they were the same everywhere.
 const RELIABLE_COVERAGE: f32 = 0.85;
+/// Stars that are brighter or fainter by this share, and by …
+const MUCH_FLUX: f64 = 0.05;
+/// … so many times its error, are told of.
+const SURE: f64 = 5.0;
 /// Rows of a visit that are counted at a time.
 const STRIP_ROWS: usize = 512;
 
@@ -111,6 +117,29 @@ fn used_visits(visits: &PatchVisits<'_>, solution: &JointSolution) -> Result<Arr
     Ok(count)
 }
 
+/// Warns of visits whose stars are brighter or fainter than all visits together have them.
+pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+    let visits = solution.visits.iter().zip(&inputs.visits);
+    let off: Vec<(f64, f64, &Input)> = visits
+        .filter_map(|(report, visit)| Some((report.flux_excess?, report.flux_error?, visit)))
+        .filter(|(excess, error, _)| excess.abs() > (MUCH_FLUX).max(SURE * error))
+        .collect();
+    let Some((excess, error, visit)) = off.iter().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs())) else {
+        return;
+    };
+    let text = format!(
+        "In {} of {} visits stars are more than {:.0} % brighter or fainter than in all together, most in {}: by {:+.1} ± {:.1} %. Their zero \
+         points may be wrong (input.zero_point), or their PSFs.",
+        off.len(),
+        inputs.visits.len(),
+        100.0 * MUCH_FLUX,
+        visit.name(),
+        100.0 * excess,
+        100.0 * error
+    );
+    journal.warn("zero points", text);
+}
+
 /// What is told of a solution, for visits of these numbers.
 pub(crate) fn joint_summary(solution: &JointSolution, numbers: &[u64]) -> JointSummary {
     let identifiability = &solution.identifiability;
@@ -118,6 +147,7 @@ pub(crate) fn joint_summary(solution: &JointSolution, numbers: &[u64]) -> JointS
         visit: *visit,
         offset_px: [report.offset.dx, report.offset.dy],
         flux_excess: report.flux_excess,
+        flux_error: report.flux_error,
         fwhm_px: report.fwhm_px,
         clipped: report.clipped as f64 / report.good.max(1) as f64,
         chi2: report.chi2,

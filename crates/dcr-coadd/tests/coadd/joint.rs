@@ -116,6 +116,25 @@ fn joint_template_is_right_on_other_grids() {
     }
 }
 
+/// Exposures of another zero point, and with a background, are coadded, but named.
+#[test]
+fn joint_run_tells_of_zero_points_and_backgrounds() {
+    let mut warps = warps(&bright_field(6));
+    warps[1].pixels.image *= 1.2;
+    warps[4].pixels.image += 40.0;
+    let summary = Bench::new(&warps).run(&joint()).unwrap();
+    let told = |subject: &str| {
+        let mut of = summary.warnings.iter().filter(|warning| warning.subject == subject);
+        (of.next().map_or(String::new(), |warning| warning.text.clone()), of.count())
+    };
+    let (zero_points, more) = told("zero points");
+    assert!(zero_points.starts_with("In 1 of 6 visits") && more == 0, "{zero_points}");
+    assert!(zero_points.contains("visit 1002 (") && zero_points.contains("by +1"), "{zero_points}");
+    let (background, more) = told("background");
+    assert!(background.contains("in 1 of 6 visits") && more == 0, "{background}");
+    assert!(background.contains("visit 1005 ("), "{background}");
+}
+
 #[test]
 fn joint_run_of_one_visit_says_that_colours_are_unknown() {
     let bench = Bench::new(&warps(&small_field(1)));

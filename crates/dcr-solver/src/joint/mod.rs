@@ -93,6 +93,7 @@ mod pace;
 mod psf;
 mod robust;
 mod session;
+mod solution;
 mod solve;
 mod source;
 mod spectrum;
@@ -114,10 +115,8 @@ pub use config::{JointConfig, JointConfigError};
 pub use covariance::{Covariance, NoiseMaps};
 pub use identifiability::Identifiability;
 pub use psf::{PsfError, PsfStamp};
-pub use solve::{
-    JointError, JointOutcome, JointProblem, JointProgress, JointReport, JointSolution, TileReport,
-    VisitReport, solve_joint,
-};
+pub use solution::{JointOutcome, JointReport, JointSolution, TileReport, VisitReport};
+pub use solve::{JointError, JointProblem, JointProgress, solve_joint};
 pub use spectrum::{Spectrum, SpectrumError};
 pub use star_noise::StarNoise;
 pub use template::{

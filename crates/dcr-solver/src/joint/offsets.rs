@@ -58,6 +58,12 @@ impl OffsetFit {
         self.pixels += 1;
     }
 
+    /// Error of the relative flux by itself.
+    pub(crate) fn flux_error(&self) -> Option<f64> {
+        let variances = solve_normal(&self.matrix.concat(), &[0.0, 0.0, 1.0], SINGULAR)?;
+        variances.last().map(|variance| variance.max(0.0).sqrt())
+    }
+
     /// (dy, dx, relative flux), or `None` if the pixels do not determine them.
     pub(crate) fn solve(&self) -> Option<[f64; 3]> {
         if self.pixels < FEWEST {

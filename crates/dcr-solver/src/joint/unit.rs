@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::psf::PsfStamp;
-use super::solve::JointSolution;
+use super::solution::JointSolution;
 use super::visits::{JointVisits, Noise};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::{Pixels, SourceError};
