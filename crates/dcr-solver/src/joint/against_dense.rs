@@ -225,7 +225,7 @@ fn dense_final_solve() {
         &small.spectrum,
         &amplitude,
         &first,
-        fwhm_px,
+        (fwhm_px, 8),
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
     let width: Vec<f64> = solve.width_on(&grid).iter().map(|w| f64::from(*w)).collect();

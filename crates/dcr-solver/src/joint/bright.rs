@@ -50,10 +50,9 @@ impl BrightDiscs {
         let largest =
             upper(m).zip(&kernels).filter(|((j, k), _)| j == k).map(|(_, b)| b[0]).fold(0.0, f32::max);
         let most = (MOST_UNKNOWNS / (std::f64::consts::PI * m.max(1) as f64)).sqrt();
-        let radius = (RADIUS * fwhm_px).min(most).min(0.5 * (grid.padded.0.min(grid.padded.1) as f64 - 2.0));
-        let shape = Shape::new(grid, radius.max(1.0));
+        let shape = Shape::new(grid, (RADIUS * fwhm_px).min(most));
         let room = ROOM * grid.pixels() / triangle(m * shape.offsets.len()).max(1);
-        let discs = shape.around_the_brightest(width, largest, room.max(FEW));
+        let discs = shape.around_the_brightest(width, (BRIGHT / largest).sqrt(), room.max(FEW));
         let mut weight = vec![0.0_f32; grid.pixels()];
         for disc in &discs {
             disc.iter().zip(&shape.window).for_each(|(pixel, w)| weight[*pixel as usize] += w);
@@ -102,19 +101,21 @@ impl Disc {
     }
 }
 
-/// The form of all discs.
-struct Shape {
+/// The form of discs.
+pub(crate) struct Shape {
     /// Pixels of a disc about its middle.
     offsets: Vec<(isize, isize)>,
     /// What its pixels weigh where it overlaps with others.
-    window: Vec<f32>,
+    pub(crate) window: Vec<f32>,
     /// Pixels that it leaves to no other.
     own: Vec<(isize, isize)>,
     padded: (usize, usize),
 }
 
 impl Shape {
-    fn new(grid: &Grid, radius: f64) -> Self {
+    /// Of no less than a pixel, and no more than there is room for.
+    pub(crate) fn new(grid: &Grid, radius: f64) -> Self {
+        let radius = radius.min(0.5 * (grid.padded.0.min(grid.padded.1) as f64 - 2.0)).max(1.0);
         let reach = radius as isize;
         let square = (-reach..=reach).flat_map(|y| (-reach..=reach).map(move |x| (y, x)));
         let distance = |(y, x): &(isize, isize)| (*y as f64).hypot(*x as f64);
@@ -127,10 +128,10 @@ impl Shape {
         Self { offsets, window, own, padded: grid.padded }
     }
 
-    /// Pixels of discs about the brightest pixels that are in none yet, no more than `most` discs. The grid is periodic.
-    fn around_the_brightest(&self, width: &[f32], largest: f32, most: usize) -> Vec<Vec<u32>> {
-        let mut bright: Vec<u32> =
-            (0..width.len() as u32).filter(|i| width[*i as usize].powi(2) * largest > BRIGHT).collect();
+    /// Pixels of discs about the brightest pixels that are in none yet, no more than `most` discs, for pixels of which the width exceeds the
+    /// least. The grid is periodic.
+    pub(crate) fn around_the_brightest(&self, width: &[f32], least: f32, most: usize) -> Vec<Vec<u32>> {
+        let mut bright: Vec<u32> = (0..width.len() as u32).filter(|i| width[*i as usize] > least).collect();
         bright.sort_unstable_by(|a, b| width[*b as usize].total_cmp(&width[*a as usize]).then(a.cmp(b)));
         let mut taken = vec![false; width.len()];
         let mut discs = vec![];

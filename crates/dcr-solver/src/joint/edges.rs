@@ -49,7 +49,7 @@ impl Edges {
         let mut flat = vec![Complex32::default(); grid.modes()];
         for visit in &tile.visits {
             let weight = visit.weight() * visit.cover();
-            visit.flat_transfer(grid, fractions, &mut flat);
+            visit.transfer_of(grid, fractions, &mut flat);
             let modes = power.par_iter_mut().with_min_len(ky).zip(&flat);
             modes.for_each(|(power, t)| power.re += weight as f32 * t.norm_sqr());
             if let Some(rows) = &mut rows {

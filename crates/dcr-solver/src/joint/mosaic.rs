@@ -181,8 +181,8 @@ fn final_model(session: &mut Session, spectrum: &Spectrum, config: &JointConfig,
         return Final { model, freedom_yx: Array2::zeros(shape), width_yx: Array2::zeros(shape), course };
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
-    let mut solve =
-        SourceSolve::new(&mut session.tile, spectrum, amplitude, first, session.fiducial_fwhm_px, config);
+    let about = (session.fiducial_fwhm_px, session.reach());
+    let mut solve = SourceSolve::new(&mut session.tile, spectrum, amplitude, first, about, config);
     let course = solve.solve(&mut session.tile, config, pace);
     let grid = &session.tile.grid;
     let (width_yx, freedom_yx) = (solve.width(grid), solve.freedom(grid, session.fiducial_fwhm_px));

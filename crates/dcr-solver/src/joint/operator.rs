@@ -74,12 +74,12 @@ impl TileVisit {
         self.used.clone_from(&self.good);
     }
 
-    /// The transfer function for light of the flat spectrum, a half plane.
-    pub(crate) fn flat_transfer(&self, grid: &Grid, fractions: &[f32], out: &mut [Complex32]) {
-        let (ky, n) = (grid.ky(), fractions.len());
+    /// The transfer function for light of which subfilters have so much, a half plane.
+    pub(crate) fn transfer_of(&self, grid: &Grid, subfilters: &[f32], out: &mut [Complex32]) {
+        let (ky, n) = (grid.ky(), subfilters.len());
         out.par_chunks_exact_mut(ky).zip(self.transfer.par_chunks_exact(n * ky)).for_each(|(out, t)| {
             out.fill(Complex32::default());
-            t.chunks_exact(ky).zip(fractions).for_each(|(t, f)| add_scaled(out, *f, t));
+            t.chunks_exact(ky).zip(subfilters).for_each(|(t, f)| add_scaled(out, *f, t));
         });
     }
 

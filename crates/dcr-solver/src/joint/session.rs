@@ -105,7 +105,7 @@ impl Session {
         } else {
             rounds = &rounds[rounds.len() - 1..];
         }
-        let reach = reach(self.furthest, self.fiducial_fwhm_px);
+        let reach = self.reach();
         for (i, factor) in rounds.iter().enumerate() {
             let last = i + 1 == rounds.len();
             courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
@@ -118,6 +118,11 @@ impl Session {
             }));
         }
         courses
+    }
+
+    /// How far light of a pixel is seen.
+    pub(crate) fn reach(&self) -> usize {
+        reach(self.furthest, self.fiducial_fwhm_px)
     }
 
     /// Carries the first solve on to the final solve's tolerance.

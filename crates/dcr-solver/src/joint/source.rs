@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use super::config::JointConfig;
+use super::cut_stars::{Cut, CutStars};
 use super::fourier::Grid;
 use super::modes::{add_scaled, add_weighted};
 use super::operator::{Slot, Tile};
@@ -57,6 +58,7 @@ pub(crate) struct SourceSolve<'a> {
     stationary: Stationary,
     /// Solves for light that no visit sees.
     unseen: &'a Unseen,
+    cut_stars: CutStars,
     slots: Vec<Slot>,
     /// Model and back-projection, `kx × subfilter × ky`.
     model: Vec<Complex32>,
@@ -64,13 +66,13 @@ pub(crate) struct SourceSolve<'a> {
 }
 
 impl<'a> SourceSolve<'a> {
-    /// `first` is the first solve, `fwhm_px` that of the PSF.
+    /// `first` is the first solve, `fwhm_px` the PSF's, and light is seen from `reach` pixels around.
     pub(crate) fn new(
         tile: &mut Tile,
         spectrum: &Spectrum,
         amplitude: &'a [f32],
         first: &'a UniformSolve,
-        fwhm_px: f64,
+        (fwhm_px, reach): (f64, usize),
         config: &JointConfig,
     ) -> Self {
         let m = tile.n - 1;
@@ -79,9 +81,23 @@ impl<'a> SourceSolve<'a> {
         let start = total_of(&first.model, tile.n, tile.grid.ky());
         let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
         let total = first.total();
+        let fractions: Vec<f32> = spectrum.fractions().iter().map(|f| *f as f32).collect();
+        let cut_stars = CutStars::new(
+            tile,
+            &Cut {
+                fractions: &fractions,
+                departures: &departures,
+                amplitude,
+                total,
+                margin: margin(tile.sigma),
+                width: &width,
+                fwhm_px,
+                reach,
+            },
+        );
         let stationary = Stationary::new(tile, spectrum, &departures, amplitude, total, &width, fwhm_px);
         Self {
-            fractions: spectrum.fractions().iter().map(|f| *f as f32).collect(),
+            fractions,
             departures: departures.iter().map(|e| *e as f32).collect(),
             m,
             amplitude,
@@ -90,6 +106,7 @@ impl<'a> SourceSolve<'a> {
             start,
             stationary,
             unseen: &first.unseen,
+            cut_stars,
             slots,
             model: vec![Complex32::default(); tile.unknowns()],
             back: vec![Complex32::default(); tile.unknowns()],
@@ -170,6 +187,7 @@ impl<'a> SourceSolve<'a> {
     fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
         self.stationary.precondition(grid, &self.width, &mut self.slots, residual, z);
         self.unseen.add_in_holes(grid, &residual.total, &mut z.total);
+        self.cut_stars.add(grid, residual, z);
     }
 
     /// The Hessian: data and penalty.
@@ -184,8 +202,7 @@ impl<'a> SourceSolve<'a> {
         let totals = out.total.par_chunks_exact_mut(ky).zip(x.total.par_chunks_exact(ky));
         let totals = totals.zip(self.total.par_chunks_exact(ky));
         totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
-        let strength = MARGIN / (tile.sigma * tile.sigma);
-        tile.add_margin(strength as f32, &x.total, &mut out.total);
+        tile.add_margin(margin(tile.sigma), &x.total, &mut out.total);
         add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
     }
 
@@ -230,6 +247,11 @@ impl<'a> SourceSolve<'a> {
         });
         from_modes(grid, &self.width, &mut self.slots, &mut out.departures);
     }
+}
+
+/// The weight with which the total is held beyond the tile.
+fn margin(sigma: f64) -> f32 {
+    (MARGIN / (sigma * sigma)) as f32
 }
 
 /// The tile's part of a plane of the grid.
