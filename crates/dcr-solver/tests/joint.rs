@@ -151,10 +151,11 @@ fn joint_star_in_a_hole_keeps_its_halo_and_is_the_same_in_tiles() {
     let tiled = solve(&visits, 3, &JointConfig { tile_size: 64, tile_overlap: 32, ..config() });
     assert_eq!((whole.report.tiles.len(), tiled.report.tiles.len()), (1, 4));
     assert!(!whole.covered_yx[[48, 47]]);
-    // What no visit sees delays nothing: 40 passes and 14 to 15, where it were 96 and 30 without the help of `joint::unseen`.
+    // What no visit sees delays nothing: 40 passes and 12 to 16 to a thousandth, where it were 96 and 30 without the help of `joint::unseen`.
     for tile in whole.report.tiles.iter().chain(&tiled.report.tiles) {
         let passes: usize = tile.first.iter().map(Vec::len).sum();
-        assert!(passes < 50 && tile.last.len() < 20, "{tile:?}");
+        let last = tile.last.iter().filter(|error| **error >= 1e-3).count();
+        assert!(passes < 50 && last < 20, "{tile:?}");
     }
     for solution in [&whole, &tiled] {
         let lost: usize = solution.visits.iter().map(|visit| visit.clipped).sum();
