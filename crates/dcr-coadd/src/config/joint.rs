@@ -79,13 +79,13 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "uniform_tolerance",
         "First solve: stop when the rms error of predictions that is left, per pixel, in units of the weighted\n\
-         coadd's noise, is below this. With 0.003 here and 0.01 for source_tolerance a run takes 0.75 of the time;\n\
-         tiles then differ by half a thousandth of the peak where they meet, and by 0.4 sigma on the patch's edge.",
+         coadd's noise, is below this. Stars that the patch's edge cuts need it: tiles\n\
+         differ by a thousandth of the peak there with ten times as much, and a run takes hardly less time.",
     ),
     key(
         "source_iterations",
         "Final solve: at most this many passes over the data. Raise it where source_tolerance is not reached and\n\
-         bright stars matter; large fields often do not reach it.",
+         bright stars matter; large fields with the brightest stars on their edge do not always reach it.",
     ),
     key(
         "source_tolerance",

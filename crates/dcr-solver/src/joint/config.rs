@@ -94,7 +94,7 @@ impl Default for JointConfig {
             uniform_iterations: 16,
             uniform_tolerance: 0.0002,
             source_iterations: 30,
-            source_tolerance: 0.0005,
+            source_tolerance: 0.0002,
             padding: 28,
             border: 16,
             tile_size: 1024,

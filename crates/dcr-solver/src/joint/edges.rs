@@ -1,4 +1,4 @@
-//! Light beyond the edges of a tile: a part of the first solve's preconditioner ([`super::unseen`]).
+//! Light beyond the edges of a tile: a part of the preconditioners ([`super::unseen`]).
 //!
 //! Near a long straight edge the problem is the same everywhere *along* it. Transformed along the edge, every frequency has a small Hessian of its own,
 //!

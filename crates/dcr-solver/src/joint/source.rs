@@ -9,13 +9,12 @@
 //! curvature, …) that are PSF-shaped and proportional to the light around. As `u` is convolved with the PSF *after* the
 //! factor that varies from place to place, no rims appear where it varies. The floor holds the total where no visit has data: to the first solve's,
 //! not to 0, for bright stars would rather pay for departures than for their total, where data cannot tell them apart. Beyond the tile, where no visit can
-//! have data, it is held in the same way but more firmly ([`MARGIN`]): of what is seen inside only what the first solve found out there, and iterations
-//! would otherwise spend themselves on it, for nothing.
+//! have data, it is held in the same way, a little more firmly ([`MARGIN`]).
 //!
 //! # How it is solved
 //!
-//! By conjugate gradients, preconditioned by the same problem without masks ([`super::stationary`]), and an addition for light in holes
-//! ([`super::unseen`]). That one is itself solved by a few
+//! By conjugate gradients, preconditioned by the same problem without masks ([`super::stationary`]), with additions for light that no visit sees
+//! ([`super::unseen`]) and for stars that it is part of ([`super::cut_stars`]). The problem without masks is itself solved by a few
 //! conjugate gradients only, and so not by the same linear operation every time: the outer iteration takes the flexible form
 //! (Polak–Ribière).
 
@@ -37,9 +36,9 @@ use super::unknowns::{Unknowns, add_planes, from_modes, to_modes};
 use super::unseen::Unseen;
 use crate::kernel::{Boundary, gaussian_filter};
 
-/// How firmly the total is held to the first solve's beyond the tile, in units of the data's weight. Ten times as much needs no fewer
-/// iterations in constant seeing, and more where the sharpest details come from few visits, whose weight it then exceeds.
-pub(crate) const MARGIN: f64 = 0.01;
+/// How firmly the total is held to the first solve's beyond the tile, in units of the data's weight. With more, visits that are left out see more of the
+/// first solve's errors in stars beyond the edge; with less, noise from there is brought further round the periodic grid.
+pub(crate) const MARGIN: f64 = 3e-3;
 
 /// The final solve on a tile.
 pub(crate) struct SourceSolve<'a> {
@@ -56,8 +55,9 @@ pub(crate) struct SourceSolve<'a> {
     /// The first solve's total, `kx × ky`.
     start: Vec<Complex32>,
     stationary: Stationary,
-    /// Solves for light that no visit sees.
+    /// Solves for light that no visit sees, …
     unseen: &'a Unseen,
+    /// … and for stars of which they see a part.
     cut_stars: CutStars,
     slots: Vec<Slot>,
     /// Model and back-projection, `kx × subfilter × ky`.
@@ -186,7 +186,7 @@ impl<'a> SourceSolve<'a> {
     /// `z ≈ M⁻¹ r`.
     fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
         self.stationary.precondition(grid, &self.width, &mut self.slots, residual, z);
-        self.unseen.add_in_holes(grid, &residual.total, &mut z.total);
+        self.unseen.add_to_total(grid, &residual.total, &mut z.total);
         self.cut_stars.add(grid, residual, z);
     }
 

@@ -44,15 +44,15 @@ impl Unseen {
             r.chunks_exact(ky).zip(&self.fractions).for_each(|(r, f)| add_scaled(total, *f, r));
         });
         let mut found = vec![Complex32::default(); grid.modes()];
-        self.edges.add(grid, &total, &mut found);
-        self.holes.add(grid, &total, &mut found);
+        self.add_to_total(grid, &total, &mut found);
         out.par_chunks_exact_mut(row).zip(found.par_chunks_exact(ky)).for_each(|(out, found)| {
             out.chunks_exact_mut(ky).zip(&self.fractions).for_each(|(out, f)| add_scaled(out, *f, found));
         });
     }
 
-    /// Adds to a total what its residual says of light in holes.
-    pub(crate) fn add_in_holes(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
+    /// Adds to a total what its residual says of it outside and in holes.
+    pub(crate) fn add_to_total(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
+        self.edges.add(grid, residual, out);
         self.holes.add(grid, residual, out);
     }
 }
@@ -136,7 +136,7 @@ pub(crate) mod tests {
         let mut out = vec![Complex32::default(); tile.unknowns()];
         unseen.add(&tile.grid, &both, &mut out);
         let mut total = vec![Complex32::default(); tile.grid.modes()];
-        unseen.add_in_holes(&tile.grid, &residual, &mut total);
+        unseen.add_to_total(&tile.grid, &residual, &mut total);
         assert!(inner_product(&tile.grid, &residual, &total) > 0.0);
         for (out, total) in out.chunks_exact(2 * 21).zip(total.chunks_exact(21)) {
             for (a, f) in FRACTIONS.iter().enumerate() {
