@@ -145,6 +145,26 @@ fn row(kernel: &Array2<f32>, reach: isize, dy: isize) -> &[f32] {
     &kernel.as_slice().unwrap_or(&[])[(dy + reach + MARGIN) as usize * side..][..side]
 }
 
+/// What neighbours respond to a run of pixels, added. Sums of its own, at places that are known beforehand, stay in registers.
+#[inline(always)]
+fn with_run(
+    response: [[f32; TOGETHER]; NEIGHBOURS],
+    kernel: &[f32],
+    x: &[[f32; TOGETHER]],
+) -> [[f32; TOGETHER]; NEIGHBOURS] {
+    let mut sums = response;
+    let kernel = &kernel[..x.len() + NEIGHBOURS - 1];
+    for (i, x) in x.iter().enumerate() {
+        for neighbour in 0..NEIGHBOURS {
+            let weight = kernel[i + NEIGHBOURS - 1 - neighbour];
+            for lane in 0..TOGETHER {
+                sums[neighbour][lane] += weight * x[lane];
+            }
+        }
+    }
+    sums
+}
+
 /// The sums of `R²`, with and without the light, over a visit's row that begins at `start`. `direct` are the rows of the total's kernel, with the pixel they are for and its
 /// plane's fraction.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
@@ -169,13 +189,7 @@ fn squares_of_row(
             let kernel =
                 &piece.kernel[(from - first + reach) as usize..][..(to - from) as usize + NEIGHBOURS - 1];
             let x = &piece.x[(from - piece.first) as usize..][..(to - from) as usize];
-            for (kernel, x) in kernel.windows(NEIGHBOURS).zip(x) {
-                for neighbour in 0..NEIGHBOURS {
-                    for lane in 0..TOGETHER {
-                        response[neighbour][lane] += kernel[NEIGHBOURS - 1 - neighbour] * x[lane];
-                    }
-                }
-            }
+            response = with_run(response, kernel, x);
         }
         for (lane, (kernel, px, fraction)) in direct.iter().enumerate() {
             let lag = px - first + reach;
