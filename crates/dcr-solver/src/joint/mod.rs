@@ -39,7 +39,7 @@
 //!
 //! # Cost
 //!
-//! Every iteration transforms each visit there and back: on one core about 17 ns for each pixel (padding and overlap included) and visit, 1 µs
+//! Every iteration transforms each visit there and back: on one core about 15 ns for each pixel (padding and overlap included) and visit, 1 µs
 //! for a whole solve of a large patch, where all that is done once adds some 10 µs for each pixel. Memory is at [`JointConfig::tile_size`].
 //!
 //! # Example
