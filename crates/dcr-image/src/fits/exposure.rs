@@ -12,12 +12,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use dcr_physics::{Assumption, VisitInfo};
+use dcr_physics::VisitInfo;
 use ndarray::Array2;
 
 use super::cfitsio::{FitsReader, Pixel};
-use super::companions::{mask_beside, weights_beside};
-use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
+use super::layout::{PlaneSource, UncertaintyKind, choose, survey};
+use super::open::choose_planes;
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
@@ -92,8 +92,10 @@ pub struct ExposureFile {
     variance: VarianceSource,
 }
 
+/// Origin of the variance.
 #[derive(Debug)]
-enum VarianceSource {
+pub(super) enum VarianceSource {
+    /// An image of uncertainties.
     Plane(PlaneSource, UncertaintyKind),
     /// The estimate, once it has been made.
     Estimate(OnceLock<f32>),
@@ -120,66 +122,7 @@ impl ExposureFile {
         })?;
 
         let mut notes = Vec::new();
-        let (mask_source, mask_header) =
-            match companion(&options.mask, options, layout.mask.is_none(), path, mask_beside) {
-                Some(file) => {
-                    let (source, header) = companion_plane(&file, &layout.image.name)?;
-                    (Some(source), header)
-                }
-                None => match layout.mask {
-                    Some(hdu) => (Some(hdu.source(path)?), Header::merged(&hdus[0].header, &hdu.header)),
-                    None => (None, Header::new()),
-                },
-            };
-        let coding = MaskCoding::of(&mask_header).map_err(|source| FitsError::Mask {
-            path: mask_source.as_ref().map_or(path, |source| &source.path).to_owned(),
-            hdu: mask_source.as_ref().map_or_else(String::new, |source| source.label.clone()),
-            source,
-        })?;
-        let mask = mask_source.map(|source| (source, coding));
-        if mask.is_none() {
-            notes.push(note(
-                "mask",
-                "There is no mask; only pixels without a number or weight count as bad.".into(),
-                true,
-            ));
-        }
-
-        let variance =
-            match companion(&options.weights, options, layout.variance.is_none(), path, weights_beside) {
-                Some(file) => {
-                    let (source, _) = companion_plane(&file, &layout.image.name)?;
-                    VarianceSource::Plane(source, options.weights_hold)
-                }
-                None => match (layout.variance, options.missing_variance) {
-                    (Some((hdu, kind)), _) => VarianceSource::Plane(hdu.source(path)?, kind),
-                    (None, MissingVariance::Estimate) => {
-                        notes.push(note(
-                            "variance",
-                            "There is no variance; the noise of the image is taken for it.".into(),
-                            true,
-                        ));
-                        VarianceSource::Estimate(OnceLock::new())
-                    }
-                    (None, MissingVariance::Refuse) => {
-                        return Err(FitsError::NoVariance { path: path.to_owned(), found: inventory(&hdus) });
-                    }
-                },
-            };
-        let planes_of = |source: &PlaneSource| -> Result<(), FitsError> {
-            let (path, hdu) = (source.path.clone(), source.label.clone());
-            if source.shape == image.shape {
-                Ok(())
-            } else {
-                Err(FitsError::Shape { path, hdu, got: source.shape, expected: image.shape })
-            }
-        };
-        if let Some((source, _)) = &mask {
-            planes_of(source)?;
-        }
-        if let VarianceSource::Plane(source, _) = &variance {
-            planes_of(source)?;
-        }
+        let (mask, variance) = choose_planes(path, options, &hdus, &layout, &image, &mut notes)?;
 
         let mut planes = mask.as_ref().map_or_else(MaskPlanes::canonical, |(_, coding)| coding.planes());
         planes.insert(NO_DATA).map_err(|source| FitsError::Mask {
@@ -377,36 +320,4 @@ impl ExposureFile {
 /// The variance 1/w must be a number, too.
 fn is_weight(weight: f32) -> bool {
     weight > 0.0 && weight.is_finite() && weight.recip().is_finite()
-}
-
-fn note(quantity: &str, text: String, warning: bool) -> Assumption {
-    Assumption { quantity: quantity.to_owned(), text, warning }
-}
-
-/// The companion file to use: the one given, or one beside the image if the image needs it.
-fn companion(
-    given: &Option<PathBuf>,
-    options: &OpenOptions,
-    needed: bool,
-    image: &Path,
-    beside: fn(&Path) -> Option<PathBuf>,
-) -> Option<PathBuf> {
-    given.clone().or_else(|| if needed && options.find_companions { beside(image) } else { None })
-}
-
-/// The plane of a companion file: the HDU with the image's name, or the first image.
-fn companion_plane(path: &Path, image_name: &str) -> Result<(PlaneSource, Header), FitsError> {
-    let mut reader = FitsReader::open(path)?;
-    let hdus = survey(&mut reader)?;
-    let named = hdus
-        .iter()
-        .find(|hdu| !image_name.is_empty() && hdu.name == image_name && hdu.plane_shape().is_some());
-    let hdu = named.or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some())).ok_or_else(|| {
-        FitsError::Missing {
-            path: path.to_owned(),
-            wanted: "two-dimensional image".into(),
-            found: inventory(&hdus),
-        }
-    })?;
-    Ok((hdu.source(path)?, Header::merged(&hdus[0].header, &hdu.header)))
 }

@@ -15,6 +15,7 @@ mod folder;
 mod layout;
 mod memory;
 mod noise;
+mod open;
 mod plane;
 mod scratch;
 mod tree;
