@@ -16,8 +16,10 @@ use dcr_physics::VisitInfo;
 use ndarray::Array2;
 
 use super::cfitsio::{FitsReader, Pixel};
-use super::layout::{PlaneSource, UncertaintyKind, choose, survey};
-use super::open::choose_planes;
+use super::chosen_image::choose_image;
+use super::companions::CompanionFile;
+use super::layout::{PlaneSource, UncertaintyKind, survey};
+use super::open::{Own, choose_planes, named_psf, open_file};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
@@ -33,16 +35,18 @@ const NO_DATA: &str = "NO_DATA";
 /// How to open an exposure whose file does not hold everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
-    /// The image's HDU by name or number; `None`: IMAGE, SCI, or the first image.
+    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the first
+    /// image.
     pub image_hdu: Option<String>,
     /// A file of uncertainties, used even if the image's own file has some.
-    pub weights: Option<PathBuf>,
-    /// What `weights`, or a weight file found beside the image, holds.
-    pub weights_hold: UncertaintyKind,
+    pub weights: Option<CompanionFile>,
+    /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`: by
+    /// UTYPE, the HDU's name or the file's name, or else inverse variances.
+    pub weights_hold: Option<UncertaintyKind>,
     /// A file with the mask, used even if the image's own file has one.
-    pub mask: Option<PathBuf>,
+    pub mask: Option<CompanionFile>,
     /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
-    pub psf: Option<PathBuf>,
+    pub psf: Option<CompanionFile>,
     /// Whether to use weight and mask files that lie beside an image without its own, by their names.
     pub find_companions: bool,
     /// What to do if there is no variance anywhere.
@@ -59,12 +63,12 @@ pub enum MissingVariance {
 }
 
 impl Default for OpenOptions {
-    /// Companions are looked for; a missing variance is refused; weights are inverse variances.
+    /// Companions are looked for; a missing variance is refused; names tell the kind of weights.
     fn default() -> Self {
         Self {
             image_hdu: None,
             weights: None,
-            weights_hold: UncertaintyKind::InverseVariance,
+            weights_hold: None,
             mask: None,
             psf: None,
             find_companions: true,
@@ -106,14 +110,15 @@ impl ExposureFile {
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if the file cannot be read, has no image or no usable WCS, if planes differ in
-    /// size, or if there is no variance and none may be estimated.
+    /// [`FitsError`] if the file cannot be read, has no image, several or no usable WCS, if planes
+    /// differ in size or place, if a file named for weights, mask or PSF is the image itself, or if
+    /// there is no variance and none may be estimated.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, FitsError> {
-        let mut reader = FitsReader::open(path)?;
+        let mut reader = open_file(path)?;
         let hdus = survey(&mut reader)?;
-        let layout = choose(path, &hdus, options.image_hdu.as_deref())?;
-        let header = Header::merged(&hdus[0].header, &layout.image.header);
-        let image = layout.image.source(path)?;
+        let image_hdu = choose_image(path, &hdus, options.image_hdu.as_deref())?;
+        let header = Header::merged(&hdus[0].header, &image_hdu.header);
+        let image = image_hdu.source(path)?;
         let bbox = BBox::of_shape(image_origin(&header), image.shape);
         let wcs = Wcs::from_header(&header, (bbox.x0, bbox.y0)).map_err(|source| FitsError::Wcs {
             path: path.to_owned(),
@@ -122,7 +127,8 @@ impl ExposureFile {
         })?;
 
         let mut notes = Vec::new();
-        let (mask, variance) = choose_planes(path, options, &hdus, &layout, &image, &mut notes)?;
+        let own = Own { path, hdus: &hdus, image: image_hdu, shape: image.shape };
+        let (mask, variance) = choose_planes(&mut reader, &own, options, &mut notes)?;
 
         let mut planes = mask.as_ref().map_or_else(MaskPlanes::canonical, |(_, coding)| coding.planes());
         planes.insert(NO_DATA).map_err(|source| FitsError::Mask {
@@ -133,7 +139,7 @@ impl ExposureFile {
         let VisitHeader { mut visit, unit } =
             VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
         let psf = match &options.psf {
-            Some(file) => Some(Psf::open(file, &bbox)?),
+            Some(file) => Some(named_psf(file, &own, &bbox)?),
             None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
