@@ -3,6 +3,9 @@
 //! Each file carries its own dictionary of plane names and bits. The same name may have different
 //! bits in different files, so masks from two files are compared or joined only after [`remap`] has
 //! brought both to one dictionary.
+//!
+//! Names are compared by [`same_plane`]: lsst-images calls SATURATED what afw calls SAT. A dictionary
+//! keeps afw's name, so that planes of both have one bit where they meet.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -27,14 +30,68 @@ const CANONICAL: [&str; 13] = [
     "INEXACT_PSF",
 ];
 
+/// Planes of afw and lsst-images beside the canonical ones, by afw's names where both have one.
+const KNOWN: [&str; 16] = [
+    "BRIGHT_OBJECT",
+    "CROSSTALK",
+    "NOT_DEBLENDED",
+    "UNMASKEDNAN",
+    "VIGNETTED",
+    "PARTLY_VIGNETTED",
+    "STREAK",
+    "SPIKE",
+    "ITL_DIP",
+    "HIGH_VARIANCE",
+    "INJECTED",
+    "INJECTED_CORE",
+    "INJECTED_TEMPLATE",
+    "INJECTED_CORE_TEMPLATE",
+    "SAT_TEMPLATE",
+    "LOW_COVERAGE",
+];
+
+/// Names of lsst-images and others, and afw's name for the same plane.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("SATURATED", "SAT"),
+    ("COSMIC_RAY", "CR"),
+    ("COSMICRAY", "CR"),
+    ("DETECTION_EDGE", "EDGE"),
+    ("INTERPOLATED", "INTRP"),
+    ("INTERP", "INTRP"),
+    ("UNMASKED_NAN", "UNMASKEDNAN"),
+    ("NODATA", "NO_DATA"),
+    ("SATURATED_TEMPLATE", "SAT_TEMPLATE"),
+];
+
+/// The name by which a plane is kept: afw's of its synonyms, in capitals if it is a known one.
+#[must_use]
+pub fn canonical_plane(name: &str) -> &str {
+    let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|&(_, ours)| ours);
+    let known = || known_planes().find(|known| known.eq_ignore_ascii_case(name));
+    synonym.or_else(known).unwrap_or(name)
+}
+
+/// Whether two names stand for one plane: they are equal but for case, or synonyms.
+#[must_use]
+pub fn same_plane(a: &str, b: &str) -> bool {
+    canonical_plane(a).eq_ignore_ascii_case(canonical_plane(b))
+}
+
+/// Names of planes that masks of afw, lsst-images or our own may have.
+pub fn known_planes() -> impl Iterator<Item = &'static str> {
+    CANONICAL.into_iter().chain(KNOWN)
+}
+
 /// A dictionary of mask planes, ordered by bit.
 ///
-/// Two names may share a bit, as they do in some files; a name has one bit.
+/// Two names may share a bit, as they do in some files; a name has one bit. Synonyms are kept under
+/// one name ([`canonical_plane`]) unless a file has two of them.
 ///
 /// ```
 /// use dcr_image::MaskPlanes;
 /// let planes = MaskPlanes::canonical();
 /// assert_eq!(planes.bits_of(["SAT", "NOT_A_PLANE", "NO_DATA"]), 0b1_0000_0010);
+/// assert_eq!(planes.bit("SATURATED"), planes.bit("SAT"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -110,17 +167,28 @@ impl MaskPlanes {
         self.planes.iter().map(|(name, bit)| (name.as_str(), *bit))
     }
 
-    /// The bit number of a plane.
+    /// The bit number of a plane: of that name, or else of a synonym.
     #[must_use]
     pub fn bit(&self, name: &str) -> Option<u8> {
-        self.planes.iter().find(|(known, _)| known == name).map(|&(_, bit)| bit)
+        let alike = || self.planes.iter().find(|(known, _)| same_plane(known, name)).map(|&(_, bit)| bit);
+        self.exact_bit(name).or_else(alike)
     }
 
-    /// The union of the named planes as a mask value. Names that are not in the dictionary add
-    /// nothing: a file without a CLIPPED plane has no clipped pixels.
+    /// The union of the named planes and their synonyms as a mask value. Names that are not in the
+    /// dictionary add nothing: a file without a CLIPPED plane has no clipped pixels.
     #[must_use]
     pub fn bits_of<I: IntoIterator<Item: AsRef<str>>>(&self, names: I) -> i32 {
-        names.into_iter().filter_map(|name| self.bit(name.as_ref())).fold(0, |bits, bit| bits | value_of(bit))
+        let bits_of_one = |name: I::Item| {
+            let alike = self.planes.iter().filter(|(known, _)| same_plane(known, name.as_ref()));
+            alike.fold(0, |bits, &(_, bit)| bits | value_of(bit))
+        };
+        names.into_iter().map(bits_of_one).fold(0, |bits, own| bits | own)
+    }
+
+    /// The bits of a mask value that no plane declares.
+    #[must_use]
+    pub fn undeclared_bits(&self, value: i32) -> i32 {
+        value & !self.all_bits()
     }
 
     /// All declared planes as a mask value.
@@ -146,11 +214,12 @@ impl MaskPlanes {
         let taken = self.all_bits();
         let free = (0..FREE_BITS).find(|&bit| taken & value_of(bit) == 0);
         let bit = free.ok_or_else(|| MaskError::Full { name: name.to_owned() })?;
-        self.place(name, bit);
+        self.place(canonical_plane(name), bit);
         Ok(bit)
     }
 
-    /// Adds a plane at the bit that a file gives it.
+    /// Adds a plane at the bit that a file gives it. The second of two synonyms with different bits
+    /// keeps its own name.
     ///
     /// # Errors
     ///
@@ -160,10 +229,19 @@ impl MaskPlanes {
             .ok()
             .filter(|&bit| bit < 32)
             .ok_or_else(|| MaskError::BitOutOfRange { name: name.to_owned(), bit })?;
-        match self.bit(name) {
-            Some(old) if old == new => {}
-            Some(old) => return Err(MaskError::Redefined { name: name.to_owned(), old, new }),
-            None => self.place(name, new),
+        let ours = canonical_plane(name);
+        for kept in [ours, name] {
+            match self.exact_bit(kept) {
+                Some(old) if old == new => return Ok(()),
+                Some(old) if kept == name => {
+                    return Err(MaskError::Redefined { name: name.to_owned(), old, new });
+                }
+                Some(_) => {}
+                None => {
+                    self.place(kept, new);
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
@@ -186,6 +264,10 @@ impl MaskPlanes {
             }
         }
         Ok(())
+    }
+
+    fn exact_bit(&self, name: &str) -> Option<u8> {
+        self.planes.iter().find(|(known, _)| known == name).map(|&(_, bit)| bit)
     }
 
     fn place(&mut self, name: &str, bit: u8) {
@@ -310,6 +392,44 @@ mod tests {
             planes.insert_at("SAT", 2),
             Err(MaskError::Redefined { name: "SAT".into(), old: 1, new: 2 })
         );
+    }
+
+    #[test]
+    fn synonyms_are_one_plane() {
+        for (theirs, ours) in SYNONYMS {
+            assert!(known_planes().any(|known| known == ours), "{ours}");
+            assert!(same_plane(theirs, ours) && same_plane(&theirs.to_ascii_lowercase(), ours));
+        }
+        assert!(!same_plane("SAT", "SATT") && !same_plane("EDGE", "SENSOR_EDGE"));
+        let mut lsst = MaskPlanes::new();
+        for (name, bit) in
+            [("NO_DATA", 0), ("INTERPOLATED", 1), ("COSMIC_RAY", 2), ("SATURATED", 3), ("MINE", 4)]
+        {
+            lsst.insert_at(name, bit).unwrap();
+        }
+        let names: Vec<_> = lsst.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["NO_DATA", "INTRP", "CR", "SAT", "MINE"]);
+        assert_eq!(lsst.bits_of(["SATURATED", "sat", "CR"]), 0b1100);
+        assert_eq!(lsst.undeclared_bits(0b110_0001), 0b110_0000);
+        let mut ours = MaskPlanes::canonical();
+        ours.merge(&lsst).unwrap();
+        assert_eq!((ours.len(), ours.bit("MINE")), (14, Some(13)));
+        let mut mask = array![[0b1101]];
+        remap(&mut mask, &lsst, &ours).unwrap();
+        assert_eq!(mask[[0, 0]], ours.bits_of(["NO_DATA", "CR", "SAT"]));
+    }
+
+    #[test]
+    fn two_synonyms_of_one_file_both_count() {
+        let mut planes = MaskPlanes::new();
+        planes.insert_at("SAT", 1).unwrap();
+        planes.insert_at("SATURATED", 5).unwrap();
+        assert_eq!(planes.iter().collect::<Vec<_>>(), [("SAT", 1), ("SATURATED", 5)]);
+        assert_eq!((planes.bits_of(["SAT"]), planes.bits_of(["SATURATED"])), (0b10_0010, 0b10_0010));
+        let mut mask = array![[0b10_0000, 0b10]];
+        remap(&mut mask, &planes, &MaskPlanes::canonical()).unwrap();
+        assert_eq!(mask, array![[2, 2]]);
+        assert!(matches!(planes.insert_at("SATURATED", 6), Err(MaskError::Redefined { old: 5, new: 6, .. })));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_image::fits::{MissingVariance, UncertaintyKind};
+use dcr_image::fits::{CompanionFile, MissingVariance, UncertaintyKind};
 use dcr_image::{ExposureFile, OpenOptions};
 use dcr_physics::{Angle, Assumption, GeometrySource, Site, VisitInfo};
 use serde::{Deserialize, Serialize};
@@ -22,20 +22,23 @@ table! {
         on_disagreement: OnDisagreement = OnDisagreement::Refuse,
         /// The telescope, for headers that do not say: latitude and longitude (east positive) in degrees, height in m.
         site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
-        /// The image's HDU, by name or number, as a string. Set it where a file has several images.
-        /// Unset: IMAGE, SCI, or the first image.
+        /// The image's HDU, by name, name and EXTVER ("SCI,2") or number, as a string. Set it where a file has several
+        /// images. Unset: IMAGE, SCI, or the first image; files of several CCDs are refused.
         image_hdu: Option<String> = None; "\"SCI\"",
         /// Files of weights, one for each exposure: {dir} and {stem} stand for the exposure's folder and its name
-        /// without extension. Set it where weights are called otherwise than SWarp or the DECam pipeline call them.
-        /// Unset: the uncertainties in the exposure's own file, or a file beside it so called.
+        /// without extension. Brackets at the end name an HDU, as image_hdu does: "{dir}/{stem}.fits[WGT]" is one of
+        /// the exposure's own file. Set it where weights are called otherwise than SWarp or the DECam pipeline call
+        /// them. Unset: the uncertainties in the exposure's own file, or a file beside it so called.
         weights: Option<String> = None; "\"{dir}/{stem}.weight.fits\"",
-        /// What weight files hold: "inverse_variance" (as SWarp and the DECam pipeline write), "variance" or
-        /// "standard_deviation". Set it for weights of another origin.
-        weights_hold: WeightsHold = WeightsHold::InverseVariance,
-        /// Files of masks, named likewise. Set it where masks are in files of their own that are not found.
+        /// Content of weight files: "inverse_variance" (as SWarp and the DECam pipeline write), "variance" or
+        /// "standard_deviation". Set it where names do not tell. Unset: by the card UTYPE, the HDU's name or the
+        /// file's (x.rms.fits holds standard deviations), or else inverse variances.
+        weights_hold: Option<WeightsHold> = None; "\"standard_deviation\"",
+        /// Files of masks, or HDUs of files, named as weights are. Set it where masks are in files of their own that
+        /// are not found.
         masks: Option<String> = None; "\"{dir}/{stem}.mask.fits\"",
-        /// Files of PSFs (an image, or a PSFEx model), named likewise. Set it to have PSFs in the coadd and the
-        /// differences, which most formats do not bring along.
+        /// Files of PSFs (an image, or a PSFEx model), or HDUs of files, named as weights are. Set it to have PSFs in
+        /// the coadd and the differences, which most formats do not bring along.
         psfs: Option<String> = None; "\"{dir}/{stem}.psf\"",
         /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
         /// every pixel. Set "estimate" for images without weights whose sky is flat.
@@ -123,15 +126,15 @@ impl InputConfig {
     /// How to open the exposure at `path`.
     #[must_use]
     pub fn open_options(&self, path: &Path) -> OpenOptions {
-        let companion = |pattern: &Option<String>| pattern.as_deref().map(|pattern| expand(pattern, path));
+        let companion = |pattern: &Option<String>| pattern.as_deref().map(|pattern| companion(pattern, path));
         OpenOptions {
             image_hdu: self.image_hdu.clone(),
             weights: companion(&self.weights),
-            weights_hold: match self.weights_hold {
+            weights_hold: self.weights_hold.map(|hold| match hold {
                 WeightsHold::InverseVariance => UncertaintyKind::InverseVariance,
                 WeightsHold::Variance => UncertaintyKind::Variance,
                 WeightsHold::StandardDeviation => UncertaintyKind::StandardDeviation,
-            },
+            }),
             mask: companion(&self.masks),
             psf: companion(&self.psfs),
             find_companions: true,
@@ -140,6 +143,14 @@ impl InputConfig {
                 WithoutVariance::Estimate => MissingVariance::Estimate,
             },
         }
+    }
+
+    /// The files that the patterns name for the exposure at `path`, and their use.
+    pub fn named_companions(&self, path: &Path) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let of = |use_, pattern: &Option<String>| {
+            pattern.as_deref().map(|pattern| (use_, companion(pattern, path).path))
+        };
+        [of("weight", &self.weights), of("mask", &self.masks), of("PSF", &self.psfs)].into_iter().flatten()
     }
 
     /// The circumstances of an exposure, with the telescope set here where its header has none.
@@ -186,18 +197,38 @@ impl InputConfig {
                 let allowed = "a name with {stem}, which stands for that of the exposure";
                 return Err(refuse(key, format!("{pattern:?}"), allowed));
             }
+            if let Some((_, hdu)) =
+                pattern.as_deref().and_then(hdu_of).filter(|(_, hdu)| hdu.trim().is_empty())
+            {
+                let allowed = "an HDU in the brackets, by name or number, as [WGT] or [2]";
+                return Err(refuse(key, format!("[{hdu}]"), allowed));
+            }
         }
         Ok(())
     }
 }
 
+/// File and HDU that a pattern names for the exposure at `path`.
+fn companion(pattern: &str, path: &Path) -> CompanionFile {
+    match hdu_of(pattern) {
+        Some((file, hdu)) => CompanionFile { path: expand(file, path).into(), hdu: Some(expand(hdu, path)) },
+        None => PathBuf::from(expand(pattern, path)).into(),
+    }
+}
+
+/// A pattern without the brackets at its end, and the HDU in them.
+fn hdu_of(pattern: &str) -> Option<(&str, &str)> {
+    let (file, hdu) = pattern.strip_suffix(']')?.rsplit_once('[')?;
+    (!file.is_empty() && !file.ends_with(['/', '\\'])).then_some((file, hdu))
+}
+
 /// Puts the folder and the stem of `path` into a pattern.
-fn expand(pattern: &str, path: &Path) -> PathBuf {
+fn expand(pattern: &str, path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".fz").or(name.strip_suffix(".gz")).unwrap_or(&name);
     let stem = name.rfind('.').map_or(name, |at| &name[..at]);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    PathBuf::from(pattern.replace("{dir}", &folder.to_string_lossy()).replace("{stem}", stem))
+    pattern.replace("{dir}", &folder.to_string_lossy()).replace("{stem}", stem)
 }
 
 #[cfg(test)]
@@ -206,12 +237,29 @@ mod tests {
 
     #[test]
     fn companions_are_named_by_a_pattern() {
-        let expanded = |pattern, path| expand(pattern, Path::new(path));
+        let expanded = |pattern, path| PathBuf::from(expand(pattern, Path::new(path)));
         assert_eq!(
             expanded("{dir}/{stem}.weight.fits", "/d/a.b.fits.fz"),
             PathBuf::from("/d/a.b.weight.fits")
         );
         assert_eq!(expanded("{dir}/{stem}.psf", "x.fits"), PathBuf::from("./x.psf"));
         assert_eq!(expanded("/w/{stem}", "/d/noextension"), PathBuf::from("/w/noextension"));
+    }
+
+    #[test]
+    fn brackets_at_the_end_of_a_pattern_name_an_hdu() {
+        let named = |pattern| companion(pattern, Path::new("/d/a[1].fits"));
+        let file = |path: &str, hdu: Option<&str>| CompanionFile {
+            path: PathBuf::from(path),
+            hdu: hdu.map(str::to_owned),
+        };
+        assert_eq!(named("{dir}/{stem}.fits[WGT,2]"), file("/d/a[1].fits", Some("WGT,2")));
+        assert_eq!(named("/w/all.psf[{stem}]"), file("/w/all.psf", Some("a[1]")));
+        // Brackets in the names of files have no meaning.
+        assert_eq!(named("{dir}/{stem}.weight.fits"), file("/d/a[1].weight.fits", None));
+        assert_eq!(named("{dir}/{stem}"), file("/d/a[1]", None));
+        assert_eq!(named("{dir}/[{stem}]"), file("/d/[a[1]]", None));
+        let empty = InputConfig { masks: Some("{dir}/{stem}.fits[]".into()), ..InputConfig::default() };
+        assert!(empty.validate().unwrap_err().to_string().starts_with("input.masks = []: expected an HDU"));
     }
 }

@@ -1,54 +1,283 @@
-//! Files that belong to an image: its weights and its mask.
+//! Files that belong to an exposure: its weights, its mask, its PSF, and others named after it.
+//!
+//! `x.weight.fits` belongs to `x.fits`: the mark before the extension says what it holds. The marks
+//! stand behind a dot, an underscore or a hyphen. The Community Pipeline and ZTF have names of
+//! their own. An extension may be followed by `.fz` or `.gz`, on either file.
 
 use std::path::{Path, PathBuf};
 
-/// The weight file that lies beside an image, if one does: `x.weight.fits` for `x.fits` (SWarp), or
-/// `…_oow_…` for `…_ooi_…` (Community Pipeline).
-pub(crate) fn weights_beside(image: &Path) -> Option<PathBuf> {
-    [replaced(image, "_ooi_", "_oow_"), with_suffix(image, "weight")]
-        .into_iter()
-        .flatten()
-        .find(|p| p.is_file())
+use self::CompanionKind::{Mask, Other, Psf, Weights};
+use super::FitsError;
+use super::UncertaintyKind::{self, InverseVariance, StandardDeviation, Variance};
+
+/// Content of a file that belongs to an exposure, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompanionKind {
+    /// Uncertainties of a kind.
+    Weights(UncertaintyKind),
+    /// A mask.
+    Mask,
+    /// A PSF.
+    Psf,
+    /// A background, a segmentation map, or weights of an unknown kind: nothing that is read.
+    Other,
 }
 
-/// The mask file that lies beside an image, if one does: `x.mask.fits` for `x.fits`, or `…_ood_…` for
-/// `…_ooi_…` (Community Pipeline).
-pub(crate) fn mask_beside(image: &Path) -> Option<PathBuf> {
-    [replaced(image, "_ooi_", "_ood_"), with_suffix(image, "mask")]
-        .into_iter()
-        .flatten()
-        .find(|p| p.is_file())
+/// Marks before the extension, those that are looked for first at the top.
+const MARKS: [(&str, CompanionKind); 29] = [
+    ("weight", Weights(InverseVariance)),
+    ("weights", Weights(InverseVariance)),
+    ("wht", Weights(InverseVariance)),
+    ("wgt", Weights(InverseVariance)),
+    ("ivar", Weights(InverseVariance)),
+    ("invvar", Weights(InverseVariance)),
+    ("var", Weights(Variance)),
+    ("variance", Weights(Variance)),
+    ("rms", Weights(StandardDeviation)),
+    ("sigma", Weights(StandardDeviation)),
+    ("err", Weights(StandardDeviation)),
+    ("error", Weights(StandardDeviation)),
+    ("unc", Weights(StandardDeviation)),
+    ("uncert", Weights(StandardDeviation)),
+    ("mask", Mask),
+    ("msk", Mask),
+    ("flag", Mask),
+    ("flags", Mask),
+    ("bpm", Mask),
+    ("dq", Mask),
+    ("psf", Psf),
+    ("psfex", Psf),
+    ("bkg", Other),
+    ("back", Other),
+    ("background", Other),
+    ("seg", Other),
+    ("segm", Other),
+    ("segmentation", Other),
+    // Variances of Pan-STARRS, weights of others.
+    ("wt", Other),
+];
+
+/// Parts of a name that change from the image to its companion: Community Pipeline, ZTF.
+const PARTS: [(&str, &str, CompanionKind); 3] =
+    [("_ooi_", "_oow_", Weights(InverseVariance)), ("_ooi_", "_ood_", Mask), ("_sciimg", "_mskimg", Mask)];
+
+/// Characters before a mark.
+const SEPARATORS: [char; 3] = ['.', '_', '-'];
+/// Extensions of FITS files, in small letters.
+const EXTENSIONS: [&str; 3] = [".fits", ".fit", ".fts"];
+/// Extensions of compressed files.
+const COMPRESSED: [&str; 2] = [".fz", ".gz"];
+
+/// A file that belongs to an exposure, and the HDU of it that is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompanionFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The HDU by name (`WGT`), name and EXTVER (`WGT,2`) or number; `None`: by the HDUs' names.
+    pub hdu: Option<String>,
 }
 
-fn replaced(image: &Path, from: &str, to: &str) -> Option<PathBuf> {
+impl From<PathBuf> for CompanionFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, hdu: None }
+    }
+}
+
+impl CompanionFile {
+    /// The file meant: one whose name ends in the brackets literally, if there is one.
+    pub(super) fn resolved(&self) -> Self {
+        if let Some(hdu) = &self.hdu {
+            let mut literal = self.path.clone().into_os_string();
+            literal.push(format!("[{hdu}]"));
+            let literal = PathBuf::from(literal);
+            if literal.is_file() {
+                return literal.into();
+            }
+        }
+        self.clone()
+    }
+}
+
+/// Content of a file by its name, and the names that its exposure may have.
+///
+/// `None` if the name is that of no companion.
+#[must_use]
+pub fn companion_by_name(path: &Path) -> Option<(CompanionKind, Vec<PathBuf>)> {
+    let name = path.file_name()?.to_str()?;
+    for (of_image, of_companion, kind) in PARTS {
+        if name.contains(of_companion) {
+            return Some((kind, variants(path, &name.replace(of_companion, of_image))));
+        }
+    }
+    let (stem, extension) = split(name)?;
+    let (before, mark) = stem.rsplit_once(SEPARATORS)?;
+    let kind = kind_of(mark).filter(|_| !before.is_empty())?;
+    Some((kind, variants(path, &format!("{before}{extension}"))))
+}
+
+/// The weight file that lies beside an image, if one does, and what it holds.
+pub(super) fn weights_beside(image: &Path) -> Option<(PathBuf, UncertaintyKind)> {
+    beside(image, |kind| if let Weights(kind) = kind { Some(kind) } else { None })
+}
+
+/// The mask file that lies beside an image, if one does.
+pub(super) fn mask_beside(image: &Path) -> Option<PathBuf> {
+    beside(image, |kind| (kind == Mask).then_some(())).map(|(path, ())| path)
+}
+
+/// What a file holds by its name, if it is named like a file of weights.
+pub(super) fn weights_by_name(path: &Path) -> Option<UncertaintyKind> {
+    match companion_by_name(path)? {
+        (Weights(kind), _) => Some(kind),
+        _ => None,
+    }
+}
+
+/// Whether two paths lead to one file, through links of either kind as well.
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
+    same_file::is_same_file(a, b).unwrap_or(false)
+}
+
+/// Refuses a symbolic link whose target is not there, by the name of both.
+///
+/// # Errors
+///
+/// [`FitsError::DanglingLink`].
+pub fn refuse_dangling(path: &Path) -> Result<(), FitsError> {
+    match std::fs::read_link(path) {
+        Ok(target) if !path.exists() => Err(FitsError::DanglingLink { path: path.to_owned(), target }),
+        _ => Ok(()),
+    }
+}
+
+/// The first file beside an image whose name makes it a companion that `wanted` takes.
+///
+/// A link to nowhere counts as a file: opening it will say so.
+fn beside<T>(image: &Path, wanted: impl Fn(CompanionKind) -> Option<T>) -> Option<(PathBuf, T)> {
     let name = image.file_name()?.to_str()?;
-    name.contains(from).then(|| image.with_file_name(name.replace(from, to)))
+    let is_there = |path: &PathBuf| path.is_file() || path.is_symlink();
+    for (of_image, of_companion, kind) in PARTS {
+        if let Some(kind) = wanted(kind).filter(|_| name.contains(of_image)) {
+            let found = variants(image, &name.replace(of_image, of_companion)).into_iter().find(is_there);
+            if let Some(path) = found {
+                return Some((path, kind));
+            }
+        }
+    }
+    let (stem, extension) = split(name)?;
+    for separator in SEPARATORS {
+        for (mark, kind) in MARKS {
+            let Some(kind) = wanted(kind) else { continue };
+            let found = variants(image, &format!("{stem}{separator}{mark}{extension}"));
+            if let Some(path) = found.into_iter().find(is_there) {
+                return Some((path, kind));
+            }
+        }
+    }
+    None
 }
 
-/// `x.weight.fits` of `x.fits`, also before `.fz` and `.gz`.
-fn with_suffix(image: &Path, suffix: &str) -> Option<PathBuf> {
-    let name = image.file_name()?.to_str()?;
-    let at = [".fits", ".fit", ".fts", ".FITS"].iter().filter_map(|extension| name.rfind(extension)).max()?;
-    let (stem, extension) = name.split_at(at);
-    Some(image.with_file_name(format!("{stem}.{suffix}{extension}")))
+fn kind_of(mark: &str) -> Option<CompanionKind> {
+    MARKS.iter().find(|(known, _)| known.eq_ignore_ascii_case(mark)).map(|&(_, kind)| kind)
+}
+
+/// Stem and extension of a FITS file's name: `x.y` and `.fits.fz`.
+fn split(name: &str) -> Option<(&str, &str)> {
+    let lower = name.to_ascii_lowercase();
+    let plain = COMPRESSED.iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
+    let stem = EXTENSIONS.iter().find_map(|ending| plain.strip_suffix(ending))?;
+    name.split_at_checked(stem.len())
+}
+
+/// Paths in the folder of `path` with the name `name`, as it is and with other compression.
+fn variants(path: &Path, name: &str) -> Vec<PathBuf> {
+    let plain = COMPRESSED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    let mut names = vec![name.to_owned()];
+    for ending in ["", ".fz", ".gz"] {
+        let other = format!("{plain}{ending}");
+        if other != name {
+            names.push(other);
+        }
+    }
+    names.into_iter().map(|name| path.with_file_name(name)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn touch(folder: &Path, names: &[&str]) {
+        for name in names {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+    }
+
     #[test]
-    fn companions_are_named_after_the_image() {
-        assert_eq!(
-            with_suffix(Path::new("/d/sci.0001.resamp.fits"), "weight"),
-            Some(PathBuf::from("/d/sci.0001.resamp.weight.fits"))
+    fn companions_are_known_by_their_names() {
+        let of = |name: &str| {
+            companion_by_name(Path::new(name)).map(|(kind, images)| (kind, images[0].display().to_string()))
+        };
+        for (name, kind, image) in [
+            ("/d/sci.1.resamp.weight.fits", Weights(InverseVariance), "/d/sci.1.resamp.fits"),
+            ("x.rms.fits.fz", Weights(StandardDeviation), "x.fits.fz"),
+            ("x_MASK.FITS", Mask, "x.FITS"),
+            ("x-var.fit", Weights(Variance), "x.fit"),
+            ("c4d_oow_g.fits", Weights(InverseVariance), "c4d_ooi_g.fits"),
+            ("c4d_ood_g.fits.fz", Mask, "c4d_ooi_g.fits.fz"),
+            ("ztf_1_mskimg.fits", Mask, "ztf_1_sciimg.fits"),
+            ("x.bkg.fits", Other, "x.fits"),
+        ] {
+            assert_eq!(of(name), Some((kind, image.to_owned())), "{name}");
+        }
+        for name in
+            ["x.fits", "weight.fits", ".weight.fits", "x.weight.dat", "x.weights2.fits", "x_ooi_.fits"]
+        {
+            assert_eq!(of(name), None, "{name}");
+        }
+        let (_, images) = companion_by_name(Path::new("x.weight.fits.fz")).unwrap();
+        assert!(images.contains(&PathBuf::from("x.fits")) && images.contains(&PathBuf::from("x.fits.gz")));
+    }
+
+    #[test]
+    fn companions_beside_an_image_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("x.fits");
+        assert_eq!((weights_beside(&image), mask_beside(&image)), (None, None));
+        touch(folder.path(), &["x.rms.fits", "x.flag.fits.fz", "x.psf.fits", "x.wt.fits", "y.weight.fits"]);
+        let rms = folder.path().join("x.rms.fits");
+        assert_eq!(weights_beside(&image), Some((rms, StandardDeviation)));
+        assert_eq!(mask_beside(&image), Some(folder.path().join("x.flag.fits.fz")));
+        // Weights by the usual name come first, whatever else is there.
+        touch(folder.path(), &["x.weight.fits"]);
+        let weights = folder.path().join("x.weight.fits");
+        assert_eq!(weights_beside(&image), Some((weights, InverseVariance)));
+        assert_eq!(weights_beside(&folder.path().join("x.dat")), None);
+    }
+
+    #[test]
+    fn brackets_name_an_hdu_unless_a_file_is_called_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = CompanionFile { path: folder.path().join("x.fits"), hdu: Some("WGT,2".into()) };
+        assert_eq!(file.resolved(), file);
+        touch(folder.path(), &["x.fits[WGT,2]"]);
+        assert_eq!(file.resolved(), CompanionFile::from(folder.path().join("x.fits[WGT,2]")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_the_same_through_links() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), &["x.fits", "y.fits"]);
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink(at("x.fits"), at("soft.fits")).unwrap();
+        std::fs::hard_link(at("x.fits"), at("hard.fits")).unwrap();
+        std::os::unix::fs::symlink("nowhere.fits", at("dangling.fits")).unwrap();
+        assert!(
+            is_same_file(&at("x.fits"), &at("soft.fits")) && is_same_file(&at("hard.fits"), &at("x.fits"))
         );
-        assert_eq!(with_suffix(Path::new("a.fits.fz"), "mask"), Some(PathBuf::from("a.mask.fits.fz")));
-        assert_eq!(with_suffix(Path::new("a.dat"), "mask"), None);
-        assert_eq!(
-            replaced(Path::new("c4d_ooi_g.fits"), "_ooi_", "_oow_"),
-            Some(PathBuf::from("c4d_oow_g.fits"))
-        );
-        assert_eq!(replaced(Path::new("x.fits"), "_ooi_", "_oow_"), None);
+        assert!(!is_same_file(&at("x.fits"), &at("y.fits")) && !is_same_file(&at("x.fits"), &at("no")));
+        assert!(refuse_dangling(&at("soft.fits")).is_ok() && refuse_dangling(&at("no")).is_ok());
+        let message = refuse_dangling(&at("dangling.fits")).unwrap_err().to_string();
+        assert!(message.contains("dangling.fits: this link leads to nowhere.fits"), "{message}");
     }
 }

@@ -62,15 +62,94 @@ pub enum FitsError {
         /// The HDUs that are there.
         found: String,
     },
+    /// A name stands for several HDUs.
+    #[error(
+        "{}: {wanted} names several HDUs; add EXTVER, as {wanted},2, or give the HDU's number; the file has {found}",
+        path.display()
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// The name given.
+        wanted: String,
+        /// The HDUs that are there.
+        found: String,
+    },
+    /// Several images at different places of the sky, and none of them chosen.
+    #[error("{}: found several images, each with its own WCS: {found}", path.display())]
+    SeveralImages {
+        /// The file.
+        path: PathBuf,
+        /// The images among its HDUs.
+        found: String,
+    },
+    /// The weights, mask or PSF named for an exposure are its own image.
+    #[error(
+        "{}: {setting} names the image itself, which cannot be its own {role}; name another file, or another HDU \
+         in brackets as in {{dir}}/{{stem}}.fits[2]; the file has {found}",
+        path.display()
+    )]
+    ItsOwnImage {
+        /// The file.
+        path: PathBuf,
+        /// What was to be read: weights, mask or PSF.
+        role: &'static str,
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The HDUs that are there.
+        found: String,
+    },
+    /// A companion file has several planes that may be meant.
+    #[error(
+        "{}: found several images and none called {names}; name one in brackets, as in {setting} = \
+         \"{{dir}}/{{stem}}.fits[1]\"; the file has {found}",
+        path.display()
+    )]
+    SeveralPlanes {
+        /// The file.
+        path: PathBuf,
+        /// Names that would decide.
+        names: &'static str,
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The HDUs that are there.
+        found: String,
+    },
+    /// A mask, or an image of weights, lies on another place of the sky than its image.
+    #[error(
+        "{}: {hdu} belongs to another image: its WCS is {} from that of {}",
+        path.display(), pixels(*distance_px), image.display()
+    )]
+    Elsewhere {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// The exposure's file.
+        image: PathBuf,
+        /// Distance in pixels of the image, infinite if unknown.
+        distance_px: f64,
+    },
+    /// A symbolic link to a file that is not there.
+    #[error("{}: this link leads to {}, which is not there", path.display(), target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// Its target as written in the link.
+        target: PathBuf,
+    },
     /// An image without any uncertainty, and nobody allowed to estimate one.
     #[error(
-        "{}: found no variance, neither an HDU called VARIANCE nor a weight file beside it; the file has {found}", path.display()
+        "{}: found no variance, neither an HDU called VARIANCE nor a weight file beside it{}; the file has {found}",
+        path.display(), because(rejected)
     )]
     NoVariance {
         /// The file.
         path: PathBuf,
         /// The HDUs that are there.
         found: String,
+        /// HDUs without a name that might have been the variance, and why they are not.
+        rejected: Vec<String>,
     },
     /// An HDU is not a two-dimensional image with pixels.
     #[error("{}: {hdu} has the axes {axes:?}; an image of two axes, neither of length 0, is needed", path.display())]
@@ -163,6 +242,12 @@ impl FitsError {
             | Self::Truncated { path, .. }
             | Self::Library { path, .. }
             | Self::Missing { path, .. }
+            | Self::Ambiguous { path, .. }
+            | Self::SeveralImages { path, .. }
+            | Self::ItsOwnImage { path, .. }
+            | Self::SeveralPlanes { path, .. }
+            | Self::Elsewhere { path, .. }
+            | Self::DanglingLink { path, .. }
             | Self::NoVariance { path, .. }
             | Self::NotAnImage { path, .. }
             | Self::Shape { path, .. }
@@ -174,6 +259,16 @@ impl FitsError {
             | Self::NotEmpty { path, .. } => path,
         }
     }
+}
+
+/// HDUs that were not taken, with the reasons, as the end of a clause.
+fn because(rejected: &[String]) -> String {
+    if rejected.is_empty() { String::new() } else { format!(" ({})", rejected.join("; ")) }
+}
+
+/// A distance for a person.
+fn pixels(distance_px: f64) -> String {
+    if distance_px.is_finite() { format!("{distance_px:.0} px") } else { "far".to_owned() }
 }
 
 /// What a person can do about the statuses that are met most.

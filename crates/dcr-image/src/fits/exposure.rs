@@ -12,12 +12,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use dcr_physics::{Assumption, VisitInfo};
+use dcr_physics::VisitInfo;
 use ndarray::Array2;
 
 use super::cfitsio::{FitsReader, Pixel};
-use super::companions::{mask_beside, weights_beside};
-use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
+use super::chosen_image::choose_image;
+use super::companions::CompanionFile;
+use super::layout::{PlaneSource, UncertaintyKind, survey};
+use super::open::{Own, choose_planes, named_psf, open_file};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
@@ -33,16 +35,18 @@ const NO_DATA: &str = "NO_DATA";
 /// How to open an exposure whose file does not hold everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
-    /// The image's HDU by name or number; `None`: IMAGE, SCI, or the first image.
+    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the first
+    /// image.
     pub image_hdu: Option<String>,
     /// A file of uncertainties, used even if the image's own file has some.
-    pub weights: Option<PathBuf>,
-    /// What `weights`, or a weight file found beside the image, holds.
-    pub weights_hold: UncertaintyKind,
+    pub weights: Option<CompanionFile>,
+    /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`: by
+    /// UTYPE, the HDU's name or the file's name, or else inverse variances.
+    pub weights_hold: Option<UncertaintyKind>,
     /// A file with the mask, used even if the image's own file has one.
-    pub mask: Option<PathBuf>,
+    pub mask: Option<CompanionFile>,
     /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
-    pub psf: Option<PathBuf>,
+    pub psf: Option<CompanionFile>,
     /// Whether to use weight and mask files that lie beside an image without its own, by their names.
     pub find_companions: bool,
     /// What to do if there is no variance anywhere.
@@ -59,12 +63,12 @@ pub enum MissingVariance {
 }
 
 impl Default for OpenOptions {
-    /// Companions are looked for; a missing variance is refused; weights are inverse variances.
+    /// Companions are looked for; a missing variance is refused; names tell the kind of weights.
     fn default() -> Self {
         Self {
             image_hdu: None,
             weights: None,
-            weights_hold: UncertaintyKind::InverseVariance,
+            weights_hold: None,
             mask: None,
             psf: None,
             find_companions: true,
@@ -92,8 +96,10 @@ pub struct ExposureFile {
     variance: VarianceSource,
 }
 
+/// Origin of the variance.
 #[derive(Debug)]
-enum VarianceSource {
+pub(super) enum VarianceSource {
+    /// An image of uncertainties.
     Plane(PlaneSource, UncertaintyKind),
     /// The estimate, once it has been made.
     Estimate(OnceLock<f32>),
@@ -104,14 +110,15 @@ impl ExposureFile {
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if the file cannot be read, has no image or no usable WCS, if planes differ in
-    /// size, or if there is no variance and none may be estimated.
+    /// [`FitsError`] if the file cannot be read, has no image, several or no usable WCS, if planes
+    /// differ in size or place, if a file named for weights, mask or PSF is the image itself, or if
+    /// there is no variance and none may be estimated.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, FitsError> {
-        let mut reader = FitsReader::open(path)?;
+        let mut reader = open_file(path)?;
         let hdus = survey(&mut reader)?;
-        let layout = choose(path, &hdus, options.image_hdu.as_deref())?;
-        let header = Header::merged(&hdus[0].header, &layout.image.header);
-        let image = layout.image.source(path)?;
+        let image_hdu = choose_image(path, &hdus, options.image_hdu.as_deref())?;
+        let header = Header::merged(&hdus[0].header, &image_hdu.header);
+        let image = image_hdu.source(path)?;
         let bbox = BBox::of_shape(image_origin(&header), image.shape);
         let wcs = Wcs::from_header(&header, (bbox.x0, bbox.y0)).map_err(|source| FitsError::Wcs {
             path: path.to_owned(),
@@ -120,66 +127,8 @@ impl ExposureFile {
         })?;
 
         let mut notes = Vec::new();
-        let (mask_source, mask_header) =
-            match companion(&options.mask, options, layout.mask.is_none(), path, mask_beside) {
-                Some(file) => {
-                    let (source, header) = companion_plane(&file, &layout.image.name)?;
-                    (Some(source), header)
-                }
-                None => match layout.mask {
-                    Some(hdu) => (Some(hdu.source(path)?), Header::merged(&hdus[0].header, &hdu.header)),
-                    None => (None, Header::new()),
-                },
-            };
-        let coding = MaskCoding::of(&mask_header).map_err(|source| FitsError::Mask {
-            path: mask_source.as_ref().map_or(path, |source| &source.path).to_owned(),
-            hdu: mask_source.as_ref().map_or_else(String::new, |source| source.label.clone()),
-            source,
-        })?;
-        let mask = mask_source.map(|source| (source, coding));
-        if mask.is_none() {
-            notes.push(note(
-                "mask",
-                "There is no mask; only pixels without a number or weight count as bad.".into(),
-                true,
-            ));
-        }
-
-        let variance =
-            match companion(&options.weights, options, layout.variance.is_none(), path, weights_beside) {
-                Some(file) => {
-                    let (source, _) = companion_plane(&file, &layout.image.name)?;
-                    VarianceSource::Plane(source, options.weights_hold)
-                }
-                None => match (layout.variance, options.missing_variance) {
-                    (Some((hdu, kind)), _) => VarianceSource::Plane(hdu.source(path)?, kind),
-                    (None, MissingVariance::Estimate) => {
-                        notes.push(note(
-                            "variance",
-                            "There is no variance; the noise of the image is taken for it.".into(),
-                            true,
-                        ));
-                        VarianceSource::Estimate(OnceLock::new())
-                    }
-                    (None, MissingVariance::Refuse) => {
-                        return Err(FitsError::NoVariance { path: path.to_owned(), found: inventory(&hdus) });
-                    }
-                },
-            };
-        let planes_of = |source: &PlaneSource| -> Result<(), FitsError> {
-            let (path, hdu) = (source.path.clone(), source.label.clone());
-            if source.shape == image.shape {
-                Ok(())
-            } else {
-                Err(FitsError::Shape { path, hdu, got: source.shape, expected: image.shape })
-            }
-        };
-        if let Some((source, _)) = &mask {
-            planes_of(source)?;
-        }
-        if let VarianceSource::Plane(source, _) = &variance {
-            planes_of(source)?;
-        }
+        let own = Own { path, hdus: &hdus, image: image_hdu, shape: image.shape };
+        let (mask, variance) = choose_planes(&mut reader, &own, options, &mut notes)?;
 
         let mut planes = mask.as_ref().map_or_else(MaskPlanes::canonical, |(_, coding)| coding.planes());
         planes.insert(NO_DATA).map_err(|source| FitsError::Mask {
@@ -190,7 +139,7 @@ impl ExposureFile {
         let VisitHeader { mut visit, unit } =
             VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
         let psf = match &options.psf {
-            Some(file) => Some(Psf::open(file, &bbox)?),
+            Some(file) => Some(named_psf(file, &own, &bbox)?),
             None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
@@ -377,36 +326,4 @@ impl ExposureFile {
 /// The variance 1/w must be a number, too.
 fn is_weight(weight: f32) -> bool {
     weight > 0.0 && weight.is_finite() && weight.recip().is_finite()
-}
-
-fn note(quantity: &str, text: String, warning: bool) -> Assumption {
-    Assumption { quantity: quantity.to_owned(), text, warning }
-}
-
-/// The companion file to use: the one given, or one beside the image if the image needs it.
-fn companion(
-    given: &Option<PathBuf>,
-    options: &OpenOptions,
-    needed: bool,
-    image: &Path,
-    beside: fn(&Path) -> Option<PathBuf>,
-) -> Option<PathBuf> {
-    given.clone().or_else(|| if needed && options.find_companions { beside(image) } else { None })
-}
-
-/// The plane of a companion file: the HDU with the image's name, or the first image.
-fn companion_plane(path: &Path, image_name: &str) -> Result<(PlaneSource, Header), FitsError> {
-    let mut reader = FitsReader::open(path)?;
-    let hdus = survey(&mut reader)?;
-    let named = hdus
-        .iter()
-        .find(|hdu| !image_name.is_empty() && hdu.name == image_name && hdu.plane_shape().is_some());
-    let hdu = named.or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some())).ok_or_else(|| {
-        FitsError::Missing {
-            path: path.to_owned(),
-            wanted: "two-dimensional image".into(),
-            found: inventory(&hdus),
-        }
-    })?;
-    Ok((hdu.source(path)?, Header::merged(&hdus[0].header, &hdu.header)))
 }

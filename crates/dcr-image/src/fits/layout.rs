@@ -1,26 +1,14 @@
-//! Which HDUs of a file are the image, the mask and the variance.
+//! HDUs of a file: kind, name, size, and how a person names one.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::FitsError;
 use super::cfitsio::{FitsReader, HduKind};
 use crate::header::Header;
 
-/// Names of the image's HDU, in EXTNAME or EXTTYPE.
-const IMAGE_NAMES: [&str; 3] = ["IMAGE", "SCI", "SCIENCE"];
-/// Names of the mask's HDU.
-const MASK_NAMES: [&str; 4] = ["MASK", "BPM", "DQ", "FLAGS"];
-/// Names of the HDU of uncertainties, and what it holds.
-const VARIANCE_NAMES: [(&str, UncertaintyKind); 8] = [
-    ("VARIANCE", UncertaintyKind::Variance),
-    ("VAR", UncertaintyKind::Variance),
-    ("WEIGHT", UncertaintyKind::InverseVariance),
-    ("WHT", UncertaintyKind::InverseVariance),
-    ("INVVAR", UncertaintyKind::InverseVariance),
-    ("IVAR", UncertaintyKind::InverseVariance),
-    ("ERR", UncertaintyKind::StandardDeviation),
-    ("ERROR", UncertaintyKind::StandardDeviation),
-];
+/// HDUs that a message lists at most.
+const LISTED: usize = 80;
 
 /// What an image of uncertainties holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +19,16 @@ pub enum UncertaintyKind {
     InverseVariance,
     /// Its square root.
     StandardDeviation,
+}
+
+impl fmt::Display for UncertaintyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Variance => "variance",
+            Self::InverseVariance => "inverse variance",
+            Self::StandardDeviation => "standard deviation",
+        })
+    }
 }
 
 /// One HDU of a file.
@@ -75,12 +73,18 @@ impl Hdu {
         }
     }
 
-    fn is_integer(&self) -> bool {
+    /// Whether the pixels are integers.
+    pub(crate) fn is_integer(&self) -> bool {
         matches!(self.kind, HduKind::Image { integer: true, .. })
     }
 
-    fn is_named<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
-        names.any(|name| self.name.eq_ignore_ascii_case(name))
+    /// EXTVER, 1 if the header has none (FITS standard 4.0, 4.4.2.6).
+    pub(crate) fn version(&self) -> i64 {
+        self.header.i64("EXTVER").unwrap_or(1)
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        !name.is_empty() && self.name.trim().eq_ignore_ascii_case(name)
     }
 
     pub(crate) fn source(&self, path: &Path) -> Result<PlaneSource, FitsError> {
@@ -114,61 +118,53 @@ pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
         .collect()
 }
 
-/// The HDUs that make an exposure.
-#[derive(Debug)]
-pub(crate) struct Layout<'a> {
-    pub(crate) image: &'a Hdu,
-    pub(crate) mask: Option<&'a Hdu>,
-    pub(crate) variance: Option<(&'a Hdu, UncertaintyKind)>,
+/// All HDUs that `wanted` stands for: a name, a name with EXTVER (`SCI,2`), or a number.
+///
+/// Names are compared without case. A name wins over a number.
+pub(crate) fn find<'a>(hdus: &'a [Hdu], wanted: &str) -> Vec<&'a Hdu> {
+    let wanted = wanted.trim();
+    let of_name = |name: &str| hdus.iter().filter(|hdu| hdu.is_named(name)).collect::<Vec<_>>();
+    let named = of_name(wanted);
+    if !named.is_empty() {
+        return named;
+    }
+    if let Some((name, version)) = wanted.rsplit_once(',')
+        && let Ok(version) = version.trim().parse::<i64>()
+    {
+        return of_name(name.trim()).into_iter().filter(|hdu| hdu.version() == version).collect();
+    }
+    wanted.parse().ok().and_then(|number: usize| hdus.get(number)).into_iter().collect()
 }
 
-/// Picks the HDUs by name, or, if there is none of the image's names, by order and type: the first
-/// image is the image, and of those of the same size that follow, the first of integers is the
-/// mask and the first of real numbers the variance. Other names than ours stop that guess: an
-/// HDU called BACKGROUND is no variance.
-pub(crate) fn choose<'a>(
-    path: &Path,
-    hdus: &'a [Hdu],
-    wanted: Option<&str>,
-) -> Result<Layout<'a>, FitsError> {
-    let missing =
-        |what: String| FitsError::Missing { path: path.to_owned(), wanted: what, found: inventory(hdus) };
-    let image = match wanted {
-        Some(name) => hdus
-            .iter()
-            .find(|hdu| hdu.is_named([name].into_iter()) || name.parse() == Ok(hdu.index))
-            .ok_or_else(|| missing(format!("HDU named or numbered {name}")))?,
-        None => hdus
-            .iter()
-            .find(|hdu| hdu.is_named(IMAGE_NAMES.into_iter()))
-            .or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some()))
-            .ok_or_else(|| {
-                missing("two-dimensional image (an HDU called IMAGE, or the first with two axes)".into())
-            })?,
-    };
-    let shape = image.source(path)?.shape;
-    let rest = || hdus.iter().filter(|hdu| hdu.index > image.index);
-    let unnamed = |hdu: &&Hdu| hdu.name.is_empty() && hdu.plane_shape() == Some(shape);
-    let mask = rest()
-        .find(|hdu| hdu.is_named(MASK_NAMES.into_iter()))
-        .or_else(|| rest().find(|hdu| unnamed(hdu) && hdu.is_integer()));
-    let variance = rest()
-        .find_map(|hdu| {
-            let (_, kind) = VARIANCE_NAMES.iter().find(|(name, _)| hdu.name.eq_ignore_ascii_case(name))?;
-            Some((hdu, *kind))
-        })
-        .or_else(|| {
-            let hdu = rest().find(|hdu| unnamed(hdu) && !hdu.is_integer())?;
-            Some((hdu, UncertaintyKind::Variance))
-        });
-    Ok(Layout { image, mask, variance })
+/// The one HDU that `wanted` stands for, see [`find`].
+///
+/// # Errors
+///
+/// [`FitsError::Missing`] if there is none, [`FitsError::Ambiguous`] if there are several.
+pub(crate) fn find_one<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str) -> Result<&'a Hdu, FitsError> {
+    match find(hdus, wanted)[..] {
+        [hdu] => Ok(hdu),
+        [] => Err(FitsError::Missing {
+            path: path.to_owned(),
+            wanted: format!("HDU named or numbered {wanted}"),
+            found: inventory(hdus),
+        }),
+        _ => Err(FitsError::Ambiguous {
+            path: path.to_owned(),
+            wanted: wanted.to_owned(),
+            found: inventory(hdus),
+        }),
+    }
 }
 
-/// `HDU 0 (no data), HDU 1 (IMAGE, 64 × 32), HDU 2 (table)`.
+/// `HDU 0 (no data), HDU 1 (IMAGE, 64 × 32), HDU 2 (table)`; names that several HDUs share have EXTVER.
+///
+/// Of long lists the first [`LISTED`] HDUs stand for all.
 pub(crate) fn inventory(hdus: &[Hdu]) -> String {
     if hdus.is_empty() {
         return "no HDU".to_owned();
     }
+    let shared = |hdu: &Hdu| hdus.iter().filter(|other| other.is_named(&hdu.name)).count() > 1;
     let describe = |hdu: &Hdu| {
         let content = match &hdu.kind {
             HduKind::Table => "table".to_owned(),
@@ -177,8 +173,53 @@ pub(crate) fn inventory(hdus: &[Hdu]) -> String {
                 axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ")
             }
         };
-        let name = if hdu.name.is_empty() { String::new() } else { format!("{}, ", hdu.name) };
+        let name = match hdu.name.as_str() {
+            "" => String::new(),
+            name if shared(hdu) => format!("{name},{}, ", hdu.version()),
+            name => format!("{name}, "),
+        };
         format!("HDU {} ({name}{content})", hdu.index)
     };
-    hdus.iter().map(describe).collect::<Vec<_>>().join(", ")
+    let mut list = hdus.iter().take(LISTED).map(describe).collect::<Vec<_>>().join(", ");
+    if hdus.len() > LISTED {
+        list.push_str(&format!(" and {} more", hdus.len() - LISTED));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::Card;
+
+    fn hdus(names: &[(&str, Option<i64>)]) -> Vec<Hdu> {
+        let hdu = |(index, &(name, version)): (usize, &(&str, Option<i64>))| Hdu {
+            index,
+            name: name.to_owned(),
+            kind: HduKind::Image { axes: vec![3, 2], integer: false },
+            header: version.map(|version| Card::new("EXTVER", version)).into_iter().collect(),
+        };
+        names.iter().enumerate().map(hdu).collect()
+    }
+
+    #[test]
+    fn hdus_by_name_version_and_number() {
+        let hdus = hdus(&[("", None), ("SCI", Some(1)), ("DQ", None), ("SCI", Some(2)), ("1", None)]);
+        let found = |wanted| find(&hdus, wanted).iter().map(|hdu| hdu.index).collect::<Vec<_>>();
+        assert_eq!(found("sci"), [1, 3]);
+        assert_eq!((found("SCI,2"), found("sci , 1"), found("DQ,1")), (vec![3], vec![1], vec![2]));
+        assert_eq!((found("2"), found("0"), found(" 3 ")), (vec![2], vec![0], vec![3]));
+        assert_eq!(found("1"), [4], "a name wins over a number");
+        assert!(found("5").is_empty() && found("").is_empty() && found("-1").is_empty());
+        assert!(found("SCI,3").is_empty() && found("SCI,x").is_empty() && found(",1").is_empty());
+    }
+
+    #[test]
+    fn hdu_that_is_not_one_is_refused_with_the_list() {
+        let hdus = hdus(&[("", None), ("SCI", Some(1)), ("SCI", Some(2))]);
+        let message = |wanted| find_one(Path::new("a.fits"), &hdus, wanted).unwrap_err().to_string();
+        let text = message("SCI");
+        assert!(text.contains("HDU 1 (SCI,1, 3 × 2), HDU 2 (SCI,2, 3 × 2)"), "{text}");
+        assert!(message("WGT").contains("found no HDU named or numbered WGT"));
+    }
 }

@@ -7,6 +7,7 @@
 mod atomic;
 mod cfitsio;
 mod checksum;
+mod chosen_image;
 mod companions;
 mod compress;
 mod error;
@@ -15,13 +16,17 @@ mod folder;
 mod layout;
 mod memory;
 mod noise;
+mod open;
+mod placement;
 mod plane;
+mod plane_names;
 mod scratch;
 mod tree;
 mod write;
 
 pub use atomic::{AtomicFile, remove_temporaries};
 pub(crate) use cfitsio::{FitsReader, HduKind};
+pub use companions::{CompanionFile, CompanionKind, companion_by_name, refuse_dangling};
 pub use error::FitsError;
 pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
 pub use folder::OutputFolder;

@@ -1,6 +1,7 @@
 //! How a file's mask values stand for defects: bits with names, bits known by heart, or codes.
 
 use super::Header;
+use crate::mask::canonical_plane;
 use crate::{MaskError, MaskPlanes, remap};
 
 /// The coding of a mask. Whatever it is, decoded masks are bits of [`MaskCoding::planes`].
@@ -139,11 +140,11 @@ impl MaskCoding {
 /// The planes that a mask header names: `MP_<name>` = bit (afw), or `MSKNnnnn` = name with
 /// `MSKMnnnn` = value (lsst-images).
 fn named_planes(header: &Header) -> Result<MaskPlanes, MaskError> {
-    let mut planes = MaskPlanes::new();
+    let mut named: Vec<(&str, i64)> = Vec::new();
     for card in header.iter() {
         if let Some(name) = card.keyword.strip_prefix("MP_") {
             if let Some(bit) = card.value.as_i64() {
-                planes.insert_at(name, bit)?;
+                named.push((name, bit));
             }
         } else if let Some(number) = card.keyword.strip_prefix("MSKN")
             && let Some(name) = card.value.as_text()
@@ -153,8 +154,14 @@ fn named_planes(header: &Header) -> Result<MaskPlanes, MaskError> {
                 Some(value) if value > 0 && value.count_ones() == 1 => i64::from(value.trailing_zeros()),
                 _ => number.parse().unwrap_or(-1),
             };
-            planes.insert_at(name, bit)?;
+            named.push((name, bit));
         }
+    }
+    // Of synonyms in one file, the name that is ours keeps it.
+    named.sort_by_key(|&(name, _)| canonical_plane(name) != name);
+    let mut planes = MaskPlanes::new();
+    for (name, bit) in named {
+        planes.insert_at(name, bit)?;
     }
     Ok(planes)
 }
@@ -209,6 +216,24 @@ mod tests {
         lsst.set("MSKM0000", 1_i64);
         lsst.set("MSKM0002", 4_i64);
         assert_eq!(MaskCoding::of(&lsst).unwrap().planes().bit("DCR_LIMITED"), Some(2));
+    }
+
+    #[test]
+    fn planes_of_lsst_images_have_afw_names() {
+        let mut lsst =
+            header(&[("MSKN0000", "NO_DATA"), ("MSKN0001", "SATURATED"), ("MSKN0002", "DETECTION_EDGE")]);
+        for (keyword, value) in [("MSKM0000", 1_i64), ("MSKM0001", 2), ("MSKM0002", 4)] {
+            lsst.set(keyword, value);
+        }
+        let coding = MaskCoding::of(&lsst).unwrap();
+        assert_eq!(names(&coding, 0b111), ["NO_DATA", "SAT", "EDGE"]);
+
+        // Both names in one file, in whichever order: each keeps its pixels, and either setting finds both.
+        let mut both = Header::new();
+        both.set("MP_SATURATED", 5_i64);
+        both.set("MP_SAT", 1_i64);
+        let planes = MaskCoding::of(&both).unwrap().planes();
+        assert_eq!(planes.bits_of(["SAT"]), 0b10_0010);
     }
 
     #[test]

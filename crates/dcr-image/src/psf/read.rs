@@ -21,28 +21,37 @@ impl Psf {
     pub fn open(path: &Path, bbox: &BBox) -> Result<Self, FitsError> {
         let mut reader = FitsReader::open(path)?;
         let hdus = survey(&mut reader)?;
+        Self::among(&mut reader, &hdus, bbox)
+    }
+
+    /// Reads the PSF that some HDUs of a file hold, see [`Psf::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`], which names the file and HDU, if there is none or it is malformed.
+    pub(crate) fn among(reader: &mut FitsReader, hdus: &[Hdu], bbox: &BBox) -> Result<Self, FitsError> {
         for hdu in hdus.iter().filter(|hdu| hdu.kind == HduKind::Table) {
             reader.go_to(hdu.index)?;
             if let Some(column) = reader.column("PSF_MASK") {
-                return read_psfex(&mut reader, hdu, column, bbox).map(Self::PsfEx);
+                return read_psfex(reader, hdu, column, bbox).map(Self::PsfEx);
             }
         }
         if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
-            return StampGrid::read(&mut reader, hdu).map(Self::Grid);
+            return StampGrid::read(reader, hdu).map(Self::Grid);
         }
         if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
-            return read_cells(&mut reader, hdu, axes, bbox).map(Self::Grid);
+            return read_cells(reader, hdu, axes, bbox).map(Self::Grid);
         }
         let hdu = hdus
             .iter()
             .find(|hdu| hdu.name.eq_ignore_ascii_case("PSF"))
             .or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some()))
             .ok_or_else(|| FitsError::Missing {
-                path: path.to_owned(),
+                path: reader.path().to_owned(),
                 wanted: "PSF (an image, a table PSF_GRID of stamps, or one with the column PSF_MASK)".into(),
-                found: inventory(&hdus),
+                found: inventory(hdus),
             })?;
-        read_stamp(&mut reader, hdu).map(Self::Stamp)
+        read_stamp(reader, hdu).map(Self::Stamp)
     }
 
     /// The PSF in an exposure's own file: the grid of stamps, the image HDU called PSF, or a Gaussian of the width

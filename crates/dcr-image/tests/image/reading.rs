@@ -296,12 +296,12 @@ fn weights_beside_the_image_become_variance() {
     let none = OpenOptions { find_companions: false, ..OpenOptions::default() };
     assert!(matches!(ExposureFile::open(&path, &none), Err(FitsError::NoVariance { .. })));
     let variances = OpenOptions {
-        weights: Some(folder.0.path().join("sci.resamp.weight.fits")),
-        weights_hold: UncertaintyKind::Variance,
+        weights: Some(folder.0.path().join("sci.resamp.weight.fits").into()),
+        weights_hold: Some(UncertaintyKind::Variance),
         ..OpenOptions::default()
     };
     assert_eq!(ExposureFile::open(&path, &variances).unwrap().read_variance(bbox).unwrap()[[0, 0]], 4.0);
-    let sigmas = OpenOptions { weights_hold: UncertaintyKind::StandardDeviation, ..variances };
+    let sigmas = OpenOptions { weights_hold: Some(UncertaintyKind::StandardDeviation), ..variances };
     assert_eq!(ExposureFile::open(&path, &sigmas).unwrap().read_variance(bbox).unwrap()[[0, 0]], 16.0);
 }
 

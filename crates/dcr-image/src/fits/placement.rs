@@ -1,0 +1,34 @@
+//! Whether two HDUs lie on the same place of the sky, pixel by pixel.
+
+use super::layout::Hdu;
+use crate::header::Header;
+use crate::{BBox, Wcs};
+
+/// Distance in px below which two images have one WCS.
+pub(super) const SAME_PX: f64 = 1e-3;
+
+/// The WCS that an HDU has in its own cards, with its first pixel at (0, 0).
+///
+/// `None` if it has none of its own, or one that cannot be used.
+pub(super) fn own_wcs(hdus: &[Hdu], hdu: &Hdu) -> Option<Wcs> {
+    let own = ["CTYPE1", "CRVAL1", "CRPIX1"].iter().all(|keyword| hdu.header.get(keyword).is_some());
+    if own { wcs(hdus, hdu) } else { None }
+}
+
+/// The WCS of an HDU, primary cards included, with its first pixel at (0, 0).
+pub(super) fn wcs(hdus: &[Hdu], hdu: &Hdu) -> Option<Wcs> {
+    Wcs::from_header(&merged(hdus, hdu), (0, 0)).ok()
+}
+
+/// The cards of an HDU and, merged in, those of the primary HDU.
+pub(super) fn merged(hdus: &[Hdu], hdu: &Hdu) -> Header {
+    hdus.first().map_or_else(|| hdu.header.clone(), |primary| Header::merged(&primary.header, &hdu.header))
+}
+
+/// The largest distance in px between the places that pixels of one index have in two WCS.
+///
+/// `shape` is rows and columns. Places that one of the two cannot map are infinitely far apart.
+pub(super) fn distance_px(a: &Wcs, b: &Wcs, shape: (usize, usize)) -> f64 {
+    let distance = a.difference_px(b, &BBox::of_shape((0, 0), shape)).unwrap_or(f64::INFINITY);
+    if distance.is_nan() { f64::INFINITY } else { distance }
+}
