@@ -1,7 +1,10 @@
 //! Tests of what goes through files.
 
+mod contradictions;
 mod headers;
 mod reading;
 mod real_files;
+mod scales;
 mod support;
+mod wcs_cards;
 mod writing;
