@@ -32,7 +32,9 @@ pub use artefacts::{ArtefactConfig, FindArtefacts};
 pub use band::{BandConfig, ResolvedBand, StatedBand};
 pub use bytes::ByteSize;
 pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
-pub use input::{InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint};
+pub use input::{
+    Distortion, InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint, ZeroPointOf,
+};
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
 pub use psf::PsfConfig;

@@ -84,9 +84,21 @@ pub enum CoaddError {
         /// The file.
         path: PathBuf,
     },
+    /// Pixels that are magnitudes or logarithms.
+    #[error(
+        "{}: its pixels are in {unit:?}, which is no flux, and do not add up; convert them to flux, or set input.unit if \
+         the card is wrong", path.display()
+    )]
+    NotFlux {
+        /// The file.
+        path: PathBuf,
+        /// Its unit.
+        unit: String,
+    },
     /// Files in different units.
     #[error(
-        "{}: BUNIT is {unit:?}, but {} has {expected:?}; bring all exposures to one unit", path.display(), first.display()
+        "{}: BUNIT is {unit:?}, but {} has {expected:?}; bring all exposures to one unit, or set input.unit if a \
+         card is wrong", path.display(), first.display()
     )]
     Unit {
         /// The file.

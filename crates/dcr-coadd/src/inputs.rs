@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dcr_image::header::unit::{self, UnitKind};
 use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
 use crate::error::{CoaddError, GridDifference};
+use crate::flux_scale;
 use crate::sky::Sky;
 
 /// The zero point in AB mag of pixel values in nJy.
@@ -80,15 +82,15 @@ impl Inputs {
             }
         }
         let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
-        let unit = unit_of(first, config)?;
+        let unit = unit_of(first)?;
         let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
         check_filter(first, first_sky.visit.filter.as_deref(), config.band.name.as_deref(), "band.name is")?;
 
         let mut files_of_visit: BTreeMap<u64, &Path> = BTreeMap::new();
         for (file, sky) in &opened {
             check_grid(file, first, config.coadd.grid_tolerance_px)?;
-            let own_unit = unit_of(file, config)?;
-            if own_unit != unit {
+            let own_unit = unit_of(file)?;
+            if !unit::same(&own_unit, &unit) {
                 return Err(CoaddError::Unit {
                     path: file.path().to_owned(),
                     unit: own_unit,
@@ -106,7 +108,9 @@ impl Inputs {
                 });
             }
         }
-        let (scales, zero_point_mag) = scales(&opened, config)?;
+        let (scales, zero_point_mag) = flux_scale::factors(&opened, config)?;
+        let doubts = flux_scale::doubts(&opened, config);
+        opened.iter_mut().for_each(|(_, sky)| sky.notes.extend_from_slice(&doubts));
         let unit = if config.input.zero_point == ZeroPoint::Header && zero_point_mag == Some(NANOJANSKY_MAG) {
             "nJy".to_owned()
         } else {
@@ -139,29 +143,6 @@ impl Inputs {
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
         }
         Ok(planes)
-    }
-}
-
-/// What each exposure's pixel values are multiplied by, and the zero point in mag that they then have, if it is known and one.
-fn scales(
-    opened: &[(ExposureFile, Sky)],
-    config: &AssembleConfig,
-) -> Result<(Vec<f32>, Option<f64>), CoaddError> {
-    let stated: Vec<Option<f64>> = opened.iter().map(|(_, sky)| sky.visit.zero_point_mag).collect();
-    let first = stated.first().copied().flatten();
-    match config.input.zero_point {
-        ZeroPoint::Off => {
-            let common = first.filter(|first| stated.iter().all(|own| *own == Some(*first)));
-            Ok((vec![1.0; opened.len()], common))
-        }
-        ZeroPoint::Header => {
-            let common = config.input.common_zero_point_mag.or(first);
-            let scale = |(own, (file, _)): (&Option<f64>, &(ExposureFile, Sky))| match (common, own) {
-                (Some(common), Some(own)) => Ok(10_f64.powf(0.4 * (common - own)) as f32),
-                _ => Err(CoaddError::NoZeroPoint { path: file.path().to_owned() }),
-            };
-            Ok((stated.iter().zip(opened).map(scale).collect::<Result<_, _>>()?, common))
-        }
     }
 }
 
@@ -198,10 +179,17 @@ pub(crate) fn grid_difference(
     }
 }
 
-/// The unit of a file's pixel values, from its header or the settings.
-pub(crate) fn unit_of(file: &ExposureFile, config: &AssembleConfig) -> Result<String, CoaddError> {
-    let unit = file.unit().or(config.input.unit.as_deref());
-    unit.map(str::to_owned).ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })
+/// The unit of a file's pixel values, from the settings or its header.
+///
+/// # Errors
+///
+/// [`CoaddError::NoUnit`] without one, [`CoaddError::NotFlux`] for magnitudes and logarithms.
+pub(crate) fn unit_of(file: &ExposureFile) -> Result<String, CoaddError> {
+    let unit = file.unit().ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })?;
+    if unit::kind(unit) == UnitKind::NotFlux {
+        return Err(CoaddError::NotFlux { path: file.path().to_owned(), unit: unit.to_owned() });
+    }
+    Ok(unit.to_owned())
 }
 
 /// Refuses a filter that is another than `expected`, if both are known.

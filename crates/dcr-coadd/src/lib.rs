@@ -24,6 +24,7 @@ mod division;
 mod error;
 mod exposure;
 mod finished_run;
+mod flux_scale;
 mod input_map;
 mod inputs;
 pub mod inspect;

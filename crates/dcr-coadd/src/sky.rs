@@ -48,17 +48,27 @@ impl Sky {
         notes.extend(geometry.assumptions().iter().cloned());
         let site = match visit.site {
             Some(site) => site,
-            None if visit.weather.pressure_pa.is_some() => {
+            None => {
+                let height = input.site.and_then(|site| site.elevation_m);
+                let known = match (height, visit.weather.pressure_pa) {
+                    (Some(_), _) => "input.site gives the height",
+                    (None, Some(_)) => "the air pressure is known",
+                    (None, None) => return Err(CoaddError::NoSite { path: path() }),
+                };
                 notes.push(Assumption {
                     quantity: "site".into(),
-                    text: "The header has no site; gravity is that of sea level at latitude 45° (0.3 % of \
-                           refraction at most), for the air pressure is known."
-                        .into(),
+                    text: format!(
+                        "The header has no site; gravity is that of latitude 45° (0.3 % of refraction at most), for \
+                         {known}."
+                    ),
                     warning: true,
                 });
-                Site { latitude: Angle::from_degrees(45.0), longitude: Angle::default(), elevation_m: 0.0 }
+                Site {
+                    latitude: Angle::from_degrees(45.0),
+                    longitude: Angle::default(),
+                    elevation_m: height.unwrap_or(0.0),
+                }
             }
-            None => return Err(CoaddError::NoSite { path: path() }),
         };
         let (weather, assumed) = visit.weather.complete(site.elevation_m);
         notes.extend(assumed);

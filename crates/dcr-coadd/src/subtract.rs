@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dcr_image::fits::{AtomicFile, OutputFolder};
-use dcr_image::header::Card;
+use dcr_image::header::{Card, unit};
 use dcr_image::{ExposureFile, FitsError, OpenOptions};
 use ndarray::Zip;
 
@@ -295,7 +295,7 @@ impl Job<'_> {
     /// Refuses a template in another unit, unless the matching kernel brings it to the exposure's.
     fn check_unit(&self, file: &ExposureFile, unit: Option<&str>) -> Result<(), CoaddError> {
         match (file.unit(), unit) {
-            (Some(own), Some(unit)) if own != unit && !self.config.subtract.match_psf => {
+            (Some(own), Some(unit)) if !unit::same(own, unit) && !self.config.subtract.match_psf => {
                 Err(CoaddError::OtherUnit {
                     path: file.path().to_owned(),
                     unit: own.into(),

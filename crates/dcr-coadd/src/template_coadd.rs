@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dcr_image::header::unit;
 use dcr_image::{ExposureFile, MaskPlanes, Psf, remap};
 use dcr_solver::kernel::dilate_diamond;
 use ndarray::{Array2, Zip};
@@ -9,7 +10,7 @@ use ndarray::{Array2, Zip};
 use crate::config::AssembleConfig;
 use crate::detection::Detection;
 use crate::error::CoaddError;
-use crate::inputs::{Input, check_grid};
+use crate::inputs::{Input, check_grid, unit_of};
 use crate::plain_coadd::PlainCoadd;
 
 /// FWHM of a Gaussian with σ = 1.
@@ -33,8 +34,11 @@ pub(crate) fn open_template(
 ) -> Result<ExposureFile, CoaddError> {
     let file = ExposureFile::open(path, &config.input.open_options(path))?;
     check_grid(&file, first, config.coadd.grid_tolerance_px)?;
+    if file.unit().is_some() {
+        unit_of(&file)?;
+    }
     if let (Some(unit), Some(expected)) = (file.unit(), first.unit())
-        && unit != expected
+        && !unit::same(unit, expected)
     {
         return Err(CoaddError::Unit {
             path: path.to_owned(),

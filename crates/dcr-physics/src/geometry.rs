@@ -39,7 +39,7 @@ mod ways;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::check::Disagreement;
+pub use self::check::{CheckedPlace, Disagreement};
 use crate::astrometry::Zenith;
 use crate::index::StoneOwens;
 use crate::refraction::{LOWEST_ALTITUDE_DEG, Refraction, ZenithExpansion};
@@ -115,12 +115,14 @@ pub enum GeometryError {
     },
     /// The boresight comes out below the horizon.
     #[error(
-        "by {origin} the boresight is at altitude {altitude_deg:.2}°, below the horizon{}",
+        "by {origin} {at} is at altitude {altitude_deg:.2}°, below the horizon{}",
         hint(*altitude_with_other_longitude_sign_deg)
     )]
     BelowHorizon {
         /// What the zenith was derived from.
         origin: GeometryOrigin,
+        /// The place that was looked at.
+        at: CheckedPlace,
         /// The altitude.
         altitude_deg: f64,
         /// The altitude with the sign of the site's longitude changed, if that is possible and no worse
@@ -170,7 +172,8 @@ pub struct ZenithGeometry {
 }
 
 impl ZenithGeometry {
-    /// Derives the zenith of a visit, and holds it against the header's altitude and airmass.
+    /// Derives the zenith of a visit, and holds it against the header's altitude and airmass at the
+    /// boresight, or at the middle of the image where the header gives no pointing.
     ///
     /// ```
     /// use dcr_physics::{Angle, GeometrySource, SkyPosition, VisitInfo, ZenithGeometry};
@@ -243,17 +246,18 @@ impl ZenithGeometry {
         let boresight = ways::boresight(visit);
         let mut assumptions = ways::assumptions(origin);
         let mut disagreement = None;
-        if let Some(place) = boresight {
+        if let Some((at, place)) = CheckedPlace::of(visit) {
             let sky = local_sky(&zenith, &air, place);
-            let other_sign = || check::with_other_longitude_sign(visit, origin, &air, place);
+            let other_sign = || check::with_other_longitude_sign(visit, origin, &air, (at, place));
             if sky.altitude.radians() <= 0.0 {
                 return Err(GeometryError::BelowHorizon {
                     origin,
+                    at,
                     altitude_deg: sky.altitude.degrees(),
                     altitude_with_other_longitude_sign_deg: other_sign().map(|sky| sky.altitude.degrees()),
                 });
             }
-            disagreement = check::disagreement(visit, origin, &sky, other_sign);
+            disagreement = check::disagreement(visit, origin, (at, &sky), other_sign);
             assumptions.extend(disagreement.as_ref().map(Disagreement::assumption));
         }
         Ok(Self { zenith, air, boresight, origin, assumptions, disagreement })

@@ -102,6 +102,9 @@ pub struct VisitInfo {
     pub exposure_s: Option<f64>,
     /// Boresight, ICRS.
     pub boresight: Option<SkyPosition>,
+    /// Middle of the image, ICRS. Stands for the boresight where altitudes are checked and the
+    /// header gives no pointing.
+    pub image_centre: Option<SkyPosition>,
     /// Apparent (refracted) altitude of the boresight.
     pub altitude: Option<Angle>,
     /// Azimuth of the boresight, North through East.
@@ -124,8 +127,12 @@ pub struct VisitInfo {
     pub dispersion_corrector: Option<String>,
     /// PSF FWHM in pixels as the header says.
     pub psf_fwhm_px: Option<f64>,
-    /// Photometric zero point in mag as the header says.
+    /// Photometric zero point in mag of the pixel values as they stand in the file: of the exposure
+    /// for counts, of one second for counts per second.
     pub zero_point_mag: Option<f64>,
+    /// Factor that brings the pixel values to the flux scale of other exposures, as the header says
+    /// (FLXSCALE of SCAMP and SWarp); `None` if it says nothing, which is 1.
+    pub flux_scale: Option<f64>,
     /// What was assumed on the way from the header to here.
     pub assumptions: Vec<Assumption>,
 }

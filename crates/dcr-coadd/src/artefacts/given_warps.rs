@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dcr_image::header::unit;
 use dcr_image::{BBox, ExposureFile};
 use dcr_solver::GOOD;
 use dcr_solver::joint::Noise;
@@ -15,6 +16,7 @@ use ndarray::{Array2, Zip};
 
 use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::CoaddError;
+use crate::flux_scale::{factor, scaled_zero_point};
 use crate::inputs::{Input, Inputs, check_filter, check_grid, unit_of};
 use crate::pixels::PixelReader;
 use crate::weights::{NOISE_OF_EVERY, noise_of};
@@ -80,23 +82,17 @@ impl GivenWarp {
         let (path, first) = (|| file.path().to_owned(), || input.file.path().to_owned());
         let against = format!("{} has", input.file.path().display());
         check_filter(&file, file.visit().filter.as_deref(), input.sky.visit.filter.as_deref(), &against)?;
-        let (unit, expected) = (unit_of(&file, config)?, unit_of(&input.file, config)?);
-        if unit != expected {
+        let (unit, expected) = (unit_of(&file)?, unit_of(&input.file)?);
+        if !unit::same(&unit, &expected) {
             return Err(CoaddError::Unit { path: path(), unit, first: first(), expected });
         }
-        let own = file.visit().zero_point_mag;
-        let scale = match (config.input.zero_point, own) {
-            (ZeroPoint::Off, own) => match (own, input.sky.visit.zero_point_mag) {
-                (Some(own), Some(expected)) if (own - expected).abs() > SAME_ZERO_POINT => {
-                    return Err(CoaddError::OtherZeroPoint { path: path(), own, first: first(), expected });
-                }
-                _ => 1.0,
-            },
-            (ZeroPoint::Header, own) => match (inputs.zero_point_mag, own) {
-                (Some(common), Some(own)) => 10_f64.powf(0.4 * (common - own)) as f32,
-                _ => return Err(CoaddError::NoZeroPoint { path: path() }),
-            },
-        };
+        let zero_points = (scaled_zero_point(file.visit()), scaled_zero_point(&input.sky.visit));
+        if let (ZeroPoint::Off, (Some(own), Some(expected))) = (config.input.zero_point, zero_points)
+            && (own - expected).abs() > SAME_ZERO_POINT
+        {
+            return Err(CoaddError::OtherZeroPoint { path: path(), own, first: first(), expected });
+        }
+        let scale = factor(&file, file.visit(), &config.input, inputs.zero_point_mag)? as f32;
         Ok(Self { file, scale, excluded: input.excluded.clone() })
     }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use dcr_image::fits::{CompanionFile, MissingVariance, UncertaintyKind};
+use dcr_image::header::{self, Given};
+use dcr_image::wcs::Distortions;
 use dcr_image::{ExposureFile, OpenOptions};
-use dcr_physics::{Angle, Assumption, GeometrySource, Site, VisitInfo};
+use dcr_physics::{GeometrySource, VisitInfo};
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
@@ -20,8 +22,19 @@ table! {
         /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn". Change it after
         /// you have looked which of the two is right, and set geometry accordingly.
         on_disagreement: OnDisagreement = OnDisagreement::Refuse,
-        /// The telescope, for headers that do not say: latitude and longitude (east positive) in degrees, height in m.
+        /// The telescope: latitude and longitude (east positive) in degrees, which go together, and height in m, which may
+        /// stand alone. It wins over headers and over the known sites of instruments. Set it where those say nothing, or
+        /// are wrong.
         site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
+        /// Air pressure at the telescope (not reduced to sea level) in hPa, for all exposures. It wins over headers.
+        pressure_hpa: Option<f64> = None; "744.0",
+        /// Air temperature in °C, for all exposures. It wins over headers.
+        temperature_c: Option<f64> = None; "10.0",
+        /// Relative humidity in percent, for all exposures. It wins over headers.
+        humidity_percent: Option<f64> = None; "40.0",
+        /// What to make of distortion polynomials (SIP, TPV) in headers: "header" (they are applied) or "none". Set "none"
+        /// where they were left over in resampled images, as a warning says.
+        distortion: Distortion = Distortion::Header,
         /// The image's HDU, by name, name and EXTVER ("SCI,2") or number, as a string. Set it where a file has several
         /// images. Unset: IMAGE, SCI, or the first image; files of several CCDs are refused.
         image_hdu: Option<String> = None; "\"SCI\"",
@@ -43,11 +56,16 @@ table! {
         /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
         /// every pixel. Set "estimate" for images without weights whose sky is flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
-        /// Unit of the pixel values, for headers without BUNIT.
+        /// Unit of the pixel values, for all exposures. It wins over BUNIT. Set it for headers without one, or with a
+        /// wrong one.
         unit: Option<String> = None; "\"nJy\"",
         /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
         /// magnitude zero points in the headers). Set "header" for exposures in counts.
         zero_point: ZeroPoint = ZeroPoint::Off,
+        /// What the zero points in headers refer to: "auto" (as the instrument and the card's comment say, or else the
+        /// exposure), "second" (2.5 log10 of the exposure time is added for pixels in counts) or "exposure". Set it for
+        /// headers that do not say.
+        zero_point_of: ZeroPointOf = ZeroPointOf::Auto,
         /// The zero point in mag that exposures are scaled to with zero_point = "header". Set 31.4 to get nJy of AB magnitudes.
         /// Unset: that of the first exposure.
         common_zero_point_mag: Option<f64> = None; "31.4",
@@ -67,27 +85,38 @@ pub enum OnDisagreement {
     Warn,
 }
 
-/// Where a telescope stands.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where a telescope stands. Latitude and longitude go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SiteConfig {
     /// Geodetic latitude in degrees, north positive.
-    pub latitude_deg: f64,
+    pub latitude_deg: Option<f64>,
     /// Longitude in degrees, east positive.
-    pub longitude_deg: f64,
-    /// Height above sea level in m.
-    #[serde(default)]
-    pub elevation_m: f64,
+    pub longitude_deg: Option<f64>,
+    /// Height above sea level in m. Unset: that of the header, or sea level with a warning.
+    pub elevation_m: Option<f64>,
 }
 
-impl From<SiteConfig> for Site {
-    fn from(site: SiteConfig) -> Self {
-        Self {
-            latitude: Angle::from_degrees(site.latitude_deg),
-            longitude: Angle::from_degrees(site.longitude_deg),
-            elevation_m: site.elevation_m,
-        }
-    }
+/// What to make of distortion polynomials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distortion {
+    /// They are applied.
+    Header,
+    /// They are left out.
+    None,
+}
+
+/// What a header's zero point refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZeroPointOf {
+    /// What instrument, comment and unit say.
+    Auto,
+    /// One second.
+    Second,
+    /// The exposure.
+    Exposure,
 }
 
 /// What weight files hold.
@@ -142,6 +171,11 @@ impl InputConfig {
                 WithoutVariance::Refuse => MissingVariance::Refuse,
                 WithoutVariance::Estimate => MissingVariance::Estimate,
             },
+            distortions: match self.distortion {
+                Distortion::Header => Distortions::Header,
+                Distortion::None => Distortions::Ignored,
+            },
+            given: self.given(),
         }
     }
 
@@ -153,19 +187,29 @@ impl InputConfig {
         [of("weight", &self.weights), of("mask", &self.masks), of("PSF", &self.psfs)].into_iter().flatten()
     }
 
-    /// The circumstances of an exposure, with the telescope set here where its header has none.
+    /// What is stated by hand and wins over headers.
+    fn given(&self) -> Given {
+        let site = self.site.unwrap_or_default();
+        Given {
+            latitude_deg: site.latitude_deg,
+            longitude_deg: site.longitude_deg,
+            elevation_m: site.elevation_m,
+            pressure_hpa: self.pressure_hpa,
+            temperature_c: self.temperature_c,
+            humidity_percent: self.humidity_percent,
+            unit: self.unit.clone(),
+            zero_point_of: match self.zero_point_of {
+                ZeroPointOf::Auto => header::ZeroPointOf::Auto,
+                ZeroPointOf::Second => header::ZeroPointOf::Second,
+                ZeroPointOf::Exposure => header::ZeroPointOf::Exposure,
+            },
+        }
+    }
+
+    /// The circumstances of an exposure that was opened with [`InputConfig::open_options`].
     #[must_use]
     pub fn visit(&self, file: &ExposureFile) -> VisitInfo {
-        let mut visit = file.visit().clone();
-        if let (None, Some(site)) = (visit.site, self.site) {
-            visit.site = Some(site.into());
-            visit.assumptions.push(Assumption {
-                quantity: "site".into(),
-                text: "The header has no site; the one of the configuration was used.".into(),
-                warning: false,
-            });
-        }
-        visit
+        file.visit().clone()
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -175,19 +219,22 @@ impl InputConfig {
         if self.visits.as_ref().is_some_and(Vec::is_empty) {
             return Err(refuse("input.visits", "[]", "at least one number of a visit"));
         }
-        if let Some(site) = self.site {
-            let degrees = |key: &str, value: f64, limit: f64, allowed: &str| {
-                if value.abs() <= limit { Ok(()) } else { Err(refuse(key, value, allowed)) }
-            };
-            degrees("input.site.latitude_deg", site.latitude_deg, 90.0, "-90 to 90 degrees")?;
-            degrees(
-                "input.site.longitude_deg",
-                site.longitude_deg,
-                360.0,
-                "-360 to 360 degrees, east positive",
-            )?;
-            if !(-1000.0..=10_000.0).contains(&site.elevation_m) {
-                return Err(refuse("input.site.elevation_m", site.elevation_m, "-1000 to 10000 m"));
+        self.validate_site()?;
+        for (key, value, range, allowed) in [
+            ("input.pressure_hpa", self.pressure_hpa, 300.0..=1100.0, "300 to 1100 hPa, at the telescope"),
+            ("input.temperature_c", self.temperature_c, -60.0..=60.0, "-60 to 60 °C"),
+            ("input.humidity_percent", self.humidity_percent, 0.0..=100.0, "0 to 100 %"),
+        ] {
+            if let Some(value) = value.filter(|value| !range.contains(value)) {
+                return Err(refuse(key, value, allowed));
+            }
+        }
+        if let Some(unit) = &self.unit {
+            if unit.trim().is_empty() {
+                return Err(refuse("input.unit", format!("{unit:?}"), "a unit such as \"nJy\""));
+            }
+            if header::unit::kind(unit) == header::unit::UnitKind::NotFlux {
+                return Err(refuse("input.unit", format!("{unit:?}"), "a unit of flux, not of its logarithm"));
             }
         }
         for (key, pattern) in
@@ -205,6 +252,31 @@ impl InputConfig {
             }
         }
         Ok(())
+    }
+
+    fn validate_site(&self) -> Result<(), ConfigError> {
+        let Some(site) = self.site else { return Ok(()) };
+        let within = |key: &str, value: Option<f64>, range: std::ops::RangeInclusive<f64>, allowed: &str| {
+            match value.filter(|value| !range.contains(value)) {
+                Some(value) => Err(refuse(key, value, allowed)),
+                None => Ok(()),
+            }
+        };
+        within("input.site.latitude_deg", site.latitude_deg, -90.0..=90.0, "-90 to 90 degrees")?;
+        within(
+            "input.site.longitude_deg",
+            site.longitude_deg,
+            -360.0..=360.0,
+            "-360 to 360 degrees, east positive",
+        )?;
+        within("input.site.elevation_m", site.elevation_m, -420.0..=5700.0, "-420 to 5700 m")?;
+        let (given, missing) = match (site.latitude_deg, site.longitude_deg) {
+            (Some(_), None) => ("latitude_deg alone", "input.site.longitude_deg"),
+            (None, Some(_)) => ("longitude_deg alone", "input.site.latitude_deg"),
+            (None, None) if site.elevation_m.is_none() => ("nothing", "input.site"),
+            _ => return Ok(()),
+        };
+        Err(refuse(missing, given, "latitude_deg with longitude_deg, elevation_m, or all three"))
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
         exposure_s: visit.exposure_s,
         header_altitude_deg: visit.altitude.map(Angle::degrees),
         header_airmass: visit.airmass,
-        unit: file.unit().map(str::to_owned).or_else(|| config.input.unit.clone()),
+        unit: file.unit().map(str::to_owned),
         size: [file.bbox().width, file.bbox().height],
         noise: noise(&file)?,
         ..VisitInspection::default()

@@ -52,6 +52,16 @@ pub enum FitsError {
         /// Its text for that status.
         reason: String,
     },
+    /// Cards of a scale that is not linear contradict each other.
+    #[error("{}, {hdu}: {reason}; restore the cards, or convert the pixels to flux and remove both", path.display())]
+    Scaling {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// An HDU that is needed is not there.
     #[error("{}: found no {wanted}; the file has {found}", path.display())]
     Missing {
@@ -256,7 +266,8 @@ impl FitsError {
             | Self::Mask { path, .. }
             | Self::Content { path, .. }
             | Self::Exists { path }
-            | Self::NotEmpty { path, .. } => path,
+            | Self::NotEmpty { path, .. }
+            | Self::Scaling { path, .. } => path,
         }
     }
 }

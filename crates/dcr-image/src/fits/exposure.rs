@@ -2,7 +2,7 @@
 //!
 //! # What readers make of the pixels
 //!
-//! - Values stay in the unit of the file. Undefined pixels (BLANK, a NaN in any compression) are NaN.
+//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes. Undefined pixels (BLANK, a NaN in any compression) are NaN.
 //! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from an
 //!   instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
 //!   nothing is known makes every pixel that is not 0 BAD.
@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use dcr_physics::VisitInfo;
+use dcr_physics::{Assumption, VisitInfo};
 use ndarray::Array2;
 
 use super::cfitsio::{FitsReader, Pixel};
@@ -22,9 +22,9 @@ use super::layout::{PlaneSource, UncertaintyKind, survey};
 use super::open::{Own, choose_planes, named_psf, open_file};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
-use crate::header::{Header, MaskCoding, VisitHeader};
+use crate::header::{AsinhScaling, Given, Header, MaskCoding, VisitHeader, VisitSource};
 use crate::psf::Psf;
-use crate::wcs::image_origin;
+use crate::wcs::{Distortions, image_origin};
 use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
 
 /// NUM_OVERFLOW, cfitsio's status for a number that does not fit the type asked for.
@@ -51,6 +51,10 @@ pub struct OpenOptions {
     pub find_companions: bool,
     /// What to do if there is no variance anywhere.
     pub missing_variance: MissingVariance,
+    /// What to make of distortion polynomials in the WCS.
+    pub distortions: Distortions,
+    /// What is stated by hand and wins over the header.
+    pub given: Given,
 }
 
 /// What to do about an image without variance.
@@ -73,6 +77,8 @@ impl Default for OpenOptions {
             psf: None,
             find_companions: true,
             missing_variance: MissingVariance::Refuse,
+            distortions: Distortions::Header,
+            given: Given::default(),
         }
     }
 }
@@ -92,6 +98,7 @@ pub struct ExposureFile {
     planes: MaskPlanes,
     psf: Option<Psf>,
     image: PlaneSource,
+    asinh: Option<AsinhScaling>,
     mask: Option<(PlaneSource, MaskCoding)>,
     variance: VarianceSource,
 }
@@ -120,7 +127,8 @@ impl ExposureFile {
         let header = Header::merged(&hdus[0].header, &image_hdu.header);
         let image = image_hdu.source(path)?;
         let bbox = BBox::of_shape(image_origin(&header), image.shape);
-        let wcs = Wcs::from_header(&header, (bbox.x0, bbox.y0)).map_err(|source| FitsError::Wcs {
+        let read = Wcs::read(&header, (bbox.x0, bbox.y0), options.distortions);
+        let wcs = read.map_err(|source| FitsError::Wcs {
             path: path.to_owned(),
             hdu: image.label.clone(),
             source,
@@ -136,14 +144,32 @@ impl ExposureFile {
             hdu: image.label.clone(),
             source,
         })?;
-        let VisitHeader { mut visit, unit } =
-            VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
+        let asinh = AsinhScaling::of(&header).map_err(|reason| FitsError::Scaling {
+            path: path.to_owned(),
+            hdu: image.label.clone(),
+            reason,
+        })?;
+        let tree = observation_tree(&mut reader, &hdus)?;
+        let (x, y) = bbox.centre();
+        let source = VisitSource {
+            path,
+            tree: tree.as_ref(),
+            image_centre: wcs.pixel_to_sky(x, y).ok(),
+            given: &options.given,
+        };
+        let VisitHeader { mut visit, unit } = VisitHeader::read_with(&header, &source);
+        notes.extend(asinh.map(AsinhScaling::note));
+        notes.extend(wcs.notes().iter().map(|text| Assumption {
+            quantity: "WCS".to_owned(),
+            text: text.clone(),
+            warning: true,
+        }));
         let psf = match &options.psf {
             Some(file) => Some(named_psf(file, &own, &bbox)?),
             None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
-        Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, mask, variance })
+        Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, asinh, mask, variance })
     }
 
     /// The file.
@@ -213,7 +239,11 @@ impl ExposureFile {
     ///
     /// As [`ExposureFile::read`].
     pub fn read_image(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
-        self.read_plane(&self.image, part)
+        let mut image = self.read_plane(&self.image, part)?;
+        if let Some(asinh) = self.asinh {
+            image.mapv_inplace(|value| asinh.flux(value));
+        }
+        Ok(image)
     }
 
     /// Reads the mask of a box.

@@ -4,9 +4,10 @@ use dcr_physics::{Angle, Assumption, SkyPosition, VisitInfo, WeatherReadings};
 
 use super::Header;
 use super::angle::{self, Unit};
-use super::profile::{Altitude, AzimuthZero, Profile, Time, first_number};
-use super::site;
-use super::time::{Date, Scale};
+use super::given::Given;
+use super::profile::{Altitude, AzimuthZero, Profile, first_number};
+use super::site::{Evidence, FoundSite};
+use super::time::Scale;
 use super::weather;
 
 /// Degrees that the Earth turns in a second of time.
@@ -19,12 +20,23 @@ const AIRMASS_TOLERANCE: f64 = 0.02;
 pub(super) struct Reading<'a> {
     pub(super) header: &'a Header,
     pub(super) profile: &'a Profile,
+    /// What the user states, and wins.
+    pub(super) given: Given,
+    /// Middle of the image, for headers without a pointing.
+    pub(super) image_centre: Option<SkyPosition>,
     pub(super) notes: Vec<Assumption>,
 }
 
+impl<'a> Reading<'a> {
+    /// Of a header by a profile, with nothing given by hand.
+    pub(super) fn new(header: &'a Header, profile: &'a Profile) -> Self {
+        Self { header, profile, given: Given::default(), image_centre: None, notes: Vec::new() }
+    }
+}
+
 impl Reading<'_> {
-    /// All that the profile's cards tell.
-    pub(super) fn visit_info(mut self) -> VisitInfo {
+    /// All that the profile's cards tell; `unit` is that of the pixels.
+    pub(super) fn visit_info(mut self, unit: Option<&str>) -> VisitInfo {
         if let Some(remark) = self.profile.remark {
             self.warn("instrument", remark.to_owned());
         }
@@ -34,14 +46,22 @@ impl Reading<'_> {
         let altitude = self.altitude();
         let azimuth = self.azimuth();
         let airmass = self.airmass();
-        let hour_angle = self.hour_angle(exposure_s);
-        let site = self.site(site::Evidence { mid_time, boresight, hour_angle, altitude });
-        let elevation = site.map(|site| site.elevation_m);
+        let hour_angle = self.hour_angle(mid_time.after_start_s);
+        let evidence = Evidence {
+            mid_time: mid_time.instant,
+            pointing: boresight.or(self.image_centre),
+            hour_angle,
+            altitude,
+            airmass,
+        };
+        let site = self.site(evidence);
+        let elevation = site.filter(|found| found.elevation_known).map(|found| found.site.elevation_m);
+        let elevation = elevation.or(self.given.elevation_m);
         let weather = self.weather(elevation);
         self.compare_airmass(altitude, airmass);
         if altitude.is_none()
             && airmass.is_none()
-            && (mid_time.is_none() || boresight.is_none() || site.is_none())
+            && (mid_time.instant.is_none() || boresight.is_none() || site.is_none())
         {
             self.warn(
                 "pointing",
@@ -52,25 +72,34 @@ impl Reading<'_> {
         let dispersion_corrector = self.dispersion_corrector();
         let degrees =
             |cards: &[&str]| first_number(self.header, cards).map(|value| Angle::from_degrees(value % 360.0));
+        let (earth_rotation_angle, parallactic_angle, rotator_angle) = (
+            degrees(self.profile.earth_rotation_angle),
+            degrees(self.profile.parallactic_angle),
+            degrees(self.profile.rotator_angle),
+        );
+        let zero_point_mag = self.zero_point(unit, exposure_s, best_airmass(&evidence, site));
+        let flux_scale = self.flux_scale();
         VisitInfo {
             visit: 0,
             instrument: self.text(self.profile.instrument),
             filter: self.text(self.profile.filter),
-            mid_time,
+            mid_time: mid_time.instant,
             exposure_s,
             boresight,
+            image_centre: self.image_centre,
             altitude,
             azimuth,
             airmass,
             hour_angle,
-            earth_rotation_angle: degrees(self.profile.earth_rotation_angle),
-            parallactic_angle: degrees(self.profile.parallactic_angle),
-            rotator_angle: degrees(self.profile.rotator_angle),
-            site,
+            earth_rotation_angle,
+            parallactic_angle,
+            rotator_angle,
+            site: site.map(|found| found.site),
             weather,
             dispersion_corrector,
             psf_fwhm_px: first_number(self.header, self.profile.fwhm_px).filter(|fwhm| *fwhm > 0.0),
-            zero_point_mag: first_number(self.header, self.profile.zero_point),
+            zero_point_mag,
+            flux_scale,
             assumptions: self.notes,
         }
     }
@@ -87,63 +116,8 @@ impl Reading<'_> {
         cards.iter().find_map(|card| self.header.text(card)).map(str::to_owned)
     }
 
-    fn mid_time(&mut self, exposure_s: Option<f64>) -> Option<dcr_physics::Instant> {
-        let header = self.header;
-        let parsed = |card: &str| header.text(card).and_then(Date::parse);
-        let mjd = |card: &str, zero: f64| header.f64(card).and_then(|value| Date::from_mjd(value - zero));
-        let scale = self.scale();
-        let scale_of = |card: &str| if card.contains("TAI") { Scale::Tai } else { scale };
-        for way in self.profile.time {
-            let (start, scale) = match *way {
-                Time::Mid(card) => match parsed(card) {
-                    Some(date) => return Some(date.on(scale)),
-                    None => continue,
-                },
-                Time::MidMjd(card) => match mjd(card, 0.0) {
-                    Some(date) => return Some(date.on(scale)),
-                    None => continue,
-                },
-                Time::MidJd(card) => match mjd(card, 2_400_000.5) {
-                    Some(date) => return Some(date.on(scale)),
-                    None => continue,
-                },
-                Time::BeginEnd(begin, end) => match (parsed(begin), parsed(end)) {
-                    (Some(begin), Some(end)) if (0.0..86_400.0).contains(&begin.seconds_until(end)) => {
-                        return Some(begin.middle(end).on(scale));
-                    }
-                    _ => continue,
-                },
-                Time::Begin(card) => (parsed(card), scale),
-                Time::BeginParts(date, time) => {
-                    let date = header.text(date).zip(header.text(time));
-                    (date.and_then(|(date, time)| Date::from_parts(date, time)), scale_of(time))
-                }
-                Time::BeginMjd(card) => (mjd(card, 0.0), scale),
-                Time::BeginJd(card) => (mjd(card, 2_400_000.5), scale),
-                Time::BeginTaiSeconds(card) => {
-                    (header.f64(card).and_then(|seconds| Date::from_mjd(seconds / 86_400.0)), Scale::Tai)
-                }
-            };
-            let Some(start) = start else { continue };
-            return Some(match exposure_s {
-                Some(seconds) => start.plus_seconds(seconds / 2.0).on(scale),
-                None => {
-                    self.warn(
-                        "time",
-                        "The exposure time is not given; the time of its start is taken for its middle."
-                            .into(),
-                    );
-                    start.on(scale)
-                }
-            });
-        }
-        let tried = self.profile.time.iter().map(cards_of).collect::<Vec<_>>().join(", ");
-        self.warn("time", format!("No date with a time was found; tried {tried}."));
-        None
-    }
-
     /// The time scale of the header's dates.
-    fn scale(&mut self) -> Scale {
+    pub(super) fn scale(&mut self) -> Scale {
         let Some(text) = self.header.text("TIMESYS").map(str::to_ascii_uppercase) else {
             return self.profile.scale;
         };
@@ -215,22 +189,27 @@ impl Reading<'_> {
         first_number(self.header, self.profile.airmass).filter(|airmass| (0.99..40.0).contains(airmass))
     }
 
-    fn hour_angle(&self, exposure_s: Option<f64>) -> Option<Angle> {
+    fn hour_angle(&self, after_start_s: f64) -> Option<Angle> {
         self.profile.hour_angle.iter().find_map(|way| {
             let degrees = angle::degrees(self.header.get(way.card)?, Unit::Hours, way.number)?;
-            let later = if way.at_start { exposure_s.unwrap_or(0.0) / 2.0 * DEGREES_PER_SECOND } else { 0.0 };
+            let later = if way.at_start { after_start_s * DEGREES_PER_SECOND } else { 0.0 };
             (degrees.abs() <= 360.0).then(|| Angle::from_degrees(degrees + later).wrapped())
         })
     }
 
+    /// The air, by hand or by the header. A reading that is replaced is not looked at.
     fn weather(&mut self, elevation_m: Option<f64>) -> WeatherReadings {
         let (header, profile) = (self.header, self.profile);
-        let temperature_c =
-            first_number(header, profile.temperature).and_then(|value| weather::celsius(self, value));
-        let pressure_pa = first_number(header, profile.pressure)
-            .and_then(|value| weather::pascal(self, value, elevation_m));
-        let humidity_percent =
-            first_number(header, profile.humidity).and_then(|value| weather::percent(self, value));
+        let given = self.given.of_the_air(&mut self.notes);
+        let temperature_c = given.temperature_c.or_else(|| {
+            first_number(header, profile.temperature).and_then(|value| weather::celsius(self, value))
+        });
+        let pressure_pa = given.pressure_pa.or_else(|| {
+            first_number(header, profile.pressure).and_then(|value| weather::pascal(self, value, elevation_m))
+        });
+        let humidity_percent = given.humidity_percent.or_else(|| {
+            first_number(header, profile.humidity).and_then(|value| weather::percent(self, value))
+        });
         WeatherReadings { temperature_c, pressure_pa, humidity_percent }
     }
 
@@ -272,15 +251,14 @@ impl Reading<'_> {
     }
 }
 
-fn cards_of(way: &Time) -> String {
-    match *way {
-        Time::BeginEnd(a, b) | Time::BeginParts(a, b) => format!("{a} with {b}"),
-        Time::Mid(card)
-        | Time::MidMjd(card)
-        | Time::MidJd(card)
-        | Time::Begin(card)
-        | Time::BeginMjd(card)
-        | Time::BeginJd(card)
-        | Time::BeginTaiSeconds(card) => card.to_owned(),
-    }
+/// The airmass in the header, or that of its altitude, or that of time and place.
+fn best_airmass(evidence: &Evidence, site: Option<FoundSite>) -> Option<f64> {
+    let altitude_deg = || {
+        let site = site?.site;
+        evidence.altitude_deg(site.latitude, site.longitude)
+    };
+    let of_altitude = |degrees: f64| (degrees > 3.0).then(|| degrees.to_radians().sin().recip());
+    evidence
+        .airmass
+        .or_else(|| of_altitude(evidence.altitude.map_or_else(altitude_deg, |angle| Some(angle.degrees()))?))
 }

@@ -4,7 +4,7 @@ use dcr_physics::{Angle, Assumption, Instant, SkyPosition, VisitInfo, WeatherRea
 use serde_json::Value as Json;
 
 use super::interpret::Reading;
-use super::{Header, profiles, site, weather};
+use super::{Header, geocentric, profiles, weather};
 
 /// The description of the observation in a file's tree, if it has one.
 pub(super) fn observation(tree: &Json) -> Option<&Json> {
@@ -22,7 +22,7 @@ pub(super) fn visit_info(observation: &Json) -> VisitInfo {
     };
     let text = |key: &str| observation[key].as_str().map(str::to_owned);
     let empty = Header::new();
-    let mut reading = Reading { header: &empty, profile: &profiles::GENERIC, notes: Vec::new() };
+    let mut reading = Reading::new(&empty, &profiles::GENERIC);
 
     let begin = pair("datetime_begin");
     let mid_time = begin.map(|(jd1, jd2)| {
@@ -34,7 +34,7 @@ pub(super) fn visit_info(observation: &Json) -> VisitInfo {
     });
     let location = observation["location"].as_array().and_then(|values| {
         let [x, y, z] = values.as_slice() else { return None };
-        site::from_geocentric([x.as_f64()?, y.as_f64()?, z.as_f64()?])
+        geocentric::from_geocentric([x.as_f64()?, y.as_f64()?, z.as_f64()?])
     });
     let elevation = location.map(|site| site.elevation_m);
     let weather = WeatherReadings {

@@ -41,7 +41,7 @@ pub(super) struct Profile {
     pub(super) humidity: &'static [&'static str],
     pub(super) corrector: &'static [Corrector],
     pub(super) fwhm_px: &'static [&'static str],
-    pub(super) zero_point: &'static [&'static str],
+    pub(super) zero_point: &'static [ZeroPointCard],
     /// What a person should know of all headers of this kind.
     pub(super) remark: Option<&'static str>,
 }
@@ -103,6 +103,13 @@ pub(super) enum Time {
     BeginTaiSeconds(&'static str),
 }
 
+impl Time {
+    /// Whether the end is among the cards.
+    pub(super) const fn has_end(&self) -> bool {
+        matches!(self, Self::BeginEnd(..))
+    }
+}
+
 /// Right ascension and declination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pointing {
@@ -158,6 +165,41 @@ pub(super) struct FixedSite {
     pub(super) latitude: f64,
     pub(super) longitude: f64,
     pub(super) elevation: f64,
+}
+
+/// What the number of a zero point refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Per {
+    /// The pixels as they stand.
+    Exposure,
+    /// One second.
+    Second,
+}
+
+/// A card of the photometric zero point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ZeroPointCard {
+    pub(super) keyword: &'static str,
+    pub(super) per: Per,
+    /// A card in mag per airmass, and the sign with which it is added for an airmass above 1.
+    pub(super) extinction: Option<(&'static str, f64)>,
+}
+
+impl ZeroPointCard {
+    /// A zero point of the exposure.
+    pub(super) const fn exposure(keyword: &'static str) -> Self {
+        Self { keyword, per: Per::Exposure, extinction: None }
+    }
+
+    /// A zero point of one second.
+    pub(super) const fn second(keyword: &'static str) -> Self {
+        Self { keyword, per: Per::Second, extinction: None }
+    }
+
+    /// With a card of the extinction, added with a sign.
+    pub(super) const fn with_extinction(self, keyword: &'static str, sign: f64) -> Self {
+        Self { extinction: Some((keyword, sign)), ..self }
+    }
 }
 
 /// A card that tells whether a dispersion corrector is in the beam.

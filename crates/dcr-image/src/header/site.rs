@@ -1,64 +1,212 @@
-//! The observatory: which way its longitude counts, shown by the rest of the header.
+//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the header.
 
 use dcr_physics::{Angle, Instant, Site, SkyPosition};
 
-use super::angle::{self, Unit};
+use super::coordinate::{Coordinate, coordinate};
+use super::geocentric::from_geocentric;
+use super::given::distance_km;
 use super::interpret::Reading;
 use super::profile::LongitudeSign;
+use super::profiles::{LATITUDES, LONGITUDES};
 use super::time::earth_rotation_angle;
 
 /// Agreement of the hour angle or altitude with a longitude, in degrees: precession since 2000, a
 /// few minutes of an exposure, an approximate pointing. A wrong sign is off by tens of degrees.
 const AGREEMENT_DEG: f64 = 3.0;
+/// Error of an airmass by rounding and by the mean over an exposure.
+const AIRMASS_ERROR: f64 = 0.02;
+/// Distance in km at which two statements of a site are two sites.
+const SAME_SITE_KM: f64 = 2.0;
+/// Distance in km from an instrument's own telescope that deserves a word.
+const SAME_OBSERVATORY_KM: f64 = 100.0;
 
 /// What a longitude must agree with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) mid_time: Option<Instant>,
-    pub(super) boresight: Option<SkyPosition>,
+    /// The boresight, or the middle of the image.
+    pub(super) pointing: Option<SkyPosition>,
     pub(super) hour_angle: Option<Angle>,
     pub(super) altitude: Option<Angle>,
+    pub(super) airmass: Option<f64>,
+}
+
+/// A site, and whether its height is known rather than taken for that of the sea.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoundSite {
+    pub(super) site: Site,
+    pub(super) elevation_known: bool,
 }
 
 impl Reading<'_> {
-    /// The site from the header's cards, or the profile's own.
-    pub(super) fn site(&mut self, evidence: Evidence) -> Option<Site> {
-        let read = |card: &&'static str| {
-            let value = self.header.get(card)?;
-            Some((*card, angle::degrees(value, Unit::Degrees, Unit::Degrees)?))
+    /// The site: the user's, or that of the header's cards, or the profile's own.
+    pub(super) fn site(&mut self, evidence: Evidence) -> Option<FoundSite> {
+        let notes = self.notes.len();
+        let of_header = self.position(evidence);
+        let position = match self.given.position() {
+            Some(given) => {
+                // What was doubted about a position that is not used is of no interest.
+                self.notes.truncate(notes);
+                Some(given)
+            }
+            None => of_header,
         };
-        let latitude = self.profile.latitude.iter().find_map(read).filter(|(_, value)| value.abs() <= 90.0);
-        let longitude =
-            self.profile.longitude.iter().find_map(read).filter(|(_, value)| value.abs() <= 360.0);
-        let card = self.profile.elevation.iter().find_map(|card| self.header.f64(card));
-        let elevation = card.filter(|elevation| (-500.0..=9000.0).contains(elevation));
-        let known = self.profile.site;
-        let (Some((_, latitude)), Some((card, longitude))) = (latitude, longitude) else {
-            let site = known?;
-            self.note("site", format!("The header gives no site; that of {} is used.", self.profile.name));
-            return Some(Site {
-                latitude: Angle::from_degrees(site.latitude),
-                longitude: Angle::from_degrees(site.longitude),
-                elevation_m: elevation.unwrap_or(site.elevation),
-            });
-        };
-        let elevation_m = elevation.or_else(|| known.map(|site| site.elevation)).unwrap_or_else(|| {
+        let altitude = evidence.altitude.map(Angle::degrees).or_else(|| {
+            let (latitude, longitude) = position?;
+            evidence.altitude_deg(latitude, longitude)
+        });
+        let known = self.profile.site.filter(|_| self.given.position().is_none());
+        let from_card =
+            self.elevation(self.profile.elevation, altitude, known.map(|site| site.elevation));
+        let from_geocentric = self.geocentric().map(|site| site.elevation_m);
+        let of_header_m = from_card.or(from_geocentric).or(known.map(|site| site.elevation));
+        let elevation = self.given.elevation_m.or(of_header_m);
+        let (latitude, longitude) = position?;
+        let elevation_m = elevation.unwrap_or_else(|| {
             self.warn(
                 "elevation",
                 "The header does not give the elevation of the site; sea level is assumed.".into(),
             );
             0.0
         });
-        let latitude = Angle::from_degrees(latitude);
-        let longitude = self.east_longitude(card, longitude, latitude, evidence);
-        Some(Site { latitude, longitude, elevation_m })
+        let site = Site { latitude, longitude, elevation_m };
+        self.compare_with_given(&site, of_header, of_header_m);
+        Some(FoundSite { site, elevation_known: elevation.is_some() })
+    }
+
+    /// Latitude and longitude from the header's cards, or the profile's own.
+    fn position(&mut self, evidence: Evidence) -> Option<(Angle, Angle)> {
+        let known = self.profile.site;
+        // An instrument that is known by heart has its own cards; others may use any.
+        let any = |own: &[&'static str], all: &[&'static str]| -> Vec<&'static str> {
+            let others = if known.is_none() { all } else { &[] };
+            own.iter().chain(others).copied().collect()
+        };
+        let latitude = self.card_of(&any(self.profile.latitude, LATITUDES), ('N', 'S'), 90.0);
+        let longitude = self.card_of(&any(self.profile.longitude, LONGITUDES), ('E', 'W'), 360.0);
+        let both = latitude.zip(longitude).filter(|((_, latitude), (_, longitude))| {
+            let unset = latitude.degrees == 0.0 && longitude.degrees == 0.0;
+            if unset {
+                self.warn("site", "The header's latitude and longitude are both 0; they are not used.".into());
+            }
+            !unset
+        });
+        let Some(((latitude_card, latitude), (longitude_card, longitude))) = both else {
+            if let Some(site) = self.geocentric() {
+                return Some((site.latitude, site.longitude));
+            }
+            let site = known?;
+            self.note("site", format!("The header gives no site; that of {} is used.", self.profile.name));
+            return Some((Angle::from_degrees(site.latitude), Angle::from_degrees(site.longitude)));
+        };
+        self.note_signs(latitude_card, &latitude, "latitude");
+        self.note_signs(longitude_card, &longitude, "longitude");
+        let latitude = Angle::from_degrees(latitude.degrees);
+        let longitude = self.east_longitude(longitude_card, longitude, latitude, evidence);
+        self.compare_with_known(latitude, longitude);
+        Some((latitude, longitude))
+    }
+
+    /// The first of some cards that has a coordinate up to `limit` degrees.
+    fn card_of(
+        &self,
+        cards: &[&'static str],
+        (positive, negative): (char, char),
+        limit: f64,
+    ) -> Option<(&'static str, Coordinate)> {
+        let read = |card: &&'static str| {
+            let value = coordinate(self.header.get(card)?, positive, negative)?;
+            (value.degrees.abs() <= limit).then_some((*card, value))
+        };
+        cards.iter().find_map(read)
+    }
+
+    /// The site of the cards OBSGEO-X, -Y and -Z.
+    fn geocentric(&self) -> Option<Site> {
+        let number = |card: &str| self.header.f64(card);
+        from_geocentric([number("OBSGEO-X")?, number("OBSGEO-Y")?, number("OBSGEO-Z")?])
+    }
+
+    fn note_signs(&mut self, card: &str, value: &Coordinate, quantity: &str) {
+        if value.signed_too {
+            let written = self.header.get(card).map(ToString::to_string).unwrap_or_default();
+            self.warn(
+                quantity,
+                format!(
+                    "{card} = {written} has both a sign and a letter; it is taken for {}°, which both may say.",
+                    value.degrees
+                ),
+            );
+        }
+    }
+
+    /// Warns where the cards of geocentric coordinates, or the profile, have another site.
+    fn compare_with_known(&mut self, latitude: Angle, longitude: Angle) {
+        let site = Site { latitude, longitude, elevation_m: 0.0 };
+        if let Some(other) = self.geocentric()
+            && distance_km(&site, &other) > SAME_SITE_KM
+        {
+            let km = distance_km(&site, &other);
+            self.warn(
+                "site",
+                format!(
+                    "OBSGEO-X, -Y and -Z are {km:.0} km from the header's latitude and longitude, which are used."
+                ),
+            );
+        }
+        if let Some(known) = self.profile.site {
+            let own = Site {
+                latitude: Angle::from_degrees(known.latitude),
+                longitude: Angle::from_degrees(known.longitude),
+                elevation_m: 0.0,
+            };
+            let km = distance_km(&site, &own);
+            if km > SAME_OBSERVATORY_KM {
+                self.warn(
+                    "site",
+                    format!("The header's site is {km:.0} km from that of {}; it is used.", self.profile.name),
+                );
+            }
+        }
+    }
+
+    /// Says what the user's site and height replace.
+    fn compare_with_given(&mut self, site: &Site, of_header: Option<(Angle, Angle)>, header_m: Option<f64>) {
+        if self.given.position().is_some() {
+            let other =
+                of_header.map(|(latitude, longitude)| Site { latitude, longitude, elevation_m: 0.0 });
+            match other.map(|other| distance_km(site, &other)) {
+                Some(km) if km > SAME_SITE_KM => self.warn(
+                    "site",
+                    format!("input.site is {km:.0} km from the header's site; it is used."),
+                ),
+                Some(_) => self.note("site", "The site is that of input.site.".to_owned()),
+                None => self.note("site", "The header has no site; that of input.site is used.".to_owned()),
+            }
+        }
+        if let Some(given) = self.given.elevation_m {
+            let text = match header_m {
+                Some(other) => format!("The elevation is that of input.site, {given} m; the header's is {other:.0} m."),
+                None => format!("The elevation is that of input.site, {given} m."),
+            };
+            self.note("elevation", text);
+        }
     }
 
     /// The longitude east, by the profile's sign unless the rest of the header contradicts it.
-    fn east_longitude(&mut self, card: &str, value: f64, latitude: Angle, evidence: Evidence) -> Angle {
+    fn east_longitude(
+        &mut self,
+        card: &str,
+        coordinate: Coordinate,
+        latitude: Angle,
+        evidence: Evidence,
+    ) -> Angle {
+        let value = coordinate.degrees;
         let as_given = Angle::from_degrees(value).wrapped();
         let reversed = Angle::from_degrees(-value).wrapped();
-        let (usual, other) = match self.profile.longitude_sign {
+        // A letter is plainer than what is known of an instrument.
+        let sign = if coordinate.lettered { LongitudeSign::East } else { self.profile.longitude_sign };
+        let (usual, other) = match sign {
             LongitudeSign::West => (reversed, as_given),
             LongitudeSign::East | LongitudeSign::Unsure => (as_given, reversed),
         };
@@ -78,7 +226,7 @@ impl Reading<'_> {
                 usual
             }
             (agreement, _) => {
-                if self.profile.longitude_sign == LongitudeSign::Unsure && agreement.is_none() {
+                if sign == LongitudeSign::Unsure && agreement.is_none() {
                     self.warn(
                         "longitude",
                         format!("{card} = {value} is taken to count east; nothing in the header shows it."),
@@ -93,62 +241,36 @@ impl Reading<'_> {
 }
 
 impl Evidence {
-    /// Whether hour angle or altitude come out as the header has them; `None` if it cannot be told.
+    /// Whether hour angle, altitude or airmass come out as the header has them; `None` if it cannot be told.
     fn agrees_with(&self, latitude: Angle, longitude: Angle) -> Option<bool> {
-        let (time, sky) = (self.mid_time?, self.boresight?);
-        let sidereal = earth_rotation_angle(time).radians() + longitude.radians();
-        let hour_angle = Angle::from_radians(sidereal - sky.ra.radians()).wrapped();
-        if let Some(expected) = self.hour_angle {
+        if let (Some(expected), Some(sky)) = (self.hour_angle, self.pointing) {
+            let hour_angle = self.hour_angle_at(longitude)?;
             let off = Angle::from_radians(hour_angle.radians() - expected.radians()).wrapped();
             return Some((off.degrees() * sky.dec.radians().cos()).abs() < AGREEMENT_DEG);
         }
+        let altitude = self.altitude_deg(latitude, longitude)?;
+        if let Some(expected) = self.altitude {
+            return Some((altitude - expected.degrees()).abs() < AGREEMENT_DEG);
+        }
+        // sec z says little of the altitude near the zenith: dz = d(sec z) / (sec z tan z).
+        let airmass = self.airmass?.max(1.0);
+        let expected = airmass.recip().asin().to_degrees();
+        let uncertain = (AIRMASS_ERROR / (airmass * (airmass * airmass - 1.0).sqrt()).max(1e-3)).to_degrees();
+        Some((altitude - expected).abs() < AGREEMENT_DEG + uncertain.min(90.0 - expected + AGREEMENT_DEG))
+    }
+
+    /// The hour angle of the pointing.
+    fn hour_angle_at(&self, longitude: Angle) -> Option<Angle> {
+        let sidereal = earth_rotation_angle(self.mid_time?).radians() + longitude.radians();
+        Some(Angle::from_radians(sidereal - self.pointing?.ra.radians()).wrapped())
+    }
+
+    /// The altitude of the pointing in degrees, without precession and refraction: good to 0.3°.
+    pub(super) fn altitude_deg(&self, latitude: Angle, longitude: Angle) -> Option<f64> {
+        let hour_angle = self.hour_angle_at(longitude)?;
         let (sin_lat, cos_lat) = latitude.radians().sin_cos();
-        let (sin_dec, cos_dec) = sky.dec.radians().sin_cos();
+        let (sin_dec, cos_dec) = self.pointing?.dec.radians().sin_cos();
         let sin_alt = sin_lat * sin_dec + cos_lat * cos_dec * hour_angle.radians().cos();
-        let off = sin_alt.clamp(-1.0, 1.0).asin().to_degrees() - self.altitude?.degrees();
-        Some(off.abs() < AGREEMENT_DEG)
-    }
-}
-
-/// Geodetic position of geocentric coordinates in m, on the WGS84 ellipsoid.
-///
-/// Iterates Bowring's formula; good to a millimetre anywhere on Earth after three rounds.
-pub(super) fn from_geocentric([x, y, z]: [f64; 3]) -> Option<Site> {
-    const SEMI_MAJOR_M: f64 = 6_378_137.0;
-    const FLATTENING: f64 = 1.0 / 298.257_223_563;
-    const ECCENTRICITY2: f64 = FLATTENING * (2.0 - FLATTENING);
-    let axis_distance = x.hypot(y);
-    if !(6.2e6..6.5e6).contains(&axis_distance.hypot(z)) {
-        return None;
-    }
-    let mut latitude = z.atan2(axis_distance * (1.0 - ECCENTRICITY2));
-    let mut height = 0.0;
-    for _ in 0..5 {
-        let (sin, cos) = latitude.sin_cos();
-        let normal = SEMI_MAJOR_M / (1.0 - ECCENTRICITY2 * sin * sin).sqrt();
-        // The form that is good at the poles and the equator alike.
-        height = axis_distance * cos + z * sin - normal * (1.0 - ECCENTRICITY2 * sin * sin);
-        latitude = z.atan2(axis_distance * (1.0 - ECCENTRICITY2 * normal / (normal + height)));
-    }
-    Some(Site {
-        latitude: Angle::from_radians(latitude),
-        longitude: Angle::from_radians(y.atan2(x)),
-        elevation_m: height,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn geocentric_place_of_rubin() {
-        // Cerro Pachón, as lsst-images files give it.
-        let site = from_geocentric([1_818_938.94, -5_208_470.95, -3_195_172.08]).unwrap();
-        assert!((site.latitude.degrees() + 30.244_639).abs() < 1e-5, "{}", site.latitude.degrees());
-        assert!((site.longitude.degrees() + 70.749_417).abs() < 1e-5, "{}", site.longitude.degrees());
-        assert!((site.elevation_m - 2663.0).abs() < 0.1, "{}", site.elevation_m);
-        assert_eq!(from_geocentric([0.0; 3]), None);
-        assert_eq!(from_geocentric([f64::NAN; 3]), None);
+        Some(sin_alt.clamp(-1.0, 1.0).asin().to_degrees())
     }
 }

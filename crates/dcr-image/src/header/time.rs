@@ -76,19 +76,30 @@ impl Date {
     /// From a date and a time of day in two cards.
     pub(super) fn from_parts(date: &str, time: &str) -> Option<Self> {
         let date = date.split(['T', ' ']).next()?;
+        let day = day_of(date.trim())?;
+        Some(Self { day, seconds: Self::seconds_of_day(time)? }.normalised())
+    }
+
+    /// Seconds into the day of a time such as `04:55:08.608`.
+    pub(super) fn seconds_of_day(time: &str) -> Option<f64> {
         let (time, offset_hours) = split_offset(time.trim());
         let hours = super::angle::parse_sexagesimal(time).filter(|hours| (0.0..25.0).contains(hours))?;
-        let day = day_of(date.trim())?;
-        Some(Self { day, seconds: (hours - offset_hours) * 3600.0 }.normalised())
+        Some((hours - offset_hours) * 3600.0)
+    }
+
+    /// Whether this is a midnight to the last digit, as of a date that has no time.
+    pub(super) fn is_midnight(self) -> bool {
+        self.seconds == 0.0
+    }
+
+    /// The first instant from this one on with so many seconds into the day.
+    pub(super) fn next_at(self, seconds: f64) -> Self {
+        let same_day = Self { seconds, ..self };
+        if same_day.seconds_until(self) > 0.0 { same_day.plus_seconds(SECONDS_PER_DAY) } else { same_day }
     }
 
     pub(super) fn plus_seconds(self, seconds: f64) -> Self {
         Self { seconds: self.seconds + seconds, ..self }.normalised()
-    }
-
-    /// The middle between two dates.
-    pub(super) fn middle(self, other: Self) -> Self {
-        self.plus_seconds(self.seconds_until(other) / 2.0)
     }
 
     pub(super) fn seconds_until(self, other: Self) -> f64 {
@@ -213,6 +224,6 @@ mod tests {
         assert!((mjd_tai(Date::from_parts("09/08/98", "12:00:00"), Scale::Tai) - 51_034.5).abs() < 1e-9);
         let (a, b) =
             (Date::parse("2020-01-01T23:59:50").unwrap(), Date::parse("2020-01-02T00:00:20").unwrap());
-        assert_eq!(a.middle(b), Date::parse("2020-01-02T00:00:05").unwrap());
+        assert_eq!(a.plus_seconds(a.seconds_until(b) / 2.0), Date::parse("2020-01-02T00:00:05").unwrap());
     }
 }

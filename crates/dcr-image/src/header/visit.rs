@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use dcr_physics::{Assumption, VisitInfo};
+use dcr_physics::{Assumption, SkyPosition, VisitInfo};
 
-use super::Header;
+use super::given::Given;
 use super::interpret::Reading;
-use super::{lsst_images, profiles};
+use super::unit::{self, UnitKind};
+use super::{Header, lsst_images, profiles};
 
 /// A visit as its file describes it, and the unit of its pixels.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,25 +18,77 @@ pub struct VisitHeader {
     pub unit: Option<String>,
 }
 
+/// What a header is read with.
+#[derive(Clone, Copy, Debug)]
+pub struct VisitSource<'a> {
+    /// The file, whose name gives the visit number if the header has none.
+    pub path: &'a Path,
+    /// The JSON tree of an lsst-images file.
+    pub tree: Option<&'a serde_json::Value>,
+    /// Middle of the image, for headers without a pointing.
+    pub image_centre: Option<SkyPosition>,
+    /// What the user states by hand.
+    pub given: &'a Given,
+}
+
 impl VisitHeader {
     /// Reads a header by the profile of its instrument. What is missing stays `None`; what was
     /// assumed, converted or doubted is in the visit's assumptions. The file's name gives the visit
     /// number if the header has none. `tree` is the JSON tree of an lsst-images file.
     #[must_use]
     pub fn read(header: &Header, path: &Path, tree: Option<&serde_json::Value>) -> Self {
+        let given = Given::default();
+        Self::read_with(header, &VisitSource { path, tree, image_centre: None, given: &given })
+    }
+
+    /// Reads a header with the place of its image and with what the user states.
+    #[must_use]
+    pub fn read_with(header: &Header, source: &VisitSource<'_>) -> Self {
         let profile = profiles::of(header);
-        let mut visit = match tree.and_then(lsst_images::observation) {
-            Some(observation) => lsst_images::visit_info(observation),
-            None => Reading { header, profile, notes: Vec::new() }.visit_info(),
+        let (unit, unit_notes) = unit_of(header, source.given);
+        let reading = Reading {
+            given: source.given.clone(),
+            image_centre: source.image_centre,
+            ..Reading::new(header, profile)
+        };
+        let mut visit = match source.tree.and_then(lsst_images::observation) {
+            Some(observation) => {
+                let mut visit = lsst_images::visit_info(observation);
+                source.given.replace_in(&mut visit);
+                visit
+            }
+            None => reading.visit_info(unit.as_deref()),
         };
         if visit.visit == 0 {
-            let (number, note) = visit_number(header, profile.visit, path);
+            let (number, note) = visit_number(header, profile.visit, source.path);
             visit.visit = number;
             visit.assumptions.extend(note);
         }
-        let unit = header.text("BUNIT").or_else(|| header.text("ZUNIT")).map(str::to_owned);
+        visit.assumptions.extend(unit_notes);
         Self { visit, unit }
     }
+}
+
+/// The unit of the pixels: the user's, or that of the header. Units that are no flux are warned of,
+/// and what is contradicted by hand is noted.
+fn unit_of(header: &Header, given: &Given) -> (Option<String>, Vec<Assumption>) {
+    let note = |text: String, warning| Assumption { quantity: "unit".to_owned(), text, warning };
+    let own = header.text("BUNIT").or_else(|| header.text("ZUNIT"));
+    if let Some(given) = &given.unit {
+        let note = own.filter(|own| !unit::same(own, given)).map(|own| {
+            note(format!("The pixels are in {given}, as input.unit says, not in the header's {own}."), false)
+        });
+        return (Some(given.clone()), note.into_iter().collect());
+    }
+    let note = own.and_then(|own| match unit::kind(own) {
+        UnitKind::NotFlux => Some(note(format!("The pixels are in {own}, which is no flux: they do not add up."), true)),
+        UnitKind::SurfaceBrightness => Some(note(
+            format!("The pixels are in {own}; they are taken for fluxes, as pixels of one size allow."),
+            false,
+        )),
+        _ => None,
+    });
+    (own.map(str::to_owned), note.into_iter().collect())
 }
 
 /// The visit number from the cards, the file's name, or a hash of the name, in that order.

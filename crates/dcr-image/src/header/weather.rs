@@ -9,7 +9,7 @@ const PRESSURE_UNITS: [(&str, f64); 5] =
 /// temperature of the column 4 % at 4 km.
 const PRESSURE_TOLERANCE: f64 = 0.12;
 /// Where people observe, in m; the limits for a header without an elevation.
-const ELEVATIONS: std::ops::RangeInclusive<f64> = -420.0..=5700.0;
+pub(super) const ELEVATIONS: std::ops::RangeInclusive<f64> = -420.0..=5700.0;
 
 /// A temperature in °C; above 150 it is in K.
 pub(super) fn celsius(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
@@ -65,6 +65,12 @@ pub(super) fn pascal(reading: &mut Reading<'_>, value: f64, elevation_m: Option<
     }
 }
 
+/// Whether a pressure is that of a height, in any unit.
+pub(super) fn fits(value: f64, elevation_m: f64) -> bool {
+    let standard = standard_pressure(elevation_m);
+    PRESSURE_UNITS.iter().any(|(_, size)| (value * size / standard).ln().abs() < PRESSURE_TOLERANCE)
+}
+
 /// A relative humidity in percent; what lies outside 0 to 100 stands for no data.
 pub(super) fn percent(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
     if (0.0..=100.0).contains(&value) {
@@ -89,7 +95,7 @@ mod tests {
 
     fn pressure(value: f64, elevation: Option<f64>) -> (Option<f64>, usize) {
         let header = Header::new();
-        let mut reading = Reading { header: &header, profile: &profiles::GENERIC, notes: Vec::new() };
+        let mut reading = Reading::new(&header, &profiles::GENERIC);
         (pascal(&mut reading, value, elevation), reading.notes.iter().filter(|note| note.warning).count())
     }
 
@@ -115,7 +121,7 @@ mod tests {
     #[test]
     fn temperature_and_humidity_ranges() {
         let header = Header::new();
-        let mut reading = Reading { header: &header, profile: &profiles::GENERIC, notes: Vec::new() };
+        let mut reading = Reading::new(&header, &profiles::GENERIC);
         assert!((celsius(&mut reading, 272.45).unwrap() + 0.7).abs() < 1e-9);
         assert_eq!(celsius(&mut reading, 12.5), Some(12.5));
         assert_eq!(celsius(&mut reading, -99.0), None);

@@ -1,9 +1,22 @@
 //! The cards that make a WCS: which they are, and one consistent set of them.
 //!
-//! Headers carry left-overs: CDELT beside CD, SIP beside TPV, SCAMP's polynomial under the name TAN.
-//! Here one description is chosen, so that what follows need not guess.
+//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial under
+//! the name TAN. Here one description is chosen by these rules, so that what follows need not guess:
+//!
+//! - The matrix is PC with CDELT, in its old form PC00i00j as well, before CD (CD00i00j), before
+//!   CDELT with CROTA2. A matrix whose pixels have no plausible size gives way to one whose have.
+//! - PC without CDELT has CDELT = 1.
+//! - SIP terms count under any projection but TPV, as astropy has it.
+//! - PV terms under TAN are a TPV polynomial if there are terms above the fourth, or if the linear
+//!   ones are near 1, which no parameter of TAN is.
+//!
+//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen one.
+
+use dcr_physics::SkyPosition;
 
 use super::WcsError;
+use super::distortion::{self, Polynomial};
+use super::matrix;
 use crate::header::{Card, Header, Value};
 
 /// The reference frame of the coordinates.
@@ -20,45 +33,108 @@ pub(super) struct WcsCards {
     pub(super) frame: Frame,
 }
 
+/// Another description that the header has as well.
+#[derive(Clone, Debug)]
+pub(super) struct Rival {
+    /// The cards it is made of, as in messages.
+    pub(super) named: &'static str,
+    /// Those that were preferred.
+    pub(super) preferred: &'static str,
+    /// Difference that passes, in pixels per pixel of the image's side.
+    pub(super) tolerance: f64,
+    pub(super) cards: WcsCards,
+}
+
+/// The chosen description, what it was chosen from, and doubts that need no comparison.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    pub(super) cards: WcsCards,
+    pub(super) rivals: Vec<Rival>,
+    pub(super) polynomial: Polynomial,
+    pub(super) notes: Vec<String>,
+}
+
 impl WcsCards {
     /// Picks the description out of a header and moves its CRPIX by the image's origin.
-    pub(super) fn select(header: &Header, (x0, y0): (f64, f64)) -> Result<Self, WcsError> {
+    pub(super) fn select(
+        header: &Header,
+        (x0, y0): (f64, f64),
+        with_distortion: bool,
+    ) -> Result<Selection, WcsError> {
         let frame = frame_of(header)?;
-        let mut cards = vec![Card::new("WCSAXES", 2_i64)];
+        let mut start = vec![Card::new("WCSAXES", 2_i64)];
         for (axis, origin) in [(1, x0), (2, y0)] {
-            cards.push(Card::new(&format!("CRPIX{axis}"), number(header, &format!("CRPIX{axis}"))? + origin));
+            start.push(Card::new(&format!("CRPIX{axis}"), number(header, &format!("CRPIX{axis}"))? + origin));
         }
         for axis in [1, 2] {
-            cards.push(Card::new(&format!("CRVAL{axis}"), number(header, &format!("CRVAL{axis}"))?));
+            start.push(Card::new(&format!("CRVAL{axis}"), number(header, &format!("CRVAL{axis}"))?));
         }
-        let scamp = has_scamp_polynomial(header);
-        for axis in [1, 2] {
-            cards.push(Card::new(&format!("CTYPE{axis}"), axis_type(header, axis, scamp)?));
-            cards.push(Card::new(&format!("CUNIT{axis}"), axis_unit(header, axis)));
-        }
-        cards.extend(matrix(header)?);
-        let tpv = cards.iter().any(|card| card.value.as_text().is_some_and(|ctype| ctype.ends_with("-TPV")));
-        let rest = header.iter().filter(|card| {
-            is_pv(&card.keyword)
-                || matches!(card.keyword.as_str(), "LONPOLE" | "LATPOLE")
-                || (!tpv && is_sip(&card.keyword))
-        });
-        for card in rest {
-            if card.value.as_f64().is_none() {
-                // Strings such as A_DMAX's unit have no place here; a number that cannot be read does.
-                return Err(WcsError::Missing { keyword: card.keyword.clone() });
+        let types = [axis_type(header, 1)?, axis_type(header, 2)?];
+        let mut notes = Vec::new();
+        let polynomial = if with_distortion {
+            Polynomial::of(header, &types, &mut notes)
+        } else {
+            Polynomial::None
+        };
+        let matrices = matrix::candidates(header, &mut notes)?;
+        let described = |matrix: &[Card], polynomial: Polynomial| -> Result<Self, WcsError> {
+            let mut cards = start.clone();
+            for (axis, ctype) in (1..).zip(&types) {
+                cards.push(Card::new(&format!("CTYPE{axis}"), polynomial.axis_type(ctype)));
+                cards.push(Card::new(&format!("CUNIT{axis}"), axis_unit(header, axis)));
             }
-            if !cards.iter().any(|known| known.keyword == card.keyword) {
-                cards.push(card.clone());
+            cards.extend_from_slice(matrix);
+            let rest = header.iter().filter(|card| {
+                polynomial.takes(&card.keyword) || matches!(card.keyword.as_str(), "LONPOLE" | "LATPOLE")
+            });
+            for card in rest {
+                if card.value.as_f64().is_none() {
+                    // Strings such as A_DMAX's unit have no place here; a number that cannot be read does.
+                    return Err(WcsError::Missing { keyword: card.keyword.clone() });
+                }
+                if !cards.iter().any(|known| known.keyword == card.keyword) {
+                    cards.push(card.clone());
+                }
             }
+            // Numbers that a writer put in quotes are numbers.
+            for card in &mut cards {
+                if let (Value::Text(_), Some(number)) = (&card.value, card.value.as_f64()) {
+                    card.value = Value::Float(number);
+                }
+            }
+            Ok(Self { cards, frame })
+        };
+        let chosen = &matrices[0];
+        let mut rivals = Vec::new();
+        for other in &matrices[1..] {
+            rivals.push(Rival {
+                named: other.named,
+                preferred: chosen.named,
+                tolerance: other.tolerance,
+                cards: described(&other.cards, polynomial)?,
+            });
         }
-        // Numbers that a writer put in quotes are numbers.
+        if let Some(other) = polynomial.rival(header) {
+            rivals.push(Rival {
+                named: other.named(),
+                preferred: polynomial.named(),
+                tolerance: distortion::SAME_DISTORTION,
+                cards: described(&chosen.cards, other)?,
+            });
+        }
+        Ok(Selection { cards: described(&chosen.cards, polynomial)?, rivals, polynomial, notes })
+    }
+
+    /// The same place, scale and rotation without the polynomials.
+    pub(super) fn undistorted(&self) -> Self {
+        let kept = self.cards.iter().filter(|card| !is_sip(&card.keyword) && !distortion::is_pv(&card.keyword));
+        let mut cards: Vec<Card> = kept.cloned().collect();
         for card in &mut cards {
-            if let (Value::Text(_), Some(number)) = (&card.value, card.value.as_f64()) {
-                card.value = Value::Float(number);
+            if let (true, Value::Text(ctype)) = (card.keyword.starts_with("CTYPE"), &mut card.value) {
+                *ctype = Polynomial::None.axis_type(ctype);
             }
         }
-        Ok(Self { cards, frame })
+        Self { cards, frame: self.frame }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Card> {
@@ -85,6 +161,17 @@ impl WcsCards {
         (crpix("CRPIX1"), crpix("CRPIX2"))
     }
 
+    /// The place on the sky of the reference pixel.
+    pub(super) fn reference_sky(&self) -> SkyPosition {
+        let value = |keyword: &str| {
+            let card = self.cards.iter().find(|card| card.keyword == keyword);
+            card.and_then(|card| card.value.as_f64()).unwrap_or(0.0)
+        };
+        let (first, second) = (value("CRVAL1"), value("CRVAL2"));
+        let (ra, dec) = if self.text("CTYPE1").starts_with("DEC") { (second, first) } else { (first, second) };
+        SkyPosition::from_degrees(ra, dec)
+    }
+
     /// The cards with the reference pixel moved by `(dx, dy)`.
     pub(super) fn moved(&self, dx: f64, dy: f64) -> Vec<Card> {
         let mut cards = self.cards.clone();
@@ -108,6 +195,7 @@ pub(crate) fn is_wcs_keyword(keyword: &str) -> bool {
     let stem = keyword.strip_suffix(|c: char| c.is_ascii_uppercase()).unwrap_or(keyword);
     let per_axis = PER_AXIS.iter().any(|root| stem.strip_prefix(root).is_some_and(is_digits));
     per_axis
+        || matrix::is_old_form(keyword)
         || ["CD", "PC", "LTM", "PV", "PS"]
             .iter()
             .any(|root| stem.strip_prefix(root).is_some_and(is_digit_pair))
@@ -115,7 +203,7 @@ pub(crate) fn is_wcs_keyword(keyword: &str) -> bool {
         || matches!(keyword, "WCSAXES" | "LONPOLE" | "LATPOLE" | "WCSNAME")
 }
 
-fn is_digits(text: &str) -> bool {
+pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -123,30 +211,18 @@ fn is_digit_pair(text: &str) -> bool {
     text.split_once('_').is_some_and(|(first, second)| is_digits(first) && is_digits(second))
 }
 
-fn is_pv(keyword: &str) -> bool {
-    ["PV1_", "PV2_"].iter().any(|root| keyword.strip_prefix(root).is_some_and(is_digits))
-}
-
-fn is_sip(keyword: &str) -> bool {
+pub(super) fn is_sip(keyword: &str) -> bool {
     ["A_", "B_", "AP_", "BP_"]
         .iter()
         .any(|root| keyword.strip_prefix(root).is_some_and(|rest| rest == "ORDER" || is_digit_pair(rest)))
 }
 
-fn number(header: &Header, keyword: &str) -> Result<f64, WcsError> {
+pub(super) fn number(header: &Header, keyword: &str) -> Result<f64, WcsError> {
     header.f64(keyword).ok_or_else(|| WcsError::Missing { keyword: keyword.to_owned() })
 }
 
-/// SCAMP before 2.0 wrote the TPV polynomial under the name TAN. TAN itself has no terms beyond the
-/// fourth on its longitude axis, so those give it away.
-fn has_scamp_polynomial(header: &Header) -> bool {
-    header
-        .iter()
-        .filter_map(|card| card.keyword.strip_prefix("PV1_").or_else(|| card.keyword.strip_prefix("PV2_")))
-        .any(|term| term.parse::<u32>().is_ok_and(|term| term > 4))
-}
-
-fn axis_type(header: &Header, axis: u8, scamp: bool) -> Result<String, WcsError> {
+/// The type of an axis in upper case, which must be of right ascension or declination.
+fn axis_type(header: &Header, axis: u8) -> Result<String, WcsError> {
     let keyword = format!("CTYPE{axis}");
     let ctype = header.text(&keyword).ok_or(WcsError::Missing { keyword })?.to_ascii_uppercase();
     if !(ctype.starts_with("RA--") || ctype.starts_with("DEC-")) {
@@ -155,7 +231,7 @@ fn axis_type(header: &Header, axis: u8, scamp: bool) -> Result<String, WcsError>
             wanted: "axes of right ascension and declination are needed",
         });
     }
-    Ok(if scamp && ctype.ends_with("-TAN") { ctype.replace("-TAN", "-TPV") } else { ctype })
+    Ok(ctype)
 }
 
 /// Degrees under any of the names they are given; other units as they stand.
@@ -164,31 +240,6 @@ fn axis_unit(header: &Header, axis: u8) -> String {
         Some(unit) if !unit.to_ascii_lowercase().starts_with("deg") => unit.to_owned(),
         _ => "deg".to_owned(),
     }
-}
-
-/// The linear part as a CD matrix, PC with CDELT, or CDELT with CROTA2, the first that is there.
-fn matrix(header: &Header) -> Result<Vec<Card>, WcsError> {
-    const ELEMENTS: [(&str, f64); 4] = [("1_1", 1.0), ("1_2", 0.0), ("2_1", 0.0), ("2_2", 1.0)];
-    let named = |root: &str| -> Vec<Card> {
-        let element = |(ij, default): (&str, f64)| {
-            let keyword = format!("{root}{ij}");
-            let default = if root == "CD" { 0.0 } else { default };
-            Card::new(&keyword, header.f64(&keyword).unwrap_or(default))
-        };
-        ELEMENTS.map(element).to_vec()
-    };
-    let has = |root: &str| ELEMENTS.iter().any(|(ij, _)| header.f64(&format!("{root}{ij}")).is_some());
-    if has("CD") {
-        return Ok(named("CD"));
-    }
-    let mut cards =
-        vec![Card::new("CDELT1", number(header, "CDELT1")?), Card::new("CDELT2", number(header, "CDELT2")?)];
-    if has("PC") {
-        cards.extend(named("PC"));
-    } else if let Some(rotation) = header.f64("CROTA2") {
-        cards.push(Card::new("CROTA2", rotation));
-    }
-    Ok(cards)
 }
 
 fn frame_of(header: &Header) -> Result<Frame, WcsError> {

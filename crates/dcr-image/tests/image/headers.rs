@@ -11,29 +11,29 @@ use crate::support::shared;
 /// time, site and position. A wrong longitude, scale or unit is off by degrees.
 const ALTITUDE_TOLERANCE_DEG: f64 = 0.4;
 
-fn header(cards: &[(&str, Value)]) -> Header {
+pub(crate) fn header(cards: &[(&str, Value)]) -> Header {
     cards.iter().map(|(keyword, value)| Card::new(keyword, value.clone())).collect()
 }
 
-fn text(value: &str) -> Value {
+pub(crate) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
-fn visit_of(header: &Header) -> VisitInfo {
+pub(crate) fn visit_of(header: &Header) -> VisitInfo {
     VisitHeader::read(header, Path::new("made_up.fits"), None).visit
 }
 
-fn degrees(angle: Option<dcr_physics::Angle>) -> f64 {
+pub(crate) fn degrees(angle: Option<dcr_physics::Angle>) -> f64 {
     angle.unwrap().degrees()
 }
 
 /// Modified Julian date TAI.
-fn mjd(visit: &VisitInfo) -> f64 {
+pub(crate) fn mjd(visit: &VisitInfo) -> f64 {
     let time = visit.mid_time.unwrap();
     time.jd1 - 2_400_000.5 + time.jd2
 }
 
-fn warned(visit: &VisitInfo, quantity: &str) -> bool {
+pub(crate) fn warned(visit: &VisitInfo, quantity: &str) -> bool {
     visit.assumptions.iter().any(|note| note.warning && note.quantity == quantity)
 }
 

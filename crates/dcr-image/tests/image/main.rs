@@ -1,8 +1,11 @@
 //! Tests of what goes through files.
 
+mod contradictions;
 mod headers;
 mod planes;
 mod reading;
 mod real_files;
+mod scales;
 mod support;
+mod wcs_cards;
 mod writing;

@@ -9,15 +9,55 @@ use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo};
 const ALTITUDE_DEG: f64 = 0.5;
 /// The largest difference of airmass that passes, besides the same.
 const AIRMASS: f64 = 0.02;
+/// Allowance in degrees for a header's altitude that is compared with that of the image's middle:
+/// the boresight of a mosaic camera may be so far from a single detector. An altitude with the
+/// wrong sign of longitude is off by tens of degrees.
+const CENTRE_DEG: f64 = 2.5;
 /// The sky's motion, in degrees per second.
 const SKY_DEG_PER_S: f64 = 360.985_6 / 86_400.0;
+
+/// The place at which a header's altitude and airmass are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckedPlace {
+    /// The pointing that the header gives.
+    Boresight,
+    /// The middle of the image, for headers without a pointing.
+    ImageCentre,
+}
+
+impl CheckedPlace {
+    /// The boresight of a visit, or else the middle of its image.
+    pub(super) fn of(visit: &VisitInfo) -> Option<(Self, SkyPosition)> {
+        let boresight = ways::boresight(visit).map(|place| (Self::Boresight, place));
+        boresight.or_else(|| Some((Self::ImageCentre, visit.image_centre?)))
+    }
+
+    const fn allowance_deg(self) -> f64 {
+        match self {
+            Self::Boresight => 0.0,
+            Self::ImageCentre => CENTRE_DEG,
+        }
+    }
+}
+
+impl std::fmt::Display for CheckedPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Boresight => "the boresight",
+            Self::ImageCentre => "the middle of the image",
+        })
+    }
+}
 
 /// A derived geometry that contradicts the header it was derived from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
     /// What the zenith was derived from.
     pub origin: GeometryOrigin,
-    /// The apparent altitude of the boresight that follows.
+    /// The place that was looked at.
+    pub at: CheckedPlace,
+    /// The apparent altitude of that place that follows.
     pub altitude: Angle,
     /// The altitude that the header gives.
     pub header_altitude: Option<Angle>,
@@ -43,8 +83,9 @@ impl Disagreement {
         Assumption {
             quantity: "altitude".into(),
             text: format!(
-                "By {} the boresight is at altitude {:.2}°, airmass {:.3}, but the header says {}.{hint}",
+                "By {} {} is at altitude {:.2}°, airmass {:.3}, but the header says {}.{hint}",
                 self.origin,
+                self.at,
                 self.altitude.degrees(),
                 self.airmass,
                 header.join(", ")
@@ -54,18 +95,19 @@ impl Disagreement {
     }
 }
 
-/// How `sky`, derived for the boresight by `origin`, contradicts the header, if it does.
+/// How `sky`, derived for a place by `origin`, contradicts the header, if it does.
 pub(super) fn disagreement(
     visit: &VisitInfo,
     origin: GeometryOrigin,
-    sky: &LocalSky,
+    (at, sky): (CheckedPlace, &LocalSky),
     other_sign: impl FnOnce() -> Option<LocalSky>,
 ) -> Option<Disagreement> {
-    if agrees(visit, sky) {
+    if agrees(visit, sky, at.allowance_deg()) {
         return None;
     }
     Some(Disagreement {
         origin,
+        at,
         altitude: sky.altitude,
         header_altitude: ways::altitude(visit),
         airmass: sky.airmass,
@@ -74,13 +116,13 @@ pub(super) fn disagreement(
     })
 }
 
-/// The boresight's sky with the sign of the site's longitude changed, if the way uses the longitude, and
+/// A place's sky with the sign of the site's longitude changed, if the way uses the longitude, and
 /// that sky is above the horizon and agrees with the header.
 pub(super) fn with_other_longitude_sign(
     visit: &VisitInfo,
     origin: GeometryOrigin,
     air: &VisualRefraction,
-    boresight: SkyPosition,
+    (at, place): (CheckedPlace, SkyPosition),
 ) -> Option<LocalSky> {
     if !matches!(origin, GeometryOrigin::Time | GeometryOrigin::EarthRotationAngle) {
         return None;
@@ -88,16 +130,16 @@ pub(super) fn with_other_longitude_sign(
     let site = ways::site(visit)?;
     let longitude = Angle::from_radians(-site.longitude.radians());
     let other = VisitInfo { site: Some(Site { longitude, ..site }), ..visit.clone() };
-    let sky = local_sky(&ways::zenith(&other, origin, air).ok()?, air, boresight);
-    (sky.altitude.radians() > 0.0 && agrees(visit, &sky)).then_some(sky)
+    let sky = local_sky(&ways::zenith(&other, origin, air).ok()?, air, place);
+    (sky.altitude.radians() > 0.0 && agrees(visit, &sky, at.allowance_deg())).then_some(sky)
 }
 
 /// Whether the header's altitude and airmass, which may be those of the start of the exposure, allow `sky`.
 ///
-/// A header without either allows everything.
-fn agrees(visit: &VisitInfo, sky: &LocalSky) -> bool {
+/// `allowance_deg` is added to the motion during the exposure. A header without either allows everything.
+fn agrees(visit: &VisitInfo, sky: &LocalSky, allowance_deg: f64) -> bool {
     let exposure_s = visit.exposure_s.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(0.0);
-    let motion_deg = SKY_DEG_PER_S * exposure_s / 2.0;
+    let motion_deg = SKY_DEG_PER_S * exposure_s / 2.0 + allowance_deg;
     let altitude_agrees = ways::altitude(visit).is_none_or(|altitude| {
         (altitude.degrees() - sky.altitude.degrees()).abs() <= ALTITUDE_DEG + motion_deg
     });

@@ -4,6 +4,7 @@
 //! degrees, its RA and Dec are of date although EQUINOX says 2000, its longitude counts west.
 
 use super::angle::Unit;
+use super::generic::{ELEVATIONS, LATITUDES, LONGITUDES};
 use super::profile::{Altitude, HourAngle, LongitudeSign, Pointing, Profile, Time};
 
 pub(super) const MICRO_OBSERVATORY: Profile = Profile {
@@ -29,18 +30,24 @@ pub(super) const MICRO_OBSERVATORY: Profile = Profile {
 pub(super) const MAXIM_DL: Profile = Profile {
     name: "MaxIm DL",
     instrument: &["INSTRUME", "TELESCOP"],
-    time: &[Time::Begin("DATE-OBS"), Time::BeginParts("DATE-OBS", "TIME-OBS"), Time::BeginJd("JD")],
+    time: &[
+        Time::Begin("DATE-OBS"),
+        Time::BeginParts("DATE-OBS", "TIME-OBS"),
+        Time::BeginParts("DATE-OBS", "UT"),
+        Time::BeginMjd("MJD-OBS"),
+        Time::BeginJd("JD"),
+    ],
     exposure: &["EXPTIME", "EXPOSURE"],
     pointing: &[Pointing::degrees("OBJCTRA", "OBJCTDEC"), Pointing::degrees("RA", "DEC")],
     altitude: &[Altitude::Altitude("OBJCTALT"), Altitude::Altitude("CENTALT")],
     azimuth: &["OBJCTAZ", "CENTAZ"],
     hour_angle: &[HourAngle { card: "OBJCTHA", number: Unit::Hours, at_start: true }],
-    latitude: &["SITELAT", "LAT-OBS"],
-    longitude: &["SITELONG", "LONG-OBS"],
+    latitude: LATITUDES,
+    longitude: LONGITUDES,
     longitude_sign: LongitudeSign::Unsure,
-    elevation: &["SITEELEV", "ALT-OBS"],
-    temperature: &["AMBTEMP", "AOCAMBT"],
-    pressure: &["AOCBAROM"],
-    humidity: &["AOCHUM"],
+    elevation: ELEVATIONS,
+    temperature: &["AMBTEMP", "AOCAMBT", "AIRTEMP", "OUTTEMP"],
+    pressure: &["AOCBAROM", "PRESSURE", "AIRPRESS"],
+    humidity: &["AOCHUM", "HUMIDITY"],
     ..Profile::EMPTY
 };

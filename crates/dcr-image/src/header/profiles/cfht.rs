@@ -1,7 +1,9 @@
 //! MegaPrime at CFHT: altitude, azimuth and hour angle at the start, pressure in mbar.
+//!
+//! Zero points are of one second at airmass 1; PHOT_K is negative.
 
 use super::angle::Unit;
-use super::profile::{Altitude, FixedSite, HourAngle, Pointing, Profile, Time};
+use super::profile::{Altitude, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard};
 
 pub(super) const MEGAPRIME: Profile = Profile {
     name: "MegaPrime at CFHT",
@@ -17,6 +19,9 @@ pub(super) const MEGAPRIME: Profile = Profile {
     temperature: &["TEMPERAT"],
     pressure: &["PRESSURE"],
     humidity: &["RELHUMID"],
-    zero_point: &["PHOT_C0", "PHOT_C"],
+    zero_point: &[
+        ZeroPointCard::second("PHOT_C0").with_extinction("PHOT_K", 1.0),
+        ZeroPointCard::second("PHOT_C").with_extinction("PHOT_K", 1.0),
+    ],
     ..Profile::EMPTY
 };

@@ -4,13 +4,15 @@
 //! "Torr". Times are UTC of the start; HA, ZD and AZ are those of the start as well.
 
 use super::angle::Unit;
-use super::profile::{Altitude, Corrector, FixedSite, HourAngle, LongitudeSign, Pointing, Profile, Time};
+use super::profile::{
+    Altitude, Corrector, FixedSite, HourAngle, LongitudeSign, Pointing, Profile, Time, ZeroPointCard,
+};
 
 const START_HA: HourAngle = HourAngle { card: "HA", number: Unit::Hours, at_start: true };
 const POINTING: &[Pointing] = &[Pointing::degrees("TELRA", "TELDEC"), Pointing::degrees("RA", "DEC")];
 const KITT_PEAK: FixedSite = FixedSite { latitude: 31.958, longitude: -111.6, elevation: 2120.0 };
 const TIMES: &[Time] = &[Time::Begin("DATE-OBS"), Time::BeginMjd("MJD-OBS")];
-const ZERO_POINTS: &[&str] = &["MAGZERO", "MAGZPT"];
+const ZERO_POINTS: &[ZeroPointCard] = &[ZeroPointCard::exposure("MAGZERO"), ZeroPointCard::exposure("MAGZPT")];
 
 pub(super) const DECAM: Profile = Profile {
     name: "DECam",

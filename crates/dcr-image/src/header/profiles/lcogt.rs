@@ -1,6 +1,7 @@
-//! Las Cumbres Observatory (BANZAI). The names of the cards are from its documentation.
+//! Las Cumbres Observatory (BANZAI). The names of the cards are from its documentation. L1ZP is fitted
+//! to magnitudes of the flux of one second.
 
-use super::profile::{Altitude, Pointing, Profile, Time};
+use super::profile::{Altitude, Pointing, Profile, Time, ZeroPointCard};
 
 pub(super) const LCOGT: Profile = Profile {
     name: "Las Cumbres Observatory",
@@ -15,6 +16,6 @@ pub(super) const LCOGT: Profile = Profile {
     temperature: &["WMSTEMP"],
     pressure: &["WMSPRES"],
     humidity: &["WMSHUMID"],
-    zero_point: &["L1ZP"],
+    zero_point: &[ZeroPointCard::second("L1ZP")],
     ..Profile::EMPTY
 };

@@ -1,6 +1,7 @@
 //! The profiles of instruments, and how a header is told to be of one.
 
 mod amateur;
+mod casu;
 mod cfht;
 mod community_pipeline;
 mod generic;
@@ -15,7 +16,7 @@ use super::profile;
 use super::time;
 use profile::Profile;
 
-pub(super) use generic::GENERIC;
+pub(super) use generic::{GENERIC, LATITUDES, LONGITUDES};
 
 /// The profile for a header.
 pub(super) fn of(header: &Header) -> &'static Profile {
@@ -56,6 +57,9 @@ pub(super) fn of(header: &Header) -> &'static Profile {
     }
     if has("WMSTEMP") || upper("ORIGIN") == "LCOGT" {
         return &lcogt::LCOGT;
+    }
+    if has("CASUVERS") || has("CIRDR_VER") || (instrument == "WFC" && telescope.starts_with("INT")) {
+        return &casu::CASU;
     }
     if has("SITELAT") || has("OBJCTALT") || upper("SWCREATE").contains("MAXIM") {
         return &amateur::MAXIM_DL;

@@ -5,7 +5,7 @@
 //! and hour angle at the start; AMSTART is 0 when the telescope did not track.
 
 use super::angle::Unit;
-use super::profile::{Altitude, HourAngle, Pointing, Profile, Time};
+use super::profile::{Altitude, HourAngle, Pointing, Profile, Time, ZeroPointCard};
 use super::time::Scale;
 
 pub(super) const AFW: Profile = Profile {
@@ -37,7 +37,7 @@ pub(super) const AFW: Profile = Profile {
     humidity: &["HUMIDITY"],
     corrector: &[super::subaru::CORRECTOR],
     fwhm_px: &["PSF-FWHM"],
-    zero_point: &["PHOTZP", "MAGZERO"],
+    zero_point: &[ZeroPointCard::exposure("PHOTZP"), ZeroPointCard::exposure("MAGZERO")],
     ..Profile::EMPTY
 };
 

@@ -5,7 +5,9 @@
 //! cards are from their documentation, and no real header was seen.
 
 use super::angle::Unit;
-use super::profile::{Altitude, AzimuthZero, FixedSite, HourAngle, Pointing, Profile, Time};
+use super::profile::{
+    Altitude, AzimuthZero, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard,
+};
 use super::time::Scale;
 
 pub(super) const SDSS: Profile = Profile {
@@ -42,7 +44,7 @@ pub(super) const ZTF: Profile = Profile {
     pressure: &["BAROMETR", "PRESSURE"],
     humidity: &["OUTRELHU", "HUMIDITY"],
     fwhm_px: &["SEEING"],
-    zero_point: &["MAGZP"],
+    zero_point: &[ZeroPointCard::exposure("MAGZP")],
     ..Profile::EMPTY
 };
 
@@ -59,6 +61,7 @@ pub(super) const PAN_STARRS: Profile = Profile {
     airmass: &["FPA.AIRMASS", "AIRMASS"],
     site: Some(FixedSite { latitude: 20.7071, longitude: -156.2559, elevation: 3055.0 }),
     temperature: &["FPA.TEMP"],
-    zero_point: &["FPA.ZP"],
+    // Of one second in warps and stacks alike.
+    zero_point: &[ZeroPointCard::second("FPA.ZP")],
     ..Profile::EMPTY
 };

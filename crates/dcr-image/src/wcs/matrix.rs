@@ -1,0 +1,107 @@
+//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers have.
+
+use super::WcsError;
+use super::cards::{is_digits, number};
+use super::plausible::PIXEL_ARCSEC;
+use crate::header::{Card, Header};
+
+/// Difference of two matrices that is rounding, in pixels per pixel of the image's side: 0.01 px in
+/// 1000.
+const SAME_MATRIX: f64 = 1e-5;
+/// Difference from CROTA2, which many writers round to degrees or leave behind: half a degree.
+const SAME_ROTATION: f64 = 0.01;
+
+/// The elements, and their values where they are not given in PC and CD.
+const ELEMENTS: [(&str, &str, f64, f64); 4] = [
+    ("1_1", "001001", 1.0, 0.0),
+    ("1_2", "001002", 0.0, 0.0),
+    ("2_1", "002001", 0.0, 0.0),
+    ("2_2", "002002", 1.0, 0.0),
+];
+
+/// One form of the linear part.
+#[derive(Clone, Debug)]
+pub(super) struct Matrix {
+    pub(super) named: &'static str,
+    pub(super) cards: Vec<Card>,
+    /// Difference from another that passes, in pixels per pixel.
+    pub(super) tolerance: f64,
+}
+
+/// All forms that the header has, the preferred one first.
+pub(super) fn candidates(header: &Header, notes: &mut Vec<String>) -> Result<Vec<Matrix>, WcsError> {
+    let mut found = Vec::new();
+    for (root, old, named) in [
+        ("PC", false, "PCi_j with CDELT"),
+        ("PC", true, "PC00i00j with CDELT"),
+        ("CD", false, "CDi_j"),
+        ("CD", true, "CD00i00j"),
+    ] {
+        if let Some(elements) = elements(header, root, old) {
+            let mut cards = Vec::new();
+            if root == "PC" {
+                for axis in [1, 2] {
+                    let keyword = format!("CDELT{axis}");
+                    let step = if header.get(&keyword).is_some() { number(header, &keyword)? } else { 1.0 };
+                    cards.push(Card::new(&keyword, step));
+                }
+            }
+            cards.extend(elements);
+            found.push(Matrix { named, cards, tolerance: SAME_MATRIX });
+        }
+    }
+    // CROTA2 beside a matrix counts as a statement only if it says something.
+    let rotation = header.f64("CROTA2");
+    let steps = header.f64("CDELT1").is_some() && header.f64("CDELT2").is_some();
+    if found.is_empty() || (steps && rotation.is_some_and(|angle| angle != 0.0)) {
+        let mut cards =
+            vec![Card::new("CDELT1", number(header, "CDELT1")?), Card::new("CDELT2", number(header, "CDELT2")?)];
+        cards.extend(rotation.map(|angle| Card::new("CROTA2", angle)));
+        if let (true, None, Some(angle)) = (found.is_empty(), rotation, header.f64("CROTA1"))
+            && angle != 0.0
+        {
+            notes.push(format!("CROTA1 = {angle} stands without CROTA2, and is not used."));
+        }
+        found.push(Matrix { named: "CDELT with CROTA2", cards, tolerance: SAME_ROTATION });
+    }
+    // PC = 1 and CDELT = 1 are left over where a CD has the size of a pixel.
+    if let Some(first) = found.iter().position(Matrix::is_plausible) {
+        found[..=first].rotate_right(1);
+    }
+    Ok(found)
+}
+
+/// The elements of a matrix, if the header has any of them.
+fn elements(header: &Header, root: &str, old: bool) -> Option<Vec<Card>> {
+    let keyword = |new: &str, old_form: &str| format!("{root}{}", if old { old_form } else { new });
+    let given = |(new, old_form, _, _): &(&str, &str, f64, f64)| header.f64(&keyword(new, old_form));
+    ELEMENTS.iter().any(|element| given(element).is_some()).then(|| {
+        let card = |element: &(&str, &str, f64, f64)| {
+            let (new, _, of_pc, of_cd) = element;
+            let default = if root == "PC" { of_pc } else { of_cd };
+            Card::new(&format!("{root}{new}"), given(element).unwrap_or(*default))
+        };
+        ELEMENTS.iter().map(card).collect()
+    })
+}
+
+impl Matrix {
+    /// Whether the pixels have a size that images of the sky have, in degrees per pixel.
+    fn is_plausible(&self) -> bool {
+        let value = |keyword: &str, default: f64| {
+            self.cards.iter().find(|card| card.keyword == keyword).and_then(|card| card.value.as_f64()).unwrap_or(default)
+        };
+        let steps = value("CDELT1", 1.0) * value("CDELT2", 1.0);
+        let root = if self.named.starts_with("CD0") || self.named.starts_with("CDi") { "CD" } else { "PC" };
+        let at = |ij: &str, default: f64| value(&format!("{root}{ij}"), default);
+        let determinant = at("1_1", 1.0) * at("2_2", 1.0) - at("1_2", 0.0) * at("2_1", 0.0);
+        PIXEL_ARCSEC.contains(&(3600.0 * (steps * determinant).abs().sqrt()))
+    }
+}
+
+/// Whether a keyword is that of a matrix in the old form, `PC001001`.
+pub(super) fn is_old_form(keyword: &str) -> bool {
+    ["PC", "CD"]
+        .iter()
+        .any(|root| keyword.strip_prefix(root).is_some_and(|rest| rest.len() == 6 && is_digits(rest)))
+}
