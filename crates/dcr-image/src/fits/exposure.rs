@@ -21,7 +21,7 @@ use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
-use crate::psf::Psf;
+use crate::psf::{Psf, PsfOwner};
 use crate::wcs::image_origin;
 use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
 
@@ -189,9 +189,11 @@ impl ExposureFile {
         })?;
         let VisitHeader { mut visit, unit } =
             VisitHeader::read(&header, path, observation_tree(&mut reader, &hdus)?.as_ref());
+        let has_planes = layout.mask.is_some() || layout.variance.is_some();
+        let owner = PsfOwner::of_image(&bbox, &header, &hdus, layout.image.index, has_planes);
         let psf = match &options.psf {
-            Some(file) => Some(Psf::open(file, &bbox)?),
-            None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
+            Some(file) => Some(Psf::open_for(file, &owner, &mut notes)?),
+            None => Psf::in_file(&mut reader, &hdus, &owner, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
         Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, mask, variance })
