@@ -123,8 +123,8 @@ pub fn assemble(
     let (coadds, joint) = match solved {
         Solved::Iterative(solution) => (Coadds::new(&patch, *solution), None),
         Solved::Joint(solution) => {
-            let numbers: Vec<u64> = gathered.inputs.visits.iter().map(Input::number).collect();
-            let summary = joint_summary(&solution, &numbers);
+            let fiducial_fwhm_px = own_psf.as_ref().and_then(|psf| psf.fwhm_px);
+            let summary = joint_summary(&solution, &gathered.inputs, fiducial_fwhm_px);
             let unsolved = unsolved(&gathered, &division, &store, &start);
             let visits = unsolved.visits()?;
             (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))

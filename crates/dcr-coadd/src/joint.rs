@@ -10,17 +10,18 @@ mod matcher;
 mod results;
 mod visits;
 
+use dcr_image::{Psf, Stamp};
 use dcr_physics::{Band, WavelengthGrid};
 use dcr_solver::joint::{
-    JointConfig, JointProblem, JointSolution, JointVisits, PsfStamp, Spectrum, solve_joint,
+    JointConfig, JointProblem, JointSolution, JointVisits, PsfError, PsfStamp, Spectrum, solve_joint,
 };
 
 use crate::error::CoaddError;
 use crate::journal::Journal;
 
 pub(crate) use file::JointRecord;
-pub(crate) use matcher::{JointMatcher, Registration};
-pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales};
+pub(crate) use matcher::{JointMatcher, PSF_OF, Registration};
+pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales, warn_of_offsets};
 pub(crate) use visits::{PatchVisits, atmospheric_stamp};
 
 /// The band as the joint solver sees it. PSFs hold for the middle of the band.
@@ -64,7 +65,8 @@ pub(crate) fn solve_patch(
     Ok(solve_joint(&problem, config, &mut progress)?)
 }
 
-/// A stamp of ours as the solver's: both are centred on their middle pixel.
-fn solver_stamp(stamp: &dcr_image::Stamp) -> Result<PsfStamp, dcr_solver::joint::PsfError> {
-    PsfStamp::new(stamp.pixels().clone())
+/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
+fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
+    let stamp = PsfStamp::new(stamp.pixels().clone())?;
+    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
 }

@@ -79,7 +79,7 @@ pub use psf_selection::psf_at;
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{
-    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, RegionSummary, StageSeconds,
+    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, PsfOf, RegionSummary, StageSeconds,
     SubtractSummary, SubtractedVisit, Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
 };
 pub use template::{TemplateRequest, matched_templates};

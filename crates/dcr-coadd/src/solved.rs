@@ -9,7 +9,7 @@ use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::Inputs;
-use crate::joint::{PatchVisits, joint_spectrum, solve_patch, warn_of_flux_scales};
+use crate::joint::{PatchVisits, joint_spectrum, solve_patch, warn_of_flux_scales, warn_of_offsets};
 use crate::journal::Journal;
 use crate::store::Store;
 use crate::template_coadd::TemplateCoadd;
@@ -74,6 +74,7 @@ impl Unsolved<'_> {
                     journal.warn("colours", format!("Here {warning}"));
                 }
                 warn_of_flux_scales(&solution, self.inputs, journal);
+                warn_of_offsets(&solution, self.inputs, journal);
                 Ok(Solved::Joint(Box::new(solution)))
             }
         }

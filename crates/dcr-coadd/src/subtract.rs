@@ -23,8 +23,8 @@ use crate::plain::PlainCoadds;
 use crate::progress::Monitor;
 use crate::residual_table::{ResidualTable, quoted};
 use crate::residuals::{Found, ResidualCounts, Scene};
-use crate::summary::{SubtractSummary, SubtractedVisit};
-use crate::template::TemplateMaker;
+use crate::summary::{PsfOf, SubtractSummary, SubtractedVisit};
+use crate::template::{TemplateMaker, psf_of, warn_of_coadds_psf};
 
 /// What to subtract from what, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,11 @@ pub fn subtract(
         journal.go_on()?;
         visits.push(job.visit(subject, &folder)?);
         monitor.step(&subject.file().path().display().to_string());
+    }
+    if !config.subtract.match_psf {
+        let of_coadd = visits.iter().filter(|done| done.template_psf_of == Some(PsfOf::Coadd));
+        let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, Some(done.psf_fwhm_px))).collect();
+        warn_of_coadds_psf(&of_coadd, visits.len(), &mut journal);
     }
     let total = |of: &dyn Fn(&SubtractedVisit) -> Option<ResidualCounts>| {
         visits.iter().filter_map(of).fold(ResidualCounts::default(), |mut sum, counts| {
@@ -165,15 +170,17 @@ impl TemplateSource<'_> {
         paths.iter().map(open).collect()
     }
 
-    /// The template of an exposure, its unit if it is known, and the exposure's airmass likewise.
-    fn template(&self, subject: &Subject) -> Result<(Side, Option<String>, Option<f64>), CoaddError> {
+    /// The template of an exposure, its unit if it is known, the exposure's airmass likewise, and whose PSF the template has if
+    /// it is of a joint run.
+    fn template(&self, subject: &Subject) -> Result<TemplateOf, CoaddError> {
         let file = subject.file();
         match (self, subject) {
             (Self::Made(maker, patches), Subject::WithSky(exposure)) => {
                 let template = maker.make(exposure)?;
                 let unit = Some(patches.unit().to_owned()).filter(|unit| !unit.is_empty());
+                let (airmass, psf_of) = (Some(template.airmass), template.psf_of());
                 let side = Side::made(template.pixels, patches.planes.clone(), template.psf);
-                Ok((side, unit, Some(template.airmass)))
+                Ok(TemplateOf { side, unit, airmass, psf_of })
             }
             (Self::Given(templates), _) => {
                 let visit = file.visit().visit;
@@ -183,13 +190,27 @@ impl TemplateSource<'_> {
                     there: templates.keys().map(u64::to_string).collect::<Vec<_>>().join(", "),
                 })?;
                 check_same_pixels(template, file)?;
-                Ok((Side::of(template)?, template.unit().map(str::to_owned), file.visit().airmass))
+                Ok(TemplateOf {
+                    side: Side::of(template)?,
+                    unit: template.unit().map(str::to_owned),
+                    airmass: file.visit().airmass,
+                    psf_of: psf_of(template),
+                })
             }
             (Self::Made(..), Subject::Alone(_)) => {
                 unreachable!("templates are made for exposures with their sky")
             }
         }
     }
+}
+
+/// An exposure's template.
+struct TemplateOf {
+    side: Side,
+    unit: Option<String>,
+    /// The exposure's.
+    airmass: Option<f64>,
+    psf_of: Option<PsfOf>,
 }
 
 /// Templates by the visits that they are of.
@@ -257,7 +278,7 @@ impl Job<'_> {
     fn visit(&self, subject: &Subject, folder: &OutputFolder) -> Result<SubtractedVisit, CoaddError> {
         let file = subject.file();
         let exposure = Side::of(file)?;
-        let (template, unit, airmass) = self.source.template(subject)?;
+        let TemplateOf { side: template, unit, airmass, psf_of } = self.source.template(subject)?;
         self.check_unit(file, unit.as_deref())?;
         let (mut difference, found) = self.difference(file, &exposure, &template)?;
         drop(template);
@@ -288,6 +309,7 @@ impl Job<'_> {
             plain,
             noise_factor: found.noise_factor,
             psf_fwhm_px: difference.fwhm_px,
+            template_psf_of: psf_of,
             matching: difference.matching,
         })
     }

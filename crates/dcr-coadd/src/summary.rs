@@ -180,8 +180,8 @@ pub struct JointSummary {
     pub outcome: JointOutcome,
     /// The visit whose PSF the planes have.
     pub fiducial_visit: Option<u64>,
-    /// FWHM of that PSF in px, from its transfer function.
-    pub fiducial_fwhm_px: f64,
+    /// FWHM of that PSF in px ([`dcr_image::Psf::fwhm_px`]), as everywhere here.
+    pub fiducial_fwhm_px: Option<f64>,
     /// Noise per pixel of the weighted coadd of all visits.
     pub noise_per_pixel: f64,
     /// Share of the patch's pixels where the model rests on data.
@@ -211,8 +211,8 @@ pub struct JointVisitSummary {
     pub flux_excess: Option<f64>,
     /// The error of that from noise.
     pub flux_error: Option<f64>,
-    /// FWHM of its PSF in px, from its transfer function.
-    pub fwhm_px: f64,
+    /// FWHM of its PSF in px, in the middle of the patch.
+    pub fwhm_px: Option<f64>,
     /// Share of its good pixels that were clipped.
     pub clipped: f64,
     /// Mean squared residual over the sky's variance.
@@ -270,6 +270,32 @@ pub struct MatchedTemplate {
     /// The exposure's flux over the template's, minus 1, as that fit found it: told, not applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flux_excess: Option<f64>,
+    /// Whose PSF the template has, if it is of a joint run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psf_of: Option<PsfOf>,
+    /// FWHM of the template's PSF in px.
+    pub psf_fwhm_px: Option<f64>,
+}
+
+/// Whose PSF a template of a joint run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PsfOf {
+    /// The exposure's own.
+    Exposure,
+    /// The coadd's, for the exposure has none.
+    Coadd,
+}
+
+impl PsfOf {
+    /// The word for it in summaries and in the card PSFOF.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Exposure => "exposure",
+            Self::Coadd => "coadd",
+        }
+    }
 }
 
 /// What [`crate::subtract`] did.
@@ -318,6 +344,9 @@ pub struct SubtractedVisit {
     pub noise_factor: f64,
     /// FWHM of the difference's PSF.
     pub psf_fwhm_px: f64,
+    /// Whose PSF the template has, if it is of a joint run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_psf_of: Option<PsfOf>,
     /// How PSFs were matched.
     pub matching: Option<Matching>,
 }

@@ -5,20 +5,20 @@ use std::time::Instant;
 
 use dcr_image::fits::OutputFolder;
 use dcr_image::header::Card;
-use dcr_image::{FitsError, MaskedImage, Stamp};
+use dcr_image::{ExposureFile, FitsError, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
 
 use crate::config::{Method, TemplateConfig};
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
-use crate::joint::{JointMatcher, Registration};
+use crate::joint::{JointMatcher, PSF_OF, Registration};
 use crate::journal::Journal;
 use crate::matcher::Matcher;
 use crate::mosaic::{Placement, Sheet};
 use crate::outputs::{Canvas, Planes, write_options};
 use crate::patches::Patches;
 use crate::progress::Monitor;
-use crate::summary::{MatchedTemplate, TemplateSummary};
+use crate::summary::{MatchedTemplate, PsfOf, TemplateSummary};
 
 /// Which templates to make, and where to write them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,9 @@ pub fn matched_templates(
         templates.push(done);
         monitor.step(name);
     }
+    let of_coadd = templates.iter().filter(|done| done.psf_of == Some(PsfOf::Coadd));
+    let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, done.psf_fwhm_px)).collect();
+    warn_of_coadds_psf(&of_coadd, templates.len(), &mut journal);
     journal.go_on()?;
     folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
@@ -131,6 +134,35 @@ fn target(request: &TemplateRequest, exposures: &[Exposure]) -> Result<(PathBuf,
     Ok((folder, names))
 }
 
+/// Whose PSF a template has that was written before, if it is of a joint run.
+pub(crate) fn psf_of(template: &ExposureFile) -> Option<PsfOf> {
+    let word = template.header().text(PSF_OF)?;
+    [PsfOf::Exposure, PsfOf::Coadd].into_iter().find(|of| of.word() == word)
+}
+
+/// Warns of templates that have the coadd's PSF, for their exposures have none: given are visits and FWHM.
+pub(crate) fn warn_of_coadds_psf(
+    templates: &[(u64, Option<f64>)],
+    exposures: usize,
+    journal: &mut Journal<'_>,
+) {
+    let [(first, fwhm_px), ..] = templates else { return };
+    let width = fwhm_px.map_or_else(String::new, |fwhm| format!(", FWHM {fwhm:.2} px"));
+    let subject = match templates {
+        [_] => format!("visit {first}"),
+        [.., (last, _)] => format!("{} of {exposures} visits, {first} to {last}", templates.len()),
+        [] => return,
+    };
+    journal.warn(
+        subject,
+        format!(
+            "The exposure has no PSF: its template has the PSF of the coadd{width}, not its own. Stars leave residuals \
+             where the two differ. Give the exposure's PSF (input.psfs), or match the two (subtract.match_psf, dcr \
+             subtract --match)."
+        ),
+    );
+}
+
 /// Makes the templates of exposures from patches.
 pub(crate) struct TemplateMaker<'a> {
     patches: &'a Patches,
@@ -153,6 +185,13 @@ pub(crate) struct Template {
     shifts: Vec<SubfilterShift>,
     pub(crate) airmass: f64,
     pub(crate) parallactic_angle_deg: f64,
+}
+
+impl Template {
+    /// Whose PSF it has, if it is of a joint run.
+    pub(crate) fn psf_of(&self) -> Option<PsfOf> {
+        self.registration.as_ref().map(|registration| registration.psf_of)
+    }
 }
 
 impl<'a> TemplateMaker<'a> {
@@ -202,7 +241,7 @@ impl<'a> TemplateMaker<'a> {
             Ok(pixels)
         })?;
         let psf = match &registration {
-            Some(Registration { own_psf: true, .. }) => JointMatcher::own_psf(exposure)?,
+            Some(Registration { psf_of: PsfOf::Exposure, .. }) => JointMatcher::own_psf(exposure)?,
             _ => placement.psf(&own, kernel, |patch, place| self.matchers[patch].psf_at(place))?,
         };
         let (x, y) = own.centre();
@@ -234,6 +273,8 @@ impl<'a> TemplateMaker<'a> {
             warped: matches!(template.placement, Placement::Warped(_)),
             offset_px: template.registration.as_ref().and_then(|found| found.offset_px),
             flux_excess: template.registration.as_ref().and_then(|found| found.flux_excess),
+            psf_of: template.psf_of(),
+            psf_fwhm_px: template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok()),
         }
     }
 

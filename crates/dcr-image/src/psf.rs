@@ -5,9 +5,12 @@
 //! second moments (weighted with a Gaussian that fits them), so that neither wings nor noise at the
 //! edge of a stamp move it.
 
+mod centring;
 mod grid;
 mod moments;
+mod narrow;
 mod psfex;
+mod psfex_table;
 mod read;
 mod stamp;
 
@@ -16,6 +19,7 @@ use ndarray::Array2;
 pub use grid::StampGrid;
 pub use moments::{FWHM_PER_SIGMA, Moments};
 pub use psfex::PsfEx;
+pub use read::PsfOwner;
 pub use stamp::{Stamp, StampError};
 
 /// Side of the grid inside a pixel over which analytic profiles are averaged.
@@ -77,6 +81,13 @@ impl Psf {
             }
             Self::PsfEx(model) => model.stamp_at(x, y),
         }
+    }
+
+    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction: PSFEx models are made from
+    /// the exposure's own stars. Of stamps and grids nothing is known, and profiles are drawn.
+    #[must_use]
+    pub const fn includes_refraction(&self) -> bool {
+        matches!(self, Self::PsfEx(_))
     }
 
     /// Full width at half maximum in pixels at `(x, y)`: 2√(2 ln 2)·det(Q)^(1/4) of the stamp's

@@ -5,7 +5,7 @@ mod joint_field;
 
 use dcr_solver::PixelShift;
 use dcr_solver::joint::{
-    JointConfig, JointError, JointInMemory, JointModel, JointNoise, JointProblem, JointSolution, PsfStamp,
+    JointConfig, JointError, JointInMemory, JointModel, JointNoise, JointProblem, JointSolution, PsfIncludesDcr, PsfStamp,
     TemplatePsf, TemplateWanted, joint_template, solve_joint,
 };
 use dcr_solver::kernel::Region;
@@ -522,12 +522,12 @@ fn joint_stamps_that_contain_refraction_need_the_switch() {
         let star = [Star { y: 20.0, x: 20.0, flux: 1.0, slope: 0.0 }];
         visit.psf = PsfStamp::new(draw((41, 41), &star, &view)).unwrap();
     }
-    let error = |psf_includes_dcr: bool| {
+    let error = |psf_includes_dcr: PsfIncludesDcr| {
         let solution = solve(&visits, 3, &JointConfig { psf_includes_dcr, ..config() });
         let bright = stars().into_iter().filter(|s| s.flux > 1000.0);
         bright.map(|s| (colour(&measure(&solution, &s)) - colour(&fluxes(&s, 3))).abs()).fold(0.0, f64::max)
     };
-    let (with, without) = (error(true), error(false));
+    let (with, without) = (error(PsfIncludesDcr::Always), error(PsfIncludesDcr::Never));
     assert!(with < 2.0 * COLOUR && without > 2.0 * with, "{with} with the switch, {without} without");
 }
 

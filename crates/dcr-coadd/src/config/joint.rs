@@ -20,9 +20,10 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "psf_includes_dcr",
-        "The stamps were measured on stars that the air had already smeared by refraction: take a mean star's\n\
-         smearing out of them. Set it when PSFs come from the exposures themselves and no correction was made;\n\
-         without it colours are lost.",
+        "Whether PSFs were measured on stars that the air had already smeared by refraction, so that a mean star's\n\
+         smearing is taken out of them: true, false, or \"auto\": of PSFEx models, which are made from the\n\
+         exposures' own stars, and not of stamps and grids. Set true for stamps of stars in the exposures; without\n\
+         it colours are lost. Set false for PSFEx models of stars that were corrected for refraction.",
     ),
     key(
         "uniform_width",

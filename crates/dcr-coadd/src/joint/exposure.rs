@@ -115,8 +115,9 @@ impl JointVisits for OnPatch<'_> {
 
     fn psf(&self, _visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
         let missing = || CoaddError::NoPsf { path: self.exposure.file.path().to_owned() };
+        let psf = self.exposure.file.psf().ok_or_else(missing)?;
         let stamp = self.stamp(middle(&self.run.bbox(), region))?.ok_or_else(missing)?;
-        Ok(Cow::Owned(solver_stamp(&stamp)?))
+        Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
     }
 
     fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {

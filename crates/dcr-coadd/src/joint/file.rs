@@ -157,7 +157,7 @@ impl JointRecord<'_> {
             column("OFFSET_Y", "pixel", &|i| visits[i].offset_px[1]),
             column("FLUX_EXCESS", "", &|i| visits[i].flux_excess.unwrap_or(f64::NAN)),
             column("FLUX_ERROR", "", &|i| visits[i].flux_error.unwrap_or(f64::NAN)),
-            column("FWHM", "pixel", &|i| visits[i].fwhm_px),
+            column("FWHM", "pixel", &|i| visits[i].fwhm_px.unwrap_or(f64::NAN)),
             column("CLIPPED", "", &|i| visits[i].clipped),
             column("CHI2", "", &|i| visits[i].chi2),
         ];
@@ -215,7 +215,8 @@ impl JointRun {
             return Err(not_a_run("COVARIANCE and WIDTHS make no noise"));
         }
         let (x, y) = bbox.centre();
-        let fiducial = solver_stamp(&Psf::open(&path, &bbox)?.stamp_at(x, y)?);
+        let fiducial = Psf::open(&path, &bbox)?;
+        let fiducial = solver_stamp(&fiducial.stamp_at(x, y)?, &fiducial);
         Ok(Self {
             settings,
             border,

@@ -28,6 +28,10 @@ use crate::exposure::Exposure;
 use crate::finished_run::FinishedRun;
 use crate::prediction::{RESPONSE_REACH, predict_mask};
 use crate::shifts::{ShiftPlan, Split};
+use crate::summary::PsfOf;
+
+/// The card that tells whose PSF a template has.
+pub(crate) const PSF_OF: &str = "PSFOF";
 
 /// Makes predictions of one joint run.
 pub(crate) struct JointMatcher<'a> {
@@ -43,21 +47,21 @@ pub(crate) struct JointMatcher<'a> {
 }
 
 /// How a prediction was fitted to its exposure.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Registration {
     /// Whether it was, and by how much it was displaced, `[dx, dy]` in px.
     pub(crate) offset_px: Option<[f64; 2]>,
     /// The exposure's flux over the prediction's, minus 1: told, not applied.
     pub(crate) flux_excess: Option<f64>,
-    /// Whether it has the exposure's own PSF, not that of the planes.
-    pub(crate) own_psf: bool,
+    /// Whose PSF it has: the exposure's own, or that of the planes.
+    pub(crate) psf_of: PsfOf,
 }
 
 impl Registration {
     /// The cards of the template's file.
     pub(crate) fn cards(&self) -> Vec<Card> {
-        let psf = if self.own_psf { "exposure" } else { "coadd" };
-        let mut cards = vec![Card::new("PSFOF", psf).with_comment("whose PSF the template has")];
+        let mut cards =
+            vec![Card::new(PSF_OF, self.psf_of.word()).with_comment("whose PSF the template has")];
         if let Some([dx, dy]) = self.offset_px {
             cards.push(Card::new("OFFSETX", dx).with_comment("[px] the exposure's offset, which this has"));
             cards.push(Card::new("OFFSETY", dy).with_comment("[px] the same along y"));
@@ -139,10 +143,13 @@ impl<'a> JointMatcher<'a> {
                 },
             }),
         };
-        let own_psf = exposure.file.psf().is_some();
+        let psf_of = if exposure.file.psf().is_some() { PsfOf::Exposure } else { PsfOf::Coadd };
         let wanted = TemplateWanted {
             region: region_in(&part, &patch),
-            psf: if own_psf { TemplatePsf::Exposure } else { TemplatePsf::Fiducial },
+            psf: match psf_of {
+                PsfOf::Exposure => TemplatePsf::Exposure,
+                PsfOf::Coadd => TemplatePsf::Fiducial,
+            },
             register: seen.can_be_registered(),
         };
         let template = joint_template(&model, &seen, 0, &wanted, &self.model.settings.joint)?;
@@ -158,7 +165,7 @@ impl<'a> JointMatcher<'a> {
         let registration = Registration {
             offset_px: wanted.register.then_some([dx, dy]),
             flux_excess: template.flux_excess,
-            own_psf,
+            psf_of,
         };
         Ok((MaskedImage { bbox: part, image: template.image, mask, variance }, registration))
     }

@@ -1,7 +1,7 @@
 //! The joint solver's solution as what is written and told.
 
 use dcr_image::Stamp;
-use dcr_solver::joint::{JointSolution, JointVisits};
+use dcr_solver::joint::{JointSolution, JointVisits, VisitReport};
 use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, SourceError};
 use ndarray::{Array2, Axis, Zip};
@@ -23,6 +23,8 @@ const RELIABLE_COVERAGE: f32 = 0.85;
 const MUCH_FLUX: f64 = 0.05;
 /// … so many times its error, are told of.
 const SURE: f64 = 5.0;
+/// Offsets of visits above this, in pixels, are warned of.
+const FAR_OFF_PX: f64 = 0.2;
 /// Rows of a visit that are counted at a time.
 const STRIP_ROWS: usize = 512;
 
@@ -140,22 +142,45 @@ pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, jou
     journal.warn("zero points", text);
 }
 
-/// What is told of a solution, for visits of these numbers.
-pub(crate) fn joint_summary(solution: &JointSolution, numbers: &[u64]) -> JointSummary {
+/// Warns of visits that lie elsewhere than their WCS say, relative to all visits together.
+pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+    let length = |report: &VisitReport| report.offset.dx.hypot(report.offset.dy);
+    let off = || solution.visits.iter().zip(&inputs.visits).filter(|(report, _)| length(report) > FAR_OFF_PX);
+    let Some((report, visit)) = off().max_by(|a, b| length(a.0).total_cmp(&length(b.0))) else { return };
+    let text = format!(
+        "The stars of {} of {} visits are more than {FAR_OFF_PX} px from where all visits together have them, \
+         most in {}: by ({:+.2}, {:+.2}) px. This was fitted and undone; the part of it that all visits share \
+         was not. Their WCS may be wrong, or their PSFs centred off the middle.",
+        off().count(),
+        inputs.visits.len(),
+        visit.name(),
+        report.offset.dx,
+        report.offset.dy,
+    );
+    journal.warn("offsets", text);
+}
+
+/// Summary of a solution. Widths are those of the visits' PSFs in the middle of the patch.
+pub(crate) fn joint_summary(
+    solution: &JointSolution,
+    inputs: &Inputs,
+    fiducial_fwhm_px: Option<f64>,
+) -> JointSummary {
     let identifiability = &solution.identifiability;
-    let visits = solution.visits.iter().zip(numbers).map(|(report, visit)| JointVisitSummary {
-        visit: *visit,
+    let middle = inputs.bbox.centre();
+    let visits = solution.visits.iter().zip(&inputs.visits).map(|(report, visit)| JointVisitSummary {
+        visit: visit.number(),
         offset_px: [report.offset.dx, report.offset.dy],
         flux_excess: report.flux_excess,
         flux_error: report.flux_error,
-        fwhm_px: report.fwhm_px,
+        fwhm_px: visit.fwhm_px(middle),
         clipped: report.clipped as f64 / report.good.max(1) as f64,
         chi2: report.chi2,
     });
     JointSummary {
         outcome: solution.report.outcome,
-        fiducial_visit: solution.fiducial_visit.and_then(|visit| numbers.get(visit).copied()),
-        fiducial_fwhm_px: solution.fiducial.fwhm_px(),
+        fiducial_visit: solution.fiducial_visit.and_then(|visit| inputs.visits.get(visit).map(Input::number)),
+        fiducial_fwhm_px,
         noise_per_pixel: solution.sigma,
         covered: solution.covered_yx.iter().filter(|covered| **covered).count() as f64
             / solution.covered_yx.len().max(1) as f64,

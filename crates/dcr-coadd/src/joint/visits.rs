@@ -64,7 +64,7 @@ impl JointVisits for PatchVisits<'_> {
             return Err(CoaddError::NoPsfToSolve { path: file.path().to_owned() }.into());
         };
         let stamp = atmospheric_stamp(psf, middle(&self.inputs.bbox, region))?;
-        Ok(Cow::Owned(solver_stamp(&stamp)?))
+        Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
     }
 
     fn displacements(&self, visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {
@@ -77,7 +77,7 @@ impl JointVisits for PatchVisits<'_> {
     }
 }
 
-/// The PSF at a place. Of one of which only the width is known, the wings are the atmosphere's.
+/// PSF stamp at `(x, y)`. A PSF known only by its FWHM gets Moffat wings (β = 4.765).
 pub(crate) fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddError> {
     let stamp = match psf {
         Psf::Gaussian { fwhm_px } => Psf::Moffat { fwhm_px: *fwhm_px, beta: ATMOSPHERE_BETA }.stamp_at(x, y),

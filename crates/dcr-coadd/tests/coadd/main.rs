@@ -9,6 +9,7 @@ mod golden;
 mod grids;
 mod joint;
 mod matched_warps;
+mod measured_psfs;
 mod noise;
 mod products;
 mod psf;

@@ -294,6 +294,44 @@ impl FitsReader {
         Ok(values)
     }
 
+    /// The text in one cell of a table (row from 0), without blanks around it.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if it cannot be read; a cell that holds no text, or more than 1000 characters.
+    pub(crate) fn text_cell(&mut self, column: c_int, row: usize) -> Result<String, FitsError> {
+        const LONGEST: c_long = 1000;
+        let row = row as i64 + 1;
+        let (mut code, mut repeat, mut width) = (0, 0 as c_long, 0 as c_long);
+        let mut text = vec![0_u8; LONGEST as usize + 1];
+        let mut any_null: c_int = 0;
+        self.call("read a table's text", |file, status| {
+            // SAFETY: as in `call`; one string is asked for, of at most LONGEST characters, and `text`
+            // has room for these and the terminator.
+            unsafe {
+                ffi::ffgtcl(file, column, &raw mut code, &raw mut repeat, &raw mut width, status);
+                if *status == 0 && (code != ffi::TSTRING as c_int || repeat > LONGEST || width > LONGEST) {
+                    *status = ffi::BAD_TFORM as c_int;
+                }
+                let mut start = text.as_mut_ptr().cast::<c_char>();
+                let mut null = [0 as c_char; 1];
+                ffi::ffgcvs(
+                    file,
+                    column,
+                    row,
+                    1,
+                    1,
+                    null.as_mut_ptr(),
+                    &raw mut start,
+                    &raw mut any_null,
+                    status,
+                )
+            }
+        })?;
+        let length = text.iter().position(|byte| *byte == 0).unwrap_or(0);
+        Ok(String::from_utf8_lossy(&text[..length]).trim().to_owned())
+    }
+
     /// Calls cfitsio with the handle and a fresh status, and turns a status into an error.
     ///
     /// The handle is valid: it was made by [`FitsReader::open`], is closed only by `drop`, and is

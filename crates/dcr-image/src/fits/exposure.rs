@@ -23,7 +23,7 @@ use super::open::{Own, choose_planes, named_psf, open_file};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{AsinhScaling, Given, Header, MaskCoding, VisitHeader, VisitSource};
-use crate::psf::Psf;
+use crate::psf::{Psf, PsfOwner};
 use crate::wcs::{Distortions, image_origin};
 use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
 
@@ -164,9 +164,12 @@ impl ExposureFile {
             text: text.clone(),
             warning: true,
         }));
+        let has_planes = mask.as_ref().is_some_and(|(plane, _)| plane.path == path)
+            || matches!(&variance, VarianceSource::Plane(plane, _) if plane.path == path);
+        let owner = PsfOwner::of_image(&bbox, &header, &hdus, image_hdu.index, has_planes);
         let psf = match &options.psf {
-            Some(file) => Some(named_psf(file, &own, &bbox)?),
-            None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
+            Some(file) => Some(named_psf(file, &own, &owner, &mut notes)?),
+            None => Psf::in_file(&mut reader, &hdus, &owner, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
         Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, asinh, mask, variance })

@@ -21,7 +21,8 @@ use super::placement::{SAME_PX, distance_px, merged, own_wcs, wcs};
 use super::plane_names::{StatedKind, is_mask, is_uncertainty, stated_kind};
 use super::{FitsError, MissingVariance, OpenOptions, noise};
 use crate::header::{Header, MaskCoding};
-use crate::{BBox, Psf};
+use crate::Psf;
+use crate::psf::PsfOwner;
 
 /// Distance in px between the WCS of an image and that of its mask or weights that is reported.
 const DOUBTFUL_PX: f64 = 1.0;
@@ -266,7 +267,12 @@ fn unknown_kind(plane: &Plane, utype: &str) -> FitsError {
 /// # Errors
 ///
 /// [`FitsError`] if the file cannot be read, has no PSF, or only the exposure's image.
-pub(super) fn named_psf(file: &CompanionFile, own: &Own<'_>, bbox: &BBox) -> Result<Psf, FitsError> {
+pub(super) fn named_psf(
+    file: &CompanionFile,
+    own: &Own<'_>,
+    owner: &PsfOwner<'_>,
+    notes: &mut Vec<Assumption>,
+) -> Result<Psf, FitsError> {
     let file = file.resolved();
     let itself = is_same_file(&file.path, own.path);
     let mut reader = open_file(&file.path)?;
@@ -284,7 +290,7 @@ pub(super) fn named_psf(file: &CompanionFile, own: &Own<'_>, bbox: &BBox) -> Res
     if chosen.iter().any(is_image) {
         return Err(its_own_image(Role::Psf, &file.path, &hdus));
     }
-    Psf::among(&mut reader, &chosen, bbox).map_err(|error| match error {
+    Psf::among(&mut reader, &chosen, owner, notes).map_err(|error| match error {
         FitsError::Missing { .. } if itself => its_own_image(Role::Psf, &file.path, &hdus),
         other => other,
     })

@@ -6,6 +6,7 @@
 mod angle;
 mod card;
 mod cards;
+mod chip;
 mod coordinate;
 mod elevation;
 mod format;
@@ -26,6 +27,7 @@ mod weather;
 
 pub use card::{Card, Value};
 pub use cards::Header;
+pub(crate) use chip::Chip;
 pub(crate) use format::format_card;
 pub use given::{Given, ZeroPointOf};
 pub(crate) use mask_coding::MaskCoding;

@@ -6,6 +6,7 @@
 
 use ndarray::{Array2, Array3, Axis, s};
 
+use super::centring::{Finding, stamp_from_file};
 use super::{Stamp, StampError};
 use crate::BBox;
 use crate::fits::{Column, ColumnValues, FitsError, FitsReader, Hdu, HduKind, TableHdu};
@@ -92,7 +93,11 @@ impl StampGrid {
     }
 
     /// Reads the table.
-    pub(super) fn read(reader: &mut FitsReader, hdu: &Hdu) -> Result<Self, FitsError> {
+    pub(super) fn read(
+        reader: &mut FitsReader,
+        hdu: &Hdu,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, FitsError> {
         reader.go_to(hdu.index)?;
         let path = reader.path().to_owned();
         let content = |reason: String| FitsError::Content { path: path.clone(), hdu: hdu.label(), reason };
@@ -105,7 +110,7 @@ impl StampGrid {
         let (cols, rows) = image_shape(&hdu.header, stamp_column)
             .ok_or_else(|| content(format!("column STAMP has no TDIM{stamp_column} of two axes")))?;
         let count = hdu.header.i64("NAXIS2").and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-        let mut cells = Vec::with_capacity(count);
+        let (mut cells, mut found) = (vec![], vec![]);
         for row in 0..count {
             let mut number = |column: i32| -> Result<i64, FitsError> {
                 let first = reader.cell::<i64>(column, row)?.first().copied();
@@ -118,12 +123,14 @@ impl StampGrid {
             let (width, height) =
                 sides.ok_or_else(|| content(format!("row {row} has a cell of {width} × {height} pixels")))?;
             let pixels = reader.cell::<f64>(stamp_column, row)?;
-            let stamp = Array2::from_shape_vec((rows, cols), pixels)
+            let (stamp, about_stamp) = Array2::from_shape_vec((rows, cols), pixels)
                 .map_err(|error| error.to_string())
-                .and_then(|pixels| Stamp::new(pixels).map_err(|error| error.to_string()))
+                .and_then(|pixels| stamp_from_file(pixels).map_err(|error| error.to_string()))
                 .map_err(|reason| content(format!("row {row}: {reason}")))?;
             cells.push((BBox::new(x0, y0, width, height), stamp));
+            found.push(about_stamp);
         }
+        findings.extend(Finding::of_cells(found));
         Self::new(cells).map_err(|error| content(error.to_string()))
     }
 }

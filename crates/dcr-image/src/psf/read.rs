@@ -3,86 +3,177 @@
 use std::path::Path;
 
 use dcr_physics::Assumption;
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 
-use super::grid::image_shape;
-use super::psfex::Polynomial;
-use super::{Psf, PsfEx, Stamp, StampError, StampGrid};
+use super::centring::{Finding, stamp_from_file};
+use super::psfex_table::find_psfex;
+use super::{Psf, Stamp, StampError, StampGrid};
 use crate::BBox;
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
+use crate::header::{Chip, Header};
+
+/// Most numbers of a grid of stamps: a gigabyte of them.
+const MOST_NUMBERS: usize = 1 << 27;
+
+/// The exposure that a PSF belongs to: where its pixels lie, and what tells its CCD from others.
+#[derive(Clone, Debug)]
+pub struct PsfOwner<'a> {
+    pub(super) bbox: &'a BBox,
+    pub(super) chip: Chip,
+    /// Which of how many images of its file the exposure is, from 0, if it is one of several.
+    pub(super) image: Option<(usize, usize)>,
+}
+
+impl<'a> PsfOwner<'a> {
+    /// An exposure of which nothing is known but where its pixels lie.
+    #[must_use]
+    pub fn of_box(bbox: &'a BBox) -> Self {
+        Self { bbox, chip: Chip::default(), image: None }
+    }
+
+    /// An exposure with this header, in one of the HDUs of its file. `planes`: some of the others are
+    /// its own mask or variance, not images of other CCDs.
+    pub(crate) fn of_image(
+        bbox: &'a BBox,
+        header: &Header,
+        hdus: &[Hdu],
+        image: usize,
+        planes: bool,
+    ) -> Self {
+        let name = hdus.iter().find(|hdu| hdu.index == image).map(|hdu| hdu.name.as_str());
+        let chip = Chip::of_header(header).with_extension(name.filter(|name| !name.is_empty()));
+        let images: Vec<usize> =
+            hdus.iter().filter(|hdu| hdu.plane_shape().is_some()).map(|hdu| hdu.index).collect();
+        let rank = images.iter().position(|index| *index == image).filter(|_| !planes);
+        Self { bbox, chip, image: rank.map(|rank| (rank, images.len())) }
+    }
+}
 
 impl Psf {
-    /// Opens a file that holds a PSF for the image `bbox`: a PSFEx model (a column PSF_MASK, in any case), a grid of
-    /// stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called PSF, or else the first image.
+    /// Opens a file that holds a PSF for the image `bbox`, as [`Psf::open_for`], of which nothing else is
+    /// known. What is odd about it is not told.
     ///
     /// # Errors
     ///
-    /// [`FitsError`], which names the file and HDU, if there is none or it is malformed.
+    /// As [`Psf::open_for`].
     pub fn open(path: &Path, bbox: &BBox) -> Result<Self, FitsError> {
+        Self::open_for(path, &PsfOwner::of_box(bbox), &mut vec![])
+    }
+
+    /// Opens a file that holds the PSF of an exposure: a PSFEx model (a column PSF_MASK, in any case), a grid of
+    /// stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called PSF, or else the first image. Stamps
+    /// are checked, and centred on their middle pixel; what was done and what is odd goes into `notes`.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`], which names the file and HDU, if there is none, it is malformed or no PSF, or if there are
+    /// several models and nothing tells which is the exposure's.
+    pub fn open_for(
+        path: &Path,
+        owner: &PsfOwner<'_>,
+        notes: &mut Vec<Assumption>,
+    ) -> Result<Self, FitsError> {
         let mut reader = FitsReader::open(path)?;
         let hdus = survey(&mut reader)?;
-        Self::among(&mut reader, &hdus, bbox)
+        Self::among(&mut reader, &hdus, owner, notes)
     }
 
-    /// Reads the PSF that some HDUs of a file hold, see [`Psf::open`].
+    /// Reads the PSF that some HDUs of a file hold, as [`Psf::open_for`].
     ///
     /// # Errors
     ///
-    /// [`FitsError`], which names the file and HDU, if there is none or it is malformed.
-    pub(crate) fn among(reader: &mut FitsReader, hdus: &[Hdu], bbox: &BBox) -> Result<Self, FitsError> {
-        for hdu in hdus.iter().filter(|hdu| hdu.kind == HduKind::Table) {
-            reader.go_to(hdu.index)?;
-            if let Some(column) = reader.column("PSF_MASK") {
-                return read_psfex(reader, hdu, column, bbox).map(Self::PsfEx);
+    /// As [`Psf::open_for`].
+    pub(crate) fn among(
+        reader: &mut FitsReader,
+        hdus: &[Hdu],
+        owner: &PsfOwner<'_>,
+        notes: &mut Vec<Assumption>,
+    ) -> Result<Self, FitsError> {
+        let mut findings = vec![];
+        let psf = match Self::find(reader, hdus, owner, &mut findings)? {
+            Some(psf) => psf,
+            None => {
+                let image = hdus.iter().find(|hdu| hdu.plane_shape().is_some());
+                let image = image.ok_or_else(|| FitsError::Missing {
+                    path: reader.path().to_owned(),
+                    wanted: "PSF (an image, a table PSF_GRID of stamps, or one with the column PSF_MASK)"
+                        .into(),
+                    found: inventory(hdus),
+                })?;
+                read_stamp(reader, image, &mut findings).map(Self::Stamp)?
             }
-        }
-        if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
-            return StampGrid::read(reader, hdu).map(Self::Grid);
-        }
-        if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
-            return read_cells(reader, hdu, axes, bbox).map(Self::Grid);
-        }
-        let hdu = hdus
-            .iter()
-            .find(|hdu| hdu.name.eq_ignore_ascii_case("PSF"))
-            .or_else(|| hdus.iter().find(|hdu| hdu.plane_shape().is_some()))
-            .ok_or_else(|| FitsError::Missing {
-                path: reader.path().to_owned(),
-                wanted: "PSF (an image, a table PSF_GRID of stamps, or one with the column PSF_MASK)".into(),
-                found: inventory(hdus),
-            })?;
-        read_stamp(reader, hdu).map(Self::Stamp)
+        };
+        notes.extend(findings.into_iter().map(Finding::note));
+        Ok(psf)
     }
 
-    /// The PSF in an exposure's own file: the grid of stamps, the image HDU called PSF, or a Gaussian of the width
-    /// that the header gives, which is noted.
+    /// The PSF in an exposure's own file: the PSFEx model, the grid of stamps, the image HDU called PSF, or a Gaussian
+    /// of the width that the header gives, which is noted.
     pub(crate) fn in_file(
         reader: &mut FitsReader,
         hdus: &[Hdu],
-        bbox: &BBox,
+        owner: &PsfOwner<'_>,
         fwhm_px: Option<f64>,
         notes: &mut Vec<Assumption>,
     ) -> Result<Option<Self>, FitsError> {
-        if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
-            return StampGrid::read(reader, hdu).map(|grid| Some(Self::Grid(grid)));
-        }
-        if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
-            return read_cells(reader, hdu, axes, bbox).map(|grid| Some(Self::Grid(grid)));
-        }
-        let image = |hdu: &&Hdu| hdu.name.eq_ignore_ascii_case("PSF") && hdu.plane_shape().is_some();
-        if let Some(hdu) = hdus.iter().find(image) {
-            return read_stamp(reader, hdu).map(|stamp| Some(Self::Stamp(stamp)));
+        let mut findings = vec![];
+        let found = Self::find(reader, hdus, owner, &mut findings)?;
+        notes.extend(findings.into_iter().map(Finding::note));
+        if found.is_some() {
+            return Ok(found);
         }
         Ok(fwhm_px.map(|fwhm_px| {
-            notes.push(Assumption {
-                quantity: "PSF".to_owned(),
-                text: format!(
-                    "The file has no PSF; a Gaussian of the header's FWHM of {fwhm_px:.2} px is used."
-                ),
-                warning: false,
-            });
+            let text =
+                format!("The file has no PSF; a Gaussian of the header's FWHM of {fwhm_px:.2} px is used.");
+            notes.push(Finding { text, warning: false }.note());
             Self::Gaussian { fwhm_px }
         }))
+    }
+
+    /// A PSF that an HDU says it is, by its columns or its name.
+    fn find(
+        reader: &mut FitsReader,
+        hdus: &[Hdu],
+        owner: &PsfOwner<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<Self>, FitsError> {
+        if let Some(model) = find_psfex(reader, hdus.iter(), owner, findings)? {
+            return Ok(Some(Self::PsfEx(model)));
+        }
+        if let Some(hdu) = hdus.iter().find(|hdu| StampGrid::is_in(hdu)) {
+            return StampGrid::read(reader, hdu, findings).map(|grid| Some(Self::Grid(grid)));
+        }
+        if let Some((hdu, axes)) = hdus.iter().find_map(|hdu| Some((hdu, cell_axes(hdu)?))) {
+            return read_cells(reader, hdu, axes, owner.bbox, findings).map(|grid| Some(Self::Grid(grid)));
+        }
+        let image = |hdu: &&Hdu| hdu.name.eq_ignore_ascii_case("PSF") && hdu.plane_shape().is_some();
+        match hdus.iter().find(image) {
+            Some(hdu) => read_stamp(reader, hdu, findings).map(|stamp| Some(Self::Stamp(stamp))),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Finding {
+    fn note(self) -> Assumption {
+        Assumption { quantity: "PSF".to_owned(), text: self.text, warning: self.warning }
+    }
+
+    /// What was found about the stamps of a grid, each text once, with the number of cells that it holds for. Texts
+    /// have figures; that of the first cell stands for all.
+    pub(super) fn of_cells(cells: Vec<Vec<Self>>) -> Vec<Self> {
+        let count = cells.len();
+        let with = cells.iter().filter(|findings| findings.iter().any(|finding| finding.warning)).count();
+        let first = |warning: bool| {
+            let of_cell = |findings: &Vec<Self>| findings.iter().any(|finding| finding.warning) == warning;
+            cells.iter().find(|findings| !findings.is_empty() && of_cell(findings))
+        };
+        let Some(findings) = first(true).or_else(|| first(false)) else { return vec![] };
+        let cells =
+            if with > 0 { format!("In {with} of {count} cells, as in this") } else { "In cells".into() };
+        let told =
+            |finding: &Self| Self { text: format!("{cells}: {}", finding.text), warning: finding.warning };
+        findings.iter().map(told).collect()
     }
 }
 
@@ -99,77 +190,53 @@ fn cell_axes(hdu: &Hdu) -> Option<[usize; 4]> {
 fn read_cells(
     reader: &mut FitsReader,
     hdu: &Hdu,
-    [cols, rows, across, up]: [usize; 4],
+    axes: [usize; 4],
     bbox: &BBox,
+    findings: &mut Vec<Finding>,
 ) -> Result<StampGrid, FitsError> {
+    let [cols, rows, across, up] = axes;
+    let size = axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(*axis));
+    if !size.is_some_and(|size| (1..=MOST_NUMBERS).contains(&size)) {
+        let reason = format!(
+            "a grid of {across} × {up} PSF stamps of {cols} × {rows} pixels; expected 1 to {MOST_NUMBERS} pixels in all"
+        );
+        return Err(content(reader, hdu, reason));
+    }
     reader.go_to(hdu.index)?;
-    let pixels = reader.all_pixels::<f64>(&[cols, rows, across, up], &hdu.label())?;
-    let (width, height) = (bbox.width.div_ceil(across.max(1)), bbox.height.div_ceil(up.max(1)));
-    let mut cells = Vec::with_capacity(across * up);
-    for (number, stamp) in pixels.chunks_exact((cols * rows).max(1)).enumerate() {
+    let pixels = reader.all_pixels::<f64>(&axes, &hdu.label())?;
+    let (width, height) = (bbox.width.div_ceil(across), bbox.height.div_ceil(up));
+    let (mut cells, mut found) = (vec![], vec![]);
+    for (number, stamp) in pixels.chunks_exact(cols * rows).enumerate() {
         let (x, y) = ((number % across) * width, (number / across) * height);
         let cell = BBox::new(bbox.x0 + x as i64, bbox.y0 + y as i64, width, height);
         let stamp = Array2::from_shape_vec((rows, cols), stamp.to_vec()).map_err(|error| error.to_string());
-        match stamp.map(Stamp::new) {
-            Ok(Ok(stamp)) => cells.push((cell, stamp)),
+        match stamp.map(stamp_from_file) {
+            Ok(Ok((stamp, findings))) => {
+                cells.push((cell, stamp));
+                found.push(findings);
+            }
             // Cells without a PSF hold no numbers, or none above 0.
             Ok(Err(StampError::NotFinite { .. } | StampError::Sum { .. })) => {}
-            Ok(Err(error)) => return Err(content(reader, hdu, error.to_string())),
+            Ok(Err(error)) => return Err(content(reader, hdu, format!("cell {}: {error}", number + 1))),
             Err(reason) => return Err(content(reader, hdu, reason)),
         }
     }
+    findings.extend(Finding::of_cells(found));
     StampGrid::new(cells).map_err(|error| content(reader, hdu, error.to_string()))
 }
 
-fn read_stamp(reader: &mut FitsReader, hdu: &Hdu) -> Result<Stamp, FitsError> {
+fn read_stamp(reader: &mut FitsReader, hdu: &Hdu, findings: &mut Vec<Finding>) -> Result<Stamp, FitsError> {
     let source = hdu.source(reader.path())?;
     reader.go_to(hdu.index)?;
     let pixels = reader.pixels::<f64>(0..source.shape.0, 0..source.shape.1, &source.label)?;
     let stamp = Array2::from_shape_vec(source.shape, pixels).map_err(|error| error.to_string());
-    stamp
-        .and_then(|pixels| Stamp::new(pixels).map_err(|error| error.to_string()))
-        .map_err(|reason| content(reader, hdu, reason))
+    let (stamp, found) = stamp
+        .and_then(|pixels| stamp_from_file(pixels).map_err(|error| error.to_string()))
+        .map_err(|reason| content(reader, hdu, reason))?;
+    findings.extend(found);
+    Ok(stamp)
 }
 
-fn read_psfex(reader: &mut FitsReader, hdu: &Hdu, column: i32, bbox: &BBox) -> Result<PsfEx, FitsError> {
-    let rows = hdu.header.i64("NAXIS2").unwrap_or(0);
-    if rows != 1 {
-        return Err(content(reader, hdu, format!("it holds {rows} PSF models; a file with one is needed")));
-    }
-    let values: Vec<f64> = reader.cell(column, 0)?;
-    // PSFEx has the numbers in cards; files merged from several have them in columns.
-    let mut number = |name: &str| -> Result<f64, FitsError> {
-        if let Some(value) = hdu.header.f64(name) {
-            return Ok(value);
-        }
-        let value = match reader.column(name) {
-            Some(column) => reader.cell::<f64>(column, 0)?.first().copied().filter(|value| value.is_finite()),
-            None => None,
-        };
-        value.ok_or_else(|| content(reader, hdu, format!("the PSFEx model has no {name}, as card or column")))
-    };
-    let polynomial = Polynomial {
-        degree: number("POLDEG1")?.clamp(0.0, 20.0) as usize,
-        zero: [number("POLZERO1")?, number("POLZERO2")?],
-        scale: [number("POLSCAL1")?, number("POLSCAL2")?],
-        step: number("PSF_SAMP")?,
-    };
-    let from_cards = image_shape(&hdu.header, column);
-    let (width, height) = match from_cards {
-        Some(shape) => shape,
-        None => (number("PSFAXIS1")?.max(0.0) as usize, number("PSFAXIS2")?.max(0.0) as usize),
-    };
-    let count = values.len().checked_div(width.saturating_mul(height)).unwrap_or(0);
-    let kept = values.into_iter().take(count * width * height).collect();
-    let terms = Array3::from_shape_vec((count, height, width), kept)
-        .map_err(|error| content(reader, hdu, format!("the PSFEx model has no shape: {error}")))?;
-    if terms.iter().any(|value| !value.is_finite()) {
-        return Err(content(reader, hdu, "the PSFEx model has pixels that are not finite".into()));
-    }
-    PsfEx::new(terms, polynomial, (bbox.x0, bbox.y0))
-        .map_err(|error: StampError| content(reader, hdu, error.to_string()))
-}
-
-fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
+pub(super) fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
     FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason }
 }

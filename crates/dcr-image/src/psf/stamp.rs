@@ -42,6 +42,33 @@ pub enum StampError {
         /// What happened.
         reason: &'static str,
     },
+    /// An image that is no star's.
+    #[error("the PSF stamp has no peak: {reason}; an image of one star, without its background, is needed")]
+    NoPeak {
+        /// What tells.
+        reason: String,
+    },
+    /// The light is in a corner.
+    #[error(
+        "the light of the PSF stamp of {width} × {height} pixels is centred ({dx:+.1}, {dy:+.1}) px off its middle; \
+         an image with the star in the middle is needed"
+    )]
+    OffMiddle {
+        /// Along the columns, in pixels.
+        dx: f64,
+        /// Along the rows, in pixels.
+        dy: f64,
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// A PSFEx model whose parts do not fit together, or that varies with something unknown.
+    #[error("the PSFEx model cannot be used: {reason}")]
+    Model {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A number of an analytic profile or model is out of range.
     #[error("{quantity} of the PSF is {got}; it must be {allowed}")]
     Profile {

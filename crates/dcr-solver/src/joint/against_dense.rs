@@ -66,7 +66,7 @@ fn small(n: usize) -> Small {
                 used: good.clone(),
                 good,
                 noise: Noise { sky_variance: 0.5 + 0.3 * v as f64, shot: 0.0 },
-                fwhm_px: psfs[v].fwhm_px(),
+                seeing_px: psfs[v].seeing_px(),
             }
         })
         .collect();
@@ -219,7 +219,7 @@ fn dense_final_solve() {
     let mut first = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
     first.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
     let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
-    let (total, fwhm_px) = (first.total().to_vec(), small.tile.visits[0].fwhm_px);
+    let (total, fwhm_px) = (first.total().to_vec(), small.tile.visits[0].seeing_px);
     let mut solve = SourceSolve::new(
         &mut small.tile,
         &small.spectrum,

@@ -384,7 +384,7 @@ mod tests {
             (moffat(2.2, 1.0), moffat(2.0, 0.9), (1.3, 0.0), RINGING),
             (moffat(5.0, 1.0), moffat(10.0, 1.1), (4.0, -3.0), CUT_OFF),
         ] {
-            let planes = planes(patch, 1.1 * fiducial.fwhm_px());
+            let planes = planes(patch, 1.1 * fiducial.seeing_px());
             let exposure = exposure(own, refraction);
             for config in [JointConfig::default(), JointConfig { tile_size: 400, ..JointConfig::default() }] {
                 let whole = JointModel {
@@ -416,7 +416,7 @@ mod tests {
                     };
                     let got = joint_template(&model, &exposure, 0, &wanted, &config).unwrap().image;
                     let worst = largest(&(&got - &region.of(&expected.view()))) / peak;
-                    assert!(worst < cut_off, "{} {region:?} {worst:e}", fiducial.fwhm_px());
+                    assert!(worst < cut_off, "{} {region:?} {worst:e}", fiducial.seeing_px());
                 }
             }
         }

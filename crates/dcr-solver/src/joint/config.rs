@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::psf_includes_dcr::PsfIncludesDcr;
 use crate::Rarity;
 
 /// Settings of the joint solver. The equations are in the module's documentation; numbers behind the defaults were measured on
@@ -17,9 +18,9 @@ pub struct JointConfig {
     /// How a visit's PSF widens with wavelength: width ∝ λ to this power. −0.2 is the atmosphere's; 0 for stamps of unknown colour or
     /// optics that dominate. It hardly touches templates; colours change by 0.02 mag for 0.1.
     pub seeing_exponent: f64,
-    /// The stamps were measured on stars that the air had already smeared by refraction: take a mean star's smearing out of them. Set it
-    /// when PSFs come from the exposures themselves and no correction was made; without it colours are lost.
-    pub psf_includes_dcr: bool,
+    /// Whether the PSFs were measured on stars that the air had already smeared by refraction, so that a mean star's smearing is taken
+    /// out of them. Without it colours are lost where PSFs come from the exposures themselves.
+    pub psf_includes_dcr: PsfIncludesDcr,
     /// First solve: how far a subfilter may depart from the flat spectrum, in units of the weighted coadd's noise per pixel. Small values
     /// make colours faint and have them clipped as artefacts; 5 is loose.
     pub uniform_width: f64,
@@ -78,7 +79,7 @@ impl Default for JointConfig {
             psf_floor: 0.003,
             sharpening_limit: 5.0,
             seeing_exponent: -0.2,
-            psf_includes_dcr: false,
+            psf_includes_dcr: PsfIncludesDcr::Auto,
             uniform_width: 5.0,
             total_floor: 1e-3,
             colour_width: 1.5,

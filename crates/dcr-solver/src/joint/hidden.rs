@@ -207,7 +207,7 @@ struct Portrait {
 type Light = [f64; 3];
 
 fn portraits(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: usize) -> Vec<Portrait> {
-    let of_visit = |visit: &TileVisit| Portrait { planes: vec![], ring: RING * visit.fwhm_px };
+    let of_visit = |visit: &TileVisit| Portrait { planes: vec![], ring: RING * visit.seeing_px };
     let mut out: Vec<Portrait> = tile.visits.iter().map(of_visit).collect();
     let Tile { grid, visits, slots, n, .. } = tile;
     let mut point = vec![Complex32::default(); *n * grid.modes()];

@@ -167,7 +167,7 @@ pub(crate) fn lacking(
 /// Visits that stand for all, and for how much weight each: one for every few of like seeing.
 fn representatives(tile: &Tile) -> Vec<(usize, f32)> {
     let mut order: Vec<usize> = (0..tile.visits.len()).collect();
-    order.sort_by(|a, b| tile.visits[*a].fwhm_px.total_cmp(&tile.visits[*b].fwhm_px));
+    order.sort_by(|a, b| tile.visits[*a].seeing_px.total_cmp(&tile.visits[*b].seeing_px));
     let chosen = stand_for_all(&order, |visit| tile.visits[visit].weight(), REPRESENTATIVES);
     chosen.into_iter().map(|(visit, weight)| (visit, weight as f32)).collect()
 }

@@ -125,7 +125,7 @@ impl Mosaic {
 
     /// Weight of the data over that of all visits, smoothed with the PSF.
     pub(crate) fn coverage(&self, fiducial: &PsfStamp) -> Array2<f32> {
-        gaussian_filter(self.weight_yx.view(), fiducial.fwhm_px() / FWHM_PER_SIGMA, Boundary::Reflect)
+        gaussian_filter(self.weight_yx.view(), fiducial.seeing_px() / FWHM_PER_SIGMA, Boundary::Reflect)
     }
 
     /// Noise of sources' light over that of the sky, as the planes' sum has it.

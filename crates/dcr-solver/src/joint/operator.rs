@@ -43,8 +43,8 @@ pub(crate) struct TileVisit {
     pub(crate) used: Vec<u8>,
     /// Its noise.
     pub(crate) noise: Noise,
-    /// Its seeing in pixels.
-    pub(crate) fwhm_px: f64,
+    /// Its seeing in pixels ([`super::PsfStamp::seeing_px`]).
+    pub(crate) seeing_px: f64,
 }
 
 impl TileVisit {

@@ -16,6 +16,7 @@ const WIDTH_STEP: f64 = 0.01;
 pub struct PsfStamp {
     pixels_yx: Array2<f64>,
     centre: (f64, f64),
+    includes_refraction: bool,
 }
 
 /// Pixels that are no PSF.
@@ -63,7 +64,19 @@ impl PsfStamp {
             return Err(PsfError::NotPositive { sum });
         }
         pixels_yx.mapv_inplace(|v| v / sum);
-        Ok(Self { pixels_yx, centre })
+        Ok(Self { pixels_yx, centre, includes_refraction: false })
+    }
+
+    /// The stamp, marked as measured on stars as the exposure shows them: smeared by refraction.
+    #[must_use]
+    pub fn with_refraction(self) -> Self {
+        Self { includes_refraction: true, ..self }
+    }
+
+    /// Whether the stamp is known to hold the smearing of a mean star by refraction.
+    #[must_use]
+    pub const fn includes_refraction(&self) -> bool {
+        self.includes_refraction
     }
 
     /// A Gaussian, sampled at pixel centres out to 4 σ: for visits of which only the seeing is known.
@@ -89,13 +102,13 @@ impl PsfStamp {
         &self.pixels_yx
     }
 
-    /// The FWHM in pixels of the atmosphere's PSF whose transfer function falls to a half where this one does: unlike moments,
+    /// The seeing: the FWHM in pixels of the atmosphere's PSF, without pixels, whose transfer function falls to a half where this one does: unlike moments,
     /// it cares little for wings and noise.
     ///
     /// With `kₕ` that frequency, averaged over four directions, Kolmogorov's `exp(−3.44 (k F/0.976)^(5/3)) = ½` gives
     /// `F = 0.976/kₕ (ln 2/3.44)^(3/5)`. A PSF so sharp that its transfer function stays above a half has `kₕ` = ½.
     #[must_use]
-    pub fn fwhm_px(&self) -> f64 {
+    pub fn seeing_px(&self) -> f64 {
         0.97586 / self.frequency_at(0.5) * (2.0_f64.ln() / 3.44).powf(0.6)
     }
 
@@ -230,14 +243,14 @@ mod tests {
             let turned = a * Complex64::cis(TAU * (frequencies.y[i % 7] * 0.25 - frequencies.x[i / 7]));
             assert!((turned - b).norm() < 1e-12);
         }
-        assert!((centred.fwhm_px() - moved.fwhm_px()).abs() < 1e-6);
+        assert!((centred.seeing_px() - moved.seeing_px()).abs() < 1e-6);
     }
 
     #[test]
     fn psf_fwhm_follows_the_seeing() {
         // A Gaussian is no Kolmogorov PSF: its transfer function halves at 0.4412/FWHM, and not at 0.3734/FWHM.
         for fwhm in [3.0, 4.0, 7.0] {
-            let got = PsfStamp::gaussian(fwhm).unwrap().fwhm_px();
+            let got = PsfStamp::gaussian(fwhm).unwrap().seeing_px();
             assert!((got / fwhm - 0.3734 / 0.4412).abs() < 0.01, "{fwhm} {got}");
         }
     }

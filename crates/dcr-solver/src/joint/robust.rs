@@ -25,7 +25,7 @@ pub(crate) fn clip(grid: &Grid, visit: &mut TileVisit, model: &[f32], factor: f6
         noise: visit.noise,
         sigmas: config.clip_sigmas * factor,
         fraction: config.clip_fraction,
-        psf_sigma: visit.fwhm_px / FWHM_PER_SIGMA,
+        psf_sigma: visit.seeing_px / FWHM_PER_SIGMA,
     };
     let hit = test.outliers(residual.view(), plane(model.to_vec()).view());
     let hit = dilate_diamond(hit.view(), config.clip_grow);
@@ -48,7 +48,7 @@ mod tests {
             good: vec![FULL; pixels],
             used: vec![FULL; pixels],
             noise: Noise { sky_variance: 4.0, shot: 0.0 },
-            fwhm_px: 3.0,
+            seeing_px: 3.0,
         }
     }
 

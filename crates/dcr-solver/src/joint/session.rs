@@ -53,7 +53,7 @@ impl Session {
         region: &Region,
         common: &Common,
     ) -> Result<Self, JointError> {
-        let (sigma, furthest, fiducial_fwhm_px) = (common.sigma, common.furthest, common.fiducial.fwhm_px());
+        let (sigma, furthest, fiducial_fwhm_px) = (common.sigma, common.furthest, common.fiducial.seeing_px());
         let grid = Grid::new(region.shape(), config.padding);
         let fiducial = Fiducial::new(&common.fiducial, &grid.frequencies());
         let visits: Vec<Option<(usize, TileVisit)>> = (0..problem.visits.visits())
@@ -213,6 +213,6 @@ fn read(
         used: good.clone(),
         good,
         noise: problem.visits.noise(index),
-        fwhm_px: psf.fwhm_px(),
+        seeing_px: psf.seeing_px(),
     }))
 }

@@ -96,8 +96,9 @@ pub struct VisitReport {
     pub flux_excess: Option<f64>,
     /// The error of that from noise.
     pub flux_error: Option<f64>,
-    /// Seeing in pixels, from the PSF's transfer function.
-    pub fwhm_px: f64,
+    /// Seeing in pixels, from the PSF's transfer function ([`super::PsfStamp::seeing_px`]): what the solver
+    /// works with. It is not the FWHM of the PSF, which a pixel and other wings make another by 6 to 15 %.
+    pub seeing_px: f64,
     /// Good pixels.
     pub good: usize,
     /// Those of them that were clipped.

@@ -201,10 +201,10 @@ impl<'a> Solve<'a> {
             let (first, last) = (displacements[0], displacements[displacements.len() - 1]);
             refraction.push(PixelShift { dy: last.dy - first.dy, dx: last.dx - first.dx });
             let psf = problem.visits.psf(visit, &whole).map_err(JointError::Source)?;
-            let fwhm_px = psf.fwhm_px();
-            visits.push(VisitReport { fwhm_px, ..VisitReport::default() });
-            if sharpest.as_ref().is_none_or(|(_, _, least)| fwhm_px < *least) {
-                sharpest = Some((visit, psf.into_owned(), fwhm_px));
+            let seeing_px = psf.seeing_px();
+            visits.push(VisitReport { seeing_px, ..VisitReport::default() });
+            if sharpest.as_ref().is_none_or(|(_, _, least)| seeing_px < *least) {
+                sharpest = Some((visit, psf.into_owned(), seeing_px));
             }
         }
         let Some((visit, psf, _)) = sharpest else { return Err(JointError::NoData) };
@@ -302,7 +302,7 @@ impl<'a> Solve<'a> {
         let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
         let kernels = NoiseKernels::new(&coarse, problem.spectrum, sigma, config);
         let source_noise_yx = mosaic.source_noise(&kernels);
-        let star_noise = mosaic.star_noise(&kernels, &source_noise_yx, fiducial.fwhm_px());
+        let star_noise = mosaic.star_noise(&kernels, &source_noise_yx, fiducial.seeing_px());
         let identifiability = Identifiability::of_visits(problem, config, &fiducial, &mosaic)?;
         mosaic.sort_clipped();
         let coverage_yx = mosaic.coverage(&fiducial);

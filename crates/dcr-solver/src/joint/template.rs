@@ -91,7 +91,7 @@ pub struct JointTemplate {
 /// How far beyond the part of the patch that is wanted a template needs the model, in pixels, given the displacements of the exposure's light.
 #[must_use]
 pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usize {
-    OVERLAP.max(trust_reach(furthest(displacements), fiducial.fwhm_px()))
+    OVERLAP.max(trust_reach(furthest(displacements), fiducial.seeing_px()))
 }
 
 /// The template for exposure `index` of `exposures`.
@@ -180,7 +180,7 @@ fn variance(
 /// Pixels with no uncovered one within reach.
 fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region: &Region) -> Array2<bool> {
     let displacements = exposures.displacements(index, &Region::whole(model.patch));
-    let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.fwhm_px());
+    let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.seeing_px());
     let around = region.grown(trust_reach(furthest, fwhm_px), &model.held);
     let covered = around.within(&model.held).of(&model.covered_yx);
     let trusted = trusted_pixels(covered, furthest, fwhm_px);

@@ -90,7 +90,7 @@ pub(crate) fn visit_transfer(
         Some(psf) if config.seeing_exponent == 0.0 => vec![ratio(psf, 1.0)],
         Some(psf) => (0..n).map(|a| ratio(psf, spectrum.widening(a, config.seeing_exponent))).collect(),
     };
-    let star = config.psf_includes_dcr && psf.is_some();
+    let star = psf.is_some_and(|psf| config.psf_includes_dcr.holds_for(psf));
     let smearing = star.then(|| MeanStar::new(frequencies, spectrum, displacements));
     let [window_y, window_x] = &fiducial.window;
     let mut out = vec![Complex32::default(); kx * n * ky];

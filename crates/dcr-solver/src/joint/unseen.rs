@@ -93,7 +93,7 @@ pub(crate) mod tests {
                 used: good.clone(),
                 good,
                 noise,
-                fwhm_px: 3.0,
+                seeing_px: 3.0,
             }
         };
         let visits = [(0, 1.0), (1, 0.5)].map(visit).into();

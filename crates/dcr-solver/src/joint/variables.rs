@@ -146,7 +146,7 @@ fn against_median(
     places: &[u32],
     config: &JointConfig,
 ) -> Vec<PixelList> {
-    let fwhm = median(&mut visits.iter().map(|visit| visit.fwhm_px as f32).collect::<Vec<_>>());
+    let fwhm = median(&mut visits.iter().map(|visit| visit.seeing_px as f32).collect::<Vec<_>>());
     let mut out = vec![vec![]; visits.len()];
     let mut values = vec![];
     for (i, at) in places.iter().enumerate() {
@@ -157,7 +157,7 @@ fn against_median(
             let Seen { residual: Some(residual), prediction } = of_visit[i] else { continue };
             let light = (prediction + common).max(0.0);
             let noise = (visit.noise.sky_variance as f32 + visit.noise.shot as f32 * light).sqrt();
-            let sharper = (fwhm / visit.fwhm_px as f32).powi(2).max(1.0);
+            let sharper = (fwhm / visit.seeing_px as f32).powi(2).max(1.0);
             let limit = config.clip_sigmas as f32 * noise
                 + config.clip_fraction as f32 * light
                 + common.abs() * sharper;
@@ -203,7 +203,7 @@ mod tests {
                 good: vec![FULL; SIDE * SIDE],
                 used: vec![FULL; SIDE * SIDE],
                 noise: Noise { sky_variance: 4.0, shot: 0.0 },
-                fwhm_px: 3.0,
+                seeing_px: 3.0,
             };
             (visit.image[AT], visit.used[AT]) = (*light, FULL * u8::from(!clipped));
             visit
@@ -254,7 +254,7 @@ mod tests {
         let mut alike = tile(&seen);
         assert!(!used_after(&mut alike)[4]);
         let mut sharp = tile(&seen);
-        sharp.visits[4].fwhm_px = 1.5;
+        sharp.visits[4].seeing_px = 1.5;
         assert_eq!(used_after(&mut sharp), [true; 10]);
     }
 

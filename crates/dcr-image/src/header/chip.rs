@@ -1,0 +1,131 @@
+//! Which CCD of which exposure an image is, for choosing its part of a file that serves many.
+
+use super::Header;
+
+/// Keywords, and columns of tables, with the name of a CCD.
+const NAMES: [&str; 5] = ["CCDNAME", "DETPOS", "DETNAME", "DET-NAME", "CHIPNAME"];
+/// The keyword that names an HDU, and often the CCD in it.
+const EXTENSION: &str = "EXTNAME";
+/// Keywords, and columns, with the number of a CCD.
+const NUMBERS: [&str; 4] = ["CCDNUM", "DETECTOR", "CHIPID", "IMAGEID"];
+/// Keywords, and columns, with the number of an exposure.
+const EXPOSURES: [&str; 1] = ["EXPNUM"];
+
+/// Name and number of a CCD, and the number of its exposure, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chip {
+    /// The name that a keyword made for it gives.
+    name: Option<String>,
+    /// EXTNAME, which may be that of the CCD, or of a plane (`SCI`).
+    extension: Option<String>,
+    number: Option<i64>,
+    exposure: Option<i64>,
+}
+
+impl Chip {
+    /// The CCD that a header describes.
+    pub(crate) fn of_header(header: &Header) -> Self {
+        Self::of(|name| header.text(name).map(str::to_owned), |name| header.i64(name))
+    }
+
+    /// The CCD that any source of texts and integers by keyword describes. Case of the keywords is
+    /// that of headers.
+    pub(crate) fn of(
+        mut text: impl FnMut(&str) -> Option<String>,
+        mut number: impl FnMut(&str) -> Option<i64>,
+    ) -> Self {
+        let mut name_in = |keywords: &[&str]| {
+            let found = keywords.iter().find_map(|keyword| text(keyword));
+            found.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+        };
+        Self {
+            name: name_in(&NAMES),
+            extension: name_in(&[EXTENSION]),
+            number: NUMBERS.iter().find_map(|keyword| number(keyword)),
+            exposure: EXPOSURES.iter().find_map(|keyword| number(keyword)),
+        }
+    }
+
+    /// Keywords, or columns, of the texts that name a CCD.
+    pub(crate) fn text_keywords() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().chain([EXTENSION])
+    }
+
+    /// Keywords, or columns, of the numbers of a CCD and of its exposure.
+    pub(crate) fn number_keywords() -> impl Iterator<Item = &'static str> {
+        NUMBERS.into_iter().chain(EXPOSURES)
+    }
+
+    /// The CCD with another EXTNAME, or with none.
+    pub(crate) fn with_extension(self, name: Option<&str>) -> Self {
+        Self { extension: name.map(str::to_owned), ..self }
+    }
+
+    /// Whether name or number say that both are one CCD. Exposures do not matter.
+    pub(crate) fn is_same_ccd(&self, other: &Self) -> bool {
+        let names = |chip: &Self| [chip.name.clone(), chip.extension.clone()].into_iter().flatten();
+        names(self).any(|own| names(other).any(|name| own.eq_ignore_ascii_case(&name)))
+            || (self.number.is_some() && self.number == other.number)
+    }
+
+    /// Whether both are known to be of different exposures.
+    pub(crate) fn is_other_exposure(&self, other: &Self) -> bool {
+        matches!((self.exposure, other.exposure), (Some(own), Some(other)) if own != other)
+    }
+
+    /// Whether both are known, by keywords made for it, to be of different CCDs or exposures.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        let numbers = matches!((self.number, other.number), (Some(own), Some(other)) if own != other);
+        let named = self.name.is_some() && other.name.is_some();
+        self.is_other_exposure(other) || ((numbers || named) && !self.is_same_ccd(other))
+    }
+
+    /// `CCD N11, number 42, of exposure 425859`.
+    pub(crate) fn describe(&self) -> String {
+        let mut parts = vec![];
+        if let Some(name) = self.name.as_ref().or(self.extension.as_ref()) {
+            parts.push(format!("CCD {name}"));
+        }
+        if let Some(number) = self.number {
+            parts.push(format!("CCD number {number}"));
+        }
+        if let Some(exposure) = self.exposure {
+            parts.push(format!("exposure {exposure}"));
+        }
+        if parts.is_empty() { "no CCD named".to_owned() } else { parts.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::Card;
+
+    fn chip(cards: &[(&str, &str)], numbers: &[(&str, i64)]) -> Chip {
+        let mut header = Header::new();
+        cards.iter().for_each(|(keyword, text)| header.push(Card::new(keyword, *text)));
+        numbers.iter().for_each(|(keyword, number)| header.push(Card::new(keyword, *number)));
+        Chip::of_header(&header)
+    }
+
+    #[test]
+    fn ccds_are_compared_by_name_or_number() {
+        let exposure = chip(&[("EXTNAME", "n11")], &[("CCDNUM", 42), ("EXPNUM", 425_859)]);
+        assert!(exposure.is_same_ccd(&chip(&[("CCDNAME", "N11 ")], &[])));
+        assert!(exposure.is_same_ccd(&chip(&[], &[("CCDNUM", 42)])));
+        assert!(!exposure.is_same_ccd(&chip(&[("CCDNAME", "N12")], &[])));
+        assert!(!exposure.is_same_ccd(&chip(&[], &[])));
+        assert!(exposure.is_other_exposure(&chip(&[("CCDNAME", "N11")], &[("EXPNUM", 1)])));
+        assert_eq!(exposure.describe(), "CCD n11, CCD number 42, exposure 425859");
+    }
+
+    #[test]
+    fn name_of_a_plane_contradicts_no_ccd() {
+        let plane = chip(&[("EXTNAME", "SCI")], &[]);
+        assert!(!plane.contradicts(&chip(&[("CCDNAME", "N11")], &[])));
+        let named = chip(&[("CCDNAME", "N10")], &[]);
+        assert!(named.contradicts(&chip(&[("CCDNAME", "N11")], &[])));
+        assert!(!named.contradicts(&chip(&[("CCDNAME", "n10")], &[])));
+        assert!(chip(&[], &[("EXPNUM", 1)]).contradicts(&chip(&[], &[("EXPNUM", 2)])));
+    }
+}
