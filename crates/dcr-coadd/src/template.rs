@@ -68,7 +68,7 @@ pub fn matched_templates(
 
     journal.stage("predicting", exposures.len())?;
     let maker = TemplateMaker::new(&patches, config)?;
-    let folder = OutputFolder::create(&folder, true)?;
+    let folder = OutputFolder::create_beside(&folder)?;
     let mut templates = Vec::with_capacity(exposures.len());
     for (exposure, name) in exposures.iter().zip(&names) {
         journal.go_on()?;
@@ -85,6 +85,7 @@ pub fn matched_templates(
         monitor.step(name);
     }
     journal.go_on()?;
+    patches.check_unchanged()?;
     folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
         runs: patches.runs.iter().map(|run| run.metadata.run.clone()).collect(),

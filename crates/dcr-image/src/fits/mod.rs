@@ -7,29 +7,35 @@
 mod atomic;
 mod cfitsio;
 mod checksum;
+mod cleanup;
 mod companions;
 mod compress;
 mod error;
 mod exposure;
 mod folder;
 mod layout;
+mod lock;
 mod memory;
 mod noise;
+mod plan;
 mod plane;
 mod scratch;
+mod seal;
 mod tree;
 mod write;
 
-pub use atomic::{AtomicFile, remove_temporaries};
+pub use atomic::AtomicFile;
 pub(crate) use cfitsio::{FitsReader, HduKind};
+pub use cleanup::remove_unfinished;
 pub use error::FitsError;
 pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
-pub use folder::OutputFolder;
+pub use folder::{FolderInUse, OutputFolder};
 pub use layout::UncertaintyKind;
 pub(crate) use layout::{Hdu, inventory, survey};
 pub use memory::{free_memory, peak_memory};
 pub use plane::PlaneFile;
 pub use scratch::ScratchFile;
+pub use seal::Seal;
 pub use write::{
     Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu, WriteOptions, write_exposure,
 };
