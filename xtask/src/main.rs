@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+mod faults;
 mod testdata;
 mod tidy;
 
@@ -41,6 +42,24 @@ enum Command {
     },
     /// Measure what each step costs on this machine, and print tables.
     Bench,
+    /// Kill `dcr` and let calls of the operating system fail, at random points, and check what is left.
+    Faults {
+        /// Number of kills and requests to terminate.
+        #[arg(long, default_value_t = 200)]
+        kills: usize,
+        /// Number of failing calls.
+        #[arg(long, default_value_t = 500)]
+        faults: usize,
+        /// Where random numbers start.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The program [default: dcr beside this one].
+        #[arg(long)]
+        dcr: Option<std::path::PathBuf>,
+        /// Only this scene: assemble, joint, overwrite, template, subtract or report.
+        #[arg(long)]
+        scene: Option<String>,
+    },
     /// Check the house rules: layering, file access, file lengths, the code map.
     Tidy,
 }
@@ -53,6 +72,9 @@ fn main() -> Result<()> {
             testdata::write_large(&folder, side, visits, troubled)
         }
         Command::Bench => bench::run(),
+        Command::Faults { kills, faults, seed, dcr, scene } => {
+            faults::run(&faults::Options { kills, faults, seed, dcr, scene })
+        }
         Command::Tidy => tidy::run(&root()),
     }
 }

@@ -13,16 +13,17 @@ pub(crate) struct Console {
     bars: MultiProgress,
     format: LogFormat,
     quiet: bool,
+    interrupt: Interrupt,
 }
 
 impl Console {
     /// Bars appear on stderr if that is a terminal, unless `-q`, `--no-progress` or JSON on the same stream forbids them.
-    pub(crate) fn new(arguments: &Arguments) -> Self {
+    pub(crate) fn new(arguments: &Arguments, interrupt: Interrupt) -> Self {
         let bars = MultiProgress::new();
         if arguments.quiet || arguments.no_progress || arguments.log_format == LogFormat::Json {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { bars, format: arguments.log_format, quiet: arguments.quiet }
+        Self { bars, format: arguments.log_format, quiet: arguments.quiet, interrupt }
     }
 
     /// The bars, for whoever writes around them.
@@ -35,9 +36,9 @@ impl Console {
         self.format
     }
 
-    /// Progress of a run that Ctrl-C stops.
-    pub(crate) fn progress(&self) -> anyhow::Result<Progress> {
-        Ok(Progress::new(self.bars(), Interrupt::listen(self.format)?))
+    /// Progress of a run that signals stop.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(self.bars(), self.interrupt.clone())
     }
 
     /// Prints what was done, unless nobody wants to know.

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use dcr_coadd::CoaddError;
 use dcr_coadd::config::ConfigError;
+use signal_hook::consts::SIGINT;
 
 use crate::args::LogFormat;
 use crate::logging::LogError;
+use crate::output;
 use crate::settings::SettingError;
 
 /// How a run ended.
@@ -20,8 +22,8 @@ pub(crate) enum Exit {
     Usage,
     /// Done, but inputs were dropped or subregions did not converge.
     DoneWithRemarks,
-    /// Stopped by the user.
-    Interrupted,
+    /// Stopped by this signal.
+    Interrupted(i32),
 }
 
 impl Exit {
@@ -32,7 +34,8 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::DoneWithRemarks => 3,
-            Self::Interrupted => 130,
+            // As shells have it: 130 after Ctrl-C, 143 after a request to terminate.
+            Self::Interrupted(signal) => 128 + signal as u8,
         }
     }
 }
@@ -43,20 +46,23 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error in one line, and tells how to end after it.
-#[expect(clippy::print_stderr, reason = "the one place where a failure reaches the user")]
-pub(crate) fn report(error: &anyhow::Error, format: LogFormat) -> Exit {
-    let line = one_line(error);
+/// Prints an error in one line, and tells how to end after it. After a `signal` any error is taken for
+/// its consequence.
+pub(crate) fn report(error: &anyhow::Error, format: LogFormat, signal: Option<i32>) -> Exit {
+    let cancelled = matches!(error.downcast_ref(), Some(CoaddError::Cancelled));
+    let line = match signal {
+        Some(_) if !cancelled => CoaddError::Cancelled.to_string(),
+        _ => one_line(error),
+    };
     match format {
-        LogFormat::Text => eprintln!("error: {line}"),
+        LogFormat::Text => output::complain(&format!("error: {line}")),
         LogFormat::Json => tracing::error!("{line}"),
     }
-    let usage = error.is::<SettingError>() || error.is::<ConfigError>() || error.is::<LogError>();
-    match error.downcast_ref() {
-        Some(CoaddError::Cancelled) => Exit::Interrupted,
-        _ if usage => Exit::Usage,
-        _ => Exit::Failed,
+    if cancelled || signal.is_some() {
+        return Exit::Interrupted(signal.unwrap_or(SIGINT));
     }
+    let usage = error.is::<SettingError>() || error.is::<ConfigError>() || error.is::<LogError>();
+    if usage { Exit::Usage } else { Exit::Failed }
 }
 
 /// The error and its causes in one line; a cause that the line has already is left out.

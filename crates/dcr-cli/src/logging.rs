@@ -4,9 +4,12 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::debug_fn;
 
 use crate::args::{Arguments, LogFormat};
+use crate::output::{visible, visible_json};
 
 /// `RUST_LOG` is no filter.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +40,27 @@ pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), Lo
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    let messages = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars(bars));
+    let around_bars = AroundBars { bars, format: arguments.log_format };
+    // What cannot be written, for nobody reads it, is no reason to say so in the same place.
+    let messages = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .with_writer(around_bars);
     match arguments.log_format {
         LogFormat::Text => {
-            messages.with_ansi(colour).with_target(arguments.verbose > 1).without_time().init();
+            let fields = debug_fn(|to, field, value| {
+                let value = format!("{value:?}");
+                match field.name() {
+                    "message" => write!(to, "{}", visible(&value)),
+                    name => write!(to, "{name}={}", visible(&value)),
+                }
+            });
+            messages
+                .fmt_fields(fields.delimited(" "))
+                .with_ansi(colour)
+                .with_target(arguments.verbose > 1)
+                .without_time()
+                .init();
         }
         LogFormat::Json => {
             messages.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
@@ -67,11 +87,20 @@ fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<E
 
 /// Writes to stderr with the progress bars out of the way.
 #[derive(Clone)]
-struct AroundBars(MultiProgress);
+struct AroundBars {
+    bars: MultiProgress,
+    format: LogFormat,
+}
 
 impl Write for AroundBars {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.suspend(|| std::io::stderr().write_all(line)).map(|()| line.len())
+        let text = String::from_utf8_lossy(line);
+        let shown = match self.format {
+            // Its fields were made visible, its colours must stay.
+            LogFormat::Text => text,
+            LogFormat::Json => visible_json(&text).into_owned().into(),
+        };
+        self.bars.suspend(|| std::io::stderr().write_all(shown.as_bytes())).map(|()| line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

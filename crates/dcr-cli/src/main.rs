@@ -2,7 +2,7 @@
 //!
 //! Parses arguments and configuration, calls `dcr-coadd`, shows progress and prints one summary. Results go to
 //! stdout; messages, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with
-//! inputs dropped or subregions not converged, 130 interrupted.
+//! inputs dropped or subregions not converged, 128 + n stopped by signal n (130 Ctrl-C, 143 terminated).
 
 mod args;
 mod commands;
@@ -23,16 +23,25 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 use crate::console::Console;
+use crate::interrupt::Interrupt;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let console = Console::new(&arguments);
+    let interrupt = Interrupt::default();
+    let console = Console::new(&arguments, interrupt.clone());
     let started = logging::start(&arguments, console.bars())
         .map_err(Into::into)
+        .and_then(|()| interrupt.listen(console.format()))
         .and_then(|()| start_threads(arguments.threads));
     let exit = match started.and_then(|()| run(&arguments.command, &console)) {
         Ok(exit) => exit,
-        Err(error) => exit::report(&error, console.format()),
+        Err(error) => {
+            if interrupt.signal().is_some() {
+                // Whichever thread comes first removes everything, and ends the program.
+                dcr_image::fits::remove_unfinished();
+            }
+            exit::report(&error, console.format(), interrupt.signal())
+        }
     };
     tracing::info!(exit_code = exit.code(), "dcr ends");
     exit.into()

@@ -8,6 +8,7 @@ use dcr_coadd::Monitor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::interrupt::Interrupt;
+use crate::output::visible;
 
 /// A bar with the time that is left.
 const COUNTED: &str = "{prefix:>11} [{bar:24}] {pos}/{len}  {left}  {wide_msg}";
@@ -16,7 +17,7 @@ const UNCOUNTED: &str = "{prefix:>11} {spinner} {elapsed}  {wide_msg}";
 /// How often the time is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// Shows a run's progress and passes Ctrl-C on to it.
+/// Shows a run's progress and passes signals on to it.
 pub(crate) struct Progress {
     bars: MultiProgress,
     current: Mutex<ProgressBar>,
@@ -61,13 +62,13 @@ impl Monitor for Progress {
 
     fn advance(&self, steps: u64, message: &str) {
         let bar = self.current();
-        bar.set_message(message.to_owned());
+        bar.set_message(visible(message).into_owned());
         bar.inc(steps);
         tracing::debug!(stage = bar.prefix(), step = bar.position(), "{message}");
     }
 
     fn cancelled(&self) -> bool {
-        self.interrupt.is_asked_for()
+        self.interrupt.signal().is_some()
     }
 }
 

@@ -8,6 +8,7 @@ use dcr_coadd::{
     Warning,
 };
 
+use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};
 
 /// The most warnings that are shown; all are in summary.json.
@@ -178,7 +179,7 @@ struct Lines {
 
 impl Lines {
     fn add(&mut self, about: &str, line: String) {
-        self.text.push_str(&format!("{about:<9} {line}\n"));
+        self.text.push_str(&format!("{about:<9} {}\n", visible(&line)));
     }
 }
 

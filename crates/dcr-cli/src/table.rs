@@ -1,5 +1,7 @@
 //! Text in columns.
 
+use crate::output::visible;
+
 /// Rows of text, aligned when shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -37,7 +39,8 @@ impl Table {
 
     /// Adds a row, which has a cell for each column.
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        let cells = cells.into();
+        let visible = |cell: String| visible(&cell).into_owned();
+        let cells: Vec<String> = cells.into().into_iter().map(visible).collect();
         assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
     }

@@ -22,7 +22,7 @@ use crate::inputs::{Input, Inputs};
 use crate::joint::joint_summary;
 use crate::journal::Journal;
 use crate::method::settled;
-use crate::outputs::write_summary;
+use crate::outputs::{REPORT, SUMMARY, Writer, write_summary};
 use crate::pixels::PixelReader;
 use crate::progress::Monitor;
 use crate::psf_selection::{CoaddPsf, PsfCells};
@@ -63,6 +63,7 @@ pub fn assemble(
     if request.warps.is_empty() {
         return Err(CoaddError::NoInputs);
     }
+    Writer::Assemble.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
     let mut journal = Journal::new(monitor);
     let reader = PixelReader::new(&config.coadd);
@@ -163,9 +164,9 @@ pub fn assemble(
     write_summary(&folder, &summary)?;
     journal.go_on()?;
     // An earlier run may have had more subfilters, or another method.
-    folder.publish(Some("summary.json"), |name| {
+    folder.publish(Some(SUMMARY), |name| {
         let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
-        name == "joint.fits" || name == INPUT_MAP || subfilter
+        ["joint.fits", INPUT_MAP, REPORT].contains(&name) || subfilter
     })?;
     Ok(summary)
 }

@@ -243,6 +243,23 @@ pub enum CoaddError {
         /// What is wrong.
         reason: String,
     },
+    /// Coadds without the file that a run writes last.
+    #[error(
+        "{}: there is no such file beside the coadds, so the run is incomplete: it was stopped while its files got their \
+         names, or they were copied without it; copy it too, or assemble again with --overwrite", path.display()
+    )]
+    NoSummary {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder for results holds those of another command.
+    #[error("{}: this folder holds the results of `{there}`, whose summary.json would be lost; name another", path.display())]
+    OtherResults {
+        /// The folder.
+        path: PathBuf,
+        /// The command.
+        there: &'static str,
+    },
     /// Files of different runs in one folder: a run was stopped while it replaced another, or somebody copied files.
     #[error(
         "{}: it is of run {run}, but {} of {expected}: the folder holds files of several runs; assemble again with --overwrite",

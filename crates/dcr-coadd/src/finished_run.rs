@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use dcr_image::fits::Seal;
 use dcr_image::{BBox, ExposureFile, MaskPlanes, OpenOptions, remap};
 use ndarray::{Array2, Array3, Axis};
+use serde::Deserialize;
 
 use crate::error::CoaddError;
 use crate::inputs::grid_difference;
 use crate::metadata::{RunMetadata, subfilter_of};
+use crate::outputs::SUMMARY;
 
 /// Files of one run lie on one grid to rounding.
 const SAME_GRID_PX: f64 = 1e-6;
@@ -19,6 +22,8 @@ pub(crate) struct FinishedRun {
     pub(crate) files: Vec<ExposureFile>,
     /// The planes of all files' masks.
     pub(crate) planes: MaskPlanes,
+    /// The run's `summary.json`, which says that all files are there.
+    seal: Seal,
 }
 
 /// The model in a box.
@@ -36,15 +41,19 @@ impl FinishedRun {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the file that is missing, or is of another run, subfilter or grid.
+    /// [`CoaddError`] naming the file that is missing, or is of another run, subfilter or grid. A run without
+    /// `summary.json` is incomplete.
     pub(crate) fn open(folder: &Path) -> Result<Self, CoaddError> {
         let path = |a: usize| folder.join(format!("subfilter_{a}.fits"));
+        let seal = Seal::read(folder, SUMMARY)?;
         if !path(0).exists() {
             let reason = "there is no such file".into();
             return Err(CoaddError::NotARun { path: path(0), reason });
         }
         let first = ExposureFile::open(&path(0), &OpenOptions::default())?;
         let metadata = RunMetadata::of(&first)?;
+        let seal = seal.ok_or_else(|| CoaddError::NoSummary { path: folder.join(SUMMARY) })?;
+        check_run(seal.path(), &run_of(&seal)?, &first, &metadata)?;
         let mut files = vec![first];
         for a in 1..metadata.subfilters {
             let reason = format!("there is no such file, but {} subfilters", metadata.subfilters);
@@ -76,7 +85,16 @@ impl FinishedRun {
                 .merge(file.mask_planes())
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
         }
-        Ok(Self { metadata, files, planes })
+        Ok(Self { metadata, files, planes, seal })
+    }
+
+    /// Refuses the run if it was replaced since it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] naming its `summary.json`.
+    pub(crate) fn check_unchanged(&self) -> Result<(), CoaddError> {
+        Ok(self.seal.check()?)
     }
 
     /// Refuses a file in the folder that says it is of another run.
@@ -127,6 +145,19 @@ impl FinishedRun {
         }
         Ok(out)
     }
+}
+
+/// The run that a `summary.json` is of.
+fn run_of(seal: &Seal) -> Result<String, CoaddError> {
+    #[derive(Deserialize)]
+    struct Named {
+        run: String,
+    }
+    let named: Named = serde_json::from_str(seal.text()).map_err(|error| CoaddError::NotARun {
+        path: seal.path().to_owned(),
+        reason: format!("it is no summary of dcr assemble ({error})"),
+    })?;
+    Ok(named.run)
 }
 
 /// Refuses a file of another run than that of `first`, whose metadata are given.

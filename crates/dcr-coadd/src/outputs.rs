@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use dcr_image::fits::{
-    AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, TableHdu,
+    AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, Seal, TableHdu,
     WriteOptions, write_exposure,
 };
 use dcr_image::header::Card;
@@ -12,7 +12,45 @@ use dcr_image::{BBox, FitsError, MaskPlanes, Stamp, Wcs};
 use ndarray::{Array2, ArrayView2};
 
 use crate::config::{Compression, OutputConfig};
+use crate::error::CoaddError;
 use crate::summary::{Summary, VisitSummary};
+
+/// The file that is written last and says that all others are there.
+pub(crate) const SUMMARY: &str = "summary.json";
+/// The page of a run, which is of no use beside another.
+pub(crate) const REPORT: &str = "report.html";
+
+/// A command that writes a [`SUMMARY`], with a key that only its has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    Assemble,
+    Subtract,
+}
+
+impl Writer {
+    const ALL: [(Self, &'static str, &'static str); 2] = [
+        (Self::Assemble, "dcr assemble", "configuration"),
+        (Self::Subtract, "dcr subtract", "threshold"),
+    ];
+
+    /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::OtherResults`], or an error of reading the summary.
+    pub(crate) fn check_folder(self, folder: &Path) -> Result<(), CoaddError> {
+        let Some(seal) = Seal::read(folder, SUMMARY)? else { return Ok(()) };
+        // A summary that cannot be parsed is of nobody, and may be replaced.
+        let summary: serde_json::Value = serde_json::from_str(seal.text()).unwrap_or_default();
+        let of = Self::ALL.iter().find(|(_, _, key)| summary.get(key).is_some());
+        match of {
+            Some((writer, there, _)) if *writer != self => {
+                Err(CoaddError::OtherResults { path: folder.to_owned(), there })
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// What the images of a run share.
 pub(crate) struct Canvas<'a> {
@@ -118,7 +156,7 @@ pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
 
 /// Writes `summary.json`.
 pub(crate) fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
-    let path = folder.staged("summary.json");
+    let path = folder.staged(SUMMARY);
     let io = |source| FitsError::Io { path: path.clone(), action: "write it", source };
     let mut file = AtomicFile::create(&path).map_err(io)?;
     serde_json::to_writer_pretty(&mut file, summary).map_err(|error| io(error.into()))?;

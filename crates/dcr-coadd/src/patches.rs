@@ -46,6 +46,15 @@ impl Patches {
         Ok(Self { runs, planes })
     }
 
+    /// Refuses runs that were replaced since they were opened.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] naming the run's `summary.json`.
+    pub(crate) fn check_unchanged(&self) -> Result<(), CoaddError> {
+        self.runs.iter().try_for_each(FinishedRun::check_unchanged)
+    }
+
     /// What all runs share, as the first has it.
     pub(crate) fn metadata(&self) -> &RunMetadata {
         &self.runs[0].metadata

@@ -17,7 +17,7 @@ use crate::exposure::Exposure;
 use crate::inputs::grid_difference;
 use crate::journal::Journal;
 use crate::mosaic::GRID_TOLERANCE_PX;
-use crate::outputs::{Canvas, Planes, write_options};
+use crate::outputs::{Canvas, Planes, SUMMARY, Writer, write_options};
 use crate::patches::Patches;
 use crate::plain::PlainCoadds;
 use crate::progress::Monitor;
@@ -60,6 +60,7 @@ pub fn subtract(
     if request.coadds.is_empty() && request.templates.is_empty() {
         return Err(CoaddError::NothingToSubtract);
     }
+    Writer::Subtract.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
     journal.stage("reading", request.exposures.len())?;
     let patches = if request.coadds.is_empty() { None } else { Some(Patches::open(&request.coadds)?) };
@@ -115,9 +116,10 @@ pub fn subtract(
     };
     let mut json = serde_json::to_string_pretty(&summary).unwrap_or_default();
     json.push('\n');
-    write_text(&folder.staged("summary.json"), &json)?;
+    write_text(&folder.staged(SUMMARY), &json)?;
     journal.go_on()?;
-    folder.publish(Some("summary.json"), |name| {
+    patches.iter().try_for_each(Patches::check_unchanged)?;
+    folder.publish(Some(SUMMARY), |name| {
         name.starts_with("difference_") || name.starts_with("residuals_")
     })?;
     Ok(summary)

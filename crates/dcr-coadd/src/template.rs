@@ -68,7 +68,7 @@ pub fn matched_templates(
 
     journal.stage("predicting", exposures.len())?;
     let maker = TemplateMaker::new(&patches, config)?;
-    let folder = OutputFolder::create(&folder, true)?;
+    let folder = OutputFolder::create_beside(&folder)?;
     let mut templates = Vec::with_capacity(exposures.len());
     for (exposure, name) in exposures.iter().zip(&names) {
         journal.go_on()?;
@@ -88,6 +88,7 @@ pub fn matched_templates(
     let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, done.psf_fwhm_px)).collect();
     warn_of_coadds_psf(&of_coadd, templates.len(), &mut journal);
     journal.go_on()?;
+    patches.check_unchanged()?;
     folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
         runs: patches.runs.iter().map(|run| run.metadata.run.clone()).collect(),

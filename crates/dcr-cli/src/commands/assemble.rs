@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };
-    let progress = console.progress()?;
+    let progress = console.progress();
     let outcome = dcr_coadd::assemble(&request, &config, &progress);
     let page = (outcome.is_ok() && arguments.report).then(|| report::write(&arguments.output, &progress));
     drop(progress);

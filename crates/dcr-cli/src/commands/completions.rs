@@ -10,6 +10,6 @@ use crate::output;
 pub(crate) fn run(arguments: &Completions) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "dcr", &mut script);
-    output::print(&String::from_utf8_lossy(&script))?;
+    output::print_as_it_is(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

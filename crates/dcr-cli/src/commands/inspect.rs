@@ -8,6 +8,7 @@ use dcr_coadd::inspect::{Inspection, Place, VisitInspection};
 
 use crate::args::Inspect;
 use crate::exit::Exit;
+use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};
 use crate::{output, settings, warps};
 
@@ -16,9 +17,11 @@ pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     let config = settings::gather(&arguments.settings)?;
     let files = warps::expand(&arguments.warps.warps)?;
     let inspection = dcr_coadd::inspect::inspect(&files, &config);
-    let text =
-        if arguments.json { serde_json::to_string_pretty(&inspection)? + "\n" } else { as_text(&inspection) };
-    output::print(&text)?;
+    if arguments.json {
+        output::print_json(&(serde_json::to_string_pretty(&inspection)? + "\n"))?;
+    } else {
+        output::print(&as_text(&inspection))?;
+    }
     Ok(match (inspection.visits.len(), inspection.unreadable.len()) {
         (_, 0) => Exit::Done,
         (0, _) => Exit::Failed,
@@ -34,15 +37,16 @@ fn as_text(inspection: &Inspection) -> String {
         text.push_str(&set(inspection));
     }
     for warning in &inspection.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", visible(warning));
     }
     for (warning, heading) in [(true, "warning"), (false, "note")] {
         for (said, names) in said(&inspection.visits, warning) {
+            let said = visible(said);
             let _ = writeln!(text, "{heading}: {}: {said}", who(&names, inspection.visits.len()));
         }
     }
     for unreadable in &inspection.unreadable {
-        let _ = writeln!(text, "unreadable: {}", unreadable.error);
+        let _ = writeln!(text, "unreadable: {}", visible(&unreadable.error));
     }
     text
 }
@@ -95,7 +99,7 @@ fn set(inspection: &Inspection) -> String {
     let units: Vec<&str> = distinct(inspection.visits.iter().filter_map(|visit| visit.unit.as_deref()));
     for (what, values) in [("filter", filters), ("unit", units)] {
         if !values.is_empty() {
-            let _ = write!(text, "; {what} {}", values.join(", "));
+            let _ = write!(text, "; {what} {}", visible(&values.join(", ")));
         }
     }
     if let Some(leverage) = inspection.leverage {

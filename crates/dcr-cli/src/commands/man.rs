@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Command, CommandFactory};
+use dcr_image::fits::AtomicFile;
 
 use crate::args::{Arguments, Man};
 use crate::exit::Exit;
@@ -30,7 +31,12 @@ fn write(command: &Command, folder: &Path) -> anyhow::Result<()> {
     let page = page(command)?;
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let path = folder.join(format!("{name}.1"));
-    std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
+    let write = || {
+        let mut file = AtomicFile::create(&path)?;
+        file.write_all(&page)?;
+        file.commit()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The page in roff, with the examples in a section of their own.

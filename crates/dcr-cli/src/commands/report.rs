@@ -5,19 +5,20 @@ use std::path::Path;
 
 use anyhow::Context;
 use dcr_coadd::Monitor;
-use dcr_image::fits::AtomicFile;
+use dcr_image::fits::{AtomicFile, FolderInUse};
 use dcr_report::ReportError;
 
 use crate::args::Report;
 use crate::console::Console;
 use crate::exit::Exit;
+use crate::output::visible;
 
 /// The most exposures that are named as missing.
 const MISSING_SHOWN: usize = 5;
 
 /// Writes the page of a finished run and says what it says first.
 pub(crate) fn run(arguments: &Report, console: &Console) -> anyhow::Result<Exit> {
-    let progress = console.progress()?;
+    let progress = console.progress();
     let told = write(&arguments.folder, &progress);
     drop(progress);
     console.summary(&told?)?;
@@ -27,6 +28,8 @@ pub(crate) fn run(arguments: &Report, console: &Console) -> anyhow::Result<Exit>
 /// Writes `report.html` into the folder of a run, and returns what is to be said of it.
 pub(crate) fn write(folder: &Path, monitor: &dyn Monitor) -> anyhow::Result<String> {
     let source = folder.join("summary.json");
+    // Nobody replaces the run while its page is made, or gives it the page of another.
+    let _in_use = folder.is_dir().then(|| FolderInUse::take(folder)).transpose()?;
     let summary = std::fs::read_to_string(&source).with_context(|| {
         format!("cannot read {}; name the folder that dcr assemble has written", source.display())
     })?;
@@ -36,15 +39,15 @@ pub(crate) fn write(folder: &Path, monitor: &dyn Monitor) -> anyhow::Result<Stri
     })?;
     let path = folder.join("report.html");
     save(&path, &report.html).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut text = format!("report    {}\n", report.headline);
+    let mut text = format!("report    {}\n", visible(&report.headline));
     for missing in report.missing.iter().take(MISSING_SHOWN) {
-        text.push_str(&format!("missing   {missing}\n"));
+        text.push_str(&format!("missing   {}\n", visible(missing)));
     }
     let more = report.missing.len().saturating_sub(MISSING_SHOWN);
     if more > 0 {
         text.push_str(&format!("missing   {more} more, listed in the report\n"));
     }
-    text.push_str(&format!("written   {}\n", path.display()));
+    text.push_str(&format!("written   {}\n", visible(&path.display().to_string())));
     Ok(text)
 }
 

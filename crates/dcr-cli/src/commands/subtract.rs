@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exi
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };
-    let progress = console.progress()?;
+    let progress = console.progress();
     let outcome = dcr_coadd::subtract(&request, &config, &progress);
     drop(progress);
     console.summary(&summary::of_subtracting(&outcome?))?;

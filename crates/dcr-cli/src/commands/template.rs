@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exi
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };
-    let progress = console.progress()?;
+    let progress = console.progress();
     let outcome = dcr_coadd::matched_templates(&request, &config, &progress);
     drop(progress);
     let done = outcome?;

@@ -8,5 +8,7 @@ mod errors;
 mod fixture;
 mod help;
 mod inspect;
+mod interruption;
 mod others;
 mod subtract;
+mod terminal;

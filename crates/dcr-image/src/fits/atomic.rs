@@ -1,60 +1,102 @@
 //! Files that appear under their name only when they are complete.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// The temporary files that this process has not finished or removed yet. It is global because a
-/// signal handler has nothing else to go by.
-static TEMPORARIES: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+use super::cleanup::{Unfinished, naming};
+
 /// Tells temporary files of one process apart.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// Bytes gathered before the operating system is asked to write them.
 const BUFFER: usize = 1 << 20;
+/// End of the name of a temporary file.
+const SUFFIX: &str = ".part";
 
-/// Deletes the temporary files of all [`AtomicFile`]s in use. For the moment before the process
-/// ends on a signal: files still being written then fail to appear.
-pub fn remove_temporaries() {
-    let paths = std::mem::take(&mut *TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner));
-    for path in paths {
-        // Nothing is left to do about a file that cannot be removed.
-        let _ = fs::remove_file(path);
-    }
-}
-
-/// A temporary name beside a file, registered, and removed when dropped.
+/// A temporary name beside a file, noted for removal, and removed when dropped.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
+    entry: Unfinished,
+    /// Keeps the file locked, which tells others that its process lives.
+    held: Option<File>,
 }
 
 impl Temporary {
-    /// A name beside `path` that nothing else uses; no file is made.
+    /// A name beside `path` that nothing else uses; no file is made. Files that dead processes left
+    /// under such names are removed.
     pub(super) fn beside(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
+        remove_dead(path, &name.to_string_lossy());
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{}-{number}.part", std::process::id()));
+        hidden.push(format!(".{}-{number}{SUFFIX}", std::process::id()));
         let temporary = path.with_file_name(hidden);
-        register(|temporaries| temporaries.insert(temporary.clone()));
-        Ok(Self { path: temporary })
+        let entry = Unfinished::File(temporary.clone());
+        entry.note();
+        Ok(Self { path: temporary, entry, held: None })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes the file and locks it.
+    fn make(path: &Path) -> io::Result<(Self, File)> {
+        loop {
+            let temporary = Self::beside(path)?;
+            let file = File::options().write(true).create_new(true).open(&temporary.path)?;
+            // Where there are no locks, nobody takes the file for one of a dead process either.
+            let _ = file.lock();
+            // Between the two, another process may have removed it.
+            if file.metadata()?.nlink() > 0 {
+                return Ok((temporary, file));
+            }
+        }
+    }
+
+    /// Locks the file that another library has made under the name.
+    pub(super) fn hold(&mut self) -> io::Result<()> {
+        let file = File::open(&self.path)?;
+        let _ = file.lock_shared();
+        self.held = Some(file);
+        Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         // It may not have been made, or have its final name by now.
-        let _ = fs::remove_file(&self.path);
-        register(|temporaries| temporaries.remove(&self.path));
+        self.entry.remove();
+        self.entry.forget();
     }
+}
+
+/// Removes what dead processes left of a file: temporary files that nobody holds locked.
+fn remove_dead(path: &Path, name: &str) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Leftovers that cannot be listed, read or removed are in nobody's way.
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let there = entry.file_name();
+        let of_process = there.to_str().and_then(temporary_of).filter(|(of, _)| *of == name);
+        if of_process.is_some_and(|(_, process)| process != std::process::id())
+            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The file that a temporary file is of, and the process, by its name; `None` for other files.
+pub(super) fn temporary_of(name: &str) -> Option<(&str, u32)> {
+    let (of, numbers) = name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let (process, number) = numbers.split_once('-')?;
+    number.parse::<u64>().ok()?;
+    Some((of, process.parse().ok()?))
 }
 
 /// A file that is written under a temporary name in its folder, and renamed when it is complete.
@@ -92,8 +134,7 @@ impl AtomicFile {
         if path.is_dir() {
             return Err(io::Error::other("a folder of this name exists"));
         }
-        let temporary = Temporary::beside(path)?;
-        let file = File::options().write(true).create_new(true).open(temporary.path())?;
+        let (temporary, file) = Temporary::make(path)?;
         let writer = BufWriter::with_capacity(BUFFER, file);
         Ok(Self { writer, temporary, path: path.to_owned(), room: u64::MAX })
     }
@@ -104,15 +145,34 @@ impl AtomicFile {
     ///
     /// If any of that fails; the temporary file is removed then.
     pub fn commit(mut self) -> io::Result<()> {
-        self.writer.flush()?;
-        self.writer.get_ref().sync_all()?;
-        fs::rename(self.temporary.path(), &self.path)?;
-        // The name is safe on disk once its folder is. Not every file system can do that.
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-            let _ = folder.sync_all();
-        }
+        self.write_out()?;
+        let naming = naming();
+        self.name()?;
+        drop(naming);
+        self.sync_name();
         Ok(())
+    }
+
+    /// [`AtomicFile::commit`] for a caller that may name files already.
+    pub(super) fn commit_named(mut self) -> io::Result<()> {
+        self.write_out()?;
+        self.name()?;
+        self.sync_name();
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_ref().sync_all()
+    }
+
+    fn name(&self) -> io::Result<()> {
+        fs::rename(self.temporary.path(), &self.path)
+    }
+
+    fn sync_name(&self) {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        sync_folder(folder.unwrap_or(Path::new(".")));
     }
 
     #[cfg(test)]
@@ -137,8 +197,11 @@ impl Write for AtomicFile {
     }
 }
 
-fn register(change: impl FnOnce(&mut BTreeSet<PathBuf>) -> bool) {
-    change(&mut TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner));
+/// Makes names in a folder safe on disk. Not every file system can do that.
+pub(super) fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
 }
 
 #[cfg(test)]
@@ -180,5 +243,21 @@ mod tests {
         assert!(AtomicFile::create(&folder.path().join("none/a")).is_err());
         assert!(AtomicFile::create(folder.path()).is_err());
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn temporary_files_of_dead_processes_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let living = File::create(folder.path().join(".a.json.1-7.part")).unwrap();
+        living.lock().unwrap();
+        for name in [".a.json.1-8.part", ".b.json.1-8.part", ".a.json.part", ".a.json.x-1.part", "notes"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        AtomicFile::create(&path).unwrap().commit().unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        let kept = [".a.json.1-7.part", ".a.json.part", ".a.json.x-1.part", ".b.json.1-8.part"];
+        assert_eq!(left, [&kept[..], &["a.json", "notes"]].concat());
     }
 }

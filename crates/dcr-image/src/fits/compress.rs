@@ -45,7 +45,7 @@ pub(super) fn compressed(
     extra: &[Card],
 ) -> Result<(Vec<Card>, Vec<u8>), FitsError> {
     let io = |source| FitsError::Io { path: path.to_owned(), action: "compress an image", source };
-    let temporary = Temporary::beside(path).map_err(io)?;
+    let mut temporary = Temporary::beside(path).map_err(io)?;
     let file_name = CString::new(temporary.path().as_os_str().as_encoded_bytes())
         .map_err(|_| io(io::Error::other("its name contains a zero byte")))?;
     let mut status: c_int = 0;
@@ -54,6 +54,7 @@ pub(super) fn compressed(
     unsafe { ffi::ffdkinit(&raw mut handle, file_name.as_ptr(), &raw mut status) };
     let mut file = Handle(handle);
     if status == 0 {
+        temporary.hold().map_err(io)?;
         create_image(&file, pixels, &mut status);
         // Before the pixels: cfitsio cannot move data that it has compressed.
         for line in named(name).iter().chain(extra).flat_map(format_card) {

@@ -240,6 +240,25 @@ pub enum FitsError {
         /// A file in it.
         there: String,
     },
+    /// Another process writes results into the folder.
+    #[error(
+        "{}: another run of dcr writes into this folder ({}); wait for its end, or name another folder",
+        path.display(), if owner.is_empty() { "its process is not known" } else { owner }
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// The process and its machine, or nothing.
+        owner: String,
+    },
+    /// A file that was being read was replaced.
+    #[error(
+        "{}: the run was replaced while its files were being read; start again", path.display()
+    )]
+    Replaced {
+        /// The file that seals the run.
+        path: PathBuf,
+    },
 }
 
 impl FitsError {
@@ -267,7 +286,9 @@ impl FitsError {
             | Self::Content { path, .. }
             | Self::Exists { path }
             | Self::NotEmpty { path, .. }
-            | Self::Scaling { path, .. } => path,
+            | Self::Scaling { path, .. }
+            | Self::Busy { path, .. }
+            | Self::Replaced { path } => path,
         }
     }
 }

@@ -1,12 +1,27 @@
 //! A folder of results that appear together, when all of them are complete.
+//!
+//! Results are written in a hidden folder inside the results' own and renamed when all are complete.
+//! Three rules hold at every moment, so that a process may be killed at any of them:
+//!
+//! 1. While the seal (`summary.json`) is there, the files beside it are those of its run. The old
+//!    seal goes first, then the old run's other files; the new seal comes last.
+//! 2. Before the old seal goes, a plan of the renames is safe on disk. Whoever opens the folder after
+//!    a kill carries the plan out to its end: either the old run is there, or the new one.
+//! 3. All of this happens under the folder's [lock](super::lock). Whoever holds it alone knows that
+//!    unfinished folders are of dead processes, and removes them.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::atomic::temporary_of;
+use super::cleanup::{Unfinished, naming, remove_folder};
+use super::lock::{FolderLock, Hold, LOCK};
+use super::plan::{PLAN, Plan};
 use super::{FitsError, ScratchFile};
 
-/// The folder inside the results' own in which they are written; hidden, and on the same disk.
+/// Beginning of the name of the folder in which results are written; hidden, and on the same disk.
 const STAGE: &str = ".unfinished";
 
 /// A folder in which results are being written.
@@ -17,35 +32,68 @@ const STAGE: &str = ".unfinished";
 pub struct OutputFolder {
     folder: PathBuf,
     stage: PathBuf,
-    /// The topmost folder that had to be made.
-    made: Option<PathBuf>,
+    lock: Option<FolderLock>,
+    /// Whether the stage must stay, for its files are getting their names.
+    begun: bool,
     published: bool,
+    /// The folders that had to be made, the deepest first.
+    made: Vec<PathBuf>,
 }
 
 impl OutputFolder {
-    /// Prepares a folder, made if it is not there. With `overwrite`, files that are there may be replaced; without,
-    /// the folder must be empty. What an earlier, killed run left unfinished does not count.
+    /// Prepares a folder for results that belong together, made if it is not there. With `overwrite`, files that are
+    /// there may be replaced; without, the folder must be empty. What a killed run left there is finished or removed.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`].
+    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`]; [`FitsError::Busy`] if
+    /// another process writes there.
     pub fn create(folder: &Path, overwrite: bool) -> Result<Self, FitsError> {
-        let io = |action| move |source| FitsError::Io { path: folder.to_owned(), action, source };
-        if folder.is_file() {
-            return Err(io("write results to this folder")(io::Error::other("it is a file; name a folder")));
-        }
-        let made = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).last();
-        fs::create_dir_all(folder).map_err(io("make this folder"))?;
-        let stage = folder.join(format!("{STAGE}-{}", std::process::id()));
-        let out = Self { folder: folder.to_owned(), stage, made: made.map(Path::to_owned), published: false };
-        for entry in fs::read_dir(folder).map_err(io("list this folder"))? {
-            let name = entry.map_err(io("list this folder"))?.file_name();
-            if !overwrite && !name.to_string_lossy().starts_with(STAGE) {
+        let out = Self::prepare(folder, Hold::Alone, overwrite)?;
+        let list = io_error(folder, "list this folder");
+        for entry in fs::read_dir(folder).map_err(&list)? {
+            let name = entry.map_err(&list)?.file_name();
+            if !overwrite && !is_trace(&name.to_string_lossy()) {
                 let there = name.display().to_string();
                 return Err(FitsError::NotEmpty { path: folder.to_owned(), there });
             }
         }
-        fs::create_dir_all(&out.stage).map_err(io("write to this folder"))?;
+        Ok(out)
+    }
+
+    /// Prepares a folder for files that stand for themselves, beside whatever is there. Other processes may do the
+    /// same at the same time.
+    ///
+    /// # Errors
+    ///
+    /// As [`OutputFolder::create`].
+    pub fn create_beside(folder: &Path) -> Result<Self, FitsError> {
+        Self::prepare(folder, Hold::Shared, true)
+    }
+
+    fn prepare(folder: &Path, hold: Hold, overwrite: bool) -> Result<Self, FitsError> {
+        if folder.is_file() {
+            let error = io::Error::other("it is a file; name a folder");
+            return Err(io_error(folder, "write results to this folder")(error));
+        }
+        let made: Vec<PathBuf> = folder
+            .ancestors()
+            .take_while(|f| !f.as_os_str().is_empty() && !f.exists())
+            .map(Path::to_owned)
+            .collect();
+        for (depth, path) in made.iter().enumerate() {
+            Unfinished::Made { depth, path: path.clone() }.note();
+        }
+        let stage = PathBuf::new();
+        let mut out =
+            Self { folder: folder.to_owned(), stage, lock: None, begun: false, published: false, made };
+        fs::create_dir_all(folder).map_err(io_error(folder, "make this folder"))?;
+        let mut lock = FolderLock::take(folder, hold)?;
+        let outcome = if lock.alone() { settle(folder, overwrite) } else { Ok(()) };
+        lock.settle_for(hold);
+        out.lock = Some(lock);
+        outcome?;
+        out.stage = make_stage(folder).map_err(io_error(folder, "write to this folder"))?;
         Ok(out)
     }
 
@@ -70,59 +118,183 @@ impl OutputFolder {
         self.stage.join(name)
     }
 
-    /// Gives all files their final names; returns these. Other files in the folder that are `stale` by their name, left by an earlier
-    /// run, are removed.
-    ///
-    /// Files get their names one by one. The one called `seal`, if there is one, gets its name last, after one of that name that was
-    /// there before was removed first of all: where it is, all files beside it belong together, whenever the process was killed.
+    /// Gives all files their final names; returns these, the `seal` last. Other files in the folder that are `stale` by
+    /// their name, left by an earlier run, are removed before.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if the operating system refuses a name.
+    /// [`FitsError::Io`] if a folder has one of the names: then nothing has changed. Also if the operating system refuses
+    /// a name: then what is complete stays in the hidden folder, and the next run into the folder finishes the work.
     pub fn publish(
         mut self,
         seal: Option<&str>,
         stale: impl Fn(&str) -> bool,
     ) -> Result<Vec<PathBuf>, FitsError> {
-        let io = |path: &Path, action| {
-            let path = path.to_owned();
-            move |source| FitsError::Io { path, action, source }
-        };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.stage).map_err(io(&self.stage, "list this folder"))? {
-            names.push(entry.map_err(io(&self.stage, "list this folder"))?.file_name());
-        }
-        names.sort_by_key(|name| (seal.is_some_and(|seal| name == seal), name.clone()));
-        if let Some(old) = seal.map(|seal| self.folder.join(seal)).filter(|old| old.exists()) {
-            fs::remove_file(&old).map_err(io(&old, "remove what an earlier run left"))?;
-        }
-        let mut published = Vec::with_capacity(names.len());
-        for name in names {
-            let path = self.folder.join(&name);
-            fs::rename(self.stage.join(&name), &path)
-                .map_err(io(&path, "give the finished file this name"))?;
-            published.push(path);
-        }
-        self.published = true;
-        for entry in fs::read_dir(&self.folder).map_err(io(&self.folder, "list this folder"))? {
-            let path = entry.map_err(io(&self.folder, "list this folder"))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if stale(&name) && !published.contains(&path) {
-                fs::remove_file(&path).map_err(io(&path, "remove what an earlier run left"))?;
+        let naming = naming();
+        let names = results(&self.stage)?;
+        for name in &names {
+            let path = self.folder.join(name);
+            if path.is_dir() {
+                let error = io::Error::other("a folder of this name is there; remove it");
+                return Err(io_error(&path, "give the finished file this name")(error));
             }
         }
+        let mut remove = Vec::new();
+        let list = io_error(&self.folder, "list this folder");
+        for entry in fs::read_dir(&self.folder).map_err(&list)? {
+            let entry = entry.map_err(&list)?;
+            let name = entry.file_name();
+            let Some(text) = name.to_str().filter(|_| !entry.path().is_dir()) else { continue };
+            // Also a file of that name that was never finished.
+            let of = temporary_of(text).map_or(text, |(of, _)| of);
+            if stale(of) && !names.contains(&name) {
+                remove.push(text.to_owned());
+            }
+        }
+        let plan = Plan { seal: seal.map(str::to_owned), remove };
+        // A single file gets its name at one stroke.
+        if names.len() + plan.remove.len() > 1 {
+            plan.write(&self.stage)?;
+            self.begun = true;
+            Unfinished::Folder(self.stage.clone()).forget();
+        }
+        let published = plan.carry_out(&self.stage, names, &self.folder)?;
+        (self.published, self.begun) = (true, false);
+        drop(naming);
         Ok(published)
     }
 }
 
 impl Drop for OutputFolder {
     fn drop(&mut self) {
-        // Nothing is left to do about a folder that cannot be removed.
-        let _ = fs::remove_dir_all(&self.stage);
-        if let (false, Some(made)) = (self.published, &self.made) {
-            let _ = fs::remove_dir_all(made);
+        let stage = Unfinished::Folder(self.stage.clone());
+        if !self.begun && !self.stage.as_os_str().is_empty() {
+            stage.remove();
+        }
+        stage.forget();
+        // The lock's file lies in the folder.
+        self.lock = None;
+        for (depth, path) in self.made.iter().enumerate() {
+            let made = Unfinished::Made { depth, path: path.clone() };
+            // A folder with something in it stays.
+            if !self.published {
+                made.remove();
+            }
+            made.forget();
         }
     }
+}
+
+/// A folder of finished results to which a file is added; no run replaces them meanwhile.
+#[derive(Debug)]
+pub struct FolderInUse {
+    _lock: FolderLock,
+}
+
+impl FolderInUse {
+    /// Holds a folder that is there. What a killed run left there is finished or removed.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Busy`] if a run is replacing the results; [`FitsError::Io`] if the folder cannot be written to.
+    pub fn take(folder: &Path) -> Result<Self, FitsError> {
+        let mut lock = FolderLock::take(folder, Hold::Shared)?;
+        if lock.alone() {
+            settle(folder, false)?;
+        }
+        lock.settle_for(Hold::Shared);
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// Finishes what a killed process left half-named in a folder that is to be read.
+///
+/// # Errors
+///
+/// [`FitsError::Busy`] if the process lives; [`FitsError::Io`] if the folder cannot be written to.
+pub(super) fn finish_interrupted(folder: &Path) -> Result<(), FitsError> {
+    let has_plan = |stage: DirEntry| stage.path().join(PLAN).exists();
+    if !stages(folder)?.into_iter().any(has_plan) {
+        return Ok(());
+    }
+    let lock = FolderLock::take(folder, Hold::Alone)?;
+    if lock.alone() { settle(folder, false) } else { Ok(()) }
+}
+
+/// Finishes or removes what dead processes left in a folder; the caller holds it alone. With `discard`, what cannot
+/// be finished is removed as well.
+fn settle(folder: &Path, discard: bool) -> Result<(), FitsError> {
+    for stage in stages(folder)? {
+        let stage = stage.path();
+        if let Some(plan) = Plan::read(&stage) {
+            let finished = results(&stage).and_then(|names| plan.carry_out(&stage, names, folder));
+            match finished {
+                Ok(_) => tracing::warn!("{}: finished what an interrupted run left", folder.display()),
+                Err(_) if discard => (),
+                Err(error) => return Err(error),
+            }
+        }
+        remove_folder(&stage).map_err(io_error(&stage, "remove what an interrupted run left"))?;
+    }
+    Ok(())
+}
+
+/// The folders of unfinished results in a folder.
+fn stages(folder: &Path) -> Result<Vec<DirEntry>, FitsError> {
+    let list = io_error(folder, "list this folder");
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).map_err(&list)? {
+        let entry = entry.map_err(&list)?;
+        if entry.file_name().to_string_lossy().starts_with(STAGE) && entry.path().is_dir() {
+            out.push(entry);
+        }
+    }
+    Ok(out)
+}
+
+/// Makes a folder for unfinished results under a name that no other process has.
+fn make_stage(folder: &Path) -> io::Result<PathBuf> {
+    for number in 0.. {
+        let stage = folder.join(format!("{STAGE}-{}-{number}", std::process::id()));
+        let entry = Unfinished::Folder(stage.clone());
+        entry.note();
+        match fs::create_dir(&stage) {
+            Ok(()) => return Ok(stage),
+            Err(error) => {
+                entry.forget();
+                if error.kind() != io::ErrorKind::AlreadyExists {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    unreachable!("the numbers do not end")
+}
+
+/// The names of the finished files in a stage, sorted.
+fn results(stage: &Path) -> Result<Vec<OsString>, FitsError> {
+    let list = io_error(stage, "list this folder");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(stage).map_err(&list)? {
+        let name = entry.map_err(&list)?.file_name();
+        let text = name.to_string_lossy();
+        if text != PLAN && temporary_of(&text).is_none() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a name is that of something dcr keeps in a folder only while it works there.
+fn is_trace(name: &str) -> bool {
+    name == LOCK || name.starts_with(STAGE) || temporary_of(name).is_some()
+}
+
+/// Makes an I/O error one of this crate, with the file and what was being done.
+pub(super) fn io_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> FitsError {
+    let path = path.to_owned();
+    move |source| FitsError::Io { path: path.clone(), action, source }
 }
 
 #[cfg(test)]
@@ -165,7 +337,8 @@ mod tests {
             out.publish(Some("a"), |_| false)
         };
         assert!(write().is_err());
-        assert!(folder.path().join("x").exists() && !seal.exists());
+        assert_eq!(fs::read_to_string(&seal).unwrap(), "old", "nothing has changed");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         fs::remove_dir(folder.path().join("y")).unwrap();
         assert_eq!(write().unwrap().last(), Some(&seal));
     }
@@ -186,5 +359,80 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "new");
         assert!(OutputFolder::create(&folder.path().join("x"), true).is_err());
+    }
+
+    /// What a process leaves that is killed after it removed the old seal and named the first file.
+    fn killed_while_naming(folder: &Path) {
+        let stage = folder.join(".unfinished-1-0");
+        fs::create_dir(&stage).unwrap();
+        let remove = vec!["x9".to_owned()];
+        Plan { seal: Some("seal".into()), remove }.write(&stage).unwrap();
+        for (name, at) in [("x0", folder), ("x1", &stage), ("seal", &stage)] {
+            fs::write(at.join(name), "new").unwrap();
+        }
+        fs::write(folder.join("x9"), "old").unwrap();
+        fs::write(folder.join(LOCK), "process 1 on elsewhere").unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn folder_left_half_named_is_finished_by_whoever_comes_next() {
+        let parent = tempfile::tempdir().unwrap();
+        let come: [(&str, &dyn Fn(&Path)); 4] = [
+            ("a reader", &|folder| drop(crate::fits::Seal::read(folder, "seal").unwrap().unwrap())),
+            ("a page", &|folder| drop(FolderInUse::take(folder).unwrap())),
+            ("a run", &|folder| drop(OutputFolder::create(folder, true).unwrap())),
+            ("files beside", &|folder| drop(OutputFolder::create_beside(folder).unwrap())),
+        ];
+        for (who, come) in come {
+            let folder = parent.path().join(who);
+            fs::create_dir(&folder).unwrap();
+            killed_while_naming(&folder);
+            come(&folder);
+            assert_eq!(names(&folder), ["seal", "x0", "x1"], "{who}");
+        }
+    }
+
+    #[test]
+    fn folder_of_a_dead_process_without_a_plan_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for stage in [".unfinished-1-0", ".unfinished-77"] {
+            fs::create_dir(folder.path().join(stage)).unwrap();
+            fs::write(folder.path().join(stage).join("x"), "half").unwrap();
+        }
+        fs::write(folder.path().join(".report.html.1-0.part"), "half").unwrap();
+        let out = OutputFolder::create(folder.path(), false).unwrap();
+        fs::write(out.staged("x"), "1").unwrap();
+        out.publish(Some("x"), |name| name == "report.html").unwrap();
+        assert_eq!(names(folder.path()), ["x"]);
+    }
+
+    #[test]
+    fn folder_has_one_run_at_a_time_or_several_of_files_that_stand_for_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = OutputFolder::create(folder.path(), true).unwrap();
+        for other in [OutputFolder::create(folder.path(), true), OutputFolder::create_beside(folder.path())] {
+            let error = other.unwrap_err().to_string();
+            let process = format!("process {} on ", std::process::id());
+            assert!(error.contains("another run of dcr writes into this folder"), "{error}");
+            assert!(error.contains(&process), "{error}");
+        }
+        assert!(FolderInUse::take(folder.path()).is_err());
+        drop(out);
+        let beside = OutputFolder::create_beside(folder.path()).unwrap();
+        let other = OutputFolder::create_beside(folder.path()).unwrap();
+        assert_ne!(beside.staged("x"), other.staged("x"));
+        assert!(OutputFolder::create(folder.path(), true).is_err());
+        for (out, name) in [(beside, "x"), (other, "y")] {
+            fs::write(out.staged(name), name).unwrap();
+            out.publish(None, |_| false).unwrap();
+        }
+        assert_eq!(names(folder.path()), ["x", "y"]);
     }
 }

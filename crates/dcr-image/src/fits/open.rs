@@ -21,7 +21,7 @@ use super::placement::{SAME_PX, distance_px, merged, own_wcs, wcs};
 use super::plane_names::{StatedKind, is_mask, is_uncertainty, stated_kind};
 use super::{FitsError, MissingVariance, OpenOptions, noise};
 use crate::header::{Header, MaskCoding};
-use crate::Psf;
+use crate::{BBox, Psf};
 use crate::psf::PsfOwner;
 
 /// Distance in px between the WCS of an image and that of its mask or weights that is reported.

@@ -1,0 +1,218 @@
+//! The lock of a folder into which results are being written.
+//!
+//! The lock is a hidden file, locked through the operating system (flock): the kernel releases it
+//! when its process ends, however it ends, on local disks and over NFS. A file that a killed process
+//! left is therefore no obstacle, and a process that lives is never mistaken for a dead one.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::FitsError;
+use super::cleanup::Unfinished;
+
+/// Name of the file inside the folder.
+pub(super) const LOCK: &str = ".dcr-lock";
+/// Time to wait for a process that holds the lock only briefly.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Bytes of the lock file that are read at most.
+const LONGEST_OWNER: u64 = 200;
+
+/// How a process holds a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nobody else writes there: results that belong together.
+    Alone,
+    /// Others may do the same: files that stand for themselves.
+    Shared,
+}
+
+/// A locked folder, released when dropped.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    /// The locked file, or `None` where the file system has no locks.
+    file: Option<File>,
+    entry: Unfinished,
+    alone: bool,
+}
+
+impl FolderLock {
+    /// Locks a folder. A shared lock is held alone if nobody else has one at the moment.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Busy`] naming the process that has it; [`FitsError::Io`] if the lock file cannot
+    /// be made.
+    pub(super) fn take(folder: &Path, hold: Hold) -> Result<Self, FitsError> {
+        let path = folder.join(LOCK);
+        let io = |source| FitsError::Io { path: folder.to_owned(), action: "write to this folder", source };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let file = match open(&path) {
+                // The process that made the folder may just have removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && Instant::now() < deadline => {
+                    fs::create_dir_all(folder).map_err(io)?;
+                    continue;
+                }
+                other => other.map_err(io)?,
+            };
+            match attempt(&file, hold) {
+                Ok(alone) if is_at(&file, &path) => return Ok(Self::held(file, path, alone)),
+                // Its owner has removed it since it was opened.
+                Ok(_) => (),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(FitsError::Busy { path: folder.to_owned(), owner: owner(&path) });
+                }
+                Err(TryLockError::Error(_)) => return Self::without_locks(folder, path),
+            }
+        }
+    }
+
+    fn held(mut file: File, path: PathBuf, alone: bool) -> Self {
+        if alone {
+            // Words for whoever is refused; the lock holds without them.
+            let _ = file.set_len(0).and_then(|()| file.write_all(me().as_bytes()));
+        }
+        let entry = Unfinished::Lock(path);
+        entry.note();
+        Self { file: Some(file), entry, alone }
+    }
+
+    /// The rule where the file system has no locks: the process named in the file has it as long as
+    /// it runs here, or if it runs on another machine.
+    fn without_locks(folder: &Path, path: PathBuf) -> Result<Self, FitsError> {
+        let named = owner(&path);
+        let dead = |text: &str| {
+            let process = text.strip_prefix("process ")?.split_once(" on ")?;
+            let id = rustix::process::Pid::from_raw(process.0.parse().ok()?)?;
+            let gone = rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH);
+            Some(process.1 == host() && (gone || id == rustix::process::getpid()))
+        };
+        if !named.is_empty() && dead(&named) != Some(true) {
+            return Err(FitsError::Busy { path: folder.to_owned(), owner: named });
+        }
+        let io = |source| FitsError::Io { path: folder.to_owned(), action: "write to this folder", source };
+        fs::write(&path, me()).map_err(io)?;
+        let entry = Unfinished::Lock(path);
+        entry.note();
+        Ok(Self { file: None, entry, alone: false })
+    }
+
+    /// Whether no other process holds the folder, so that unfinished files there are of dead ones.
+    pub(super) const fn alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Lets others have the folder as well, if `hold` is shared.
+    pub(super) fn settle_for(&mut self, hold: Hold) {
+        if let (Hold::Shared, Some(file)) = (hold, &self.file) {
+            // Another shared lock may come first, a lock alone may not: both are fine.
+            self.alone = file.try_lock_shared().is_err() && self.alone;
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Only the last of several takes the file away.
+        if self.file.as_ref().is_none_or(|file| file.try_lock().is_ok()) {
+            self.entry.remove();
+        }
+        self.entry.forget();
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Whether the lock is held alone.
+fn attempt(file: &File, hold: Hold) -> Result<bool, TryLockError> {
+    match (file.try_lock(), hold) {
+        (Ok(()), _) => Ok(true),
+        (Err(TryLockError::WouldBlock), Hold::Shared) => file.try_lock_shared().map(|()| false),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Whether the open file still has this name.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
+}
+
+/// The process that the lock file names, or nothing.
+fn owner(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    // Without it the refusal stands all the same.
+    let _ = File::open(path).and_then(|file| file.take(LONGEST_OWNER).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+fn me() -> String {
+    format!("process {} on {}", std::process::id(), host())
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_refuses_a_second_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path(), Hold::Alone).unwrap();
+        assert!(lock.alone());
+        let error = FolderLock::take(folder.path(), Hold::Shared).unwrap_err().to_string();
+        assert!(error.contains(&me()) && error.contains("wait"), "{error}");
+        drop(lock);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn lock_shared_by_several_excludes_one_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = FolderLock::take(folder.path(), Hold::Shared).unwrap();
+        assert!(first.alone());
+        first.settle_for(Hold::Shared);
+        let second = FolderLock::take(folder.path(), Hold::Shared).unwrap();
+        assert!(!second.alone());
+        assert!(FolderLock::take(folder.path(), Hold::Alone).is_err());
+        drop(first);
+        assert!(folder.path().join(LOCK).exists());
+        drop(second);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn lock_file_of_a_dead_process_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(LOCK), "process 1 on elsewhere").unwrap();
+        assert!(FolderLock::take(folder.path(), Hold::Alone).unwrap().alone());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn lock_without_the_system_goes_by_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |text: &str| {
+            let path = folder.path().join(LOCK);
+            fs::write(&path, text).unwrap();
+            FolderLock::without_locks(folder.path(), path)
+        };
+        for living in [format!("process 1 on {}", host()), "process 999999999 on elsewhere".into()] {
+            assert!(matches!(take(&living), Err(FitsError::Busy { owner, .. }) if owner == living));
+        }
+        assert!(!take(&format!("process 999999999 on {}", host())).unwrap().alone());
+        drop(take("").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
