@@ -38,6 +38,7 @@ mod method;
 mod mosaic;
 mod noise_correlation;
 mod outputs;
+mod parts;
 mod patches;
 mod pixels;
 mod plain;

@@ -134,6 +134,9 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
         noise: noise(&file)?,
         ..VisitInspection::default()
     };
+    for finding in file.look()?.list() {
+        notes.push(warning(finding.quantity, finding.text));
+    }
     let (x, y) = file.bbox().centre();
     match file.wcs().pixel_to_sky(x, y) {
         Ok(place) => refract(&mut seen, &mut notes, &visit, &file, config, place),

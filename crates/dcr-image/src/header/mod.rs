@@ -6,6 +6,7 @@
 mod angle;
 mod card;
 mod cards;
+mod detector;
 mod format;
 mod interpret;
 mod lsst_images;
@@ -19,6 +20,7 @@ mod weather;
 
 pub use card::{Card, Value};
 pub use cards::Header;
+pub(crate) use detector::detector;
 pub(crate) use format::format_card;
-pub(crate) use mask_coding::MaskCoding;
+pub(crate) use mask_coding::{MaskCoding, UnknownValues};
 pub use visit::VisitHeader;
