@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use dcr_physics::Assumption;
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, ArrayView2, Zip, s};
 
 use super::FitsError;
 use super::exposure::{ExposureFile, NO_DATA};
@@ -17,6 +17,8 @@ use crate::{BBox, MaskedImage};
 
 /// The largest share of the smaller one's pixels with data that two parts may both have.
 const MOST_OVERLAP: f64 = 0.1;
+/// Rows of cells that are read at a time.
+const STRIP_CELLS: usize = 32;
 /// Planes of pixels that those of another part are taken instead of.
 const FLAWED: [&str; 3] = ["BAD", "SAT", "CR"];
 
@@ -24,6 +26,8 @@ const FLAWED: [&str; 3] = ["BAD", "SAT", "CR"];
 #[derive(Debug)]
 pub(super) struct Part {
     file: ExposureFile,
+    /// The box that holds all its data; beyond, it is not read.
+    extent: BBox,
     /// Its pixel values are multiplied by this.
     scale: f32,
     /// From its mask planes to those of the exposure.
@@ -59,7 +63,7 @@ impl ExposureFile {
     pub fn join(mut self, others: Vec<(Self, f32)>) -> Result<Self, JoinError> {
         let mut files = vec![&self];
         files.extend(others.iter().map(|(file, _)| file));
-        let cells = coverage(&files)?;
+        let Coverage { cells, extents } = Coverage::of(&files)?;
         let psfs: Vec<Option<Psf>> = files.iter().map(|file| file.psf().cloned()).collect();
         if let Some(without) = psfs.iter().position(Option::is_none)
             && psfs.iter().any(Option::is_some)
@@ -69,7 +73,7 @@ impl ExposureFile {
             self.visit.assumptions.push(Assumption { quantity: "psf".into(), text, warning: true });
         }
         self.psf = PsfParts::new(self.bbox, &cells, psfs).map(Psf::Parts);
-        for (file, scale) in others {
+        for ((file, scale), extent) in others.into_iter().zip(extents.into_iter().skip(1)) {
             let mask_error = |source| FitsError::Mask {
                 path: file.path().to_owned(),
                 hdu: file.image.label.clone(),
@@ -82,7 +86,7 @@ impl ExposureFile {
                     self.visit.assumptions.push(note.clone());
                 }
             }
-            self.others.push(Part { file, scale, planes });
+            self.others.push(Part { file, extent, scale, planes });
         }
         let names: Vec<String> = self.parts().map(|file| file.path().display().to_string()).collect();
         let text = format!("The exposure is joined from {} files: {}.", names.len(), names.join(", "));
@@ -98,7 +102,10 @@ impl ExposureFile {
     /// Puts the pixels of the other parts into those of the first.
     pub(super) fn add_parts(&self, pixels: &mut MaskedImage) -> Result<(), FitsError> {
         let (flawed, no_data) = (self.planes.bits_of(FLAWED), self.planes.bits_of([NO_DATA]));
-        for Part { file, scale, planes } in &self.others {
+        for Part { file, extent, scale, planes } in &self.others {
+            if extent.intersection(&pixels.bbox).is_none() {
+                continue;
+            }
             let theirs = file.read(pixels.bbox)?;
             let theirs = Zip::from(&theirs.image).and(&theirs.variance).and(&theirs.mask).map_collect(
                 |value, variance, mask| (value * scale, variance * scale * scale, planes.of(*mask)),
@@ -127,44 +134,65 @@ fn has_data(value: f32, variance: f32, no_data: i32) -> bool {
     no_data == 0 && value.is_finite() && variance > 0.0
 }
 
-/// The part that has the most data in each cell of the grid of [`PART_CELL`] px.
-fn coverage(files: &[&ExposureFile]) -> Result<Array2<Option<u16>>, JoinError> {
-    let bbox = files[0].bbox();
-    let (rows, columns) = (bbox.height.div_ceil(PART_CELL), bbox.width.div_ceil(PART_CELL));
-    let mut cells = Array2::from_elem((rows, columns), None);
-    let mut pixels = vec![0_usize; files.len()];
-    let mut both = Array2::<usize>::zeros((files.len(), files.len()));
-    for strip in bbox.tiles((bbox.width, 32 * PART_CELL)) {
-        let mut data = Vec::with_capacity(files.len());
-        for file in files {
-            data.push(data_of(file, strip)?);
-        }
-        for (i, own) in data.iter().enumerate() {
-            pixels[i] += own.iter().filter(|has| **has).count();
-            for (j, other) in data[..i].iter().enumerate() {
-                both[[i, j]] += own.iter().zip(other).filter(|(a, b)| **a && **b).count();
+/// Where the parts of an exposure have data.
+struct Coverage {
+    /// The part that has the most data in each cell of the grid of [`PART_CELL`] px.
+    cells: Array2<Option<u16>>,
+    /// The box that holds all data of each part; without pixels if it has none.
+    extents: Vec<BBox>,
+}
+
+impl Coverage {
+    /// Reads all pixels of the parts, which must be on one grid.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if two have data in the same pixels, or one cannot be read.
+    fn of(files: &[&ExposureFile]) -> Result<Self, JoinError> {
+        let bbox = files[0].bbox();
+        let (rows, columns) = (bbox.height.div_ceil(PART_CELL), bbox.width.div_ceil(PART_CELL));
+        let mut cells = Array2::from_elem((rows, columns), None);
+        let mut extents = vec![BBox::new(bbox.x0, bbox.y0, 0, 0); files.len()];
+        let mut pixels = vec![0_usize; files.len()];
+        let mut both = Array2::<usize>::zeros((files.len(), files.len()));
+        for strip in bbox.tiles((bbox.width, STRIP_CELLS * PART_CELL)) {
+            let data = files.iter().map(|file| data_of(file, strip)).collect::<Result<Vec<_>, _>>()?;
+            for (i, own) in data.iter().enumerate() {
+                pixels[i] += count(own.view());
+                for (j, other) in data[..i].iter().enumerate() {
+                    both[[i, j]] += own.iter().zip(other).filter(|(a, b)| **a && **b).count();
+                }
+            }
+            let top = ((strip.y0 - bbox.y0) as usize) / PART_CELL;
+            for cell in strip.tiles((PART_CELL, PART_CELL)) {
+                let Some((rows, columns)) = cell.slice_in(&strip) else { continue };
+                let at = [top + rows.start / PART_CELL, columns.start / PART_CELL];
+                let mut most = 0;
+                for (part, data) in data.iter().enumerate() {
+                    let own = count(data.slice(s![rows.clone(), columns.clone()]));
+                    if own > 0 {
+                        extents[part] = extents[part].union(&cell);
+                    }
+                    if own > most {
+                        most = own;
+                        cells[at] = Some(part as u16);
+                    }
+                }
             }
         }
-        let top = ((strip.y0 - bbox.y0) as usize) / PART_CELL;
-        for cell in strip.tiles((PART_CELL, PART_CELL)) {
-            let Some((rows, columns)) = cell.slice_in(&strip) else { continue };
-            let at = [top + rows.start / PART_CELL, columns.start / PART_CELL];
-            let count = |data: &Array2<bool>| {
-                data.slice(ndarray::s![rows.clone(), columns.clone()]).iter().filter(|has| **has).count()
-            };
-            // The first of those with the most.
-            let most = data.iter().map(count).enumerate().rev().max_by_key(|(_, count)| *count);
-            cells[at] = most.filter(|(_, count)| *count > 0).map(|(part, _)| part as u16);
+        for ((i, j), both) in both.indexed_iter().filter(|(_, both)| **both > 0) {
+            let share = *both as f64 / pixels[i].min(pixels[j]) as f64;
+            if share > MOST_OVERLAP {
+                let [first, second] = [j, i].map(|part| files[part].path().to_owned());
+                return Err(JoinError::Overlap { first, second, share });
+            }
         }
+        Ok(Self { cells, extents })
     }
-    for ((i, j), both) in both.indexed_iter().filter(|(_, both)| **both > 0) {
-        let share = *both as f64 / pixels[i].min(pixels[j]) as f64;
-        if share > MOST_OVERLAP {
-            let [first, second] = [j, i].map(|part| files[part].path().to_owned());
-            return Err(JoinError::Overlap { first, second, share });
-        }
-    }
-    Ok(cells)
+}
+
+fn count(data: ArrayView2<'_, bool>) -> usize {
+    data.iter().filter(|has| **has).count()
 }
 
 /// Which pixels of a box have data.

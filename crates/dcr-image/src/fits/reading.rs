@@ -150,7 +150,8 @@ impl ExposureFile {
                 let variance = match known.get() {
                     Some(&variance) => variance,
                     None => {
-                        let variance = self.estimated_variance()?;
+                        let estimate = self.estimated_variance()?;
+                        let variance = no_data::variance(UncertaintyKind::Variance, estimate, f64::INFINITY);
                         *known.get_or_init(|| variance)
                     }
                 };
@@ -168,9 +169,9 @@ impl ExposureFile {
         found: &mut Findings,
     ) -> Result<(), FitsError> {
         let constant = self.constant()?;
-        let counts = match self.variance {
-            VarianceSource::Estimate(_) => &mut found.doubtful,
-            VarianceSource::Plane(..) => &mut found.weighted,
+        let (counts, estimated) = match self.variance {
+            VarianceSource::Estimate(_) => (&mut found.doubtful, true),
+            VarianceSource::Plane(..) => (&mut found.weighted, false),
         };
         for doubtful in &constant.doubtful {
             let mut count = 0;
@@ -180,7 +181,7 @@ impl ExposureFile {
                 count += image
                     .iter()
                     .zip(variance)
-                    .filter(|(value, v)| **value == *doubtful && !v.is_nan())
+                    .filter(|(value, v)| **value == *doubtful && (estimated || !v.is_nan()))
                     .count();
             }
             if count > 0 {

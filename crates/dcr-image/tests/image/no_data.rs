@@ -89,12 +89,12 @@ fn no_data_in_units_of_large_variances_is_told_by_the_others() {
 #[test]
 fn no_data_beyond_single_precision_is_no_error() {
     let folder = Folder::new();
-    let image: Vec<u8> =
-        [1.5_f64, 1e300, f64::MIN, -2.0, 1e30].into_iter().flat_map(f64::to_be_bytes).collect();
-    let file = estimated(&folder.file("a.fits", &primary(-64, &[5, 1], &[], &image))).unwrap();
+    let values = [1.5_f64, 1e300, f64::MIN, -2.0, 0.5, 1e30, 3.0, 7.0];
+    let bytes: Vec<u8> = values.into_iter().flat_map(f64::to_be_bytes).collect();
+    let file = estimated(&folder.file("a.fits", &primary(-64, &[8, 1], &[], &bytes))).unwrap();
     let read = file.read(file.bbox()).unwrap();
     let no_data = file.mask_planes().bits_of(["NO_DATA"]);
-    assert_eq!(read.mask.as_slice().unwrap(), [0, no_data, no_data, 0, no_data]);
+    assert_eq!(read.mask.as_slice().unwrap(), [0, no_data, no_data, 0, 0, no_data, 0, 0]);
     assert!(read.image[[0, 1]].is_nan() && read.image[[0, 2]].is_nan() && read.image[[0, 3]] == -2.0);
 }
 
