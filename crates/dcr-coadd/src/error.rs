@@ -122,6 +122,21 @@ pub enum CoaddError {
         /// The other.
         second: PathBuf,
     },
+    /// Two files with one visit number that are no parts of one exposure.
+    #[error(
+        "{} and {} both say that they are visit {visit}, but they are no parts of one exposure: {reason}; leave one \
+         out, or correct the card", first.display(), second.display()
+    )]
+    NotOneVisit {
+        /// The number.
+        visit: u64,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// Why they are not.
+        reason: String,
+    },
     /// A visit without a PSF-matched warp, where some are given.
     #[error(
         "{}: no PSF-matched warp (--matched) is of its visit {visit}; those given are of {there}. Give its own, or leave the visit out \

@@ -58,9 +58,6 @@ pub(crate) fn input_map<'a>(
         unit: String::new(),
         values: ColumnValues::I64((0..visits.len()).map(of).collect()),
     };
-    let file_name = |visit: &VisitSummary| {
-        visit.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
     let columns = vec![
         integers("VISIT", &|i| visits[i].visit as i64),
         integers("IMAGE", &|i| (i / BITS) as i64),
@@ -68,7 +65,7 @@ pub(crate) fn input_map<'a>(
         Column {
             name: "FILE".into(),
             unit: String::new(),
-            values: ColumnValues::Text(visits.iter().map(file_name).collect()),
+            values: ColumnValues::Text(visits.iter().map(VisitSummary::file_names).collect()),
         },
         Column {
             name: "WEIGHT".into(),

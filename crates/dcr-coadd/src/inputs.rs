@@ -1,7 +1,6 @@
 //! The warps of a patch: opened, and checked to belong together.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dcr_image::header::unit::{self, UnitKind};
@@ -12,6 +11,7 @@ use rayon::prelude::*;
 use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
 use crate::error::{CoaddError, GridDifference};
 use crate::flux_scale;
+use crate::parts::{Opened, join_visits};
 use crate::sky::Sky;
 
 /// The zero point in AB mag of pixel values in nJy.
@@ -86,7 +86,6 @@ impl Inputs {
         let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
         check_filter(first, first_sky.visit.filter.as_deref(), config.band.name.as_deref(), "band.name is")?;
 
-        let mut files_of_visit: BTreeMap<u64, &Path> = BTreeMap::new();
         for (file, sky) in &opened {
             check_grid(file, first, config.coadd.grid_tolerance_px)?;
             let own_unit = unit_of(file)?;
@@ -100,13 +99,6 @@ impl Inputs {
             }
             let against = format!("{} has", first.path().display());
             check_filter(file, sky.visit.filter.as_deref(), first_sky.visit.filter.as_deref(), &against)?;
-            if let Some(earlier) = files_of_visit.insert(sky.visit.visit, file.path()) {
-                return Err(CoaddError::SameVisit {
-                    visit: sky.visit.visit,
-                    first: earlier.to_owned(),
-                    second: file.path().to_owned(),
-                });
-            }
         }
         let (scales, zero_point_mag) = flux_scale::factors(&opened, config)?;
         let doubts = flux_scale::doubts(&opened, config);
@@ -116,10 +108,10 @@ impl Inputs {
         } else {
             unit
         };
-        let visits = opened
+        let opened = opened.into_iter().zip(scales).map(|((file, sky), scale)| Opened { file, sky, scale });
+        let visits = join_visits(opened.collect(), &config.input, config.coadd.grid_tolerance_px)?
             .into_iter()
-            .zip(scales)
-            .map(|((file, sky), scale)| Input { file, sky, scale, excluded: None })
+            .map(|Opened { file, sky, scale }| Input { file, sky, scale, excluded: None })
             .collect();
         Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
     }

@@ -7,7 +7,7 @@
 mod leverage;
 mod visit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -67,7 +67,10 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
     if !twice.is_empty() {
         let shown: Vec<&str> = twice.iter().take(3).map(String::as_str).collect();
         let more = if twice.len() > 3 { format!(" and {} more", twice.len() - 3) } else { String::new() };
-        warnings.push(format!("several files have one visit number: {}{more}", shown.join("; ")));
+        warnings.push(format!(
+            "several files have one visit number, and their headers do not tell detectors apart: {}{more}",
+            shown.join("; ")
+        ));
     }
     for (what, values) in [
         ("filters", distinct(inspection, |visit| visit.filter.as_deref())),
@@ -90,15 +93,24 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
     warnings
 }
 
-/// The visit numbers that several files have, each with these.
+/// The visit numbers that several files have, each with these, unless they are of different detectors.
 fn shared_numbers(visits: &[VisitInspection]) -> Vec<String> {
-    let mut files: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for visit in visits {
-        let name = visit.file.file_name().unwrap_or_default();
-        files.entry(visit.visit).or_default().push(name.to_string_lossy().into_owned());
-    }
-    files.retain(|_, names| names.len() > 1);
-    files.into_iter().map(|(number, names)| format!("{number} ({})", names.join(", "))).collect()
+    let mut files: BTreeMap<u64, Vec<&VisitInspection>> = BTreeMap::new();
+    visits.iter().for_each(|visit| files.entry(visit.visit).or_default().push(visit));
+    files.retain(|_, files| !are_detectors(files));
+    let names = |files: Vec<&VisitInspection>| -> Vec<String> {
+        let name = |visit: &&VisitInspection| {
+            visit.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        };
+        files.iter().map(name).collect()
+    };
+    files.into_iter().map(|(number, files)| format!("{number} ({})", names(files).join(", "))).collect()
+}
+
+/// Whether no two files are of one detector, or of one that is not named; true for one file.
+fn are_detectors(files: &[&VisitInspection]) -> bool {
+    let detectors: BTreeSet<&String> = files.iter().filter_map(|visit| visit.detector.as_ref()).collect();
+    files.len() == 1 || detectors.len() == files.len()
 }
 
 fn distinct<'a>(

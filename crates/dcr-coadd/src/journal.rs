@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use dcr_image::fits::Findings;
 use dcr_physics::Assumption;
 
 use crate::error::CoaddError;
@@ -61,12 +62,22 @@ impl<'a> Journal<'a> {
             }
         }
         for (text, visits) in visits_of_text {
-            let subject = match visits[..] {
-                [visit] => format!("visit {visit}"),
-                [first, .., last] => format!("{} visits, {first} to {last}", visits.len()),
-                [] => continue,
-            };
-            self.warn(subject, text);
+            self.warn(subject(&visits), text);
+        }
+    }
+
+    /// Warns of doubtful pixel values, once for all visits that have such, with the number of pixels.
+    pub(crate) fn warn_of_findings(&mut self, visits: impl Iterator<Item = (u64, Findings)>) {
+        let mut found: BTreeMap<String, (Vec<u64>, usize)> = BTreeMap::new();
+        for (visit, findings) in visits {
+            for finding in findings.list() {
+                let (visits, pixels) = found.entry(finding.text).or_default();
+                visits.push(visit);
+                *pixels += finding.pixels;
+            }
+        }
+        for (text, (visits, pixels)) in found {
+            self.warn(subject(&visits), format!("{text} ({pixels} pixels)"));
         }
     }
 
@@ -82,6 +93,15 @@ impl<'a> Journal<'a> {
         };
         stage.seconds = started.elapsed().as_secs_f64();
         tracing::info!(stage = stage.stage, seconds = stage.seconds, "stage ends");
+    }
+}
+
+/// The visits that a warning is about.
+fn subject(visits: &[u64]) -> String {
+    match visits {
+        [] => "no visit".into(),
+        [visit] => format!("visit {visit}"),
+        [first, .., last] => format!("{} visits, {first} to {last}", visits.len()),
     }
 }
 

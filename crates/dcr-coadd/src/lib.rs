@@ -39,6 +39,7 @@ mod method;
 mod mosaic;
 mod noise_correlation;
 mod outputs;
+mod parts;
 mod patches;
 mod pixels;
 mod plain;

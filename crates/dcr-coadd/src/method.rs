@@ -45,5 +45,12 @@ fn asks_for_iteration(config: &AssembleConfig) -> bool {
 }
 
 fn has_measured_psf(visit: &Input) -> bool {
-    !matches!(visit.file.psf(), None | Some(Psf::Gaussian { .. } | Psf::Moffat { .. }))
+    fn is_measured(psf: &Psf) -> bool {
+        match psf {
+            Psf::Gaussian { .. } | Psf::Moffat { .. } => false,
+            Psf::Parts(parts) => parts.psfs().iter().all(is_measured),
+            _ => true,
+        }
+    }
+    visit.file.psf().is_some_and(is_measured)
 }

@@ -114,9 +114,6 @@ pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
         unit: unit.into(),
         values: ColumnValues::F64(visits.iter().map(of).collect()),
     };
-    let file_name = |visit: &VisitSummary| {
-        visit.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
     let mut columns = vec![
         Column {
             name: "VISIT".into(),
@@ -126,7 +123,7 @@ pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
         Column {
             name: "FILE".into(),
             unit: String::new(),
-            values: ColumnValues::Text(visits.iter().map(file_name).collect()),
+            values: ColumnValues::Text(visits.iter().map(VisitSummary::file_names).collect()),
         },
         numbers("MJD_TAI", "d", &|visit| visit.mjd_tai.unwrap_or(f64::NAN)),
         numbers("EXPTIME", "s", &|visit| visit.exposure_s.unwrap_or(f64::NAN)),

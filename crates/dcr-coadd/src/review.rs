@@ -227,14 +227,16 @@ impl Review {
 }
 
 impl Exposures<'_> {
-    /// Subtracts the matched template and the plain coadd from an exposure. What is left is compared on the pixels that both can tell.
+    /// Subtracts the matched template and the plain coadd from an exposure, whose files are given. What is left is compared on the pixels that both can tell.
     ///
     /// # Errors
     ///
     /// [`CoaddError`] if it cannot be read, or does not fit the run.
-    pub fn visit(&self, path: &Path) -> Result<VisitReview, CoaddError> {
+    pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, CoaddError> {
         let review = self.review;
-        let subject = Exposure::open(path, &review.patches, &review.config.template.input, true)?;
+        let input = &review.config.template.input;
+        let subjects = Exposure::open_all(paths, &review.patches, input, true, |_| ())?;
+        let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs) };
         let mut exposure = Side::of(&subject.file)?;
         let scale = review.scale(&subject.file);
         if scale != 1.0 {

@@ -96,6 +96,8 @@ pub fn subtract(
         let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, Some(done.psf_fwhm_px))).collect();
         warn_of_coadds_psf(&of_coadd, visits.len(), &mut journal);
     }
+    let findings = |subject: &Subject| (subject.file().visit().visit, subject.file().findings());
+    journal.warn_of_findings(subjects.iter().map(findings));
     let total = |of: &dyn Fn(&SubtractedVisit) -> Option<ResidualCounts>| {
         visits.iter().filter_map(of).fold(ResidualCounts::default(), |mut sum, counts| {
             sum += counts;
@@ -157,19 +159,21 @@ impl TemplateSource<'_> {
         monitor: &dyn Monitor,
     ) -> Result<Vec<Subject>, CoaddError> {
         let input = &config.template.input;
-        let open = |path: &PathBuf| {
-            let subject = match self {
-                Self::Made(_, patches) => {
-                    Subject::WithSky(Box::new(Exposure::open(path, patches, input, true)?))
-                }
-                Self::Given(_) => {
-                    Subject::Alone(Box::new(ExposureFile::open(path, &input.open_options(path))?))
-                }
-            };
-            monitor.step(&path.display().to_string());
-            Ok(subject)
-        };
-        paths.iter().map(open).collect()
+        let opened = |path: &Path| monitor.step(&path.display().to_string());
+        match self {
+            Self::Made(_, patches) => {
+                let exposures = Exposure::open_all(paths, patches, input, true, opened)?;
+                Ok(exposures.into_iter().map(|exposure| Subject::WithSky(Box::new(exposure))).collect())
+            }
+            Self::Given(_) => paths
+                .iter()
+                .map(|path| {
+                    let file = ExposureFile::open(path, &input.open_options(path))?;
+                    opened(path);
+                    Ok(Subject::Alone(Box::new(file)))
+                })
+                .collect(),
+        }
     }
 
     /// The template of an exposure, its unit if it is known, the exposure's airmass likewise, and whose PSF the template has if

@@ -123,8 +123,11 @@ pub enum TemplateSource {
 pub struct VisitSummary {
     /// Its number.
     pub visit: u64,
-    /// Its file.
+    /// Its file, the first of those that are joined.
     pub file: PathBuf,
+    /// The others that are joined: further CCDs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_files: Vec<PathBuf>,
     /// Secant of the zenith distance.
     pub airmass: f64,
     /// Apparent altitude in degrees.
@@ -161,6 +164,14 @@ pub struct VisitSummary {
     pub residual_rms: Option<f64>,
     /// What was assumed, converted or doubted.
     pub assumptions: Vec<Assumption>,
+}
+
+impl VisitSummary {
+    /// The names of its files, without folders.
+    pub(crate) fn file_names(&self) -> String {
+        let names = std::iter::once(&self.file).chain(&self.other_files).filter_map(|file| file.file_name());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A region that was solved on its own.

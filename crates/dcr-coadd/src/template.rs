@@ -54,15 +54,9 @@ pub fn matched_templates(
     }
     journal.stage("reading", request.exposures.len())?;
     let patches = Patches::open(&request.coadds)?;
-    let exposures: Vec<Exposure> = request
-        .exposures
-        .iter()
-        .map(|path| {
-            let exposure = Exposure::open(path, &patches, &config.input, false)?;
-            monitor.step(&path.display().to_string());
-            Ok(exposure)
-        })
-        .collect::<Result<_, CoaddError>>()?;
+    let exposures = Exposure::open_all(&request.exposures, &patches, &config.input, false, |path| {
+        monitor.step(&path.display().to_string());
+    })?;
     let (folder, names) = target(request, &exposures)?;
     journal.warn_of_assumptions(exposures.iter().map(|e| (e.visit(), e.sky.notes.as_slice())));
 
@@ -87,6 +81,7 @@ pub fn matched_templates(
     let of_coadd = templates.iter().filter(|done| done.psf_of == Some(PsfOf::Coadd));
     let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, done.psf_fwhm_px)).collect();
     warn_of_coadds_psf(&of_coadd, templates.len(), &mut journal);
+    journal.warn_of_findings(exposures.iter().map(|exposure| (exposure.visit(), exposure.file.findings())));
     journal.go_on()?;
     patches.check_unchanged()?;
     folder.publish(None, |_| false)?;

@@ -9,6 +9,7 @@ mod centring;
 mod grid;
 mod moments;
 mod narrow;
+mod parts;
 mod psfex;
 mod psfex_table;
 mod read;
@@ -18,6 +19,7 @@ use ndarray::Array2;
 
 pub use grid::StampGrid;
 pub use moments::{FWHM_PER_SIGMA, Moments};
+pub use parts::{PART_CELL, PsfParts};
 pub use psfex::PsfEx;
 pub use read::PsfOwner;
 pub use stamp::{Stamp, StampError};
@@ -52,9 +54,20 @@ pub enum Psf {
     },
     /// A PSFEx model that varies over the image.
     PsfEx(PsfEx),
+    /// The PSFs of an exposure's parts, each where its part is.
+    Parts(PsfParts),
 }
 
 impl Psf {
+    /// The PSF that holds at pixel coordinates `(x, y)` of the parent: of the part there, or itself.
+    #[must_use]
+    pub fn at(&self, x: f64, y: f64) -> &Self {
+        match self {
+            Self::Parts(parts) => parts.at(x, y),
+            whole => whole,
+        }
+    }
+
     /// The image of a point whose centre is the centre of a pixel, at pixel coordinates `(x, y)` of
     /// the parent: odd-sized, of sum 1, centred on its middle pixel.
     ///
@@ -80,6 +93,7 @@ impl Psf {
                 draw(*fwhm_px, |r2| (1.0 + r2 / (alpha * alpha)).powf(-beta))
             }
             Self::PsfEx(model) => model.stamp_at(x, y),
+            Self::Parts(parts) => parts.at(x, y).stamp_at(x, y),
         }
     }
 
@@ -102,6 +116,7 @@ impl Psf {
             Self::Grid(grid) => grid.nearest(x, y).fwhm_px(),
             Self::Gaussian { fwhm_px } | Self::Moffat { fwhm_px, .. } => checked_fwhm(*fwhm_px),
             Self::PsfEx(model) => model.stamp_at(x, y)?.fwhm_px(),
+            Self::Parts(parts) => parts.at(x, y).fwhm_px(x, y),
         }
     }
 }

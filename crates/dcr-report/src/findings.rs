@@ -114,9 +114,8 @@ impl Findings {
         let (psfs_matched, threshold) = (config.subtract.match_psf, config.subtract.threshold);
         let mut review = Review::open(folder, config)?;
         review.check_run(&folder.join("summary.json"), &summary.run)?;
-        let files: Vec<Option<PathBuf>> =
-            summary.visits.iter().map(|visit| located(&visit.file, folder)).collect();
-        if let Some(first) = files.iter().flatten().next() {
+        let files: Vec<Option<Vec<PathBuf>>> = summary.visits.iter().map(|visit| files_of(visit, folder)).collect();
+        if let Some(first) = files.iter().flatten().flatten().next() {
             review.scale_to(first)?;
         }
 
@@ -135,7 +134,7 @@ impl Findings {
         let ranks = ranks(&ranked(&visits));
         let chosen: Vec<usize> = ranks.iter().map(|(_, visit)| *visit).collect();
         let views = in_groups(&chosen, &bbox, monitor, |i| {
-            let seen = files[i].as_deref().map(|file| exposures.visit(file)).transpose();
+            let seen = files[i].as_deref().map(|files| exposures.visit(files)).transpose();
             seen.ok().flatten().map(|seen| Views::of(&seen, &bbox))
         })?;
         let shown = ranks
@@ -272,11 +271,17 @@ fn at_a_time(bbox: &BBox) -> usize {
     (PIXELS_AT_A_TIME / bbox.area().max(1)).clamp(1, rayon::current_num_threads().max(1))
 }
 
-fn look(exposures: &Exposures<'_>, visit: &Visit, file: Option<&Path>, bbox: &BBox) -> Finding {
-    let Some(file) = file else {
+/// The files of a visit, if all are there.
+fn files_of(visit: &Visit, folder: &Path) -> Option<Vec<PathBuf>> {
+    std::iter::once(&visit.file).chain(&visit.other_files).map(|file| located(file, folder)).collect()
+}
+
+fn look(exposures: &Exposures<'_>, visit: &Visit, files: Option<&[PathBuf]>, bbox: &BBox) -> Finding {
+    let Some(files) = files else {
         return Finding::Missing(format!("{} is not there any more", visit.file.display()));
     };
-    let seen = match exposures.visit(file) {
+    let file = &visit.file;
+    let seen = match exposures.visit(files) {
         Ok(seen) => seen,
         Err(error) => return Finding::Missing(error.to_string()),
     };

@@ -69,6 +69,7 @@ pub(crate) struct Band {
 pub(crate) struct Visit {
     pub(crate) visit: u64,
     pub(crate) file: PathBuf,
+    pub(crate) other_files: Vec<PathBuf>,
     pub(crate) airmass: Option<f64>,
     pub(crate) altitude_deg: Option<f64>,
     pub(crate) parallactic_angle_deg: Option<f64>,

@@ -66,6 +66,7 @@ impl Finished<'_> {
             VisitSummary {
                 visit: input.number(),
                 file: input.file.path().to_owned(),
+                other_files: input.file.parts().skip(1).map(|part| part.path().to_owned()).collect(),
                 airmass: sky.map_or(f64::NAN, |sky| sky.airmass),
                 altitude_deg: sky.map_or(f64::NAN, |sky| sky.altitude.degrees()),
                 parallactic_angle_deg: sky.map_or(f64::NAN, |sky| sky.parallactic_angle.degrees()),

@@ -87,6 +87,7 @@ impl Gathered {
         let surveys =
             survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
+        journal.warn_of_findings(all.iter().map(|visit| (visit.number(), visit.file.findings())));
         let count = all.len();
         let mut out = Self {
             inputs,

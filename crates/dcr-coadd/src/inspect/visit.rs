@@ -26,6 +26,8 @@ pub struct VisitInspection {
     pub visit: u64,
     /// The instrument.
     pub instrument: Option<String>,
+    /// The detector, as header cards number or name it.
+    pub detector: Option<String>,
     /// The filter.
     pub filter: Option<String>,
     /// Middle of the exposure, UTC.
@@ -124,6 +126,7 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
         file: path.to_owned(),
         visit: visit.visit,
         instrument: visit.instrument.clone(),
+        detector: file.detector(),
         filter: visit.filter.clone(),
         mid_time: visit.mid_time.and_then(|time| time.utc()),
         exposure_s: visit.exposure_s,
@@ -134,6 +137,9 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
         noise: noise(&file)?,
         ..VisitInspection::default()
     };
+    for finding in file.look()?.list() {
+        notes.push(warning(finding.quantity, finding.text));
+    }
     let (x, y) = file.bbox().centre();
     match file.wcs().pixel_to_sky(x, y) {
         Ok(place) => refract(&mut seen, &mut notes, &visit, &file, config, place),

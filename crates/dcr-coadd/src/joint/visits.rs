@@ -79,7 +79,7 @@ impl JointVisits for PatchVisits<'_> {
 
 /// PSF stamp at `(x, y)`. A PSF known only by its FWHM gets Moffat wings (β = 4.765).
 pub(crate) fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddError> {
-    let stamp = match psf {
+    let stamp = match psf.at(x, y) {
         Psf::Gaussian { fwhm_px } => Psf::Moffat { fwhm_px: *fwhm_px, beta: ATMOSPHERE_BETA }.stamp_at(x, y),
         psf => psf.stamp_at(x, y),
     };

@@ -63,7 +63,7 @@ fn review_leaves_what_subtract_leaves() {
         ExposureFile::open(&bench.path("out/difference_5001.fits"), &OpenOptions::default()).unwrap();
     let written = written.read(written.bbox()).unwrap();
     let review = Review::open(&bench.path("run"), SubtractConfig::default()).unwrap();
-    let seen = review.exposures().unwrap().visit(&exposure).unwrap().matched;
+    let seen = review.exposures().unwrap().visit(std::slice::from_ref(&exposure)).unwrap().matched;
     assert_eq!(seen.counts, Some(summary.visits[0].matched));
     let compared = seen.image.iter().zip(&written.image).zip(&written.variance);
     let compared: Vec<_> = compared.filter(|((kept, _), _)| kept.is_finite()).collect();

@@ -75,6 +75,12 @@ impl Pixel for i64 {
     const ZERO: Self = 0;
 }
 
+impl Pixel for u64 {
+    const DATATYPE: u32 = ffi::TULONGLONG;
+    const NULL: Option<Self> = None;
+    const ZERO: Self = 0;
+}
+
 impl FitsReader {
     /// Opens a file, gzipped or not. The name is taken literally: brackets have no meaning.
     pub(crate) fn open(path: &Path) -> Result<Self, FitsError> {

@@ -5,32 +5,38 @@
 //! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes. Undefined pixels (BLANK, a NaN in any compression) are NaN.
 //! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from an
 //!   instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
-//!   nothing is known makes every pixel that is not 0 BAD.
-//! - Weights become variances. A weight that is zero, negative or not a number says that there are no
-//!   data: the pixel gets NO_DATA and a variance of NaN. No variance is ever infinite.
+//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own type:
+//!   bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
+//! - Weights and standard deviations become variances. An uncertainty that is zero, negative, not a
+//!   number or 1e15 and more (a weight's inverse likewise) says that there are no data: the pixel
+//!   gets NO_DATA and a variance of NaN. No variance is ever infinite. Units in which all
+//!   uncertainties are large are recognised.
+//! - A pixel value that is not finite, or 1e30 and more, is NaN and gets NO_DATA. In images without
+//!   weights so are regions of one constant value that fill a border.
+//! - Doubts about values are [`ExposureFile::findings`].
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use dcr_physics::{Assumption, VisitInfo};
-use ndarray::Array2;
 
-use super::cfitsio::{FitsReader, Pixel};
+use super::FitsError;
+use super::cfitsio::FitsReader;
 use super::chosen_image::choose_image;
 use super::companions::CompanionFile;
+use super::constant::Constant;
+use super::findings::SharedSeen;
+use super::joined::Part;
 use super::layout::{PlaneSource, UncertaintyKind, survey};
 use super::open::{Own, choose_planes, named_psf, open_file};
 use super::tree::observation_tree;
-use super::{FitsError, noise};
-use crate::header::{AsinhScaling, Given, Header, MaskCoding, VisitHeader, VisitSource};
+use crate::header::{AsinhScaling, Given, Header, MaskCoding, VisitHeader, VisitSource, detector};
 use crate::psf::{Psf, PsfOwner};
 use crate::wcs::{Distortions, image_origin};
-use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
+use crate::{BBox, MaskPlanes, Wcs};
 
-/// NUM_OVERFLOW, cfitsio's status for a number that does not fit the type asked for.
-const OVERFLOW: i32 = 412;
 /// The plane for pixels that have no data.
-const NO_DATA: &str = "NO_DATA";
+pub(super) const NO_DATA: &str = "NO_DATA";
 
 /// How to open an exposure whose file does not hold everything.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,17 +96,26 @@ impl Default for OpenOptions {
 #[derive(Debug)]
 pub struct ExposureFile {
     path: PathBuf,
-    bbox: BBox,
+    pub(super) bbox: BBox,
     wcs: Wcs,
     header: Header,
-    visit: VisitInfo,
+    pub(super) visit: VisitInfo,
     unit: Option<String>,
-    planes: MaskPlanes,
-    psf: Option<Psf>,
-    image: PlaneSource,
-    asinh: Option<AsinhScaling>,
-    mask: Option<(PlaneSource, MaskCoding)>,
-    variance: VarianceSource,
+    pub(super) planes: MaskPlanes,
+    pub(super) psf: Option<Psf>,
+    pub(super) image: PlaneSource,
+    pub(super) mask: Option<(PlaneSource, MaskCoding)>,
+    pub(super) variance: VarianceSource,
+    /// Scaling of the pixel values that is to be undone.
+    pub(super) asinh: Option<AsinhScaling>,
+    /// The constant values that fill borders, once they have been looked for.
+    pub(super) constant: OnceLock<Constant>,
+    /// The size from which uncertainties stand for infinity, once it was needed.
+    pub(super) uncertainty_limit: OnceLock<f64>,
+    /// What was found in the pixels so far.
+    pub(super) seen: SharedSeen,
+    /// Further parts of the exposure.
+    pub(super) others: Vec<Part>,
 }
 
 /// Origin of the variance.
@@ -172,7 +187,24 @@ impl ExposureFile {
             None => Psf::in_file(&mut reader, &hdus, &owner, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
-        Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, asinh, mask, variance })
+        Ok(Self {
+            path: path.to_owned(),
+            bbox,
+            wcs,
+            header,
+            visit,
+            unit,
+            planes,
+            psf,
+            image,
+            mask,
+            variance,
+            asinh,
+            constant: OnceLock::new(),
+            uncertainty_limit: OnceLock::new(),
+            seen: SharedSeen::default(),
+            others: Vec::new(),
+        })
     }
 
     /// The file.
@@ -205,6 +237,12 @@ impl ExposureFile {
         &self.header
     }
 
+    /// The detector, as the cards that number or name it; `None` if there is none.
+    #[must_use]
+    pub fn detector(&self) -> Option<String> {
+        detector(&self.header)
+    }
+
     /// The unit of the pixel values.
     #[must_use]
     pub fn unit(&self) -> Option<&str> {
@@ -222,141 +260,4 @@ impl ExposureFile {
     pub const fn psf(&self) -> Option<&Psf> {
         self.psf.as_ref()
     }
-
-    /// Reads the pixels of a box with mask and variance.
-    ///
-    /// # Errors
-    ///
-    /// [`FitsError::Outside`] if the box reaches beyond the image, or if the file cannot be read.
-    pub fn read(&self, part: BBox) -> Result<MaskedImage, FitsError> {
-        let image = self.read_image(part)?;
-        let weights = self.read_uncertainty(part)?;
-        let mask = self.mask_of(part, weights.as_ref())?;
-        let variance = self.variance_of(part, weights)?;
-        Ok(MaskedImage { bbox: part, image, mask, variance })
-    }
-
-    /// Reads the pixel values of a box.
-    ///
-    /// # Errors
-    ///
-    /// As [`ExposureFile::read`].
-    pub fn read_image(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
-        let mut image = self.read_plane(&self.image, part)?;
-        if let Some(asinh) = self.asinh {
-            image.mapv_inplace(|value| asinh.flux(value));
-        }
-        Ok(image)
-    }
-
-    /// Reads the mask of a box.
-    ///
-    /// # Errors
-    ///
-    /// As [`ExposureFile::read`].
-    pub fn read_mask(&self, part: BBox) -> Result<Array2<i32>, FitsError> {
-        let weights = match &self.variance {
-            VarianceSource::Plane(_, UncertaintyKind::InverseVariance) => self.read_uncertainty(part)?,
-            _ => None,
-        };
-        self.mask_of(part, weights.as_ref())
-    }
-
-    /// Reads the variance of a box.
-    ///
-    /// # Errors
-    ///
-    /// As [`ExposureFile::read`].
-    pub fn read_variance(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
-        let weights = self.read_uncertainty(part)?;
-        self.variance_of(part, weights)
-    }
-
-    /// The plane of uncertainties as it stands in the file, if there is one.
-    fn read_uncertainty(&self, part: BBox) -> Result<Option<Array2<f32>>, FitsError> {
-        match &self.variance {
-            VarianceSource::Plane(source, _) => self.read_plane(source, part).map(Some),
-            VarianceSource::Estimate(_) => Ok(None),
-        }
-    }
-
-    fn mask_of(&self, part: BBox, weights: Option<&Array2<f32>>) -> Result<Array2<i32>, FitsError> {
-        let mut mask = match &self.mask {
-            None => Array2::zeros(self.checked(part)?.shape()),
-            Some((source, coding)) => {
-                let mut mask = match self.read_plane::<i32>(source, part) {
-                    // Unsigned masks use the bit that is the sign here.
-                    Err(FitsError::Library { status: OVERFLOW, .. }) => {
-                        self.read_plane::<i64>(source, part)?.mapv(|value| value as u32 as i32)
-                    }
-                    other => other?,
-                };
-                coding.decode(&mut mask);
-                mask
-            }
-        };
-        if let (Some(weights), VarianceSource::Plane(_, UncertaintyKind::InverseVariance)) =
-            (weights, &self.variance)
-        {
-            let no_data = self.planes.bits_of([NO_DATA]);
-            ndarray::Zip::from(&mut mask).and(weights).for_each(|mask, &weight| {
-                if !is_weight(weight) {
-                    *mask |= no_data;
-                }
-            });
-        }
-        Ok(mask)
-    }
-
-    fn variance_of(&self, part: BBox, plane: Option<Array2<f32>>) -> Result<Array2<f32>, FitsError> {
-        match (&self.variance, plane) {
-            (VarianceSource::Plane(_, kind), Some(mut plane)) => {
-                match kind {
-                    UncertaintyKind::Variance => {
-                        plane.mapv_inplace(|v| if v.is_finite() { v } else { f32::NAN })
-                    }
-                    UncertaintyKind::InverseVariance => {
-                        plane
-                            .mapv_inplace(|weight| if is_weight(weight) { weight.recip() } else { f32::NAN });
-                    }
-                    UncertaintyKind::StandardDeviation => plane.mapv_inplace(|sigma| sigma * sigma),
-                }
-                Ok(plane)
-            }
-            (VarianceSource::Estimate(known), _) => {
-                let variance = match known.get() {
-                    Some(&variance) => variance,
-                    None => {
-                        let variance =
-                            noise::background_variance(&self.read_image(noise::sample(&self.bbox))?);
-                        *known.get_or_init(|| variance)
-                    }
-                };
-                Ok(Array2::from_elem(self.checked(part)?.shape(), variance))
-            }
-            (VarianceSource::Plane(source, _), None) => self.read_plane(source, part),
-        }
-    }
-
-    fn checked(&self, part: BBox) -> Result<BBox, FitsError> {
-        if self.bbox.contains_box(&part) {
-            Ok(part)
-        } else {
-            Err(FitsError::Outside { path: self.path.clone(), wanted: part, bbox: self.bbox })
-        }
-    }
-
-    fn read_plane<T: Pixel>(&self, source: &PlaneSource, part: BBox) -> Result<Array2<T>, FitsError> {
-        let outside = || FitsError::Outside { path: source.path.clone(), wanted: part, bbox: self.bbox };
-        let (rows, columns) = part.slice_in(&self.bbox).ok_or_else(outside)?;
-        let mut reader = FitsReader::open(&source.path)?;
-        reader.go_to(source.index)?;
-        let pixels = reader.pixels(rows, columns, &source.label)?;
-        Array2::from_shape_vec(part.shape(), pixels).map_err(|_| outside())
-    }
-}
-
-/// The variance 1/w must be a number, too.
-fn is_weight(weight: f32) -> bool {
-    weight > 0.0 && weight.is_finite() && weight.recip().is_finite()
 }

@@ -51,6 +51,8 @@ pub(crate) struct PlaneSource {
     pub(crate) label: String,
     /// Rows and columns.
     pub(crate) shape: (usize, usize),
+    /// Bits of a value in the file, negative for real numbers.
+    pub(crate) bitpix: i64,
 }
 
 impl Hdu {
@@ -96,7 +98,8 @@ impl Hdu {
                 HduKind::Table => Vec::new(),
             },
         })?;
-        Ok(PlaneSource { path: path.to_owned(), index: self.index, label: self.label(), shape })
+        let bitpix = self.header.i64("ZBITPIX").or_else(|| self.header.i64("BITPIX")).unwrap_or(0);
+        Ok(PlaneSource { path: path.to_owned(), index: self.index, label: self.label(), shape, bitpix })
     }
 }
 

@@ -43,7 +43,7 @@ impl PlaneFile {
     ///
     /// [`FitsError`] if there are no such rows and columns, or the file cannot be read.
     pub fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>, FitsError> {
-        let PlaneSource { path, index, label, shape } = &self.0;
+        let PlaneSource { path, index, label, shape, .. } = &self.0;
         let content = |reason| FitsError::Content { path: path.clone(), hdu: label.clone(), reason };
         if rows.end > shape.0 || columns.end > shape.1 {
             return Err(content(format!("rows {rows:?} and columns {columns:?} are not in {shape:?}")));

@@ -1,8 +1,10 @@
 //! How a file's mask values stand for defects: bits with names, bits known by heart, or codes.
 
+use std::collections::BTreeSet;
+
 use super::Header;
 use crate::mask::canonical_plane;
-use crate::{MaskError, MaskPlanes, remap};
+use crate::{MaskError, MaskPlanes};
 
 /// The coding of a mask. Whatever it is, decoded masks are bits of [`MaskCoding::planes`].
 #[derive(Clone, Debug, PartialEq)]
@@ -106,34 +108,124 @@ impl MaskCoding {
         }
     }
 
-    /// Turns the values of the file into bits of [`MaskCoding::planes`].
-    pub(crate) fn decode(&self, mask: &mut ndarray::Array2<i32>) {
-        let planes = self.planes();
+    /// How the values of the file become bits of `planes`, which holds [`MaskCoding::planes`].
+    pub(crate) fn decoder(&self, planes: &MaskPlanes) -> MaskDecoder {
         let bits_of = |name: &str| planes.bits_of([name]);
-        match self {
-            // Undeclared bits mean nothing, and are cleared.
-            Self::Named(named) => remap(mask, named, named).unwrap_or_else(|_| mask.fill(0)),
+        let bad = Some(bits_of("BAD")).filter(|bits| *bits != 0).unwrap_or_else(|| bits_of("NO_DATA"));
+        let meaning = match self {
+            Self::Named(named) => Meaning::Named(i64::from(named.all_bits() as u32)),
             Self::Bits(table) => {
-                let table: Vec<(i32, i32)> =
-                    table.iter().map(|&(bit, name)| (bit as i32, bits_of(name))).collect();
-                mask.mapv_inplace(|value| {
-                    table.iter().filter(|(bit, _)| value & bit != 0).fold(0, |bits, (_, plane)| bits | plane)
-                });
+                Meaning::Bits(table.iter().map(|&(bit, name)| (i64::from(bit), bits_of(name))).collect())
             }
             Self::Codes(table) => {
-                let table: Vec<(i32, i32)> =
-                    table.iter().map(|&(code, name)| (code, bits_of(name))).collect();
-                let bad = bits_of("BAD");
-                mask.mapv_inplace(|value| match value {
-                    0 => 0,
-                    _ => table.iter().find(|(code, _)| *code == value).map_or(bad, |(_, plane)| *plane),
-                });
+                Meaning::Codes(table.iter().map(|&(code, name)| (i64::from(code), bits_of(name))).collect())
             }
-            Self::NonZero => {
-                let bad = bits_of("BAD");
-                mask.mapv_inplace(|value| if value == 0 { 0 } else { bad });
-            }
+            Self::NonZero => Meaning::NonZero,
+        };
+        MaskDecoder { meaning, bad }
+    }
+}
+
+/// Turns mask values into bits of planes. What is not 0 never becomes 0 for want of a name: bits
+/// that no plane has, codes that are not known, and numbers that are not whole are BAD (NO_DATA in a
+/// dictionary without that plane), and are counted as [`UnknownValues`].
+pub(crate) struct MaskDecoder {
+    meaning: Meaning,
+    bad: i32,
+}
+
+enum Meaning {
+    /// The bits of all planes.
+    Named(i64),
+    Bits(Vec<(i64, i32)>),
+    Codes(Vec<(i64, i32)>),
+    NonZero,
+}
+
+/// Mask values of which nobody says what they mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnknownValues {
+    /// Bits that no plane has.
+    pub(crate) bits: u64,
+    /// Pixels with such a bit.
+    pub(crate) bit_pixels: usize,
+    /// Codes that the enumeration does not have, some of them.
+    pub(crate) codes: BTreeSet<i64>,
+    /// Pixels with such a code.
+    pub(crate) code_pixels: usize,
+    /// Pixels with a number that is not whole, negative, or none, in a mask of bits or codes.
+    pub(crate) fraction_pixels: usize,
+}
+
+impl UnknownValues {
+    /// The most codes that are kept.
+    const MOST_CODES: usize = 8;
+
+    /// Adds those of other pixels.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.bits |= other.bits;
+        self.bit_pixels += other.bit_pixels;
+        self.codes.extend(&other.codes);
+        while self.codes.len() > Self::MOST_CODES {
+            self.codes.pop_last();
         }
+        self.code_pixels += other.code_pixels;
+        self.fraction_pixels += other.fraction_pixels;
+    }
+}
+
+impl MaskDecoder {
+    /// The planes of an integer; the sign of one is a bit.
+    pub(crate) fn integer(&self, value: i64, unknown: &mut UnknownValues) -> i32 {
+        if value == 0 {
+            return 0;
+        }
+        match &self.meaning {
+            Meaning::NonZero => self.bad,
+            Meaning::Named(known) => (value & known) as u32 as i32 | self.beyond(value & !known, unknown),
+            Meaning::Bits(table) => {
+                let (known, planes) = table
+                    .iter()
+                    .filter(|(bit, _)| value & bit != 0)
+                    .fold((0, 0), |(known, planes), (bit, plane)| (known | bit, planes | plane));
+                planes | self.beyond(value & !known, unknown)
+            }
+            Meaning::Codes(table) => match table.iter().find(|(code, _)| *code == value) {
+                Some((_, plane)) => *plane,
+                None => {
+                    unknown.code_pixels += 1;
+                    if unknown.codes.len() < UnknownValues::MOST_CODES {
+                        unknown.codes.insert(value);
+                    }
+                    self.bad
+                }
+            },
+        }
+    }
+
+    /// The planes of a real number, as resampling makes them: what is not 0 is BAD at least.
+    pub(crate) fn real(&self, value: f64, unknown: &mut UnknownValues) -> i32 {
+        /// Whole numbers below are exact.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value == 0.0 {
+            0
+        } else if matches!(self.meaning, Meaning::NonZero) {
+            self.bad
+        } else if value > 0.0 && value < EXACT && value.fract() == 0.0 {
+            self.integer(value as i64, unknown)
+        } else {
+            unknown.fraction_pixels += 1;
+            self.bad
+        }
+    }
+
+    fn beyond(&self, bits: i64, unknown: &mut UnknownValues) -> i32 {
+        if bits == 0 {
+            return 0;
+        }
+        unknown.bits |= bits as u64;
+        unknown.bit_pixels += 1;
+        self.bad
     }
 }
 
@@ -177,8 +269,6 @@ fn pipeline_version(text: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
-
     use super::*;
     use crate::header::Card;
 
@@ -187,9 +277,13 @@ mod tests {
     }
 
     fn names(coding: &MaskCoding, value: i32) -> Vec<String> {
-        let mut mask = array![[value]];
-        coding.decode(&mut mask);
-        coding.planes().names_in(mask[[0, 0]]).map(str::to_owned).collect()
+        decoded(coding, &coding.planes(), i64::from(value)).0
+    }
+
+    fn decoded(coding: &MaskCoding, planes: &MaskPlanes, value: i64) -> (Vec<String>, UnknownValues) {
+        let mut unknown = UnknownValues::default();
+        let mask = coding.decoder(planes).integer(value, &mut unknown);
+        (planes.names_in(mask).map(str::to_owned).collect(), unknown)
     }
 
     #[test]
@@ -205,12 +299,18 @@ mod tests {
     }
 
     #[test]
-    fn named_planes_keep_their_bits_and_lose_undeclared_ones() {
+    fn named_planes_keep_their_bits_and_undeclared_ones_are_bad() {
         let mut afw = Header::new();
         afw.set("MP_BAD", 3_i64);
         afw.set("MP_NO_DATA", 0_i64);
         let coding = MaskCoding::of(&afw).unwrap();
-        assert_eq!(names(&coding, 0b1001 | 0b10), ["NO_DATA", "BAD"]);
+        assert_eq!(names(&coding, 0b1001), ["NO_DATA", "BAD"]);
+        assert_eq!(names(&coding, 0b10), ["BAD"]);
+        let (planes, unknown) = decoded(&coding, &coding.planes(), 1 << 40 | 0b11);
+        assert_eq!(
+            (planes, unknown.bits, unknown.bit_pixels),
+            (vec!["NO_DATA".into(), "BAD".into()], 1 << 40 | 2, 1)
+        );
 
         let mut lsst = header(&[("MSKN0000", "BAD"), ("MSKN0002", "DCR_LIMITED")]);
         lsst.set("MSKM0000", 1_i64);
@@ -239,7 +339,39 @@ mod tests {
     #[test]
     fn nonzero_is_bad_when_nothing_is_known() {
         let coding = MaskCoding::of(&Header::new()).unwrap();
-        assert_eq!(names(&coding, -7), ["BAD"]);
+        for value in [-7, 1, 1 << 40, i64::MIN, i64::MAX] {
+            let (planes, unknown) = decoded(&coding, &coding.planes(), value);
+            assert_eq!((planes, unknown), (vec!["BAD".into()], UnknownValues::default()), "{value}");
+        }
+        let decoder = coding.decoder(&coding.planes());
+        for (value, bad) in [(0.0, 0), (-0.0, 0), (1e-12, 1), (0.4, 1), (-0.1, 1), (f64::NAN, 1), (1e300, 1)]
+        {
+            assert_eq!(decoder.real(value, &mut UnknownValues::default()), bad, "{value}");
+        }
+    }
+
+    #[test]
+    fn unknown_bits_codes_and_fractions_are_bad_and_counted() {
+        let bits = MaskCoding::Bits(&COMMUNITY_PIPELINE_BITS);
+        let (planes, unknown) = decoded(&bits, &bits.planes(), 2 | 1 << 33);
+        assert_eq!((planes, unknown.bits), (vec!["BAD".into(), "SAT".into()], 1 << 33));
+        let codes = MaskCoding::Codes(&COMMUNITY_PIPELINE_CODES);
+        let mut unknown = UnknownValues::default();
+        let decoder = codes.decoder(&codes.planes());
+        for code in [9, 9, 1 << 40, -1, 3] {
+            decoder.integer(code, &mut unknown);
+        }
+        assert_eq!((unknown.code_pixels, unknown.codes), (4, BTreeSet::from([-1, 9, 1 << 40])));
+        let mut unknown = UnknownValues::default();
+        for value in [3.0, 2.5, -3.0, f64::NAN, 1e17] {
+            assert_ne!(decoder.real(value, &mut unknown), 0);
+        }
+        assert_eq!(unknown.fraction_pixels, 4);
+        let mut named = Header::new();
+        named.set("MP_NO_DATA", 3_i64);
+        let coding = MaskCoding::of(&named).unwrap();
+        // Without a plane BAD it is NO_DATA.
+        assert_eq!(decoded(&coding, &coding.planes(), 1).0, ["NO_DATA"]);
     }
 
     #[test]

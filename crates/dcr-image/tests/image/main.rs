@@ -3,6 +3,8 @@
 mod contradictions;
 mod headers;
 mod planes;
+mod joining;
+mod no_data;
 mod reading;
 mod real_files;
 mod scales;

@@ -35,7 +35,7 @@ fn hdu(cards: &[&str], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn primary(bitpix: i32, axes: &[usize], more: &[&str], data: &[u8]) -> Vec<u8> {
+pub(crate) fn primary(bitpix: i32, axes: &[usize], more: &[&str], data: &[u8]) -> Vec<u8> {
     let mut cards =
         vec!["SIMPLE  = T".to_owned(), format!("BITPIX  = {bitpix}"), format!("NAXIS   = {}", axes.len())];
     cards.extend(axes.iter().enumerate().map(|(i, length)| format!("NAXIS{:<3}= {length}", i + 1)));
@@ -43,24 +43,24 @@ fn primary(bitpix: i32, axes: &[usize], more: &[&str], data: &[u8]) -> Vec<u8> {
     hdu(&cards.iter().map(String::as_str).collect::<Vec<_>>(), data)
 }
 
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
     }
 }
 
-const ESTIMATE: fn() -> OpenOptions =
+pub(crate) const ESTIMATE: fn() -> OpenOptions =
     || OpenOptions { missing_variance: MissingVariance::Estimate, ..OpenOptions::default() };
 
-fn estimated(path: &Path) -> Result<ExposureFile, FitsError> {
+pub(crate) fn estimated(path: &Path) -> Result<ExposureFile, FitsError> {
     ExposureFile::open(path, &ESTIMATE())
 }
 

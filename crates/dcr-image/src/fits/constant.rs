@@ -1,0 +1,487 @@
+//! Borders and gaps that are filled with one constant value, in images that no weights tell of.
+//!
+//! Programs that register or cut images fill what they have no data for with 0, −32768, the most
+//! negative number, or 1e-30 (hotpants). Noise never repeats, so a connected region of exactly one
+//! value is no data. Rules:
+//!
+//! - The value is found in the image's first and last rows, at the ends of rows, or, if it is one of
+//!   [`CUSTOMARY`], anywhere in some rows ([`sampled_rows`]). An image that shows none there has none.
+//! - 16 and more pixels of that value, connected by their sides, are no data if they touch the
+//!   image's border; of a customary value, anywhere.
+//! - Where that cannot be told from an image of few values (counts near 0, a simulation without
+//!   noise), nothing is taken away, and the value is [`Constant::doubtful`].
+
+use super::FitsError;
+
+/// Rows that are looked at for values.
+const SAMPLED_ROWS: usize = 32;
+/// Pixels in a row that make one look: at the ends of a row, and anywhere.
+const RUN_AT_END: usize = 8;
+const RUN: usize = 16;
+/// Sampled rows after one another that begin or end with one value.
+const ROWS: usize = 4;
+/// The fewest pixels of a region. At [`MOST_ELSEWHERE`], chance makes none in an image.
+const SMALLEST: usize = 16;
+/// The largest share of the pixels outside the regions that may have the value, too.
+const MOST_ELSEWHERE: f64 = 0.05;
+/// The largest share of neighbours with one value in an image that has noise.
+const MOST_REPEATS: f64 = 0.5;
+/// Stars without noise fade into the region that is most of their image: beside it, this share of
+/// the pixels differs from it by less than is usual, half of them by less than this fraction of it.
+const FADING: (f64, f64) = (0.85, 0.35);
+/// The most values.
+const MOST_VALUES: usize = 4;
+/// Pixels of one value in a row, or a quarter of it, that are worth a word though they may be data.
+const RUN_IN_DOUBT: usize = 24;
+/// Differences that are kept to compare with.
+const MOST_STEPS: usize = 1 << 16;
+/// Values that are known to stand for no data.
+const CUSTOMARY: [f32; 6] = [0.0, -32_768.0, i32::MIN as f32, 1e-30, -1e30, f32::MIN];
+
+/// What constant values an image has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Constant {
+    /// Pixels that are no data, by rows.
+    runs: Vec<Run>,
+    /// Their values.
+    pub(super) values: Vec<f32>,
+    /// Values that fill regions, too, but may be data.
+    pub(super) doubtful: Vec<f32>,
+}
+
+/// Pixels of one value beside each other in a row, from `first` to before `end`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Run {
+    row: u32,
+    first: u32,
+    end: u32,
+    /// The number of its value.
+    value: u8,
+}
+
+impl Run {
+    fn len(&self) -> usize {
+        (self.end - self.first) as usize
+    }
+}
+
+/// The rows to look at, of `height`: some, evenly spread, the first and last among them.
+pub(super) fn sampled_rows(height: usize) -> Vec<usize> {
+    let count = SAMPLED_ROWS.min(height);
+    (0..count).map(|i| i * (height - 1) / (count - 1).max(1)).collect()
+}
+
+/// The values that may fill regions, the most frequent first. `rows` are [`sampled_rows`], NaN where
+/// pixels are known to be no data.
+pub(super) fn candidates(rows: &[Vec<f32>]) -> Vec<f32> {
+    let mut found: Vec<f32> = Vec::new();
+    let mut add = |value: f32| {
+        if value.is_finite() && !found.contains(&value) {
+            found.push(value);
+        }
+    };
+    for (i, row) in rows.iter().enumerate() {
+        let outermost = i == 0 || i + 1 == rows.len();
+        for run in row.chunk_by(|a, b| a == b) {
+            let at_end = run.as_ptr_range().start == row.as_ptr_range().start
+                || run.as_ptr_range().end == row.as_ptr_range().end;
+            let whole = run.len() == row.len();
+            if (at_end && run.len() >= RUN_AT_END)
+                || (run.len() >= RUN && (outermost || CUSTOMARY.contains(&run[0])))
+                || whole
+            {
+                add(run[0]);
+            }
+        }
+    }
+    for at in [|row: &Vec<f32>| row.first().copied(), |row: &Vec<f32>| row.last().copied()] {
+        let column: Vec<f32> = rows.iter().filter_map(at).collect();
+        column
+            .windows(ROWS.min(rows.len()).max(2))
+            .filter(|w| w.iter().all(|v| *v == w[0]))
+            .for_each(|w| add(w[0]));
+    }
+    let all = || rows.iter().flatten().copied().filter(|value| value.is_finite());
+    let total = all().count();
+    let largest = all().fold(f32::NEG_INFINITY, f32::max);
+    let count = |value: f32| all().filter(|other| *other == value).count();
+    // Saturated stars at the border are no border.
+    found.retain(|value| *value < largest || CUSTOMARY.contains(value) || 100 * count(*value) >= total);
+    found.sort_by_key(|value| std::cmp::Reverse(count(*value)));
+    found.truncate(MOST_VALUES);
+    found
+}
+
+/// Whether neighbours in these rows differ as those of noise do, the pixels of `values` left out.
+pub(super) fn is_noisy(rows: &[Vec<f32>], values: &[f32]) -> bool {
+    let tells = |value: &f32| value.is_finite() && !values.contains(value);
+    let pairs = rows.iter().flat_map(|row| row.windows(2)).filter(|pair| pair.iter().all(tells));
+    let (mut all, mut equal) = (0_usize, 0_usize);
+    pairs.for_each(|pair| {
+        all += 1;
+        equal += usize::from(pair[0] == pair[1]);
+    });
+    all > 0 && (equal as f64) < MOST_REPEATS * all as f64
+}
+
+/// Whether so many pixels of a row have the value that it is worth a word even if they may be data.
+pub(super) fn fills_rows(rows: &[Vec<f32>], value: f32) -> bool {
+    rows.iter().any(|row| {
+        let long = RUN_IN_DOUBT.min(row.len() / 4).max(RUN_AT_END);
+        row.chunk_by(|a, b| a == b).any(|run| run[0] == value && run.len() >= long)
+    })
+}
+
+/// Finds the regions of an image, its rows given one after the other.
+pub(super) struct Finder<'a> {
+    width: usize,
+    rows: u32,
+    values: &'a [f32],
+    runs: Vec<Run>,
+    /// A run of the same region for each; a region's first run is its own.
+    parents: Vec<u32>,
+    /// The runs of the row before.
+    before: std::ops::Range<usize>,
+    /// By how much pixels beside long runs differ from them, for each value.
+    steps: Vec<Vec<f32>>,
+    /// Whether there are more runs than any region has.
+    scattered: bool,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(width: usize, values: &'a [f32]) -> Self {
+        let steps = vec![Vec::new(); values.len()];
+        Self { width, rows: 0, values, runs: vec![], parents: vec![], before: 0..0, steps, scattered: false }
+    }
+
+    /// Takes the next row.
+    pub(super) fn add(&mut self, row: &[f32]) {
+        let begin = self.runs.len();
+        let mut x = 0;
+        for run in row.chunk_by(|a, b| a == b) {
+            let (first, end) = (x, x + run.len());
+            x = end;
+            let Some(value) = self.values.iter().position(|value| *value == run[0]) else { continue };
+            if run.len() >= RUN_AT_END && self.steps[value].len() < MOST_STEPS {
+                let beside =
+                    [first.checked_sub(1), Some(end)].into_iter().flatten().filter_map(|x| row.get(x));
+                self.steps[value].extend(beside.map(|v| (v - run[0]).abs()).filter(|step| step.is_finite()));
+            }
+            self.parents.push(self.runs.len() as u32);
+            self.runs.push(Run { row: self.rows, first: first as u32, end: end as u32, value: value as u8 });
+        }
+        let mut above = self.before.clone();
+        for below in begin..self.runs.len() {
+            let run = self.runs[below];
+            while above.start < above.end && self.runs[above.start].end <= run.first {
+                above.start += 1;
+            }
+            for other in above.clone() {
+                let upper = self.runs[other];
+                if upper.first >= run.end {
+                    break;
+                }
+                if upper.value == run.value {
+                    self.join(other as u32, below as u32);
+                }
+            }
+        }
+        self.before = begin..self.runs.len();
+        self.rows += 1;
+        // A region has few runs in a row; single pixels of few values are everywhere.
+        self.scattered |= self.runs.len() > (self.rows as usize + 64) * (8 + self.width / 16);
+    }
+
+    /// Whether nothing more can be told.
+    pub(super) fn is_scattered(&self) -> bool {
+        self.scattered
+    }
+
+    fn root(&mut self, mut run: u32) -> u32 {
+        while self.parents[run as usize] != run {
+            let above = self.parents[self.parents[run as usize] as usize];
+            self.parents[run as usize] = above;
+            run = above;
+        }
+        run
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.parents[a.max(b) as usize] = a.min(b);
+    }
+
+    /// The regions; `sample` are the [`sampled_rows`].
+    pub(super) fn finish(mut self, sample: &[Vec<f32>]) -> Constant {
+        let in_doubt = |value: &f32| {
+            let long = RUN_IN_DOUBT.min(self.width / 3).max(RUN_AT_END);
+            sample
+                .iter()
+                .any(|row| row.chunk_by(|a, b| a == b).any(|run| run[0] == *value && run.len() >= long))
+        };
+        let doubtful: Vec<f32> = self.values.iter().copied().filter(in_doubt).collect();
+        if self.scattered {
+            return Constant { doubtful, ..Constant::default() };
+        }
+        let roots: Vec<u32> = (0..self.runs.len() as u32).map(|run| self.root(run)).collect();
+        let mut sizes = vec![0_usize; self.runs.len()];
+        let mut outside = vec![false; self.runs.len()];
+        for (run, root) in self.runs.iter().zip(&roots) {
+            sizes[*root as usize] += run.len();
+            let at_border =
+                run.row == 0 || run.row + 1 == self.rows || run.first == 0 || run.end as usize == self.width;
+            outside[*root as usize] |= at_border;
+        }
+        let is_region = |run: &Run, root: u32| {
+            let may_lie_anywhere = CUSTOMARY.contains(&self.values[run.value as usize]);
+            sizes[root as usize] >= SMALLEST && (outside[root as usize] || may_lie_anywhere)
+        };
+        let kept: Vec<Run> = self
+            .runs
+            .iter()
+            .zip(&roots)
+            .filter(|(run, root)| is_region(run, **root))
+            .map(|(run, _)| *run)
+            .collect();
+        let mut constant = Constant::default();
+        let mut taken = vec![false; self.values.len()];
+        let noisy = is_noisy(sample, self.values);
+        for (number, value) in self.values.iter().enumerate() {
+            let own = || kept.iter().filter(|run| run.value as usize == number);
+            let pixels: usize = own().map(Run::len).sum();
+            if pixels == 0 {
+                continue;
+            }
+            if noisy && self.is_certain(number, pixels, own().count(), sample) {
+                taken[number] = true;
+                constant.values.push(*value);
+            } else if doubtful.contains(value) {
+                constant.doubtful.push(*value);
+            }
+        }
+        constant.runs = kept.into_iter().filter(|run| taken[run.value as usize]).collect();
+        constant
+    }
+
+    /// Whether regions of so many pixels in so many runs of a value are not those of an image with few values.
+    fn is_certain(&self, number: usize, pixels: usize, runs: usize, sample: &[Vec<f32>]) -> bool {
+        let all = self.rows as usize * self.width;
+        let of_value: usize = self.runs.iter().filter(|run| run.value as usize == number).map(Run::len).sum();
+        let elsewhere = (of_value - pixels) as f64;
+        if elsewhere > MOST_ELSEWHERE * (all - pixels) as f64
+            || runs > self.rows as usize * (4 + self.width / 50)
+        {
+            return false;
+        }
+        if 2 * pixels <= all {
+            return true;
+        }
+        let value = self.values[number];
+        let others = sample.iter().flatten().filter(|other| other.is_finite() && **other != value);
+        let usual = median(others.map(|other| (other - value).abs()).collect());
+        let steps = &self.steps[number];
+        let small = steps.iter().filter(|step| f64::from(**step) < usual).count() as f64;
+        small < FADING.0 * steps.len() as f64 || median(steps.clone()) >= FADING.1 * usual
+    }
+}
+
+fn median(mut values: Vec<f32>) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    f64::from(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
+}
+
+impl Constant {
+    /// Values that may be data, and nothing that is none.
+    pub(super) fn in_doubt(doubtful: Vec<f32>) -> Self {
+        Self { doubtful, ..Self::default() }
+    }
+
+    /// Looks for the regions of an image of `height` rows and `width` columns, whose [`sampled_rows`]
+    /// are `sample`. Rows of pixels are read in strips if the sample gives reason to.
+    pub(super) fn find(
+        sample: &[Vec<f32>],
+        (height, width): (usize, usize),
+        strip: usize,
+        mut read: impl FnMut(std::ops::Range<usize>) -> Result<ndarray::Array2<f32>, FitsError>,
+    ) -> Result<Self, FitsError> {
+        let values = candidates(sample);
+        if values.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut finder = Finder::new(width, &values);
+        for start in (0..height).step_by(strip.max(1)) {
+            let rows = read(start..(start + strip.max(1)).min(height))?;
+            rows.rows().into_iter().for_each(|row| finder.add(row.to_slice().unwrap_or(&[])));
+            if finder.is_scattered() {
+                break;
+            }
+        }
+        Ok(finder.finish(sample))
+    }
+
+    /// Marks the pixels of a part of the image, its rows and columns given, that are no data; how many.
+    pub(super) fn mark(
+        &self,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+        mut mark: impl FnMut(std::ops::Range<usize>, usize),
+    ) -> usize {
+        let from = self.runs.partition_point(|run| (run.row as usize) < rows.start);
+        let mut count = 0;
+        for run in self.runs[from..].iter().take_while(|run| (run.row as usize) < rows.end) {
+            let first = (run.first as usize).max(columns.start);
+            let end = (run.end as usize).min(columns.end);
+            if first < end {
+                count += end - first;
+                mark(first - columns.start..end - columns.start, run.row as usize - rows.start);
+            }
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, s};
+
+    use super::*;
+
+    /// Numbers that look like noise, of mean 0 and some σ.
+    fn noise(shape: (usize, usize), sigma: f32) -> Array2<f32> {
+        let mut state = 7_u64;
+        Array2::from_shape_simple_fn(shape, || {
+            let sum: f32 = (0..12)
+                .map(|_| {
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (state >> 40) as f32 / (1 << 24) as f32
+                })
+                .sum();
+            sigma * (sum - 6.0)
+        })
+    }
+
+    fn found(image: &Array2<f32>) -> (Constant, Array2<bool>) {
+        let (height, width) = image.dim();
+        let sample: Vec<Vec<f32>> = sampled_rows(height).iter().map(|y| image.row(*y).to_vec()).collect();
+        let read = |rows: std::ops::Range<usize>| Ok(image.slice(s![rows, ..]).to_owned());
+        let constant = Constant::find(&sample, image.dim(), 7, read).unwrap();
+        let mut marked = Array2::from_elem(image.dim(), false);
+        constant.mark(0..height, 0..width, |columns, row| marked.slice_mut(s![row, columns]).fill(true));
+        (constant, marked)
+    }
+
+    fn whole_numbers(mut image: Array2<f32>) -> Array2<f32> {
+        image.mapv_inplace(f32::round);
+        image
+    }
+
+    #[test]
+    fn borders_of_any_constant_are_found_to_the_pixel() {
+        for fill in [0.0, -32_768.0, 1e-30, -1e30, f32::MIN, 17.25] {
+            for (sky, sigma) in [(0.0, 5.0), (500.0, 5.0), (0.0, 1e-6)] {
+                let mut image = noise((90, 70), sigma) + sky;
+                image.slice_mut(s![..12, ..]).fill(fill);
+                image.slice_mut(s![.., 68..]).fill(fill);
+                // A corner that is cut off aslant, and a notch.
+                for y in 70..90 {
+                    image.slice_mut(s![y, ..y - 69]).fill(fill);
+                }
+                let expected = image.mapv(|value| value == fill);
+                let (constant, marked) = found(&image);
+                assert_eq!(marked, expected, "{fill} {sky} {sigma}");
+                assert_eq!((constant.values, constant.doubtful.len()), (vec![fill], 0));
+            }
+        }
+    }
+
+    #[test]
+    fn columns_at_the_side_and_gaps_inside_are_found() {
+        let mut image = whole_numbers(noise((200, 150), 8.0) + 300.0);
+        image.slice_mut(s![.., ..2]).fill(0.0);
+        image.slice_mut(s![.., 80..100]).fill(0.0);
+        image[[50, 50]] = 0.0;
+        let (constant, marked) = found(&image);
+        assert_eq!(marked.iter().filter(|marked| **marked).count(), 200 * 22);
+        assert_eq!(constant.values, [0.0]);
+        // The same value that is none of the customary ones fills borders only.
+        let mut image = noise((200, 150), 8.0);
+        image.slice_mut(s![.., ..20]).fill(7.5);
+        image.slice_mut(s![100..120, 80..100]).fill(7.5);
+        assert_eq!(found(&image).1.iter().filter(|marked| **marked).count(), 200 * 20);
+    }
+
+    #[test]
+    fn parts_of_the_regions_are_marked_in_parts_of_the_image() {
+        let mut image = noise((60, 50), 1.0);
+        image.slice_mut(s![..20, ..10]).fill(0.0);
+        let (constant, _) = found(&image);
+        let mut marked = Vec::new();
+        let count = constant.mark(18..25, 8..30, |columns, row| marked.push((row, columns)));
+        assert_eq!((count, marked), (4, vec![(0, 0..2), (1, 0..2)]));
+    }
+
+    #[test]
+    fn images_without_borders_lose_nothing() {
+        for image in [
+            noise((80, 80), 3.0),
+            whole_numbers(noise((80, 80), 3.0)),
+            whole_numbers(noise((80, 80), 0.6)),
+            noise((80, 80), 3.0).mapv(|value| value.min(4.0)),
+            Array2::from_elem((80, 80), 0.0),
+            Array2::from_elem((80, 80), 3.0),
+            Array2::from_elem((1, 1), 0.0),
+            Array2::from_elem((3, 1), f32::NAN),
+        ] {
+            assert!(!found(&image).1.iter().any(|marked| *marked));
+        }
+        assert_eq!(found(&noise((80, 80), 3.0)).0, Constant::default());
+    }
+
+    #[test]
+    fn whole_numbers_around_zero_keep_those_that_are_by_chance() {
+        let mut image = whole_numbers(noise((300, 300), 10.0));
+        let by_chance = image.iter().filter(|value| **value == 0.0).count();
+        image.slice_mut(s![.., ..30]).fill(0.0);
+        let (constant, marked) = found(&image);
+        let marked = marked.iter().filter(|marked| **marked).count();
+        assert!(by_chance > 2000 && (300 * 30..300 * 30 + 100).contains(&marked), "{marked}");
+        assert_eq!(constant.values, [0.0]);
+    }
+
+    #[test]
+    fn few_counts_and_images_without_noise_are_doubtful() {
+        // Counts, most of them 0, and values that were cut off at 0.
+        for image in [
+            whole_numbers(noise((120, 120), 0.4)).mapv(f32::abs),
+            noise((120, 120), 1.0).mapv(|value| value.max(0.0)),
+            noise((120, 120), 1.0).mapv(|value| (value - 0.5).max(0.0)),
+        ] {
+            let (constant, marked) = found(&image);
+            assert!(!marked.iter().any(|marked| *marked), "{:?}", constant.values);
+        }
+        // Stars without noise, as far as their stamps reach.
+        let stars = Array2::from_shape_fn((120, 120), |(y, x)| {
+            let (dy, dx) = ((y % 40) as f32 - 20.0, (x % 40) as f32 - 20.0);
+            let r2 = dy * dy + dx * dx;
+            if r2 < 100.0 { 1e4 * (1.0 + r2 / 9.0).powf(-2.5) } else { 0.0 }
+        });
+        let (constant, marked) = found(&stars);
+        assert!(!marked.iter().any(|marked| *marked));
+        assert_eq!(constant.doubtful, [0.0]);
+        // A frame that is mostly empty, with noise, is certain.
+        let mut image = Array2::zeros((120, 120));
+        image.slice_mut(s![30..80, 40..90]).assign(&noise((50, 50), 2.0));
+        assert_eq!(found(&image).1.iter().filter(|marked| **marked).count(), 120 * 120 - 50 * 50);
+    }
+
+    #[test]
+    fn saturated_stars_at_the_border_are_no_border() {
+        let mut image = whole_numbers(noise((400, 400), 9.0) + 800.0);
+        image.slice_mut(s![..30, 50..70]).fill(65_535.0);
+        assert_eq!(found(&image).0, Constant::default());
+    }
+}
