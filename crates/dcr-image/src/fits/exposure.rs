@@ -21,7 +21,6 @@ use std::sync::OnceLock;
 use dcr_physics::{Assumption, VisitInfo};
 
 use super::FitsError;
-use super::cfitsio::FitsReader;
 use super::chosen_image::choose_image;
 use super::companions::CompanionFile;
 use super::constant::Constant;

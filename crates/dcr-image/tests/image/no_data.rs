@@ -33,16 +33,16 @@ impl Pair {
     }
 
     fn with_weights(&self, hold: UncertaintyKind, companion: &[u8]) -> ExposureFile {
-        let weights = Some(self.folder.file("companion.fits", companion));
+        let weights = Some(self.folder.file("companion.fits", companion).into());
         ExposureFile::open(
             &self.image,
-            &OpenOptions { weights, weights_hold: hold, ..OpenOptions::default() },
+            &OpenOptions { weights, weights_hold: Some(hold), ..OpenOptions::default() },
         )
         .unwrap()
     }
 
     fn with_mask(&self, companion: &[u8]) -> ExposureFile {
-        let mask = Some(self.folder.file("companion.fits", companion));
+        let mask = Some(self.folder.file("companion.fits", companion).into());
         ExposureFile::open(&self.image, &OpenOptions { mask, ..ESTIMATE() }).unwrap()
     }
 }
@@ -208,7 +208,7 @@ fn borders_with_weights_are_used_and_told_without_weights_are_not_told() {
         let folder = Folder::new();
         let image = folder.file("image.fits", &padded(64, 64, 0.0, |x, _| x < 18));
         let weights = bytes_f32((0..64 * 64).map(|i| weight(i % 64)));
-        let weights = Some(folder.file("weights.fits", &primary(-32, &[64, 64], &[], &weights)));
+        let weights = Some(folder.file("weights.fits", &primary(-32, &[64, 64], &[], &weights)).into());
         let file = ExposureFile::open(&image, &OpenOptions { weights, ..OpenOptions::default() }).unwrap();
         let mask = file.read(file.bbox()).unwrap().mask;
         let no_data = file.mask_planes().bits_of(["NO_DATA"]);
