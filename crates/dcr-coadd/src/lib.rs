@@ -30,6 +30,7 @@ pub mod inspect;
 mod interpolate;
 mod joint;
 mod journal;
+mod mask_settings;
 mod matcher;
 mod matching_kernel;
 mod memory;
