@@ -41,6 +41,26 @@ impl Console {
         Progress::new(self.bars(), self.interrupt.clone())
     }
 
+    /// Says on stderr what was made of the command line, unless nobody wants to know.
+    #[expect(clippy::print_stderr, reason = "a line for people, as the summary is")]
+    pub(crate) fn note(&self, text: &str) {
+        match self.format {
+            LogFormat::Json => tracing::info!(subject = "paths", "{text}"),
+            LogFormat::Text if !self.quiet => eprintln!("note: {text}"),
+            LogFormat::Text => {}
+        }
+    }
+
+    /// Warns on stderr of what was made of the command line, unless nobody wants to know.
+    #[expect(clippy::print_stderr, reason = "a line for people, as the summary is")]
+    pub(crate) fn warn(&self, text: &str) {
+        match self.format {
+            LogFormat::Json => tracing::warn!(subject = "paths", "{text}"),
+            LogFormat::Text if !self.quiet => eprintln!("warning: {text}"),
+            LogFormat::Text => {}
+        }
+    }
+
     /// Prints what was done, unless nobody wants to know.
     pub(crate) fn summary(&self, text: &str) -> anyhow::Result<()> {
         if self.quiet { Ok(()) } else { output::print(text) }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn run(command: &Command, console: &Console) -> anyhow::Result<exit::Exit> {
     match command {
-        Command::Inspect(inspect) => commands::inspect::run(inspect),
+        Command::Inspect(inspect) => commands::inspect::run(inspect, console),
         Command::Assemble(assemble) => commands::assemble::run(assemble, console),
         Command::Template(template) => commands::template::run(template, console),
         Command::Subtract(subtract) => commands::subtract::run(subtract, console),

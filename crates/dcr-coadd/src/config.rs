@@ -125,6 +125,21 @@ pub enum ConfigError {
         /// The known setting that is most like it.
         nearest: Option<String>,
     },
+    /// A mask plane that no file has and that is not known.
+    #[error(
+        "{key} names {plane}, which no file's mask has{}; the files have {there}",
+        nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?"))
+    )]
+    Plane {
+        /// The setting.
+        key: String,
+        /// The name given.
+        plane: String,
+        /// The name that is most like it.
+        nearest: Option<String>,
+        /// The planes of the files.
+        there: String,
+    },
     /// Neither the configuration nor the headers tell the band.
     #[error(
         "{}: set band.name to one of {known}; or band.effective_wavelength_nm and band.bandwidth_nm",
@@ -254,7 +269,7 @@ fn nearest(key: &str, known: &[String]) -> Option<String> {
 }
 
 /// The number of letters to insert, delete or replace (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
+pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, letter) in a.chars().enumerate() {
@@ -352,6 +367,10 @@ mod tests {
         assert!(
             message(|c| c.coadd.mask_propagation_thresholds.extend([("CR".into(), 2.0)]))
                 .starts_with("coadd.mask_propagation_thresholds.CR = 2")
+        );
+        assert!(
+            message(|c| c.coadd.mask_propagation_thresholds.extend([("SATURATED".into(), 0.2)]))
+                .starts_with("coadd.mask_propagation_thresholds.SATURATED = 0.2: expected no second value")
         );
     }
 }

@@ -31,6 +31,7 @@ pub mod inspect;
 mod interpolate;
 mod joint;
 mod journal;
+mod mask_settings;
 mod matcher;
 mod matching_kernel;
 mod memory;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use dcr_image::fits::{AtomicFile, OutputFolder};
 use dcr_image::header::{Card, unit};
-use dcr_image::{ExposureFile, FitsError, OpenOptions};
+use dcr_image::{ExposureFile, FitsError, MaskPlanes, OpenOptions};
 use ndarray::Zip;
 
 use crate::config::{SubtractConfig, TableFormat};
@@ -16,6 +16,7 @@ use crate::error::{CoaddError, GridDifference};
 use crate::exposure::Exposure;
 use crate::inputs::grid_difference;
 use crate::journal::Journal;
+use crate::mask_settings::check_subtracting;
 use crate::mosaic::GRID_TOLERANCE_PX;
 use crate::outputs::{Canvas, Planes, SUMMARY, Writer, write_options};
 use crate::patches::Patches;
@@ -76,6 +77,8 @@ pub fn subtract(
     };
     let subjects = source.open_exposures(&request.exposures, config, monitor)?;
     check_visits(&subjects)?;
+    let planes = subjects.iter().map(|subject| subject.file().mask_planes()).chain(source.mask_planes());
+    check_subtracting(&config.subtract, planes, &mut journal)?;
     let notes = |subject: &'_ Subject| match subject {
         Subject::WithSky(exposure) => (exposure.visit(), exposure.sky.notes.clone()),
         Subject::Alone(file) => (file.visit().visit, vec![]),
@@ -152,6 +155,14 @@ impl Subject {
 }
 
 impl TemplateSource<'_> {
+    /// The dictionaries of the templates' masks.
+    fn mask_planes(&self) -> Vec<&MaskPlanes> {
+        match self {
+            Self::Made(_, patches) => vec![&patches.planes],
+            Self::Given(templates) => templates.values().map(ExposureFile::mask_planes).collect(),
+        }
+    }
+
     fn open_exposures(
         &self,
         paths: &[PathBuf],

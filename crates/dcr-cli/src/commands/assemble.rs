@@ -19,8 +19,8 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
         config.input.visits = Some(settings::visits(path)?);
     }
     let request = AssembleRequest {
-        warps: warps::expand(&arguments.warps.warps)?,
-        matched: warps::expand(&arguments.matched)?,
+        warps: warps::expand(&arguments.warps.warps, &config.input, console)?,
+        matched: warps::expand(&arguments.matched, &config.input, console)?,
         template: arguments.template.clone(),
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,

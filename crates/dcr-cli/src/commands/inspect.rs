@@ -7,15 +7,16 @@ use std::path::Path;
 use dcr_coadd::inspect::{Inspection, Place, VisitInspection};
 
 use crate::args::Inspect;
+use crate::console::Console;
 use crate::exit::Exit;
 use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};
 use crate::{output, settings, warps};
 
 /// Looks at the exposures and prints what is known of them.
-pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Inspect, console: &Console) -> anyhow::Result<Exit> {
     let config = settings::gather(&arguments.settings)?;
-    let files = warps::expand(&arguments.warps.warps)?;
+    let files = warps::expand(&arguments.warps.warps, &config.input, console)?;
     let inspection = dcr_coadd::inspect::inspect(&files, &config);
     if arguments.json {
         output::print_json(&(serde_json::to_string_pretty(&inspection)? + "\n"))?;

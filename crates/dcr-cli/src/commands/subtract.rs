@@ -18,8 +18,8 @@ pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exi
     }
     let request = SubtractRequest {
         coadds: arguments.coadds.clone(),
-        templates: warps::expand(&arguments.templates)?,
-        exposures: warps::expand(&arguments.exposures)?,
+        templates: warps::expand(&arguments.templates, &config.template.input, console)?,
+        exposures: warps::expand(&arguments.exposures, &config.template.input, console)?,
         output: arguments.output.clone(),
         overwrite: arguments.overwrite,
     };

@@ -13,7 +13,7 @@ use crate::{settings, summary, warps};
 pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exit> {
     let mut config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
     config.template.register &= !arguments.no_register;
-    let exposures = warps::expand(&arguments.exposures)?;
+    let exposures = warps::expand(&arguments.exposures, &config.input, console)?;
     let output = &arguments.output;
     if exposures.len() > 1 && output.extension().is_some_and(|extension| extension == "fits") {
         bail!(

@@ -61,6 +61,22 @@ fn errors_of_matched_warps() {
     assert!(fixture.files("out").is_empty());
 }
 
+/// A plane that no mask has would leave its pixels good without a word.
+#[test]
+fn errors_of_mask_planes() {
+    let fixture = Fixture::new();
+    let field = testdata("field");
+    let misspelt = "coadd.bad_mask_planes=[\"NO_DATA\", \"BAD\", \"SATT\"]";
+    let shown = fixture.run(&["assemble", text(&field), "-o", "out", "--set", misspelt]);
+    assert!(shown.starts_with("exit code 1\n"), "{shown}");
+    assert!(
+        shown
+            .contains("error: coadd.bad_mask_planes names SATT, which no file's mask has; did you mean SAT?"),
+        "{shown}"
+    );
+    assert!(fixture.files("out").is_empty());
+}
+
 #[test]
 fn errors_of_outputs() {
     let fixture = Fixture::new();

@@ -115,3 +115,19 @@ fn gather(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
     }
     files.sort();
 }
+
+/// A list of files, as a shell makes it of `*.fits`, has weights and PSFs beside the exposures.
+#[test]
+fn inspect_leaves_out_files_that_belong_to_exposures() {
+    let fixture = Fixture::new();
+    let names = ["a.fits", "a.noise.fits", "a.psf.fits", "a.weight.fits"];
+    for name in names {
+        fixture.copy("field/warp_1001.fits", name, None);
+    }
+    let pattern = ["--set", "input.masks={dir}/{stem}.noise.fits[MASK]"];
+    let shown = fixture.run(&[&["inspect"], &names[..], &pattern].concat());
+    let note = "note: 1 PSF file, 1 mask and 1 weight file among the paths belong to exposures and are no exposures\n";
+    assert!(shown.starts_with("exit code 0\n") && shown.contains(note), "{shown}");
+    assert!(shown.contains("\n1 visit"), "{shown}");
+    assert!(!fixture.run(&[&["inspect", "-q"], &names[..], &pattern].concat()).contains("note: 1 PSF"));
+}

@@ -28,7 +28,7 @@ const STRIP_ROWS: usize = 512;
 
 /// A PSF-matched warp, its pixels still on disk.
 pub(crate) struct GivenWarp {
-    file: ExposureFile,
+    pub(crate) file: ExposureFile,
     /// Pixel values are multiplied by this.
     scale: f32,
     /// Pixels of the patch that are not to be used.

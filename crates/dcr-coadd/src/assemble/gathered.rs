@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dcr_image::fits::{OutputFolder, ScratchFile};
+use dcr_image::mask::same_plane;
 use dcr_image::{BBox, ExposureFile};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
@@ -16,6 +17,7 @@ use crate::division::Division;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
 use crate::journal::Journal;
+use crate::mask_settings::check_assembling;
 use crate::memory::MemoryPlan;
 use crate::metadata::run_name;
 use crate::pixels::PixelReader;
@@ -63,7 +65,7 @@ impl Gathered {
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
         let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
-        if config.coadd.bad_mask_planes.iter().any(|plane| plane == BRIGHT_OBJECT) {
+        if config.coadd.bad_mask_planes.iter().any(|plane| same_plane(plane, BRIGHT_OBJECT)) {
             inputs.exclude(bright.clone());
         }
         let template_file = match &request.template {
@@ -71,6 +73,9 @@ impl Gathered {
             None => None,
         };
         let given_warps = open_given_warps(&request.matched, &inputs, config)?;
+        let files = inputs.visits.iter().map(|visit| &visit.file);
+        let files = files.chain(&template_file).chain(given_warps.iter().map(|given| &given.file));
+        check_assembling(config, files.map(ExposureFile::mask_planes), journal)?;
         let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, config)?;
         let file = match memory.in_memory {
             true => None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use dcr_image::mask::same_plane;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::ByteSize;
@@ -27,7 +28,8 @@ table! {
         /// Unset: weights by these.
         visit_weights: Option<PathBuf> = None; "\"weights.txt\"",
         /// Names of the mask planes whose pixels carry no data. Add the planes of your files that mark artefacts (CR,
-        /// for instance). CLIPPED must stay out: what differs because of refraction is clipped, and tells the colours.
+        /// for instance); names of lsst-images (SATURATED, COSMIC_RAY) count as afw's. CLIPPED must stay out: what differs
+        /// because of refraction is clipped, and tells the colours.
         bad_mask_planes: Vec<String> = names(["NO_DATA", "BAD", "SAT"]),
         /// Names of the mask planes that the coadd does not get. Add those that mean nothing in a coadd.
         remove_mask_planes: Vec<String> = names(["NOT_DEBLENDED", "EDGE"]),
@@ -118,7 +120,18 @@ impl CoaddConfig {
             let value = format!("{:?}", self.subregion_size);
             return Err(refuse("coadd.subregion_size", value, "[width, height], each at least 16 px"));
         }
-        for (plane, threshold) in &self.mask_propagation_thresholds {
+        let thresholds = &self.mask_propagation_thresholds;
+        for (plane, threshold) in thresholds {
+            if let Some((other, _)) =
+                thresholds.range(plane.clone()..).skip(1).find(|(other, _)| same_plane(plane, other))
+            {
+                let key = format!("coadd.mask_propagation_thresholds.{other}");
+                return Err(refuse(
+                    &key,
+                    thresholds[other],
+                    &format!("no second value, as {plane} is the same plane"),
+                ));
+            }
             if !(0.0..=1.0).contains(threshold) {
                 let key = format!("coadd.mask_propagation_thresholds.{plane}");
                 return Err(refuse(&key, threshold, "a fraction from 0 to 1"));
