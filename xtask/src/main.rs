@@ -2,6 +2,7 @@
 
 mod bench;
 mod book;
+mod fuzz;
 mod testdata;
 mod tidy;
 
@@ -41,6 +42,8 @@ enum Command {
     },
     /// Measure what each step costs on this machine, and print tables.
     Bench,
+    /// Read damaged input of every kind, made from good input, and count how it ends.
+    Fuzz(fuzz::Arguments),
     /// Check the house rules: layering, file access, file lengths, the code map.
     Tidy,
 }
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
             testdata::write_large(&folder, side, visits, troubled)
         }
         Command::Bench => bench::run(),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Tidy => tidy::run(&root()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_image::fits::{MissingVariance, UncertaintyKind};
+use dcr_image::fits::{Checksums, MissingVariance, UncertaintyKind};
 use dcr_image::{ExposureFile, OpenOptions};
 use dcr_physics::{Angle, Assumption, GeometrySource, Site, VisitInfo};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,11 @@ table! {
         /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
         /// every pixel. Set "estimate" for images without weights whose sky is flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
+        /// Whether the sums DATASUM and CHECKSUM of inputs that have them are verified: data that changed since they were
+        /// written are refused, edited headers are warned of. Set true after copies that may have failed. It costs up to a
+        /// third of reading, and refuses files that were cut out or edited by a tool that left the sums as they were. Files of
+        /// a run are always verified.
+        verify_checksums: bool = false,
         /// Unit of the pixel values, for headers without BUNIT.
         unit: Option<String> = None; "\"nJy\"",
         /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
@@ -139,6 +144,7 @@ impl InputConfig {
                 WithoutVariance::Refuse => MissingVariance::Refuse,
                 WithoutVariance::Estimate => MissingVariance::Estimate,
             },
+            checksums: if self.verify_checksums { Checksums::Data } else { Checksums::Ignore },
         }
     }
 

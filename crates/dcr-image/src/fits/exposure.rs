@@ -9,15 +9,17 @@
 //! - Weights become variances. A weight that is zero, negative or not a number says that there are no
 //!   data: the pixel gets NO_DATA and a variance of NaN. No variance is ever infinite.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use dcr_physics::{Assumption, VisitInfo};
 use ndarray::Array2;
 
-use super::cfitsio::{FitsReader, Pixel};
+use super::checksum::Checksums;
 use super::companions::{mask_beside, weights_beside};
 use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
+use super::reader::{FitsReader, OVERFLOW, Pixel};
 use super::tree::observation_tree;
 use super::{FitsError, noise};
 use crate::header::{Header, MaskCoding, VisitHeader};
@@ -25,8 +27,6 @@ use crate::psf::Psf;
 use crate::wcs::image_origin;
 use crate::{BBox, MaskPlanes, MaskedImage, Wcs};
 
-/// NUM_OVERFLOW, cfitsio's status for a number that does not fit the type asked for.
-const OVERFLOW: i32 = 412;
 /// The plane for pixels that have no data.
 const NO_DATA: &str = "NO_DATA";
 
@@ -47,6 +47,8 @@ pub struct OpenOptions {
     pub find_companions: bool,
     /// What to do if there is no variance anywhere.
     pub missing_variance: MissingVariance,
+    /// Whether the sums of the files are compared with their cards.
+    pub checksums: Checksums,
 }
 
 /// What to do about an image without variance.
@@ -69,7 +71,16 @@ impl Default for OpenOptions {
             psf: None,
             find_companions: true,
             missing_variance: MissingVariance::Refuse,
+            checksums: Checksums::Ignore,
         }
+    }
+}
+
+impl OpenOptions {
+    /// How to open a file of a run, which nobody edits: its sums must agree with its cards.
+    #[must_use]
+    pub fn of_run() -> Self {
+        Self { checksums: Checksums::All, ..Self::default() }
     }
 }
 
@@ -193,6 +204,17 @@ impl ExposureFile {
             Some(file) => Some(Psf::open(file, &bbox)?),
             None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
+        let plane = |variance: &VarianceSource| match variance {
+            VarianceSource::Plane(source, _) => Some(source.path.clone()),
+            VarianceSource::Estimate(_) => None,
+        };
+        let files = [
+            Some(path.to_owned()),
+            mask.as_ref().map(|(source, _)| source.path.clone()),
+            plane(&variance),
+            options.psf.clone(),
+        ];
+        notes.extend(edited_headers(files.into_iter().flatten(), options.checksums)?);
         visit.assumptions.append(&mut notes);
         Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, mask, variance })
     }
@@ -381,6 +403,30 @@ fn is_weight(weight: f32) -> bool {
 
 fn note(quantity: &str, text: String, warning: bool) -> Assumption {
     Assumption { quantity: quantity.to_owned(), text, warning }
+}
+
+/// Compares the sums of files with their cards; notes the headers that were edited since.
+fn edited_headers(
+    files: impl Iterator<Item = PathBuf>,
+    checksums: Checksums,
+) -> Result<Vec<Assumption>, FitsError> {
+    let mut notes = Vec::new();
+    if checksums == Checksums::Ignore {
+        return Ok(notes);
+    }
+    for path in files.collect::<BTreeSet<_>>() {
+        let edited = FitsReader::open(&path)?.verify_checksums(checksums == Checksums::All)?;
+        if !edited.is_empty() {
+            let hdus: Vec<String> = edited.iter().map(|hdu| format!("HDU {hdu}")).collect();
+            let text = format!(
+                "{}: the header of {} does not agree with its card CHECKSUM: it was edited or damaged after it was written.",
+                path.display(),
+                hdus.join(", ")
+            );
+            notes.push(note("checksum", text, true));
+        }
+    }
+    Ok(notes)
 }
 
 /// The companion file to use: the one given, or one beside the image if the image needs it.

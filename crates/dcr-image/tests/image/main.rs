@@ -1,5 +1,6 @@
 //! Tests of what goes through files.
 
+mod damaged;
 mod headers;
 mod reading;
 mod real_files;
