@@ -9,14 +9,13 @@
 //! - Weights become variances. A weight that is zero, negative or not a number says that there are no
 //!   data: the pixel gets NO_DATA and a variance of NaN. No variance is ever infinite.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use dcr_physics::{Assumption, VisitInfo};
 use ndarray::Array2;
 
-use super::checksum::Checksums;
+use super::checksum::{Checksums, edited_headers};
 use super::companions::{mask_beside, weights_beside};
 use super::layout::{PlaneSource, UncertaintyKind, choose, inventory, survey};
 use super::reader::{FitsReader, OVERFLOW, Pixel};
@@ -403,30 +402,6 @@ fn is_weight(weight: f32) -> bool {
 
 fn note(quantity: &str, text: String, warning: bool) -> Assumption {
     Assumption { quantity: quantity.to_owned(), text, warning }
-}
-
-/// Compares the sums of files with their cards; notes the headers that were edited since.
-fn edited_headers(
-    files: impl Iterator<Item = PathBuf>,
-    checksums: Checksums,
-) -> Result<Vec<Assumption>, FitsError> {
-    let mut notes = Vec::new();
-    if checksums == Checksums::Ignore {
-        return Ok(notes);
-    }
-    for path in files.collect::<BTreeSet<_>>() {
-        let edited = FitsReader::open(&path)?.verify_checksums(checksums == Checksums::All)?;
-        if !edited.is_empty() {
-            let hdus: Vec<String> = edited.iter().map(|hdu| format!("HDU {hdu}")).collect();
-            let text = format!(
-                "{}: the header of {} does not agree with its card CHECKSUM: it was edited or damaged after it was written.",
-                path.display(),
-                hdus.join(", ")
-            );
-            notes.push(note("checksum", text, true));
-        }
-    }
-    Ok(notes)
 }
 
 /// The companion file to use: the one given, or one beside the image if the image needs it.

@@ -326,3 +326,59 @@ fn plain_pixels<T: Pixel>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::fits::{ExposureToWrite, ImageHdu, Pixels, WriteOptions, write_exposure};
+
+    /// A read error in the middle, of which a file that shrinks is one, is no end of the file.
+    #[test]
+    fn file_that_shrinks_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.fits");
+        let pixels = ndarray::Array2::<f32>::zeros((50, 60));
+        let images = ["A", "B"].map(|name| ImageHdu::new(name, Pixels::F32(pixels.view())));
+        let exposure = ExposureToWrite { images: images.to_vec(), ..ExposureToWrite::default() };
+        write_exposure(&path, &exposure, WriteOptions::default()).unwrap();
+        let mut reader = FitsReader::open(&path).unwrap();
+        reader.go_to(2).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(length - 6000).unwrap();
+        let error = reader.pixels::<f32>(0..50, 0..60, "B").unwrap_err();
+        assert!(matches!(error, FitsError::Io { .. }), "{error}");
+        assert!(reader.verify_checksums(false).is_err());
+        assert!(FitsReader::open(&path).is_err());
+    }
+
+    #[test]
+    fn parts_of_cubes_are_read_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cube.fits");
+        let mut bytes: Vec<u8> = [
+            "SIMPLE  = T",
+            "BITPIX  = 16",
+            "NAXIS   = 3",
+            "NAXIS1  = 4",
+            "NAXIS2  = 3",
+            "NAXIS3  = 2",
+            "END",
+        ]
+        .iter()
+        .flat_map(|card| format!("{card:<80}").into_bytes())
+        .collect();
+        bytes.resize(2880, b' ');
+        bytes.extend((0..24_i16).flat_map(i16::to_be_bytes));
+        bytes.resize(5760, 0);
+        std::fs::write(&path, bytes).unwrap();
+        let mut reader = FitsReader::open(&path).unwrap();
+        reader.go_to(0).unwrap();
+        assert_eq!(reader.section::<i32>(&[1..3, 0..2, 0..2], "x").unwrap(), [1, 2, 5, 6, 13, 14, 17, 18]);
+        assert_eq!(reader.section::<i32>(&[0..4, 1..3, 1..2], "x").unwrap(), (16..24).collect::<Vec<_>>());
+        assert_eq!(reader.all_pixels::<f64>(&[4, 3, 2], "x").unwrap()[23], 23.0);
+        assert_eq!(reader.pixels::<i64>(1..2, 3..4, "x").unwrap(), [7]);
+        assert!(reader.pixels::<i64>(1..4, 0..4, "x").is_err());
+    }
+}

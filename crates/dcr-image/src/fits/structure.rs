@@ -270,10 +270,9 @@ impl<'a> Mandatory<'a> {
         if !groups && gcount != 1 {
             return Err(self.wrong("GCOUNT", "1"));
         }
-        let length = data_length(bitpix, &axes[usize::from(groups)..], pcount, gcount)
-            .ok_or_else(|| {
-                self.walker.damaged(self.walker.start, "its axes have more pixels than any file")
-            })?;
+        let length = data_length(bitpix, &axes[usize::from(groups)..], pcount, gcount).ok_or_else(|| {
+            self.walker.damaged(self.walker.start, "its axes have more pixels than any file")
+        })?;
         let content = match kind {
             _ if groups => Content::Other,
             "" | "IMAGE" | "IUEIMAGE" => {

@@ -81,6 +81,9 @@ impl TableLayout {
                 "NAXIS1 = {row_length}, but the columns by their TFORMs have {offset} bytes"
             ));
         }
+        if row_length == 0 && rows > 0 {
+            return Err(format!("NAXIS1 = 0, and yet NAXIS2 = {rows} rows"));
+        }
         let main = row_length * rows;
         let heap = match header.get("THEAP") {
             None => main,
@@ -239,6 +242,7 @@ mod tests {
             (vec!["9223372036854775807M"], 4, "TFORM1"),
             (vec!["2PB"], 16, "TFORM1"),
             (vec!["P"], 8, "TFORM1"),
+            (vec!["0E"], 0, "NAXIS2 = 1 rows"),
         ] {
             let error = TableLayout::read(&header(&forms), row_length, 1, 0).unwrap_err();
             assert!(error.contains(reason), "{error}");

@@ -123,6 +123,13 @@ impl TiledImage {
         if !DATA_COLUMNS.iter().any(|name| column_number(header, name).is_some()) {
             return Err("it has no column COMPRESSED_DATA".to_owned());
         }
+        for number in 1..=header.i64("TFIELDS").unwrap_or(0) {
+            for (keyword, plain) in [(format!("TSCAL{number}"), 1.0), (format!("TZERO{number}"), 0.0)] {
+                if header.get(&keyword).is_some() && header.f64(&keyword) != Some(plain) {
+                    return Err(described(header, &keyword, "no scaling of a column of compressed data"));
+                }
+            }
+        }
         let is_plio = algorithm == "PLIO_1";
         Ok(Self { bitpix, axes, is_plio, header: decoder_header(header, algorithm) })
     }
@@ -155,7 +162,9 @@ impl TiledImage {
         let mut image = file.image(1_usize).map_err(data)?;
         let mut words = Vec::new();
         let region = image.view(ranges, &mut words).map_err(data)?;
-        let mut out = Vec::with_capacity(count);
+        let mut out = Vec::new();
+        let room = out.try_reserve_exact(count);
+        room.map_err(|_| DecodeError::Data(format!("there is no memory for its {count} pixels")))?;
         match region.samples() {
             View::U8(stored) => convert(stored.iter().copied(), scaling, &mut out)?,
             View::I16(stored) => convert(stored.iter().copied(), scaling, &mut out)?,

@@ -93,6 +93,10 @@ fn read_cells(
     [cols, rows, across, up]: [usize; 4],
     bbox: &BBox,
 ) -> Result<StampGrid, FitsError> {
+    if [cols, rows, across, up].contains(&0) {
+        let axes = [cols, rows, across, up];
+        return Err(content(reader, hdu, format!("the PSF has the axes {axes:?}, of which none may be 0")));
+    }
     reader.go_to(hdu.index)?;
     let pixels = reader.all_pixels::<f64>(&[cols, rows, across, up], &hdu.label())?;
     let (width, height) = (bbox.width.div_ceil(across.max(1)), bbox.height.div_ceil(up.max(1)));

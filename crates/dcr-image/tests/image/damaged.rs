@@ -196,6 +196,8 @@ fn cards_of_compressed_images_are_checked() {
         let error = file.with(1, keyword, value).error();
         assert!(error.contains("HDU 1 ") && error.contains(expected), "{keyword} = {value}: {error}");
     }
+    let error = file.with_line(1, "BUNIT", b"TSCAL1  =                  1.5").error();
+    assert!(error.contains("TSCAL1 = 1.5; no scaling"), "{error}");
     // A tile of all columns as one huge row is bounded by the compressed bytes.
     let error = file.with(1, "ZNAXIS1", "99999999999").with(1, "ZTILE1", "99999999999").error();
     assert!(error.contains("cannot come from"), "{error}");
