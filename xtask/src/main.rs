@@ -3,6 +3,7 @@
 mod bench;
 mod book;
 mod faults;
+mod fuzz;
 mod testdata;
 mod tidy;
 
@@ -60,6 +61,8 @@ enum Command {
         #[arg(long)]
         scene: Option<String>,
     },
+    /// Read damaged input of every kind, made from good input, and count how it ends.
+    Fuzz(fuzz::Arguments),
     /// Check the house rules: layering, file access, file lengths, the code map.
     Tidy,
 }
@@ -75,6 +78,7 @@ fn main() -> Result<()> {
         Command::Faults { kills, faults, seed, dcr, scene } => {
             faults::run(&faults::Options { kills, faults, seed, dcr, scene })
         }
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Tidy => tidy::run(&root()),
     }
 }

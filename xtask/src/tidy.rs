@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("dcr-coadd", &["dcr-image", "dcr-physics", "dcr-solver"]),
     ("dcr-report", &["dcr-coadd", "dcr-image"]),
     ("dcr-cli", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-report", "dcr-solver"]),
-    ("xtask", &["dcr-image", "dcr-physics", "dcr-sim", "dcr-solver"]),
+    ("xtask", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-report", "dcr-sim", "dcr-solver"]),
 ];
 /// What tests may use besides: synthetic fields, in the crates that assemble them.
 const TESTS_MAY_USE: [(&str, &[&str]); 2] = [("dcr-coadd", &["dcr-sim"]), ("dcr-cli", &["dcr-sim"])];

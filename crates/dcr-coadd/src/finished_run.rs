@@ -50,7 +50,7 @@ impl FinishedRun {
             let reason = "there is no such file".into();
             return Err(CoaddError::NotARun { path: path(0), reason });
         }
-        let first = ExposureFile::open(&path(0), &OpenOptions::default())?;
+        let first = ExposureFile::open(&path(0), &OpenOptions::of_run())?;
         let metadata = RunMetadata::of(&first)?;
         let seal = seal.ok_or_else(|| CoaddError::NoSummary { path: folder.join(SUMMARY) })?;
         check_run(seal.path(), &run_of(&seal)?, &first, &metadata)?;
@@ -60,7 +60,7 @@ impl FinishedRun {
             if !path(a).exists() {
                 return Err(CoaddError::NotARun { path: path(a), reason });
             }
-            files.push(ExposureFile::open(&path(a), &OpenOptions::default())?);
+            files.push(ExposureFile::open(&path(a), &OpenOptions::of_run())?);
         }
         let mut planes = MaskPlanes::new();
         for (a, file) in files.iter().enumerate() {

@@ -95,7 +95,7 @@ impl PlainCoadds {
 
 fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
     let path = run.folder().join(name);
-    let file = ExposureFile::open(&path, &OpenOptions::default())?;
+    let file = ExposureFile::open(&path, &OpenOptions::of_run())?;
     run.check_run(&path, &RunMetadata::of(&file)?.run)?;
     if file.bbox() != run.bbox() {
         let reason = "its pixels are not those of subfilter_0.fits".into();

@@ -217,6 +217,12 @@ fn page_of_exposures_and_coadds_without_a_number() {
     let without = |path: &Path| {
         let mut content = fs::read(path).unwrap();
         set_pixels(&mut content, |_| f32::NAN);
+        // Files of a run whose sums are wrong are refused.
+        for card in content.chunks_exact_mut(80) {
+            if card.starts_with(b"DATASUM =") || card.starts_with(b"CHECKSUM=") {
+                card[..9].copy_from_slice(b"COMMENT  ");
+            }
+        }
         fs::write(path, content).unwrap();
     };
     without(&bench.warps[0]);

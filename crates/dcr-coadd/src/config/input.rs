@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_image::fits::{CompanionFile, MissingVariance, UncertaintyKind};
+use dcr_image::fits::{Checksums, CompanionFile, MissingVariance, UncertaintyKind};
 use dcr_image::header::{self, Given};
 use dcr_image::wcs::Distortions;
 use dcr_image::{ExposureFile, OpenOptions};
@@ -56,6 +56,11 @@ table! {
         /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
         /// every pixel. Set "estimate" for images without weights whose sky is flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
+        /// Whether the sums DATASUM and CHECKSUM of inputs that have them are verified: data that changed since they were
+        /// written are refused, edited headers are warned of. Set true after copies that may have failed. It costs up to a
+        /// third of reading, and refuses files that were cut out or edited by a tool that left the sums as they were. Files of
+        /// a run are always verified.
+        verify_checksums: bool = false,
         /// Unit of the pixel values, for all exposures. It wins over BUNIT. Set it for headers without one, or with a
         /// wrong one.
         unit: Option<String> = None; "\"nJy\"",
@@ -176,6 +181,7 @@ impl InputConfig {
                 Distortion::None => Distortions::Ignored,
             },
             given: self.given(),
+            checksums: if self.verify_checksums { Checksums::Data } else { Checksums::Ignore },
         }
     }
 

@@ -185,7 +185,7 @@ impl JointRun {
             image_hdu: Some("PLANE_0".into()),
             missing_variance: MissingVariance::Estimate,
             find_companions: false,
-            ..OpenOptions::default()
+            ..OpenOptions::of_run()
         };
         let first = ExposureFile::open(&path, &options)?;
         if RunMetadata::of(&first)? != run.metadata {

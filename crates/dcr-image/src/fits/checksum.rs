@@ -4,6 +4,114 @@
 //!
 //! - FITS 4.0 standard, §4.4.2.7 and appendix J: the ones'-complement checksum and its ASCII form.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use dcr_physics::Assumption;
+
+use super::source::Source;
+use super::structure::HduExtent;
+use super::{FitsError, FitsReader};
+use crate::header::{Header, Value};
+
+/// How an exposure's sums are compared with its cards DATASUM and CHECKSUM, where it has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksums {
+    /// They are not.
+    #[default]
+    Ignore,
+    /// Data that differ are refused; a header that differs is noted, for tools edit headers without
+    /// updating CHECKSUM.
+    Data,
+    /// Both are refused: for files that nobody edits.
+    All,
+}
+
+/// Bytes summed at once.
+const PIECE: usize = 1 << 20;
+
+/// A sum of an HDU that is not the one in its header.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mismatch {
+    /// DATASUM, or CHECKSUM if only the header differs.
+    pub(super) keyword: &'static str,
+    /// The value of the card.
+    pub(super) stated: String,
+    /// The sum of the data; of the HDU for CHECKSUM, in which it must be 0 or −0.
+    pub(super) found: u32,
+}
+
+/// Compares the sums of an HDU with its cards DATASUM and CHECKSUM, if it has them.
+///
+/// The data are judged by DATASUM. CHECKSUM also covers the header, which tools edit without
+/// updating it.
+pub(super) fn verify(source: &mut Source, hdu: &HduExtent) -> io::Result<Option<Mismatch>> {
+    let header = Header::parse(&hdu.cards);
+    let stated = |keyword| header.get(keyword).filter(|&value| *value != Value::Undefined);
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    };
+    let stated = |keyword| stated(keyword).map(text).filter(|text| !text.is_empty());
+    let (datasum, checksum) = (stated("DATASUM"), stated("CHECKSUM"));
+    if datasum.is_none() && checksum.is_none() {
+        return Ok(None);
+    }
+    let data = sum(source, hdu.data, hdu.end)?;
+    if let Some(stated) = datasum
+        && stated.parse::<u32>() != Ok(data.value())
+    {
+        return Ok(Some(Mismatch { keyword: "DATASUM", stated, found: data.value() }));
+    }
+    let Some(stated) = checksum else { return Ok(None) };
+    let found = fold(u64::from(sum(source, hdu.start, hdu.data)?.value()) + u64::from(data.value())) as u32;
+    Ok((!matches!(found, 0 | u32::MAX)).then_some(Mismatch { keyword: "CHECKSUM", stated, found }))
+}
+
+/// Compares the sums of an exposure's files with their cards; notes the headers that were edited
+/// since.
+///
+/// # Errors
+///
+/// [`FitsError::Checksum`] for data that differ, with [`Checksums::All`] also for headers.
+pub(super) fn edited_headers(
+    files: impl Iterator<Item = PathBuf>,
+    checksums: Checksums,
+) -> Result<Vec<Assumption>, FitsError> {
+    let mut notes = Vec::new();
+    if checksums == Checksums::Ignore {
+        return Ok(notes);
+    }
+    for path in files.collect::<BTreeSet<_>>() {
+        let edited = FitsReader::open(&path)?.verify_checksums(checksums == Checksums::All)?;
+        if !edited.is_empty() {
+            let hdus: Vec<String> = edited.iter().map(|hdu| format!("HDU {hdu}")).collect();
+            let text = format!(
+                "{}: the header of {} does not agree with its card CHECKSUM: it was edited or damaged after it \
+                 was written.",
+                path.display(),
+                hdus.join(", ")
+            );
+            notes.push(Assumption { quantity: "checksum".to_owned(), text, warning: true });
+        }
+    }
+    Ok(notes)
+}
+
+fn sum(source: &mut Source, start: u64, end: u64) -> io::Result<Sum> {
+    let mut sum = Sum::default();
+    let mut piece = Vec::new();
+    let mut offset = start;
+    while offset < end {
+        piece.resize((end - offset).min(PIECE as u64) as usize, 0);
+        source.read_at(offset, &mut piece)?;
+        sum.add(&piece);
+        offset += piece.len() as u64;
+    }
+    Ok(sum)
+}
+
 /// A running 32-bit ones'-complement sum of big-endian words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sum {

@@ -65,7 +65,7 @@ fn is_rival(hdus: &[Hdu], image: &Hdu, other: &Hdu) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cfitsio::HduKind;
+    use super::super::reader::HduKind;
     use super::*;
     use crate::header::{Card, Header};
 

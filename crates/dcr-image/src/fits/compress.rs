@@ -12,9 +12,11 @@ use fitsio_sys as ffi;
 
 use super::FitsError;
 use super::atomic::Temporary;
-use super::cfitsio::library_error;
 use super::write::{Pixels, named};
 use crate::header::{Card, Header, format_card};
+
+/// FLEN_STATUS, the length of a status text with its terminator.
+const STATUS_LENGTH: usize = 31;
 
 /// A file that cfitsio writes, closed when dropped.
 struct Handle(*mut ffi::fitsfile);
@@ -46,7 +48,9 @@ pub(super) fn compressed(
 ) -> Result<(Vec<Card>, Vec<u8>), FitsError> {
     let io = |source| FitsError::Io { path: path.to_owned(), action: "compress an image", source };
     let mut temporary = Temporary::beside(path).map_err(io)?;
-    let file_name = CString::new(temporary.path().as_os_str().as_encoded_bytes())
+    // cfitsio gives a meaning to some first characters of a name, none of which an absolute path has.
+    let absolute = std::path::absolute(temporary.path()).map_err(io)?;
+    let file_name = CString::new(absolute.as_os_str().as_encoded_bytes())
         .map_err(|_| io(io::Error::other("its name contains a zero byte")))?;
     let mut status: c_int = 0;
     let mut handle = ptr::null_mut();
@@ -135,4 +139,17 @@ fn describe(file: &Handle, status: &mut c_int) -> (Header, std::ops::Range<u64>)
     };
     let at = |position: c_long| u64::try_from(position).unwrap_or(0);
     (header, at(data)..at(end.max(data)))
+}
+
+fn library_error(path: &Path, action: &str, status: c_int) -> FitsError {
+    let mut text = [0 as c_char; STATUS_LENGTH];
+    // SAFETY: `text` has the length that ffgerr writes at most, and starts as zeros.
+    let reason = unsafe {
+        ffi::ffgerr(status, text.as_mut_ptr());
+        CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
+    };
+    // Messages that cfitsio piles up for all threads alike would only be read by the wrong one.
+    // SAFETY: the call takes no arguments, and locks.
+    unsafe { ffi::ffcmsg() };
+    FitsError::Library { path: path.to_owned(), action: action.to_owned(), status, reason }
 }

@@ -40,8 +40,37 @@ pub enum FitsError {
         /// Bytes that it has.
         got: u64,
     },
-    /// The FITS library refused.
-    #[error("{}: cannot {action}: {reason} (cfitsio status {status}){}", path.display(), hint(*status))]
+    /// The structure of an HDU contradicts the FITS standard, itself, or the length of the file.
+    #[error("{}: HDU {hdu} is damaged (byte {offset}): {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The HDU, 0 the primary.
+        hdu: usize,
+        /// The byte of the file at which the card or the HDU begins.
+        offset: u64,
+        /// The card or value found, and what was expected.
+        reason: String,
+    },
+    /// The sum of an HDU is not the one that its header states.
+    #[error(
+        "{}: {hdu} has changed since it was written: its card {keyword} states {stated}, and its sum is {found}; \
+         copy the file again or write it anew", path.display()
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// DATASUM, or CHECKSUM for the HDU as a whole.
+        keyword: &'static str,
+        /// The value of the card.
+        stated: String,
+        /// The sum of the bytes.
+        found: u32,
+    },
+    /// A number does not fit the type it is read as, or cfitsio refused to compress an image.
+    #[error("{}: cannot {action}: {reason} (status {status})", path.display())]
     Library {
         /// The file.
         path: PathBuf,
@@ -269,6 +298,8 @@ impl FitsError {
             Self::Io { path, .. }
             | Self::NotFits { path, .. }
             | Self::Truncated { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::Checksum { path, .. }
             | Self::Library { path, .. }
             | Self::Missing { path, .. }
             | Self::Ambiguous { path, .. }
@@ -301,17 +332,4 @@ fn because(rejected: &[String]) -> String {
 /// A distance for a person.
 fn pixels(distance_px: f64) -> String {
     if distance_px.is_finite() { format!("{distance_px:.0} px") } else { "far".to_owned() }
-}
-
-/// What a person can do about the statuses that are met most.
-const fn hint(status: i32) -> &'static str {
-    match status {
-        // END_OF_FILE, READ_ERROR
-        107 | 108 => ": the file is shorter than its headers say; copy it again",
-        // NO_QUOTE … BAD_ORDER and UNKNOWN_REC, NO_SIMPLE, NO_END, BAD_BITPIX
-        201..=233 | 252 => ": this is no FITS file, or its header is damaged",
-        // DATA_DECOMPRESSION_ERR
-        414 => ": the compressed data are damaged; copy the file again",
-        _ => "",
-    }
 }

@@ -21,6 +21,7 @@ use std::sync::OnceLock;
 use dcr_physics::{Assumption, VisitInfo};
 
 use super::FitsError;
+use super::checksum::{Checksums, edited_headers};
 use super::chosen_image::choose_image;
 use super::companions::CompanionFile;
 use super::constant::Constant;
@@ -60,6 +61,8 @@ pub struct OpenOptions {
     pub distortions: Distortions,
     /// What is stated by hand and wins over the header.
     pub given: Given,
+    /// Whether the sums of the files are compared with their cards.
+    pub checksums: Checksums,
 }
 
 /// What to do about an image without variance.
@@ -84,7 +87,16 @@ impl Default for OpenOptions {
             missing_variance: MissingVariance::Refuse,
             distortions: Distortions::Header,
             given: Given::default(),
+            checksums: Checksums::Ignore,
         }
+    }
+}
+
+impl OpenOptions {
+    /// How to open a file of a run, which nobody edits: its sums must agree with its cards.
+    #[must_use]
+    pub fn of_run() -> Self {
+        Self { checksums: Checksums::All, ..Self::default() }
     }
 }
 
@@ -185,6 +197,17 @@ impl ExposureFile {
             Some(file) => Some(named_psf(file, &own, &owner, &mut notes)?),
             None => Psf::in_file(&mut reader, &hdus, &owner, visit.psf_fwhm_px, &mut notes)?,
         };
+        let plane = |variance: &VarianceSource| match variance {
+            VarianceSource::Plane(source, _) => Some(source.path.clone()),
+            VarianceSource::Estimate(_) => None,
+        };
+        let files = [
+            Some(path.to_owned()),
+            mask.as_ref().map(|(source, _)| source.path.clone()),
+            plane(&variance),
+            options.psf.as_ref().map(|file| file.resolved().path),
+        ];
+        notes.extend(edited_headers(files.into_iter().flatten(), options.checksums)?);
         visit.assumptions.append(&mut notes);
         Ok(Self {
             path: path.to_owned(),

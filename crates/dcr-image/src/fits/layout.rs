@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::FitsError;
-use super::cfitsio::{FitsReader, HduKind};
+use super::reader::{FitsReader, HduKind};
 use crate::header::Header;
 
 /// HDUs that a message lists at most.
@@ -111,7 +111,7 @@ pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
             let header = reader.header()?;
             let name = header
                 .text("EXTNAME")
-                // cfitsio's name for a compressed primary image says nothing.
+                // fpack's name for a compressed primary image says nothing.
                 .filter(|name| *name != "COMPRESSED_IMAGE")
                 .or_else(|| header.text("EXTTYPE"))
                 .unwrap_or("")

@@ -1,11 +1,10 @@
 //! FITS files: exposures read by box, results written whole or not at all.
 //!
-//! cfitsio is behind [`ExposureFile`] for reading and for tile compression; plain files are written
-//! without it, so that errors of the disk are those of the operating system and the bytes are the
-//! same each time.
+//! Reading is safe Rust: files may be damaged or hostile. cfitsio compresses tiles for writing and
+//! does nothing else; plain files are written without it, so that errors of the disk are those of
+//! the operating system and the bytes are the same each time.
 
 mod atomic;
-mod cfitsio;
 mod checksum;
 mod chosen_image;
 mod cleanup;
@@ -17,6 +16,7 @@ mod exposure;
 mod findings;
 mod folder;
 mod joined;
+mod gunzip;
 mod layout;
 mod lock;
 mod memory;
@@ -34,9 +34,19 @@ mod tree;
 mod write;
 
 pub use atomic::AtomicFile;
-pub(crate) use cfitsio::{FitsReader, HduKind};
 pub use companions::{CompanionFile, CompanionKind, companion_by_name, refuse_dangling};
 pub use cleanup::remove_unfinished;
+mod reader;
+mod samples;
+mod scratch;
+mod source;
+mod structure;
+mod table;
+mod tiles;
+mod tree;
+mod write;
+
+pub use checksum::Checksums;
 pub use error::FitsError;
 pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
 pub use folder::{FolderInUse, OutputFolder};
@@ -46,6 +56,8 @@ pub use layout::UncertaintyKind;
 pub(crate) use layout::{Hdu, inventory, survey};
 pub use memory::{free_memory, peak_memory};
 pub use plane::PlaneFile;
+pub(crate) use reader::{FitsReader, HduKind};
+pub use reader::{hdu_labels, verify_checksums};
 pub use scratch::ScratchFile;
 pub use seal::Seal;
 pub use write::{

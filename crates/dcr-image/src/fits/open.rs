@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use dcr_physics::Assumption;
 
-use super::cfitsio::FitsReader;
+use super::reader::FitsReader;
 use super::companions::{
     CompanionFile, is_same_file, mask_beside, refuse_dangling, weights_beside, weights_by_name,
 };

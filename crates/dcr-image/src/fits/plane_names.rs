@@ -138,7 +138,7 @@ pub(super) fn stated_kind(hdu: &Hdu) -> StatedKind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cfitsio::HduKind;
+    use super::super::reader::HduKind;
     use super::*;
     use crate::header::{Card, Header};
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, Zip, s};
 
-use super::cfitsio::{FitsReader, HduKind, Pixel};
+use super::reader::{FitsReader, HduKind, OVERFLOW, Pixel};
 use super::constant::{Constant, candidates, fills_rows, is_noisy, sampled_rows};
 use super::exposure::{ExposureFile, NO_DATA, VarianceSource};
 use super::findings::Findings;
@@ -13,8 +13,6 @@ use super::{FitsError, no_data, noise};
 use crate::header::{MaskCoding, UnknownValues};
 use crate::{BBox, MaskedImage};
 
-/// NUM_OVERFLOW, cfitsio's status for a number that does not fit the type asked for.
-const OVERFLOW: i32 = 412;
 /// Rows that are read at a time where all are looked at.
 const STRIP_ROWS: usize = 512;
 

@@ -1,8 +1,8 @@
 //! The JSON tree of lsst-images files.
 
 use super::FitsError;
-use super::cfitsio::FitsReader;
 use super::layout::Hdu;
+use super::reader::FitsReader;
 
 /// The JSON tree of an lsst-images file, which holds what other files have in their cards.
 pub(super) fn observation_tree(
@@ -14,7 +14,8 @@ pub(super) fn observation_tree(
     };
     reader.go_to(hdu.index)?;
     let Some(column) = reader.column("JSON") else {
-        return Ok(None);
+        let reason = "it has no column JSON, which holds the tree in files of lsst-images".to_owned();
+        return Err(FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason });
     };
     let bytes: Vec<u8> = reader.cell::<i32>(column, 0)?.into_iter().map(|byte| byte as u8).collect();
     serde_json::from_slice(&without_nan(bytes)).map(Some).map_err(|error| FitsError::Content {

@@ -110,6 +110,7 @@ impl StampGrid {
         let (cols, rows) = image_shape(&hdu.header, stamp_column)
             .ok_or_else(|| content(format!("column STAMP has no TDIM{stamp_column} of two axes")))?;
         let count = hdu.header.i64("NAXIS2").and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        // Not `with_capacity`: the count is the file's word.
         let (mut cells, mut found) = (vec![], vec![]);
         for row in 0..count {
             let mut number = |column: i32| -> Result<i64, FitsError> {

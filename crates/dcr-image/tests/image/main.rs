@@ -1,6 +1,7 @@
 //! Tests of what goes through files.
 
 mod contradictions;
+mod damaged;
 mod headers;
 mod planes;
 mod joining;

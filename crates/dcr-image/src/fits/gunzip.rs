@@ -1,0 +1,119 @@
+//! Files that are gzipped as a whole, unpacked into memory up to a limit.
+//!
+//! A few kilobytes of gzip can hold gigabytes. The limit is half of the free memory, and for files
+//! that grow unusually, 200 times the packed size: pixels shrink by less, and the few masks that
+//! shrink by more stay below [`ALWAYS`].
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+use super::memory::free_memory;
+
+/// Unpacked bytes that are allowed whatever the packed size.
+const ALWAYS: u64 = 256 << 20;
+/// Unpacked bytes per packed byte beyond that.
+const LARGEST_RATIO: u64 = 200;
+/// Bytes of a buffer.
+const BUFFER: usize = 1 << 16;
+
+/// Whether a file begins as gzip data do.
+pub(super) fn is_gzip(beginning: &[u8]) -> bool {
+    beginning.starts_with(&[0x1f, 0x8b])
+}
+
+/// The unpacked bytes of a gzip file of `packed` bytes. Several members are joined; zeros after the
+/// last one, as tapes leave them, are ignored.
+///
+/// # Errors
+///
+/// If the data are damaged or cut short, or larger than the limit.
+pub(super) fn unpack(file: impl Read, packed: u64) -> io::Result<Vec<u8>> {
+    let memory = free_memory().map_or(u64::MAX, |free| free / 2);
+    up_to(file, ALWAYS.max(packed.saturating_mul(LARGEST_RATIO)).min(memory))
+}
+
+fn up_to(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut packed = BufReader::with_capacity(BUFFER, file);
+    let mut bytes = Vec::new();
+    loop {
+        let mut member = GzDecoder::new(&mut packed);
+        let room = limit.saturating_add(1).saturating_sub(bytes.len() as u64);
+        member.by_ref().take(room).read_to_end(&mut bytes).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("the gzip data are damaged or cut short ({error}); copy it again"),
+            )
+        })?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::other(format!(
+                "it unpacks to more than {limit} bytes, the limit for its size and the free memory; \
+                 unpack it with gunzip and give the unpacked file"
+            )));
+        }
+        if !another_member(&mut packed)? {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Whether gzip data follow, zeros skipped.
+fn another_member(packed: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let rest = packed.fill_buf()?;
+        let Some(&first) = rest.first() else { return Ok(false) };
+        if first == 0x1f {
+            return Ok(true);
+        }
+        let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
+        if zeros == 0 {
+            return Err(io::Error::other("bytes that are not gzip data follow the gzip data; copy it again"));
+        }
+        packed.consume(zeros);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn members_are_joined_and_zeros_after_them_ignored() {
+        let mut file = [packed(b"one"), packed(b"two")].concat();
+        file.extend([0; 100]);
+        assert_eq!(up_to(file.as_slice(), 6).unwrap(), b"onetwo");
+    }
+
+    #[test]
+    fn unpacking_stops_at_the_limit() {
+        let file = packed(&vec![0; 1 << 20]);
+        assert!(file.len() < 2000);
+        let error = up_to(file.as_slice(), 1000).unwrap_err().to_string();
+        assert!(error.contains("more than 1000 bytes") && error.contains("gunzip"), "{error}");
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let file = packed(b"some text that is long enough to be cut");
+        for cut in 1..file.len() {
+            assert!(up_to(&file[..cut], 1000).is_err(), "{cut}");
+        }
+        for byte in 10..file.len() {
+            let mut flipped = file.clone();
+            flipped[byte] ^= 4;
+            assert!(up_to(flipped.as_slice(), 1000).is_err(), "{byte}");
+        }
+        assert!(up_to([packed(b"one"), b"rubbish".to_vec()].concat().as_slice(), 1000).is_err());
+    }
+}

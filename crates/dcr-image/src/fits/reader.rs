@@ -1,0 +1,408 @@
+//! Reading a FITS file: its HDUs, headers, pixels and table cells.
+//!
+//! No byte of a file reaches C code. The place of every HDU is checked when the file is opened
+//! ([`structure`](super::structure)), compressed tiles are decoded by a crate in safe Rust
+//! ([`tiles`](super::tiles)), and no size in a file is believed before it is compared with the
+//! file's length. A read error is an error, whatever was being read.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::FitsError;
+use super::checksum::{Mismatch, verify};
+use super::layout::{Hdu, survey};
+pub(super) use super::samples::Pixel;
+use super::samples::{Scaling, convert_bytes};
+use super::source::Source;
+use super::structure::{Content, HduExtent, read_error, walk};
+use super::table::{CellPlace, TableLayout, column_number};
+use super::tiles::{DecodeError, TiledImage, is_tiled};
+use crate::header::Header;
+
+/// The status of a number that does not fit the type asked for.
+pub(super) const OVERFLOW: i32 = 412;
+/// Bytes of pixels read at once.
+const PIECE: usize = 1 << 20;
+
+/// A FITS file open for reading, positioned at one of its HDUs.
+#[derive(Debug)]
+pub(crate) struct FitsReader {
+    source: Source,
+    path: PathBuf,
+    hdus: Vec<HduExtent>,
+    current: usize,
+    /// Header and content of the current HDU, read when it was gone to.
+    header: Header,
+    content: Opened,
+}
+
+/// The content of an HDU, checked.
+#[derive(Debug)]
+enum Opened {
+    Image { bitpix: i64, axes: Vec<usize> },
+    Tiles(TiledImage),
+    Table(TableLayout),
+    Other,
+}
+
+/// Compares the sums of all HDUs of a file with their cards DATASUM and CHECKSUM, where they have
+/// them: for files that nobody edits.
+///
+/// # Errors
+///
+/// [`FitsError::Checksum`] for the first HDU that has changed; another [`FitsError`] for a file that
+/// cannot be read.
+pub fn verify_checksums(path: &Path) -> Result<(), FitsError> {
+    FitsReader::open(path)?.verify_checksums(true).map(|_| ())
+}
+
+/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
+///
+/// # Errors
+///
+/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
+pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
+    Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
+}
+
+/// What an HDU holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HduKind {
+    /// An image, plain or tile-compressed, with the lengths of its axes (NAXIS1 first).
+    Image { axes: Vec<usize>, integer: bool },
+    /// A table.
+    Table,
+}
+
+impl FitsReader {
+    /// Opens a file, gzipped or not, and finds its HDUs. The name is taken literally: no character
+    /// in it has a meaning.
+    pub(crate) fn open(path: &Path) -> Result<Self, FitsError> {
+        let mut source = Source::open(path)?;
+        let hdus = walk(path, &mut source)?;
+        let (header, content) = (Header::new(), Opened::Other);
+        Ok(Self { source, path: path.to_owned(), hdus, current: 0, header, content })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of HDUs, the primary included.
+    pub(crate) fn hdu_count(&mut self) -> Result<usize, FitsError> {
+        Ok(self.hdus.len())
+    }
+
+    /// Moves to an HDU (0 is the primary), checks its cards, and says what it holds.
+    pub(crate) fn go_to(&mut self, hdu: usize) -> Result<HduKind, FitsError> {
+        let Some(extent) = self.hdus.get(hdu) else {
+            let reason = format!("the file has {} HDUs, no HDU {hdu}; it has changed", self.hdus.len());
+            return Err(FitsError::Content { path: self.path.clone(), hdu: format!("HDU {hdu}"), reason });
+        };
+        let header = Header::parse(&extent.cards);
+        let content = open_content(extent, &header);
+        let content = content.map_err(|reason| self.damaged(hdu, reason))?;
+        let integer = |bitpix: i64| {
+            let scaling = Scaling::read(&header, "BSCALE", "BZERO", &[]);
+            bitpix > 0 && scaling.is_ok_and(|scaling| scaling.keeps_integers())
+        };
+        let kind = match &content {
+            Opened::Image { bitpix, axes } | Opened::Tiles(TiledImage { bitpix, axes, .. }) => {
+                HduKind::Image { axes: axes.clone(), integer: integer(*bitpix) }
+            }
+            Opened::Table(_) | Opened::Other => HduKind::Table,
+        };
+        (self.current, self.header, self.content) = (hdu, header, content);
+        Ok(kind)
+    }
+
+    /// All cards of the current HDU.
+    pub(crate) fn header(&mut self) -> Result<Header, FitsError> {
+        Ok(self.header.clone())
+    }
+
+    /// Reads rows and columns (from 0) of the current image HDU, row by row. Undefined floating-point
+    /// pixels are NaN.
+    pub(crate) fn pixels<T: Pixel>(
+        &mut self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        hdu: &str,
+    ) -> Result<Vec<T>, FitsError> {
+        self.section(&[columns, rows], hdu)
+    }
+
+    /// Reads all pixels of the current image HDU, whose axes have these lengths (NAXIS1 first, which runs fastest).
+    pub(crate) fn all_pixels<T: Pixel>(&mut self, axes: &[usize], hdu: &str) -> Result<Vec<T>, FitsError> {
+        let ranges: Vec<_> = axes.iter().map(|&length| 0..length).collect();
+        self.section(&ranges, hdu)
+    }
+
+    /// Reads ranges along the first axes (NAXIS1 first); axes beyond them have length 1.
+    fn section<T: Pixel>(&mut self, ranges: &[Range<usize>], hdu: &str) -> Result<Vec<T>, FitsError> {
+        let (Opened::Image { bitpix, axes } | Opened::Tiles(TiledImage { bitpix, axes, .. })) = &self.content
+        else {
+            return Err(self.content_error(hdu, "an image was expected, not a table".to_owned()));
+        };
+        let whole = ranges.iter().cloned().chain(std::iter::repeat(0..1)).take(axes.len().max(ranges.len()));
+        let ranges: Vec<_> = whole.collect();
+        let inside = |(axis, range): (usize, &Range<usize>)| {
+            range.start <= range.end && range.end <= axes.get(axis).copied().unwrap_or(1)
+        };
+        if !ranges.iter().enumerate().all(inside) {
+            return Err(self.content_error(hdu, format!("pixels {ranges:?} were asked of the axes {axes:?}")));
+        }
+        if ranges.iter().any(Range::is_empty) {
+            return Ok(Vec::new());
+        }
+        // An integer image may mark its undefined pixels by BLANK; of a compressed one, ZBLANK is as good.
+        let blanks: &[&str] = match (*bitpix > 0, &self.content) {
+            (true, Opened::Tiles(_)) => &["BLANK", "ZBLANK"],
+            (true, _) => &["BLANK"],
+            _ => &[],
+        };
+        let scaling = Scaling::read(&self.header, "BSCALE", "BZERO", blanks);
+        let scaling = scaling.map_err(|reason| self.damaged(self.current, reason))?;
+        let pixels = match &self.content {
+            Opened::Tiles(tiles) => {
+                let ranges = &ranges[..axes.len()];
+                tiles.pixels(&mut self.source, &self.hdus[self.current], ranges, &scaling)
+            }
+            _ => plain_pixels(&mut self.source, &self.hdus[self.current], *bitpix, axes, &ranges, &scaling),
+        };
+        pixels.map_err(|error| match error {
+            DecodeError::OutOfRange => self.overflow(&format!("read pixels of {hdu}")),
+            DecodeError::Io(source) => read_error(&self.path, source),
+            DecodeError::Data(reason) => {
+                self.damaged(self.current, format!("its compressed pixels cannot be decoded: {reason}"))
+            }
+        })
+    }
+
+    /// The number of a table's column, from 1, its name compared without case; `None` if it has none
+    /// of that name.
+    pub(crate) fn column(&mut self, name: &str) -> Option<i32> {
+        match &self.content {
+            Opened::Table(_) | Opened::Other => column_number(&self.header, name),
+            Opened::Image { .. } | Opened::Tiles(_) => None,
+        }
+    }
+
+    /// The numbers in one cell of a table (row from 0); variable-length arrays included.
+    pub(crate) fn cell<T: Pixel>(&mut self, column: i32, row: usize) -> Result<Vec<T>, FitsError> {
+        let label = format!("HDU {}", self.current);
+        let Opened::Table(table) = &self.content else {
+            return Err(self.content_error(&label, "a binary table was expected".to_owned()));
+        };
+        let hdu = &self.hdus[self.current];
+        let damaged = |reason: String| self.damaged(self.current, reason);
+        let scaling = TableLayout::scaling(&self.header, column).map_err(damaged)?;
+        let (offset, count, bitpix) = match table.cell(column, row).map_err(damaged)? {
+            CellPlace::Row { offset, count, bitpix } => (offset, count, bitpix),
+            CellPlace::Heap { descriptor, size, bitpix } => {
+                let mut bytes = [0; 16];
+                let bytes = &mut bytes[..2 * size as usize];
+                let read = self.source.read_at(hdu.data + descriptor, bytes);
+                read.map_err(|source| read_error(&self.path, source))?;
+                let (offset, count) = table.in_heap(bytes, bitpix).map_err(|reason| {
+                    self.damaged(self.current, format!("row {row}, column {column}: {reason}"))
+                })?;
+                (offset, count, bitpix)
+            }
+        };
+        // Inside the data of the HDU, which the file holds.
+        let mut bytes = vec![0; (count * (bitpix.unsigned_abs() / 8)) as usize];
+        let read = self.source.read_at(hdu.data + offset, &mut bytes);
+        read.map_err(|source| read_error(&self.path, source))?;
+        let mut values = Vec::with_capacity(count as usize);
+        convert_bytes(&bytes, bitpix, &scaling, &mut values)
+            .map_err(|_| self.overflow(&format!("read row {row}, column {column} of {label}")))?;
+        Ok(values)
+    }
+
+    /// The text in one cell of a table (row from 0), without blanks around it.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError`] if it cannot be read, or the cell holds no text or more than 1000 characters.
+    pub(crate) fn text_cell(&mut self, column: i32, row: usize) -> Result<String, FitsError> {
+        const LONGEST: u64 = 1000;
+        let label = format!("HDU {}", self.current);
+        let Opened::Table(table) = &self.content else {
+            return Err(self.content_error(&label, "a binary table was expected".to_owned()));
+        };
+        let (offset, length) =
+            table.text_cell(column, row).map_err(|reason| self.damaged(self.current, reason))?;
+        if length > LONGEST {
+            let reason = format!("column {column} has texts of {length} characters; {LONGEST} are allowed");
+            return Err(self.content_error(&label, reason));
+        }
+        let mut bytes = vec![0; length as usize];
+        let read = self.source.read_at(self.hdus[self.current].data + offset, &mut bytes);
+        read.map_err(|source| read_error(&self.path, source))?;
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        Ok(String::from_utf8_lossy(&bytes[..end]).trim().to_owned())
+    }
+
+    /// Compares the sums of all HDUs with their cards DATASUM and CHECKSUM, where they have them.
+    ///
+    /// Returns the HDUs of which only CHECKSUM, and so the header, differs.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Checksum`] for the first HDU whose data differ, if `strict` also for headers.
+    pub(crate) fn verify_checksums(&mut self, strict: bool) -> Result<Vec<usize>, FitsError> {
+        let mut edited = Vec::new();
+        for hdu in &self.hdus {
+            let found = verify(&mut self.source, hdu).map_err(|source| read_error(&self.path, source))?;
+            let Some(Mismatch { keyword, stated, found }) = found else { continue };
+            if !strict && keyword == "CHECKSUM" {
+                edited.push(hdu.index);
+                continue;
+            }
+            let (path, hdu) = (self.path.clone(), format!("HDU {}", hdu.index));
+            return Err(FitsError::Checksum { path, hdu, keyword, stated, found });
+        }
+        Ok(edited)
+    }
+
+    fn damaged(&self, hdu: usize, reason: String) -> FitsError {
+        FitsError::Damaged { path: self.path.clone(), hdu, offset: self.hdus[hdu].start, reason }
+    }
+
+    fn content_error(&self, hdu: &str, reason: String) -> FitsError {
+        FitsError::Content { path: self.path.clone(), hdu: hdu.to_owned(), reason }
+    }
+
+    fn overflow(&self, action: &str) -> FitsError {
+        FitsError::Library {
+            path: self.path.clone(),
+            action: action.to_owned(),
+            status: OVERFLOW,
+            reason: "a value does not fit the numbers that it is read as".to_owned(),
+        }
+    }
+}
+
+/// Checks the cards of an HDU beyond its size.
+fn open_content(extent: &HduExtent, header: &Header) -> Result<Opened, String> {
+    match &extent.content {
+        Content::Image { bitpix, axes } => Ok(Opened::Image { bitpix: *bitpix, axes: axes.clone() }),
+        Content::Table { row_length, rows, heap } => {
+            let table = TableLayout::read(header, *row_length, *rows, *heap)?;
+            if is_tiled(header) {
+                return TiledImage::read(header, &table, extent.data_length).map(Opened::Tiles);
+            }
+            Ok(Opened::Table(table))
+        }
+        Content::Other => Ok(Opened::Other),
+    }
+}
+
+/// Reads ranges along all axes of an image that is not compressed.
+fn plain_pixels<T: Pixel>(
+    source: &mut Source,
+    hdu: &HduExtent,
+    bitpix: i64,
+    axes: &[usize],
+    ranges: &[Range<usize>],
+    scaling: &Scaling,
+) -> Result<Vec<T>, DecodeError> {
+    let size = (bitpix.unsigned_abs() / 8) as usize;
+    // No larger than the image, which the file holds.
+    let mut pixels = Vec::with_capacity(ranges.iter().map(ExactSizeIterator::len).product());
+    let mut buffer = Vec::new();
+    let mut take = |start: usize, count: usize| -> Result<(), DecodeError> {
+        let mut offset = hdu.data + (start * size) as u64;
+        let mut left = count * size;
+        while left > 0 {
+            let length = left.min(PIECE);
+            buffer.resize(length, 0);
+            source.read_at(offset, &mut buffer).map_err(DecodeError::Io)?;
+            convert_bytes(&buffer, bitpix, scaling, &mut pixels)?;
+            (offset, left) = (offset + length as u64, left - length);
+        }
+        Ok(())
+    };
+    // The leading axes that are read whole, and one more, lie in one piece.
+    let whole = ranges.iter().zip(axes).take_while(|&(range, &length)| range.len() == length).count();
+    let run = ranges.len().min(whole + 1);
+    let strides: Vec<usize> = axes
+        .iter()
+        .scan(1, |stride, &length| {
+            let own = *stride;
+            *stride *= length;
+            Some(own)
+        })
+        .chain(std::iter::repeat(0))
+        .take(ranges.len())
+        .collect();
+    let count: usize = ranges[..run].iter().map(ExactSizeIterator::len).product();
+    let mut at: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+    loop {
+        take(at.iter().zip(&strides).map(|(at, stride)| at * stride).sum(), count)?;
+        let Some(axis) = (run..ranges.len()).find(|&axis| at[axis] + 1 < ranges[axis].end) else {
+            return Ok(pixels);
+        };
+        at[axis] += 1;
+        for axis in run..axis {
+            at[axis] = ranges[axis].start;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::fits::{ExposureToWrite, ImageHdu, Pixels, WriteOptions, write_exposure};
+
+    /// A read error in the middle, of which a file that shrinks is one, is no end of the file.
+    #[test]
+    fn file_that_shrinks_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.fits");
+        let pixels = ndarray::Array2::<f32>::zeros((50, 60));
+        let images = ["A", "B"].map(|name| ImageHdu::new(name, Pixels::F32(pixels.view())));
+        let exposure = ExposureToWrite { images: images.to_vec(), ..ExposureToWrite::default() };
+        write_exposure(&path, &exposure, WriteOptions::default()).unwrap();
+        let mut reader = FitsReader::open(&path).unwrap();
+        reader.go_to(2).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(length - 6000).unwrap();
+        let error = reader.pixels::<f32>(0..50, 0..60, "B").unwrap_err();
+        assert!(matches!(error, FitsError::Io { .. }), "{error}");
+        assert!(reader.verify_checksums(false).is_err());
+        assert!(FitsReader::open(&path).is_err());
+    }
+
+    #[test]
+    fn parts_of_cubes_are_read_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cube.fits");
+        let mut bytes: Vec<u8> = [
+            "SIMPLE  = T",
+            "BITPIX  = 16",
+            "NAXIS   = 3",
+            "NAXIS1  = 4",
+            "NAXIS2  = 3",
+            "NAXIS3  = 2",
+            "END",
+        ]
+        .iter()
+        .flat_map(|card| format!("{card:<80}").into_bytes())
+        .collect();
+        bytes.resize(2880, b' ');
+        bytes.extend((0..24_i16).flat_map(i16::to_be_bytes));
+        bytes.resize(5760, 0);
+        std::fs::write(&path, bytes).unwrap();
+        let mut reader = FitsReader::open(&path).unwrap();
+        reader.go_to(0).unwrap();
+        assert_eq!(reader.section::<i32>(&[1..3, 0..2, 0..2], "x").unwrap(), [1, 2, 5, 6, 13, 14, 17, 18]);
+        assert_eq!(reader.section::<i32>(&[0..4, 1..3, 1..2], "x").unwrap(), (16..24).collect::<Vec<_>>());
+        assert_eq!(reader.all_pixels::<f64>(&[4, 3, 2], "x").unwrap()[23], 23.0);
+        assert_eq!(reader.pixels::<i64>(1..2, 3..4, "x").unwrap(), [7]);
+        assert!(reader.pixels::<i64>(1..4, 0..4, "x").is_err());
+    }
+}

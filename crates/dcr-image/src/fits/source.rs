@@ -1,0 +1,103 @@
+//! Bytes of a FITS file: on disk, or unpacked in memory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::{FitsError, gunzip};
+
+/// Bytes read to recognise a format.
+const BEGINNING: usize = 80;
+/// First bytes of formats that are not read, with their name and the command that unpacks them.
+const OTHER_FORMATS: [(&[u8], &str, &str); 6] = [
+    (b"BZh", "bzip2", "bunzip2"),
+    (&[0x1f, 0x9d], "compress (.Z)", "uncompress"),
+    (&[0x1f, 0xa0], "lzh", "gunzip"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "xz", "unxz"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "unzstd"),
+    (b"PK\x03\x04", "zip", "unzip"),
+];
+
+/// The bytes of one file. Offsets beyond its end are errors.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A file on disk and its length.
+    Disk(File, u64),
+    /// A gzipped file, unpacked.
+    Memory(Vec<u8>),
+}
+
+impl Source {
+    /// Opens a regular file under its literal name; a gzipped one is unpacked into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Io`] with the reason of the operating system, for what is not a regular file (a
+    /// pipe would block), and for gzip data that are damaged or too large; [`FitsError::NotFits`]
+    /// for other contents.
+    pub(super) fn open(path: &Path) -> Result<Self, FitsError> {
+        let io = |source| FitsError::Io { path: path.to_owned(), action: "open it for reading", source };
+        let metadata = std::fs::metadata(path).map_err(io)?;
+        if metadata.is_dir() {
+            return Err(io(io::Error::other("it is a directory")));
+        }
+        if !metadata.is_file() {
+            return Err(io(io::Error::other("it is not a regular file; copy it to one")));
+        }
+        let mut file = File::open(path).map_err(io)?;
+        let mut beginning = Vec::with_capacity(BEGINNING);
+        file.by_ref().take(BEGINNING as u64).read_to_end(&mut beginning).map_err(io)?;
+        let not_fits = |found| FitsError::NotFits { path: path.to_owned(), found };
+        if gunzip::is_gzip(&beginning) {
+            file.rewind().map_err(io)?;
+            let unpack = |source| FitsError::Io { path: path.to_owned(), action: "unpack it", source };
+            let bytes = gunzip::unpack(file, metadata.len()).map_err(unpack)?;
+            return match unknown_format(&bytes) {
+                Some(found) => Err(not_fits(format!("unpacked, {found}"))),
+                None => Ok(Self::Memory(bytes)),
+            };
+        }
+        match unknown_format(&beginning) {
+            Some(found) => Err(not_fits(found)),
+            None => Ok(Self::Disk(file, metadata.len())),
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Disk(_, length) => *length,
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Fills `buffer` with the bytes from `offset`.
+    pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Disk(file, _) => {
+                file.seek(SeekFrom::Start(offset))?;
+                file.read_exact(buffer)
+            }
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                let part = rest.and_then(|rest| rest.get(..buffer.len()));
+                buffer.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The beginning of a file that is not FITS, for the user; `None` for FITS.
+fn unknown_format(bytes: &[u8]) -> Option<String> {
+    if bytes.starts_with(b"SIMPLE") {
+        return None;
+    }
+    if bytes.is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    if let Some((_, format, command)) = OTHER_FORMATS.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
+        return Some(format!("it is packed by {format}, which is not read; unpack it first ({command})"));
+    }
+    let text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]).chars().take(12).collect();
+    Some(format!("it begins with {text:?}, not with SIMPLE"))
+}
