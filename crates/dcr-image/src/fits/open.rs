@@ -11,7 +11,6 @@ use std::sync::OnceLock;
 
 use dcr_physics::Assumption;
 
-use super::reader::FitsReader;
 use super::companions::{
     CompanionFile, is_same_file, mask_beside, refuse_dangling, weights_beside, weights_by_name,
 };
@@ -19,10 +18,11 @@ use super::exposure::VarianceSource;
 use super::layout::{Hdu, PlaneSource, UncertaintyKind, find, find_one, inventory, survey};
 use super::placement::{SAME_PX, distance_px, merged, own_wcs, wcs};
 use super::plane_names::{StatedKind, is_mask, is_uncertainty, stated_kind};
+use super::reader::FitsReader;
 use super::{FitsError, MissingVariance, OpenOptions, noise};
 use crate::header::{Header, MaskCoding};
-use crate::{BBox, Psf};
 use crate::psf::PsfOwner;
+use crate::{BBox, Psf};
 
 /// Distance in px between the WCS of an image and that of its mask or weights that is reported.
 const DOUBTFUL_PX: f64 = 1.0;

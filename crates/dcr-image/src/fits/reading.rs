@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use ndarray::{Array2, Zip, s};
 
-use super::reader::{FitsReader, HduKind, OVERFLOW, Pixel};
 use super::constant::{Constant, candidates, fills_rows, is_noisy, sampled_rows};
 use super::exposure::{ExposureFile, NO_DATA, VarianceSource};
 use super::findings::Findings;
 use super::layout::{PlaneSource, UncertaintyKind};
+use super::reader::{FitsReader, HduKind, OVERFLOW, Pixel};
 use super::{FitsError, no_data, noise};
 use crate::header::{MaskCoding, UnknownValues};
 use crate::{BBox, MaskedImage};
