@@ -178,7 +178,9 @@ mod tests {
         let of_others: [fn(&mut AssembleConfig); 4] = [
             |config| config.coadd.remove_mask_planes.push("EDG".into()),
             |config| config.coadd.convergence_mask_planes.push("DETECTD".into()),
-            |config| drop(config.coadd.mask_propagation_thresholds.insert("SATT".into(), 0.1)),
+            |config| {
+                config.coadd.mask_propagation_thresholds.insert("SATT".into(), 0.1);
+            },
             |config| config.artefacts.prefilter_mask_planes.push("SUSPCT".into()),
         ];
         for change in of_others {
