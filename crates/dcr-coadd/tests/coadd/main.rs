@@ -13,6 +13,7 @@ mod noise;
 mod products;
 mod psf;
 mod runs;
+mod scales;
 mod shared;
 mod sky;
 mod streak_shapes;

@@ -163,7 +163,20 @@ impl ExposureFile {
             None => Psf::in_file(&mut reader, &hdus, &bbox, visit.psf_fwhm_px, &mut notes)?,
         };
         visit.assumptions.append(&mut notes);
-        Ok(Self { path: path.to_owned(), bbox, wcs, header, visit, unit, planes, psf, image, asinh, mask, variance })
+        Ok(Self {
+            path: path.to_owned(),
+            bbox,
+            wcs,
+            header,
+            visit,
+            unit,
+            planes,
+            psf,
+            image,
+            asinh,
+            mask,
+            variance,
+        })
     }
 
     /// The file.
