@@ -24,7 +24,7 @@ mod read;
 use dcr_physics::{Angle, SkyPosition};
 
 use crate::BBox;
-use crate::header::{Card, Header};
+use crate::header::Card;
 
 pub(crate) use cards::is_wcs_keyword;
 use cards::{Frame, WcsCards};

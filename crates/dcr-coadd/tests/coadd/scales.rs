@@ -111,10 +111,12 @@ fn units_compare_by_meaning_and_input_unit_wins() {
     assert!(worst(&expected, &got) < 1e-6);
     assert_eq!(summary.unit, "adu");
     let mut all = warps(&small_field(4));
-    all[2].unit = Some("electron".into());
+    // The others are in electrons.
+    all[2].unit = Some("adu".into());
     let bench = Bench::new(&all);
     let message = bench.failure(&iterative());
-    assert!(message.contains("electron") && message.contains("input.unit"), "{message}");
+    assert!(message.contains("electron") && message.contains("adu"), "{message}");
+    assert!(message.contains("warp_2.fits") && message.contains("input.unit"), "{message}");
     let mut config = iterative();
     config.input.unit = Some("electron".into());
     assert_eq!(bench.run(&config).unwrap().unit, "electron");

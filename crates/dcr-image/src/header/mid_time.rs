@@ -172,11 +172,14 @@ impl Reading<'_> {
         Some(other.unwrap_or(first).clone())
     }
 
-    /// The time of day from a card of its own, on the day of `date`: a string, hours below 24, or
-    /// seconds.
+    /// The time of day from a card of its own, on the day of `date`: a string, one with a date of its
+    /// own, hours below 24, or seconds.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;
+            if let Some(complete) = value.as_text().and_then(Date::parse) {
+                return Some((card, complete));
+            }
             let seconds = match value.as_text() {
                 Some(text) if text.contains(':') => Date::seconds_of_day(text)?,
                 _ => match value.as_f64()? {

@@ -71,6 +71,7 @@ fn time_at_midnight_beside_a_time_of_day_uses_both() {
         ("UT", text("04:55:08.6")),
         ("UTC-OBS", text("04:55:08.6")),
         ("UTSTART", text("04:55:08.6")),
+        ("UT-OBS", text("2000-01-03T04:55:08.608")),
         ("UT", Value::Float(4.919_057)),
         ("UTC", Value::Float(17_708.6)),
     ] {
