@@ -1,7 +1,7 @@
 //! The flux scale of exposures: what pixel values are multiplied by, and doubts about it.
 //!
-//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it, for it says
-//! that they are still without it. With "header" the zero points decide, and FLXSCALE is not
+//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the card
+//! says that they are still without it. With "header" the zero points decide, and FLXSCALE is not
 //! applied: both tell the same of one exposure.
 
 use dcr_image::ExposureFile;
@@ -43,7 +43,7 @@ pub(crate) fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
     Some(visit.flux_scale.map_or(own, |factor| own + 2.5 * factor.log10()))
 }
 
-/// The factors of all exposures, and the zero point in mag that they then have, if it is known and one.
+/// The factors of all exposures, and the zero point in mag that they have then, if all have one.
 ///
 /// # Errors
 ///
@@ -56,7 +56,9 @@ pub(crate) fn factors(
     let common = match config.input.zero_point {
         ZeroPoint::Off => {
             let first = scaled.first().copied().flatten();
-            let same = |own: &Option<f64>| own.zip(first).is_some_and(|(own, first)| (own - first).abs() < ONE_ZERO_POINT);
+            let same = |own: &Option<f64>| {
+                own.zip(first).is_some_and(|(own, first)| (own - first).abs() < ONE_ZERO_POINT)
+            };
             first.filter(|_| scaled.iter().all(same))
         }
         ZeroPoint::Header => {
@@ -77,7 +79,8 @@ pub(crate) fn doubts(opened: &[(ExposureFile, Sky)], config: &AssembleConfig) ->
     let mut doubts = Vec::new();
     if config.input.zero_point == ZeroPoint::Header && visits().any(|visit| visit.flux_scale.is_some()) {
         doubts.push(warning(
-            "Exposures are scaled by the zero points of their headers; FLXSCALE is not applied as well.".into(),
+            "Exposures are scaled by the zero points of their headers; FLXSCALE is not applied as well."
+                .into(),
         ));
     }
     let zero_points: Option<Vec<f64>> = visits().map(scaled_zero_point).collect();
@@ -91,7 +94,8 @@ pub(crate) fn doubts(opened: &[(ExposureFile, Sky)], config: &AssembleConfig) ->
     }
     let exposures: Option<Vec<f64>> = visits().map(|visit| visit.exposure_s).collect();
     let Some((shortest, longest)) = exposures.as_deref().and_then(range) else { return doubts };
-    let counts = opened.iter().all(|(file, _)| file.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
+    let counts =
+        opened.iter().all(|(file, _)| file.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
     let unscaled = visits().all(|visit| visit.flux_scale.is_none());
     if config.input.zero_point_of == ZeroPointOf::Auto
         && counts

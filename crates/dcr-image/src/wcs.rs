@@ -19,25 +19,20 @@ mod distortion;
 mod matrix;
 mod origin;
 mod plausible;
+mod read;
 
 use dcr_physics::{Angle, SkyPosition};
 
 use crate::BBox;
-use crate::header::{Card, Header};
+use crate::header::Card;
 
 pub(crate) use cards::is_wcs_keyword;
-use cards::{Frame, Rival, Selection, WcsCards};
-use distortion::Polynomial;
-use plausible::Area;
+use cards::{Frame, WcsCards};
 pub use origin::{image_origin, origin_cards};
 
 /// Half the step of the finite differences for the [`Jacobian`], in pixels. With a whole pixel the
 /// curvature of any real WCS adds less than 1e-9, and rounding less than 1e-8.
 const STEP_PX: f64 = 1.0;
-
-/// Side in pixels of the least area over which two descriptions of one image are compared: a cutout
-/// may be too small for their difference to show.
-const LEAST_SIDE_PX: f64 = 1000.0;
 
 /// A world coordinate system: a map between the pixels of a parent image and the sky.
 #[derive(Clone, Debug)]
@@ -172,114 +167,11 @@ impl ZenithDirection {
 }
 
 impl Wcs {
-    /// Reads the primary WCS of an image header whose first pixel is `(x0, y0)` of the parent; see
-    /// [`image_origin`].
-    ///
-    /// TAN with or without SIP, TPV (also under the name TAN, as SCAMP wrote it) and the other
-    /// projections of FITS; PC with CDELT, a CD matrix (both in their old forms PC00i00j and
-    /// CD00i00j as well), or CDELT with CROTA. A missing RADESYS is taken for ICRS. Where cards
-    /// contradict each other, [`Wcs::notes`] says which were used.
-    ///
-    /// # Errors
-    ///
-    /// [`WcsError`] for missing cards, axes other than RA and Dec, an equinox other than 2000, and
-    /// cards that make no coordinate system of an image of the sky.
-    pub fn from_header(header: &Header, origin: (i64, i64)) -> Result<Self, WcsError> {
-        Self::read(header, origin, Distortions::Header)
-    }
-
-    /// Reads the primary WCS of an image header with or without its distortions.
-    ///
-    /// # Errors
-    ///
-    /// As [`Wcs::from_header`].
-    pub fn read(header: &Header, (x0, y0): (i64, i64), distortions: Distortions) -> Result<Self, WcsError> {
-        let origin = (x0 as f64, y0 as f64);
-        let Selection { cards, rivals, polynomial, notes } =
-            WcsCards::select(header, origin, distortions == Distortions::Header)?;
-        let mut wcs = Self::of_cards(cards)?;
-        wcs.notes = notes;
-        // A matrix of zeros or a reference pixel far from the sky shows here rather than later.
-        let (x, y) = wcs.cards.reference_pixel();
-        wcs.zenith_direction(x, y, Angle::default())?;
-        let area = Area::of(header, origin, (x, y));
-        for rival in &rivals {
-            wcs.notes.extend(wcs.contradiction(rival, &area));
-        }
-        let distorted = matches!(polynomial, Polynomial::Sip | Polynomial::Tpv);
-        let plain = if distorted { Self::of_cards(wcs.cards.undistorted()).ok() } else { None };
-        if polynomial == Polynomial::Sip && !header.text("CTYPE1").is_some_and(|ctype| ctype.contains("-SIP")) {
-            let most = plain.as_ref().map_or(0.0, |plain| wcs.most_apart(plain, &area, 1.0));
-            wcs.notes.push(format!(
-                "CTYPE1 = '{}' names no SIP, but A_i_j and B_i_j are there; they are applied, and move pixels by up to \
-                 {most:.1} px. Images that were resampled have such terms left over: input.distortion = \"none\" drops \
-                 them.",
-                header.text("CTYPE1").unwrap_or_default()
-            ));
-        }
-        wcs.notes.extend(plausible::doubts(&wcs, plain.as_ref(), &area)?);
-        Ok(wcs)
-    }
-
     /// What had to be chosen between cards that contradict each other, and what is implausible: whole
     /// sentences, each a warning.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    fn of_cards(cards: WcsCards) -> Result<Self, WcsError> {
-        let mut described = fits_well::header::Header::new();
-        for card in cards.iter() {
-            let set = match &card.value {
-                crate::header::Value::Int(value) => described.set(card.keyword.as_str(), *value),
-                crate::header::Value::Float(value) => described.set(card.keyword.as_str(), *value),
-                crate::header::Value::Text(text) => described.set(card.keyword.as_str(), text.as_str()),
-                _ => return Err(WcsError::Missing { keyword: card.keyword.clone() }),
-            };
-            set.map_err(|error| WcsError::Invalid { reason: error.to_string() })?;
-        }
-        let inner = fits_well::wcs::Wcs::from_header(&described, None)
-            .map_err(|error| WcsError::Invalid { reason: error.to_string() })?;
-        let longitude_first = match inner.description().celestial_projection {
-            Some(projection) if inner.description().unsupported_axes.is_empty() => {
-                projection.longitude_axis == 0
-            }
-            _ => {
-                return Err(WcsError::Unsupported {
-                    found: format!("CTYPE1 = '{}'", cards.text("CTYPE1")),
-                    wanted: "a celestial projection such as TAN, TAN-SIP or TPV is needed",
-                });
-            }
-        };
-        Ok(Self { inner, cards, longitude_first, notes: Vec::new() })
-    }
-
-    /// How a description that was passed over differs from this one, if it does.
-    fn contradiction(&self, rival: &Rival, area: &Area) -> Option<String> {
-        let Rival { named, preferred, tolerance, cards } = rival;
-        let apart = Self::of_cards(cards.clone()).map_or(f64::INFINITY, |other| self.most_apart(&other, area, LEAST_SIDE_PX));
-        if apart <= tolerance * area.side().max(LEAST_SIDE_PX) {
-            return None;
-        }
-        let by = if apart.is_finite() {
-            format!("differs by up to {apart:.3} px in the image")
-        } else {
-            "describes another place".to_owned()
-        };
-        Some(format!("The header has {preferred} and {named}, which {by}; {preferred} is used."))
-    }
-
-    /// The largest distance in pixels from another WCS at the corners of an area of `least_px` a
-    /// side at least; infinite if a point has no place in the other.
-    fn most_apart(&self, other: &Self, area: &Area, least_px: f64) -> f64 {
-        let wanted = area.side().max(least_px) / area.side();
-        let ((x, y), corners) = (area.centre, area.corners());
-        corners.iter().fold(0.0_f64, |most, (corner_x, corner_y)| {
-            let (at_x, at_y) = (x + (corner_x - x) * wanted, y + (corner_y - y) * wanted);
-            let there = self.pixel_to_sky(at_x, at_y).and_then(|sky| other.sky_to_pixel(sky));
-            there.map_or(f64::INFINITY, |(to_x, to_y)| most.max((to_x - at_x).hypot(to_y - at_y)))
-        })
     }
 
     /// The place on the sky of pixel coordinates `(x, y)`.

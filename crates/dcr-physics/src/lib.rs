@@ -60,7 +60,8 @@ pub use band::{Band, BandError, GridPoint, SubfilterRange, WavelengthGrid};
 pub use builtin::{BuiltinBand, builtin_bands};
 pub use dispersion::{ReferenceWavelength, SubfilterDispersion, subfilter_dispersion};
 pub use geometry::{
-    CheckedPlace, ClosedWay, Disagreement, GeometryError, GeometryOrigin, GeometrySource, LocalSky, ZenithGeometry,
+    CheckedPlace, ClosedWay, Disagreement, GeometryError, GeometryOrigin, GeometrySource, LocalSky,
+    ZenithGeometry,
 };
 pub use index::{Ciddor, RefractiveIndex, StoneOwens};
 pub use ray::RayIntegral;

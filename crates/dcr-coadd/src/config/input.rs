@@ -22,18 +22,19 @@ table! {
         /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn". Change it after
         /// you have looked which of the two is right, and set geometry accordingly.
         on_disagreement: OnDisagreement = OnDisagreement::Refuse,
-        /// The telescope: latitude and longitude (east positive) in degrees, which go together, and height in m, which may
-        /// stand alone. It wins over headers and over the known sites of instruments. Set it where those say nothing, or
-        /// are wrong.
+        /// The telescope: latitude and longitude (east positive) in degrees, which go together, and
+        /// height in m, which may stand alone. It wins over headers and over the known sites of
+        /// instruments. Set it where those say nothing, or are wrong.
         site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
-        /// Air pressure at the telescope (not reduced to sea level) in hPa, for all exposures. It wins over headers.
+        /// Air pressure at the telescope (not reduced to sea level) in hPa, for all exposures. It wins
+        /// over headers.
         pressure_hpa: Option<f64> = None; "744.0",
         /// Air temperature in °C, for all exposures. It wins over headers.
         temperature_c: Option<f64> = None; "10.0",
         /// Relative humidity in percent, for all exposures. It wins over headers.
         humidity_percent: Option<f64> = None; "40.0",
-        /// What to make of distortion polynomials (SIP, TPV) in headers: "header" (they are applied) or "none". Set "none"
-        /// where they were left over in resampled images, as a warning says.
+        /// Distortion polynomials (SIP, TPV) of headers: "header" (they are applied) or "none". Set
+        /// "none" where they were left over in resampled images, as a warning says.
         distortion: Distortion = Distortion::Header,
         /// The image's HDU, by name, name and EXTVER ("SCI,2") or number, as a string. Set it where a file has several
         /// images. Unset: IMAGE, SCI, or the first image; files of several CCDs are refused.
@@ -67,9 +68,9 @@ table! {
         /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
         /// magnitude zero points in the headers). Set "header" for exposures in counts.
         zero_point: ZeroPoint = ZeroPoint::Off,
-        /// What the zero points in headers refer to: "auto" (as the instrument and the card's comment say, or else the
-        /// exposure), "second" (2.5 log10 of the exposure time is added for pixels in counts) or "exposure". Set it for
-        /// headers that do not say.
+        /// Time that the zero points in headers refer to: "auto" (as the instrument and the card's
+        /// comment say, or else the exposure), "second" (2.5 log10 of the exposure time is added for
+        /// pixels in counts) or "exposure". Set it for headers that do not say.
         zero_point_of: ZeroPointOf = ZeroPointOf::Auto,
         /// The zero point in mag that exposures are scaled to with zero_point = "header". Set 31.4 to get nJy of AB magnitudes.
         /// Unset: that of the first exposure.
@@ -240,7 +241,11 @@ impl InputConfig {
                 return Err(refuse("input.unit", format!("{unit:?}"), "a unit such as \"nJy\""));
             }
             if header::unit::kind(unit) == header::unit::UnitKind::NotFlux {
-                return Err(refuse("input.unit", format!("{unit:?}"), "a unit of flux, not of its logarithm"));
+                return Err(refuse(
+                    "input.unit",
+                    format!("{unit:?}"),
+                    "a unit of flux, not of its logarithm",
+                ));
             }
         }
         for (key, pattern) in
@@ -262,12 +267,13 @@ impl InputConfig {
 
     fn validate_site(&self) -> Result<(), ConfigError> {
         let Some(site) = self.site else { return Ok(()) };
-        let within = |key: &str, value: Option<f64>, range: std::ops::RangeInclusive<f64>, allowed: &str| {
-            match value.filter(|value| !range.contains(value)) {
+        let within =
+            |key: &str, value: Option<f64>, range: std::ops::RangeInclusive<f64>, allowed: &str| match value
+                .filter(|value| !range.contains(value))
+            {
                 Some(value) => Err(refuse(key, value, allowed)),
                 None => Ok(()),
-            }
-        };
+            };
         within("input.site.latitude_deg", site.latitude_deg, -90.0..=90.0, "-90 to 90 degrees")?;
         within(
             "input.site.longitude_deg",

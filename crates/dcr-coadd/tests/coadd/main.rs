@@ -16,6 +16,7 @@ mod parts;
 mod products;
 mod psf;
 mod runs;
+mod scales;
 mod shared;
 mod sky;
 mod streak_shapes;

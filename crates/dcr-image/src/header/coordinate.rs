@@ -36,7 +36,8 @@ pub(super) fn coordinate(value: &Value, positive: char, negative: char) -> Optio
         (first.map_or(text, |first| &text[first.len_utf8()..]), first)
     };
     let rest = rest.trim().trim_end_matches("deg").trim_end_matches('°').trim();
-    let degrees = rest.parse::<f64>().ok().filter(|value| value.is_finite()).or_else(|| parse_sexagesimal(rest))?;
+    let degrees =
+        rest.parse::<f64>().ok().filter(|value| value.is_finite()).or_else(|| parse_sexagesimal(rest))?;
     let minus = rest.starts_with('-');
     Some(match found {
         None => Coordinate { degrees, lettered: false, signed_too: false },
@@ -74,7 +75,10 @@ mod tests {
             assert!((got.degrees - degrees).abs() < 1e-9 && got.lettered == lettered, "{text}: {got:?}");
         }
         let south = |text: &str| coordinate(&Value::Text(text.into()), 'N', 'S').map(|got| got.degrees);
-        assert_eq!((south("30.5 S"), south("30.5S"), south("-30.5 S")), (Some(-30.5), Some(-30.5), Some(-30.5)));
+        assert_eq!(
+            (south("30.5 S"), south("30.5S"), south("-30.5 S")),
+            (Some(-30.5), Some(-30.5), Some(-30.5))
+        );
         assert_eq!((south("30d30m00s"), south("30:30:00 S")), (Some(30.5), Some(-30.5)));
         assert_eq!((south("S"), south(""), south("NaN"), south("unknown")), (None, None, None, None));
         let number = coordinate(&Value::Float(-30.5), 'N', 'S').unwrap();

@@ -4,9 +4,9 @@
 //! pressure allows. A number up to 90 in a card whose name means both, such as ELEVATIO, is an angle
 //! where it is the altitude of the pointing. What is no height is not used, with a warning.
 
+use super::Value;
 use super::interpret::Reading;
 use super::weather;
-use super::Value;
 
 /// Metres in a foot.
 const FOOT_M: f64 = 0.3048;

@@ -56,7 +56,8 @@ impl Given {
         };
         WeatherReadings {
             temperature_c: noted("temperature", "input.temperature_c", self.temperature_c, "°C"),
-            pressure_pa: noted("pressure", "input.pressure_hpa", self.pressure_hpa, "hPa").map(|hpa| 100.0 * hpa),
+            pressure_pa: noted("pressure", "input.pressure_hpa", self.pressure_hpa, "hPa")
+                .map(|hpa| 100.0 * hpa),
             humidity_percent: noted("humidity", "input.humidity_percent", self.humidity_percent, "%"),
         }
     }

@@ -26,8 +26,9 @@ const TIMES_OF_DAY: [&str; 18] = [
     "UT-START", "UTCSTART", "UTC-STAR", "UT-STR", "UTSHUT", "UTOPEN", "UT_START", "TIME",
 ];
 
-/// Times that are compared with the one that is used, besides those of the profile.
-const COMPARED: [Time; 15] = [
+/// Times that are compared with the one that is used, besides those of the profile. JD is not among
+/// them: some instruments of known profiles write that of another moment.
+const COMPARED: [Time; 14] = [
     Time::Mid("DATE-AVG"),
     Time::MidMjd("MJD-AVG"),
     Time::MidMjd("MJD-MID"),
@@ -42,7 +43,6 @@ const COMPARED: [Time; 15] = [
     Time::BeginMjd("MJD-BEG"),
     Time::BeginMjd("MJD-OBS"),
     Time::BeginMjd("MJD"),
-    Time::BeginJd("JD"),
 ];
 
 /// Cards of the end of an exposure: ISO strings, modified Julian dates, and times of day.
@@ -172,11 +172,14 @@ impl Reading<'_> {
         Some(other.unwrap_or(first).clone())
     }
 
-    /// The time of day from a card of its own, on the day of `date`: a string, hours below 24, or
-    /// seconds.
+    /// The time of day from a card of its own, on the day of `date`: a string, one with a date of its
+    /// own, hours below 24, or seconds.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;
+            if let Some(complete) = value.as_text().and_then(Date::parse) {
+                return Some((card, complete));
+            }
             let seconds = match value.as_text() {
                 Some(text) if text.contains(':') => Date::seconds_of_day(text)?,
                 _ => match value.as_f64()? {
@@ -199,7 +202,8 @@ impl Reading<'_> {
         match exposure_s {
             Some(exposure_s) if (span_s - exposure_s).abs() <= SLACK_S.max(exposure_s / 2.0) => {
                 // The end of a single exposure is written after it was read out.
-                let exact = self.profile.time.iter().any(|way| cards_of(way) == chosen.cards && way.has_end());
+                let exact =
+                    self.profile.time.iter().any(|way| cards_of(way) == chosen.cards && way.has_end());
                 Some(if exact { span_s } else { exposure_s })
             }
             Some(exposure_s) => {

@@ -17,8 +17,20 @@ use super::unit::{self, UnitKind};
 
 /// Words of a card's comment that say that its zero point is one of a second.
 const PER_SECOND_COMMENTS: [&str; 14] = [
-    "per sec", "/sec", "1 sec", "1sec", "1-sec", "one second", "adu/s", "dn/s", "e-/s", "counts/s",
-    "count/s", "electron/s", "electrons/s", "exptime",
+    "per sec",
+    "/sec",
+    "1 sec",
+    "1sec",
+    "1-sec",
+    "one second",
+    "adu/s",
+    "dn/s",
+    "e-/s",
+    "counts/s",
+    "count/s",
+    "electron/s",
+    "electrons/s",
+    "exptime",
 ];
 
 impl Reading<'_> {
@@ -108,7 +120,9 @@ impl Reading<'_> {
         if !(factor > 0.0 && (1e-30..=1e30).contains(&factor)) {
             self.warn(
                 "flux scale",
-                format!("{CARD} = {factor} is no factor of a flux (more than 0 is expected); it is not used."),
+                format!(
+                    "{CARD} = {factor} is no factor of a flux (more than 0 is expected); it is not used."
+                ),
             );
             return None;
         }
@@ -181,7 +195,8 @@ mod tests {
 
     #[test]
     fn asinh_is_undone() {
-        let header: Header = [Card::new("BSOFTEN", 384.173), Card::new("BOFFSET", 52.161)].into_iter().collect();
+        let header: Header =
+            [Card::new("BSOFTEN", 384.173), Card::new("BOFFSET", 52.161)].into_iter().collect();
         let scaling = AsinhScaling::of(&header).unwrap().unwrap();
         // The compression as Pan-STARRS describes it, the other way.
         let compressed = |flux: f64| ((flux - 52.161) / (2.0 * 384.173)).asinh() * 1.085_736_204_758_129_6;

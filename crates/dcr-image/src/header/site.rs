@@ -56,8 +56,7 @@ impl Reading<'_> {
             evidence.altitude_deg(latitude, longitude)
         });
         let known = self.profile.site.filter(|_| self.given.position().is_none());
-        let from_card =
-            self.elevation(self.profile.elevation, altitude, known.map(|site| site.elevation));
+        let from_card = self.elevation(self.profile.elevation, altitude, known.map(|site| site.elevation));
         let from_geocentric = self.geocentric().map(|site| site.elevation_m);
         let of_header_m = from_card.or(from_geocentric).or(known.map(|site| site.elevation));
         let elevation = self.given.elevation_m.or(of_header_m);
@@ -87,7 +86,10 @@ impl Reading<'_> {
         let both = latitude.zip(longitude).filter(|((_, latitude), (_, longitude))| {
             let unset = latitude.degrees == 0.0 && longitude.degrees == 0.0;
             if unset {
-                self.warn("site", "The header's latitude and longitude are both 0; they are not used.".into());
+                self.warn(
+                    "site",
+                    "The header's latitude and longitude are both 0; they are not used.".into(),
+                );
             }
             !unset
         });
@@ -164,7 +166,10 @@ impl Reading<'_> {
             if km > SAME_OBSERVATORY_KM {
                 self.warn(
                     "site",
-                    format!("The header's site is {km:.0} km from that of {}; it is used.", self.profile.name),
+                    format!(
+                        "The header's site is {km:.0} km from that of {}; it is used.",
+                        self.profile.name
+                    ),
                 );
             }
         }
@@ -173,20 +178,20 @@ impl Reading<'_> {
     /// Says what the user's site and height replace.
     fn compare_with_given(&mut self, site: &Site, of_header: Option<(Angle, Angle)>, header_m: Option<f64>) {
         if self.given.position().is_some() {
-            let other =
-                of_header.map(|(latitude, longitude)| Site { latitude, longitude, elevation_m: 0.0 });
+            let other = of_header.map(|(latitude, longitude)| Site { latitude, longitude, elevation_m: 0.0 });
             match other.map(|other| distance_km(site, &other)) {
-                Some(km) if km > SAME_SITE_KM => self.warn(
-                    "site",
-                    format!("input.site is {km:.0} km from the header's site; it is used."),
-                ),
+                Some(km) if km > SAME_SITE_KM => {
+                    self.warn("site", format!("input.site is {km:.0} km from the header's site; it is used."))
+                }
                 Some(_) => self.note("site", "The site is that of input.site.".to_owned()),
                 None => self.note("site", "The header has no site; that of input.site is used.".to_owned()),
             }
         }
         if let Some(given) = self.given.elevation_m {
             let text = match header_m {
-                Some(other) => format!("The elevation is that of input.site, {given} m; the header's is {other:.0} m."),
+                Some(other) => {
+                    format!("The elevation is that of input.site, {given} m; the header's is {other:.0} m.")
+                }
                 None => format!("The elevation is that of input.site, {given} m."),
             };
             self.note("elevation", text);
@@ -225,8 +230,10 @@ impl Reading<'_> {
                 );
                 usual
             }
-            (agreement, _) => {
-                if sign == LongitudeSign::Unsure && agreement.is_none() {
+            (agreement, other_agreement) => {
+                // The other sign may be ruled out by the horizon alone.
+                let shown = agreement.is_some() || other_agreement == Some(false);
+                if sign == LongitudeSign::Unsure && !shown {
                     self.warn(
                         "longitude",
                         format!("{card} = {value} is taken to count east; nothing in the header shows it."),
@@ -241,7 +248,8 @@ impl Reading<'_> {
 }
 
 impl Evidence {
-    /// Whether hour angle, altitude or airmass come out as the header has them; `None` if it cannot be told.
+    /// Whether hour angle, altitude or airmass come out as the header has them, or else above the
+    /// horizon; `None` if it cannot be told.
     fn agrees_with(&self, latitude: Angle, longitude: Angle) -> Option<bool> {
         if let (Some(expected), Some(sky)) = (self.hour_angle, self.pointing) {
             let hour_angle = self.hour_angle_at(longitude)?;
@@ -252,8 +260,12 @@ impl Evidence {
         if let Some(expected) = self.altitude {
             return Some((altitude - expected.degrees()).abs() < AGREEMENT_DEG);
         }
+        let Some(airmass) = self.airmass else {
+            // Nobody observes below the horizon.
+            return (altitude < -AGREEMENT_DEG).then_some(false);
+        };
         // sec z says little of the altitude near the zenith: dz = d(sec z) / (sec z tan z).
-        let airmass = self.airmass?.max(1.0);
+        let airmass = airmass.max(1.0);
         let expected = airmass.recip().asin().to_degrees();
         let uncertain = (AIRMASS_ERROR / (airmass * (airmass * airmass - 1.0).sqrt()).max(1e-3)).to_degrees();
         Some((altitude - expected).abs() < AGREEMENT_DEG + uncertain.min(90.0 - expected + AGREEMENT_DEG))

@@ -21,8 +21,23 @@ pub enum UnitKind {
 
 /// Words that name a scale that is not proportional to flux.
 const NOT_FLUX: [&str; 17] = [
-    "mag", "mags", "magnitude", "magnitudes", "abmag", "stmag", "vegamag", "log", "log10", "ln", "dex", "db",
-    "asinh", "arcsinh", "luptitude", "luptitudes", "asinhmag",
+    "mag",
+    "mags",
+    "magnitude",
+    "magnitudes",
+    "abmag",
+    "stmag",
+    "vegamag",
+    "log",
+    "log10",
+    "ln",
+    "dex",
+    "db",
+    "asinh",
+    "arcsinh",
+    "luptitude",
+    "luptitudes",
+    "asinhmag",
 ];
 
 /// Spellings of one unit, the canonical one first. "DN" and "counts" are the "adu" of a detector.
@@ -37,8 +52,22 @@ const SYNONYMS: [&[&str]; 6] = [
 
 /// Spellings of "per second" at the end of a unit, longest first.
 const PER_SECOND: [&str; 16] = [
-    "/seconds", "/second", "*s**-1", "*s^-1", ".s**-1", ".s^-1", "s**-1", "s^(-1)", "s^-1", "s**(-1)", "*s-1",
-    ".s-1", "/sec", "s-1", "/s", "persecond",
+    "/seconds",
+    "/second",
+    "*s**-1",
+    "*s^-1",
+    ".s**-1",
+    ".s^-1",
+    "s**-1",
+    "s^(-1)",
+    "s^-1",
+    "s**(-1)",
+    "*s-1",
+    ".s-1",
+    "/sec",
+    "s-1",
+    "/s",
+    "persecond",
 ];
 
 /// Whether two units are one, whatever their spelling.
@@ -70,9 +99,20 @@ pub fn kind(unit: &str) -> UnitKind {
 }
 
 fn per_solid_angle(canonical: &str) -> bool {
-    ["/sr", "sr-1", "sr^-1", "sr**-1", "/arcsec2", "/arcsec^2", "/arcsec**2", "arcsec-2", "arcsec^-2", "/sqarcsec"]
-        .iter()
-        .any(|ending| canonical.ends_with(ending))
+    [
+        "/sr",
+        "sr-1",
+        "sr^-1",
+        "sr**-1",
+        "/arcsec2",
+        "/arcsec^2",
+        "/arcsec**2",
+        "arcsec-2",
+        "arcsec^-2",
+        "/sqarcsec",
+    ]
+    .iter()
+    .any(|ending| canonical.ends_with(ending))
 }
 
 /// One spelling for every unit: lower case, no blanks, synonyms replaced, `/s` for "per second".
@@ -121,7 +161,8 @@ mod tests {
                 assert!(same(group[0], unit), "{} {unit}", group[0]);
             }
         }
-        let different = ["adu", "electron", "adu/s", "electron/s", "nJy", "uJy", "mJy", "MJy", "Jy", "nanomaggy"];
+        let different =
+            ["adu", "electron", "adu/s", "electron/s", "nJy", "uJy", "mJy", "MJy", "Jy", "nanomaggy"];
         for (i, a) in different.iter().enumerate() {
             for b in &different[i + 1..] {
                 assert!(!same(a, b), "{a} {b}");
@@ -137,7 +178,9 @@ mod tests {
         for unit in ["adu/s", "e-/s", "cps", "electron s-1"] {
             assert_eq!(kind(unit), UnitKind::CountRate, "{unit}");
         }
-        for unit in ["mag", "MAG", "mag/arcsec2", "mag arcsec**-2", "log(Jy)", "log10(counts)", "dex", "asinh mag"] {
+        for unit in
+            ["mag", "MAG", "mag/arcsec2", "mag arcsec**-2", "log(Jy)", "log10(counts)", "dex", "asinh mag"]
+        {
             assert_eq!(kind(unit), UnitKind::NotFlux, "{unit}");
         }
         for unit in ["MJy/sr", "nJy/arcsec2", "Jy sr-1"] {

@@ -81,7 +81,9 @@ fn unit_of(header: &Header, given: &Given) -> (Option<String>, Vec<Assumption>) 
         return (Some(given.clone()), note.into_iter().collect());
     }
     let note = own.and_then(|own| match unit::kind(own) {
-        UnitKind::NotFlux => Some(note(format!("The pixels are in {own}, which is no flux: they do not add up."), true)),
+        UnitKind::NotFlux => {
+            Some(note(format!("The pixels are in {own}, which is no flux: they do not add up."), true))
+        }
         UnitKind::SurfaceBrightness => Some(note(
             format!("The pixels are in {own}; they are taken for fluxes, as pixels of one size allow."),
             false,

@@ -71,11 +71,8 @@ impl WcsCards {
         }
         let types = [axis_type(header, 1)?, axis_type(header, 2)?];
         let mut notes = Vec::new();
-        let polynomial = if with_distortion {
-            Polynomial::of(header, &types, &mut notes)
-        } else {
-            Polynomial::None
-        };
+        let polynomial =
+            if with_distortion { Polynomial::of(header, &types, &mut notes) } else { Polynomial::None };
         let matrices = matrix::candidates(header, &mut notes)?;
         let described = |matrix: &[Card], polynomial: Polynomial| -> Result<Self, WcsError> {
             let mut cards = start.clone();
@@ -127,7 +124,8 @@ impl WcsCards {
 
     /// The same place, scale and rotation without the polynomials.
     pub(super) fn undistorted(&self) -> Self {
-        let kept = self.cards.iter().filter(|card| !is_sip(&card.keyword) && !distortion::is_pv(&card.keyword));
+        let kept =
+            self.cards.iter().filter(|card| !is_sip(&card.keyword) && !distortion::is_pv(&card.keyword));
         let mut cards: Vec<Card> = kept.cloned().collect();
         for card in &mut cards {
             if let (true, Value::Text(ctype)) = (card.keyword.starts_with("CTYPE"), &mut card.value) {
@@ -168,7 +166,8 @@ impl WcsCards {
             card.and_then(|card| card.value.as_f64()).unwrap_or(0.0)
         };
         let (first, second) = (value("CRVAL1"), value("CRVAL2"));
-        let (ra, dec) = if self.text("CTYPE1").starts_with("DEC") { (second, first) } else { (first, second) };
+        let (ra, dec) =
+            if self.text("CTYPE1").starts_with("DEC") { (second, first) } else { (first, second) };
         SkyPosition::from_degrees(ra, dec)
     }
 

@@ -43,7 +43,9 @@ impl Polynomial {
         if both("-SIP") || has_sip(header) {
             return Self::Sip;
         }
-        if both("-TAN") && (0..=4).any(|term| header.f64(&format!("PV2_{term}")).is_some_and(|value| value != 0.0)) {
+        if both("-TAN")
+            && (0..=4).any(|term| header.f64(&format!("PV2_{term}")).is_some_and(|value| value != 0.0))
+        {
             notes.push("TAN has no parameters PV2_m, and those of the header are no polynomial near 1; they are not used.".into());
             return Self::None;
         }

@@ -54,8 +54,10 @@ pub(super) fn candidates(header: &Header, notes: &mut Vec<String>) -> Result<Vec
     let rotation = header.f64("CROTA2");
     let steps = header.f64("CDELT1").is_some() && header.f64("CDELT2").is_some();
     if found.is_empty() || (steps && rotation.is_some_and(|angle| angle != 0.0)) {
-        let mut cards =
-            vec![Card::new("CDELT1", number(header, "CDELT1")?), Card::new("CDELT2", number(header, "CDELT2")?)];
+        let mut cards = vec![
+            Card::new("CDELT1", number(header, "CDELT1")?),
+            Card::new("CDELT2", number(header, "CDELT2")?),
+        ];
         cards.extend(rotation.map(|angle| Card::new("CROTA2", angle)));
         if let (true, None, Some(angle)) = (found.is_empty(), rotation, header.f64("CROTA1"))
             && angle != 0.0
@@ -89,7 +91,11 @@ impl Matrix {
     /// Whether the pixels have a size that images of the sky have, in degrees per pixel.
     fn is_plausible(&self) -> bool {
         let value = |keyword: &str, default: f64| {
-            self.cards.iter().find(|card| card.keyword == keyword).and_then(|card| card.value.as_f64()).unwrap_or(default)
+            self.cards
+                .iter()
+                .find(|card| card.keyword == keyword)
+                .and_then(|card| card.value.as_f64())
+                .unwrap_or(default)
         };
         let steps = value("CDELT1", 1.0) * value("CDELT2", 1.0);
         let root = if self.named.starts_with("CD0") || self.named.starts_with("CDi") { "CD" } else { "PC" };

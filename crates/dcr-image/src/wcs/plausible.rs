@@ -95,7 +95,9 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
         }
         let sides = corner.determinant().abs().sqrt() / side;
         let ratios = axis_ratio(&corner) / ratio;
-        change = [sides, sides.recip(), ratios, ratios.recip()].into_iter().fold(change, |most, x| most.max(x - 1.0));
+        change = [sides, sides.recip(), ratios, ratios.recip()]
+            .into_iter()
+            .fold(change, |most, x| most.max(x - 1.0));
     }
     if change > CHANGE && plain.is_some() {
         doubts.push(format!(
@@ -108,7 +110,8 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
     let place = wcs.pixel_to_sky(x, y)?;
     let away = separation_deg(reference, place);
     if away > FROM_REFERENCE_DEG && wcs.cards.text("CTYPE1").contains("-T") {
-        doubts.push(format!("The middle of the image is {away:.1}° from the reference point CRVAL1, CRVAL2."));
+        doubts
+            .push(format!("The middle of the image is {away:.1}° from the reference point CRVAL1, CRVAL2."));
     }
     if let Some(plain) = plain.and_then(|plain| plain.pixel_to_sky(x, y).ok()) {
         let displaced = separation_deg(plain, place);

@@ -71,6 +71,7 @@ fn time_at_midnight_beside_a_time_of_day_uses_both() {
         ("UT", text("04:55:08.6")),
         ("UTC-OBS", text("04:55:08.6")),
         ("UTSTART", text("04:55:08.6")),
+        ("UT-OBS", text("2000-01-03T04:55:08.608")),
         ("UT", Value::Float(4.919_057)),
         ("UTC", Value::Float(17_708.6)),
     ] {
@@ -108,7 +109,10 @@ fn time_that_another_card_contradicts_is_warned_of_with_both() {
     ] {
         let visit = visit_of(&rubin(&[(card, value)]));
         let doubt = texts(&visit, "time").join(" ");
-        assert!(warned(&visit, "time") && doubt.contains(card) && doubt.contains("DATE-OBS"), "{card}: {doubt}");
+        assert!(
+            warned(&visit, "time") && doubt.contains(card) && doubt.contains("DATE-OBS"),
+            "{card}: {doubt}"
+        );
     }
 }
 
@@ -160,16 +164,32 @@ fn site_with_sign_and_letter_is_read_once() {
 fn site_cards_of_mounts_archives_and_the_standard() {
     let bare = without(&rubin(&[]), &["OBS-LAT", "OBS-LONG", "OBS-ELEV"]);
     let sites: [&[(&str, Value)]; 6] = [
-        &[("SITELAT", text("-30 14 40.7")), ("SITELON", text("-70 44 57.9")), ("SITEELEV", Value::Float(2663.0))],
+        &[
+            ("SITELAT", text("-30 14 40.7")),
+            ("SITELON", text("-70 44 57.9")),
+            ("SITEELEV", Value::Float(2663.0)),
+        ],
         &[("SITELAT", text("-30 14 40.7")), ("SITELONG", text("-70 44 57.9")), ("ALT-OBS", text("2663 m"))],
         &[
             ("OBSGEO-X", Value::Float(1_818_938.94)),
             ("OBSGEO-Y", Value::Float(-5_208_470.95)),
             ("OBSGEO-Z", Value::Float(-3_195_172.08)),
         ],
-        &[("OBSGEO-B", Value::Float(-30.244_639)), ("OBSGEO-L", Value::Float(-70.749_417)), ("OBSGEO-H", Value::Float(2663.0))],
-        &[("GEOLAT", Value::Float(-30.244_639)), ("GEOLON", Value::Float(-70.749_417)), ("GEOALT", Value::Float(2663.0))],
-        &[("OBSLAT", Value::Float(-30.244_639)), ("OBSLON", Value::Float(-70.749_417)), ("ALTITUDE", Value::Float(2663.0))],
+        &[
+            ("OBSGEO-B", Value::Float(-30.244_639)),
+            ("OBSGEO-L", Value::Float(-70.749_417)),
+            ("OBSGEO-H", Value::Float(2663.0)),
+        ],
+        &[
+            ("GEOLAT", Value::Float(-30.244_639)),
+            ("GEOLON", Value::Float(-70.749_417)),
+            ("GEOALT", Value::Float(2663.0)),
+        ],
+        &[
+            ("OBSLAT", Value::Float(-30.244_639)),
+            ("OBSLON", Value::Float(-70.749_417)),
+            ("ALTITUDE", Value::Float(2663.0)),
+        ],
     ];
     for cards in sites {
         let mut all = bare.clone();
@@ -184,7 +204,8 @@ fn site_cards_of_mounts_archives_and_the_standard() {
     // Placeholders, and geocentric coordinates that contradict.
     let unset = visit_of(&rubin(&[("OBS-LAT", Value::Float(0.0)), ("OBS-LONG", Value::Float(0.0))]));
     assert!(unset.site.is_none() && warned(&unset, "site"));
-    let mut other = rubin(&[("OBSGEO-X", Value::Float(-5_464_468.0)), ("OBSGEO-Y", Value::Float(-2_493_053.0))]);
+    let mut other =
+        rubin(&[("OBSGEO-X", Value::Float(-5_464_468.0)), ("OBSGEO-Y", Value::Float(-2_493_053.0))]);
     other.set("OBSGEO-Z", 2_150_943.0);
     assert!(warned(&visit_of(&other), "site"));
 }
@@ -192,7 +213,8 @@ fn site_cards_of_mounts_archives_and_the_standard() {
 #[test]
 fn height_in_feet_and_height_that_is_an_angle() {
     let height = |cards: &[(&str, Value)]| {
-        let visit = visit_of(&without(&rubin(cards), if cards[0].0 == "OBS-ELEV" { &[] } else { &["OBS-ELEV"] }));
+        let visit =
+            visit_of(&without(&rubin(cards), if cards[0].0 == "OBS-ELEV" { &[] } else { &["OBS-ELEV"] }));
         (visit.site.unwrap().elevation_m, warned(&visit, "elevation"))
     };
     let close = |got: (f64, bool), m: f64| assert!((got.0 - m).abs() < 1.0 && got.1, "{got:?}");
@@ -263,12 +285,8 @@ fn what_is_given_by_hand_wins() {
         let mut cards = rubin(&[("PRESSURE", Value::Float(744.0)), ("AIRTEMP", Value::Float(10.0))]);
         cards.set("INSTRUME", instrument);
         cards.set("BUNIT", "nJy");
-        let source = VisitSource {
-            path: Path::new("made_up.fits"),
-            tree: None,
-            image_centre: None,
-            given: &given,
-        };
+        let source =
+            VisitSource { path: Path::new("made_up.fits"), tree: None, image_centre: None, given: &given };
         let VisitHeader { visit, unit } = VisitHeader::read_with(&cards, &source);
         let site = visit.site.unwrap();
         assert_eq!((degrees(Some(site.latitude)), site.elevation_m), (19.825, 4204.0), "{instrument}");

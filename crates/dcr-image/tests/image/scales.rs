@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use dcr_image::BBox;
 use dcr_image::fits::{WriteOptions, write_exposure};
 use dcr_image::header::{Card, Given, Header, Value, VisitHeader, VisitSource, ZeroPointOf};
-use dcr_image::BBox;
 use dcr_physics::VisitInfo;
 
 use crate::headers::{header, text, visit_of, warned};
@@ -37,9 +37,11 @@ fn zero_point_of_a_second_becomes_that_of_the_exposure() {
         exposure(),
     ];
     close(zero_point(&megaprime), 26.46 + of_300_s - 0.15 * 0.4);
-    let lco = [("ORIGIN", text("LCOGT")), ("L1ZP", Value::Float(23.0)), ("BUNIT", text("electron")), exposure()];
+    let lco =
+        [("ORIGIN", text("LCOGT")), ("L1ZP", Value::Float(23.0)), ("BUNIT", text("electron")), exposure()];
     close(zero_point(&lco), 23.0 + of_300_s);
-    let pan_starrs = [("INSTRUME", text("gpc1")), ("FPA.ZP", Value::Float(25.0)), ("BUNIT", text("DN")), exposure()];
+    let pan_starrs =
+        [("INSTRUME", text("gpc1")), ("FPA.ZP", Value::Float(25.0)), ("BUNIT", text("DN")), exposure()];
     close(zero_point(&pan_starrs), 25.0 + of_300_s);
     let wfc = [
         ("INSTRUME", text("WFC")),

@@ -12,7 +12,8 @@ const START_HA: HourAngle = HourAngle { card: "HA", number: Unit::Hours, at_star
 const POINTING: &[Pointing] = &[Pointing::degrees("TELRA", "TELDEC"), Pointing::degrees("RA", "DEC")];
 const KITT_PEAK: FixedSite = FixedSite { latitude: 31.958, longitude: -111.6, elevation: 2120.0 };
 const TIMES: &[Time] = &[Time::Begin("DATE-OBS"), Time::BeginMjd("MJD-OBS")];
-const ZERO_POINTS: &[ZeroPointCard] = &[ZeroPointCard::exposure("MAGZERO"), ZeroPointCard::exposure("MAGZPT")];
+const ZERO_POINTS: &[ZeroPointCard] =
+    &[ZeroPointCard::exposure("MAGZERO"), ZeroPointCard::exposure("MAGZPT")];
 
 pub(super) const DECAM: Profile = Profile {
     name: "DECam",

@@ -2,26 +2,83 @@
 //! instruments use.
 
 use super::angle::Unit;
-use super::profile::{
-    Altitude, Corrector, HourAngle, LongitudeSign, Pointing, Profile, Time, ZeroPointCard,
-};
+use super::profile::{Altitude, Corrector, HourAngle, LongitudeSign, Pointing, Profile, Time, ZeroPointCard};
 
 /// Cards of the telescope's latitude, of observatories, archives, and camera and mount software.
 pub(crate) const LATITUDES: &[&str] = &[
-    "OBS-LAT", "OBSGEO-B", "SITELAT", "LATITUDE", "LAT-OBS", "OBSLAT", "GEOLAT", "GEO_LAT", "SITE-LAT", "SITE_LAT",
-    "OBS_LAT", "LATOBS", "TELLAT", "TEL-LAT", "LAT", "ESO TEL GEOLAT",
+    "OBS-LAT",
+    "OBSGEO-B",
+    "SITELAT",
+    "LATITUDE",
+    "LAT-OBS",
+    "OBSLAT",
+    "GEOLAT",
+    "GEO_LAT",
+    "SITE-LAT",
+    "SITE_LAT",
+    "OBS_LAT",
+    "LATOBS",
+    "TELLAT",
+    "TEL-LAT",
+    "LAT",
+    "ESO TEL GEOLAT",
 ];
 /// Cards of its longitude.
 pub(crate) const LONGITUDES: &[&str] = &[
-    "OBS-LONG", "OBSGEO-L", "SITELONG", "LONGITUD", "LONGITUDE", "LONG-OBS", "OBSLONG", "GEOLON", "GEOLONG", "GEO_LON",
-    "GEO_LONG", "SITELON", "SITE-LON", "SITE_LON", "SITELNG", "OBSLON", "OBS-LON", "OBS_LON", "OBS_LONG", "LON-OBS",
-    "LONGOBS", "TELLON", "TELLONG", "TEL-LONG", "LONG", "LON", "ESO TEL GEOLON",
+    "OBS-LONG",
+    "OBSGEO-L",
+    "SITELONG",
+    "LONGITUD",
+    "LONGITUDE",
+    "LONG-OBS",
+    "OBSLONG",
+    "GEOLON",
+    "GEOLONG",
+    "GEO_LON",
+    "GEO_LONG",
+    "SITELON",
+    "SITE-LON",
+    "SITE_LON",
+    "SITELNG",
+    "OBSLON",
+    "OBS-LON",
+    "OBS_LON",
+    "OBS_LONG",
+    "LON-OBS",
+    "LONGOBS",
+    "TELLON",
+    "TELLONG",
+    "TEL-LONG",
+    "LONG",
+    "LON",
+    "ESO TEL GEOLON",
 ];
 /// Cards of its height. ALTITUDE is one in some headers, and the telescope's altitude in most.
 pub(crate) const ELEVATIONS: &[&str] = &[
-    "OBS-ELEV", "OBSGEO-H", "SITEELEV", "ALT-OBS", "ELEVATIO", "HEIGHT", "GEOELEV", "GEOALT", "GEO_ALT", "SITEALT",
-    "SITE-ALT", "SITE_ALT", "SITE_ELE", "SITEHGT", "OBSALT", "OBS-ALT", "OBS_ALT", "OBSELEV", "OBS_ELEV", "ALTOBS",
-    "TELELEV", "ELEVATION", "ESO TEL GEOELEV", "ALTITUDE",
+    "OBS-ELEV",
+    "OBSGEO-H",
+    "SITEELEV",
+    "ALT-OBS",
+    "ELEVATIO",
+    "HEIGHT",
+    "GEOELEV",
+    "GEOALT",
+    "GEO_ALT",
+    "SITEALT",
+    "SITE-ALT",
+    "SITE_ALT",
+    "SITE_ELE",
+    "SITEHGT",
+    "OBSALT",
+    "OBS-ALT",
+    "OBS_ALT",
+    "OBSELEV",
+    "OBS_ELEV",
+    "ALTOBS",
+    "TELELEV",
+    "ELEVATION",
+    "ESO TEL GEOELEV",
+    "ALTITUDE",
 ];
 
 pub(crate) const GENERIC: Profile = Profile {

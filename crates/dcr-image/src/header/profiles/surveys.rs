@@ -5,9 +5,7 @@
 //! cards are from their documentation, and no real header was seen.
 
 use super::angle::Unit;
-use super::profile::{
-    Altitude, AzimuthZero, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard,
-};
+use super::profile::{Altitude, AzimuthZero, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard};
 use super::time::Scale;
 
 pub(super) const SDSS: Profile = Profile {
