@@ -277,7 +277,8 @@ pub(crate) struct Man {
 /// The exposures.
 #[derive(Args, Debug)]
 pub(crate) struct Warps {
-    /// FITS files; a directory stands for the FITS files in it.
+    /// FITS files; a directory stands for the FITS files in it. Weights, masks and PSFs of exposures among them are no
+    /// exposures.
     #[arg(value_name = "WARP", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) warps: Vec<PathBuf>,
 }
@@ -295,10 +296,11 @@ pub(crate) struct Settings {
     /// Start from `default`, or from `reference` (the established implementation, faults included).
     #[arg(long, value_name = "NAME", value_parser = dcr_coadd::config::PRESETS, hide_possible_values = true)]
     pub(crate) preset: Option<String>,
-    /// Weight files, as {dir}/{stem}.weight.fits; same as --set input.weights=…
+    /// Weight files, as {dir}/{stem}.weight.fits, or HDUs, as {dir}/{stem}.fits[WGT]; same as --set
+    /// input.weights=…
     #[arg(long, value_name = "PATTERN")]
     pub(crate) weights: Option<String>,
-    /// Mask files, as {dir}/{stem}.mask.fits; same as --set input.masks=…
+    /// Mask files, as {dir}/{stem}.mask.fits, or HDUs, as {dir}/{stem}.fits[MSK]; same as --set input.masks=…
     #[arg(long, value_name = "PATTERN")]
     pub(crate) masks: Option<String>,
 }

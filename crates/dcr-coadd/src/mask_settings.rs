@@ -92,8 +92,8 @@ fn check<'a>(
     for Named { key, planes, by_default } in settings {
         for plane in planes {
             let is_there = ours.bit(plane).is_some() || files.clone().any(|own| own.bit(plane).is_some());
-            let expected = by_default.iter().map(String::as_str).chain(made);
-            if is_there || expected.into_iter().any(|known| same_plane(known, plane)) {
+            let mut expected = by_default.iter().map(String::as_str).chain(made);
+            if is_there || expected.any(|known| same_plane(known, plane)) {
                 continue;
             }
             if known_planes().any(|known| same_plane(known, plane)) {

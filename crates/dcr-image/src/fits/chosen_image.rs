@@ -7,14 +7,14 @@ use super::layout::{Hdu, find_one, inventory};
 use super::placement::{SAME_PX, distance_px, own_wcs, wcs};
 use super::plane_names::{is_image, is_mask, is_uncertainty};
 
-/// Chooses the image: the HDU that is asked for, or else the one called IMAGE or SCI, or else the first
-/// image that is not called a mask, a PSF or uncertainties.
+/// Chooses the image: the HDU that is asked for, or else the one called IMAGE or SCI, or else the
+/// first image that is not called a mask, a PSF or uncertainties.
 ///
 /// # Errors
 ///
-/// [`FitsError::Missing`] if there is no image, [`FitsError::Ambiguous`] if several HDUs have the name
-/// asked for, and [`FitsError::SeveralImages`] if nothing is asked for and other images with a WCS of
-/// their own might be meant as well: the CCDs of a camera.
+/// [`FitsError::Missing`] if there is no image, [`FitsError::Ambiguous`] if several HDUs have the
+/// name asked for, and [`FitsError::SeveralImages`] if nothing is asked for and other images with a
+/// WCS of their own might be meant as well: the CCDs of a camera.
 pub(super) fn choose_image<'a>(
     path: &Path,
     hdus: &'a [Hdu],

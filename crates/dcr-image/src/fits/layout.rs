@@ -160,7 +160,7 @@ pub(crate) fn find_one<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str) -> Result
     }
 }
 
-/// `HDU 0 (no data), HDU 1 (IMAGE, 64 × 32), HDU 2 (table)`; names that several HDUs share have EXTVER.
+/// `HDU 0 (no data), HDU 1 (IMAGE, 64 × 32), HDU 2 (table)`; shared names have EXTVER.
 ///
 /// Of long lists the first [`LISTED`] HDUs stand for all.
 pub(crate) fn inventory(hdus: &[Hdu]) -> String {

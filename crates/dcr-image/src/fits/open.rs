@@ -1,10 +1,8 @@
-//! Choice of an exposure's mask, variance and PSF: HDUs of its own file, files named, files beside it.
+//! Choice of an exposure's mask, variance and PSF: HDUs of its own file, files named or beside it.
 //!
-//! A file or HDU that is named is used even if the exposure's own file has another. HDUs count by their
-//! names ([`super::plane_names`]). An HDU without a name after the image, of the image's size, is its
-//! mask if it has integers and its variance otherwise, but only if nothing speaks against it: a WCS
-//! of its own, the image's unit, or negative pixels. Files beside the image come last, by their names
-//! ([`super::companions`]).
+//! A file or HDU that is named is used even if the exposure's own file has another. HDUs count by
+//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]). Files
+//! beside the image come last, by their names ([`super::companions`]).
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,11 +13,13 @@ use super::companions::{
     CompanionFile, is_same_file, mask_beside, refuse_dangling, weights_beside, weights_by_name,
 };
 use super::exposure::VarianceSource;
+use super::guess::guessed_plane;
 use super::layout::{Hdu, PlaneSource, UncertaintyKind, find, find_one, inventory, survey};
-use super::placement::{SAME_PX, distance_px, merged, own_wcs, wcs};
-use super::plane_names::{StatedKind, is_mask, is_uncertainty, stated_kind};
+use super::placement::{SAME_PX, merged};
+use super::plane_names::{StatedKind, stated_kind};
 use super::reader::FitsReader;
-use super::{FitsError, MissingVariance, OpenOptions, noise};
+use super::role::{Own, Role, distance};
+use super::{FitsError, MissingVariance, OpenOptions};
 use crate::header::{Header, MaskCoding};
 use crate::psf::PsfOwner;
 use crate::{BBox, Psf};
@@ -28,64 +28,8 @@ use crate::{BBox, Psf};
 const DOUBTFUL_PX: f64 = 1.0;
 /// Share of the image's diagonal by which the two may differ at most.
 const ELSEWHERE: f64 = 0.25;
-/// Share of negative pixels, of two values or more, at which a plane without a name is no variance.
-/// A few may mark pixels without data, as -1 does in rms maps.
-const NEGATIVE_SHARE: f64 = 0.01;
-
-/// An exposure's own file and its image.
-pub(super) struct Own<'a> {
-    pub(super) path: &'a Path,
-    pub(super) hdus: &'a [Hdu],
-    pub(super) image: &'a Hdu,
-    /// Rows and columns of the image.
-    pub(super) shape: (usize, usize),
-}
-
 /// The mask with its coding, and the variance, both of the image's size.
 pub(super) type ChosenPlanes = (Option<(PlaneSource, MaskCoding)>, VarianceSource);
-
-/// Use of a plane or file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Weights,
-    Mask,
-    Psf,
-}
-
-impl Role {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Weights => "weights",
-            Self::Mask => "mask",
-            Self::Psf => "PSF",
-        }
-    }
-
-    const fn setting(self) -> &'static str {
-        match self {
-            Self::Weights => "input.weights",
-            Self::Mask => "input.masks",
-            Self::Psf => "input.psfs",
-        }
-    }
-
-    const fn hdu_names(self) -> &'static str {
-        match self {
-            Self::Weights => "WEIGHT, VARIANCE or likewise",
-            Self::Mask => "MASK, DQ or likewise",
-            Self::Psf => "PSF",
-        }
-    }
-
-    /// Whether an HDU has this use by its name.
-    fn is_named(self, hdu: &Hdu) -> bool {
-        match self {
-            Self::Weights => is_uncertainty(hdu),
-            Self::Mask => is_mask(hdu),
-            Self::Psf => hdu.name.eq_ignore_ascii_case("PSF"),
-        }
-    }
-}
 
 /// A plane for the exposure, and the cards that describe it.
 struct Plane {
@@ -219,8 +163,8 @@ fn variance_plane(
     }
 }
 
-/// Kind of the uncertainties in a companion: the setting, or else UTYPE and the HDU's name, or else the
-/// file's name, or else inverse variances.
+/// Kind of the uncertainties in a companion: the setting, or else UTYPE and the HDU's name, or else
+/// the file's name, or else inverse variances.
 fn kind_of_companion(
     plane: &Plane,
     setting: Option<UncertaintyKind>,
@@ -329,8 +273,8 @@ fn one_of<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str, own: &Own<'_>) -> Resu
     }
 }
 
-/// The plane of a file of its own: by the names of planes, by the image's name, the only plane, or the
-/// only one on the image's place of the sky, in this order.
+/// The plane of a file of its own: by the names of planes, by the image's name, the only plane, or
+/// the only one on the image's place of the sky, in this order.
 fn plane_of_file<'a>(role: Role, path: &Path, hdus: &'a [Hdu], own: &Own<'_>) -> Result<&'a Hdu, FitsError> {
     let is_plane = |hdu: &&Hdu| hdu.plane_shape().is_some();
     let planes: Vec<&Hdu> = hdus.iter().filter(is_plane).collect();
@@ -373,63 +317,6 @@ fn nearest<'a>(hdus: impl Iterator<Item = &'a Hdu>, image: &Hdu) -> Option<&'a H
         let other_version = hdu.version() != image.version();
         (other_version, hdu.index < image.index, hdu.index.abs_diff(image.index))
     })
-}
-
-/// The first HDU without a name that may have a use by its order, size and type, and of those that may
-/// not the reasons.
-fn guessed_plane<'a>(
-    role: Role,
-    reader: &mut FitsReader,
-    own: &Own<'a>,
-) -> Result<(Option<&'a Hdu>, Vec<String>), FitsError> {
-    let mut rejected = Vec::new();
-    let candidates = own.hdus.iter().filter(|hdu| {
-        hdu.index > own.image.index
-            && hdu.name.is_empty()
-            && hdu.plane_shape() == Some(own.shape)
-            && hdu.is_integer() == (role == Role::Mask)
-    });
-    for hdu in candidates {
-        match contradiction(role, reader, hdu, own)? {
-            None => return Ok((Some(hdu), rejected)),
-            Some(reason) => rejected.push(format!("{} {reason}", hdu.label())),
-        }
-    }
-    Ok((None, rejected))
-}
-
-/// What speaks against an HDU as mask or variance of the image, if anything does.
-fn contradiction(
-    role: Role,
-    reader: &mut FitsReader,
-    hdu: &Hdu,
-    own: &Own<'_>,
-) -> Result<Option<String>, FitsError> {
-    if distance(own, own.hdus, hdu).is_some_and(|px| px > SAME_PX) {
-        return Ok(Some("has a WCS of its own".to_owned()));
-    }
-    let unit = |header: &Header| header.text("BUNIT").map(|unit| unit.trim().to_ascii_lowercase());
-    let own_unit = unit(&merged(own.hdus, own.image)).filter(|unit| !unit.is_empty());
-    if own_unit.is_some() && unit(&hdu.header) == own_unit {
-        return Ok(Some("has the image's unit (BUNIT)".to_owned()));
-    }
-    if role == Role::Weights && has_negative_pixels(reader, hdu, own.shape)? {
-        return Ok(Some("has negative pixels".to_owned()));
-    }
-    Ok(None)
-}
-
-/// Whether pixels in the middle are negative, beyond a few and beyond one value that may be a mark.
-fn has_negative_pixels(reader: &mut FitsReader, hdu: &Hdu, shape: (usize, usize)) -> Result<bool, FitsError> {
-    let whole = BBox::of_shape((0, 0), shape);
-    let Some((rows, columns)) = noise::sample(&whole).slice_in(&whole) else { return Ok(false) };
-    reader.go_to(hdu.index)?;
-    let pixels = reader.pixels::<f32>(rows, columns, &hdu.label())?;
-    let mut negative = pixels.iter().copied().filter(|value| *value < 0.0);
-    let Some(first) = negative.next() else { return Ok(false) };
-    let (others, count) =
-        negative.fold((false, 1_usize), |(others, count), value| (others || value != first, count + 1));
-    Ok(others && count as f64 > NEGATIVE_SHARE * pixels.len() as f64)
 }
 
 /// A plane of the exposure's own file.
@@ -478,12 +365,6 @@ fn plane(
         }
     }
     Ok(Plane { source, hdu: hdu.clone(), header: merged(hdus, hdu) })
-}
-
-/// Distance in px between the WCS of an HDU and that of the image; `None` if one of them has none.
-fn distance(own: &Own<'_>, hdus: &[Hdu], hdu: &Hdu) -> Option<f64> {
-    let (image, other) = (wcs(own.hdus, own.image)?, own_wcs(hdus, hdu)?);
-    Some(distance_px(&image, &other, own.shape))
 }
 
 /// Warns of masks that are not read: lsst-images divides many planes among several HDUs.
