@@ -20,10 +20,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "psf_includes_dcr",
-        "Whether PSFs were measured on stars that the air had already smeared by refraction, so that a mean star's\n\
-         smearing is taken out of them: true, false, or \"auto\": of PSFEx models, which are made from the\n\
-         exposures' own stars, and not of stamps and grids. Set true for stamps of stars in the exposures; without\n\
-         it colours are lost. Set false for PSFEx models of stars that were corrected for refraction.",
+        "Whether PSFs were measured on stars that the air had already smeared by refraction, so that a mean\n\
+         star's smearing is taken out of them: true, false, or \"auto\", which is true for PSFEx models, made from\n\
+         the exposures' own stars, and false for stamps and grids. Set true for stamps of stars in the\n\
+         exposures; without it colours are lost. Set false for PSFEx models of stars that were corrected for\n\
+         refraction.",
     ),
     key(
         "uniform_width",

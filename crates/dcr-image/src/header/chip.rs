@@ -3,11 +3,11 @@
 use super::Header;
 
 /// Keywords, and columns of tables, with the name of a CCD.
-const NAMES: [&str; 5] = ["CCDNAME", "DETPOS", "DETNAME", "DET-NAME", "CHIPNAME"];
+const NAMES: [&str; 4] = ["CCDNAME", "DETPOS", "DET-NAME", "CHIPNAME"];
 /// The keyword that names an HDU, and often the CCD in it.
 const EXTENSION: &str = "EXTNAME";
 /// Keywords, and columns, with the number of a CCD.
-const NUMBERS: [&str; 4] = ["CCDNUM", "DETECTOR", "CHIPID", "IMAGEID"];
+const NUMBERS: [&str; 3] = ["CCDNUM", "DETECTOR", "CHIPID"];
 /// Keywords, and columns, with the number of an exposure.
 const EXPOSURES: [&str; 1] = ["EXPNUM"];
 

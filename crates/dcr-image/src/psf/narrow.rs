@@ -154,7 +154,7 @@ fn solve(mut matrix: Matrix, mut vector: Vector) -> Option<Vector> {
     for column in 0..PARAMETERS {
         let pivot = (column..PARAMETERS)
             .max_by(|a, b| matrix[*a][column].abs().total_cmp(&matrix[*b][column].abs()))?;
-        if !(matrix[pivot][column].abs() > 0.0) || !matrix[pivot][column].is_finite() {
+        if matrix[pivot][column] == 0.0 || !matrix[pivot][column].is_finite() {
             return None;
         }
         matrix.swap(column, pivot);
