@@ -185,7 +185,7 @@ fn regions(seeds: &Seeds, random: &mut Random) -> Outcome {
     let lines: Vec<String> = HEADER.lines().map(|line| format!("{line:<80.80}")).collect();
     let wcs = Wcs::from_header(&Header::parse(lines.concat().as_bytes()), (0, 0));
     if let (Ok(regions), Ok(wcs)) = (&outcome, wcs) {
-        covered_by(regions, BBox::new(0, 0, 100, 80), &wcs);
+        let _ = covered_by(regions, BBox::new(0, 0, 100, 80), &wcs);
     }
     Outcome::of(&outcome)
 }
