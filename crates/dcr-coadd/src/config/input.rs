@@ -58,9 +58,9 @@ table! {
         /// every pixel. Set "estimate" for images without weights whose sky is flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
         /// Whether the sums DATASUM and CHECKSUM of inputs that have them are verified: data that changed since they were
-        /// written are refused, edited headers are warned of. Set true after copies that may have failed. It costs up to a
-        /// third of reading, and refuses files that were cut out or edited by a tool that left the sums as they were. Files of
-        /// a run are always verified.
+        /// written are refused, edited headers are warned of. Set true after copies that may have failed. It nearly doubles the
+        /// time of reading plain images, and refuses files that a tool cut out or edited and whose sums it left as they were.
+        /// Files of a run are always verified.
         verify_checksums: bool = false,
         /// Unit of the pixel values, for all exposures. It wins over BUNIT. Set it for headers without one, or with a
         /// wrong one.

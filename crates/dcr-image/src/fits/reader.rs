@@ -1,7 +1,7 @@
 //! Reading a FITS file: its HDUs, headers, pixels and table cells.
 //!
 //! No byte of a file reaches C code. The place of every HDU is checked when the file is opened
-//! ([`structure`](super::structure)), compressed tiles are decoded by a crate in safe Rust
+//! ([`structure`](super::structure)), compressed tiles are decoded by a crate in checked Rust
 //! ([`tiles`](super::tiles)), and no size in a file is believed before it is compared with the
 //! file's length. A read error is an error, whatever was being read.
 
