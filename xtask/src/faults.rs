@@ -81,6 +81,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let references: Vec<Reference> =
         scenes.iter().map(|scene| lab.reference(scene)).collect::<Result<_>>()?;
+    for (scene, reference) in scenes.iter().zip(&references) {
+        println!("{}: {:.1} s, calls {:?}", scene.name, reference.seconds, reference.calls);
+    }
     let mut tally: BTreeMap<(&str, &str, String), usize> = BTreeMap::new();
     let (mut broken, mut slowest) = (Vec::new(), 0.0_f64);
     for trial in 0..options.kills + options.faults {

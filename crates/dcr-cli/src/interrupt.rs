@@ -29,8 +29,8 @@ const SAYING: Duration = Duration::from_millis(100);
 pub(crate) struct Interrupt(Arc<AtomicI32>);
 
 impl Interrupt {
-    /// Listens for signals until the program ends. Signals that were ignored when it started, as hang-ups
-    /// are under `nohup`, stay ignored.
+    /// Listens for signals until the program ends. Hang-ups that were ignored when it started, as under
+    /// `nohup`, stay ignored.
     pub(crate) fn listen(&self, format: LogFormat) -> anyhow::Result<()> {
         let context = "cannot listen for signals";
         // A limit on the size of files then fails the write instead of ending the process.
@@ -82,15 +82,13 @@ fn say(message: impl FnOnce() + Send + 'static) {
     let _ = is_done.recv_timeout(SAYING);
 }
 
-/// The signals to listen for.
+/// The signals to listen for. Shells start background jobs with SIGINT ignored, and yet whoever sends it to
+/// one means it.
 fn wanted() -> Vec<i32> {
-    let ignored = std::fs::read_to_string("/proc/self/status").ok().as_deref().and_then(ignored_signals);
-    let is_wanted = |signal: &i32| match ignored {
-        Some(mask) => mask & (1 << (signal - 1)) == 0,
-        // Nothing says whether hang-ups are ignored: leave them alone.
-        None => *signal != SIGHUP,
-    };
-    [SIGINT, SIGTERM, SIGHUP, SIGXCPU].into_iter().filter(is_wanted).collect()
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // Where nothing says whether hang-ups are ignored, they are left alone.
+    let heeds_hang_up = ignored_signals(&status).is_some_and(|mask| mask & (1 << (SIGHUP - 1)) == 0);
+    [SIGINT, SIGTERM, SIGXCPU].into_iter().chain(heeds_hang_up.then_some(SIGHUP)).collect()
 }
 
 /// The mask of ignored signals in a process's status, signal 1 the lowest bit.

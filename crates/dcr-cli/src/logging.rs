@@ -42,10 +42,8 @@ pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), Lo
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let around_bars = AroundBars { bars, format: arguments.log_format };
     // What cannot be written, for nobody reads it, is no reason to say so in the same place.
-    let messages = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .log_internal_errors(false)
-        .with_writer(around_bars);
+    let messages =
+        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(around_bars);
     match arguments.log_format {
         LogFormat::Text => {
             let fields = debug_fn(|to, field, value| {

@@ -28,10 +28,8 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
-    const ALL: [(Self, &'static str, &'static str); 2] = [
-        (Self::Assemble, "dcr assemble", "configuration"),
-        (Self::Subtract, "dcr subtract", "threshold"),
-    ];
+    const ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Assemble, "dcr assemble", "configuration"), (Self::Subtract, "dcr subtract", "threshold")];
 
     /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
     ///

@@ -49,7 +49,8 @@ pub(crate) fn judge(
     let can_clean = match blow {
         Blow::ByClock { .. } => !blow.kills(),
         Blow::AtCall { class, what, .. } => {
-            !blow.kills() && (*what == "term" || !["unlink", "rename", "list", "open", "lock", "stat"].contains(class))
+            !blow.kills()
+                && (*what == "term" || !["unlink", "rename", "list", "open", "lock", "stat"].contains(class))
         }
     };
     if can_clean && hidden && state != State::Incomplete {
@@ -72,7 +73,7 @@ pub(crate) fn judge(
         let command = [scene.command, scene.again].concat();
         let next = lab.again(&command)?;
         let after = snapshot(&output)?;
-        if !next.status.success() || after != reference.new {
+        if !next.succeeds() || after != reference.new {
             return broken(format!("the next run: {} ({})", next.stderr, names(&after)));
         }
     }
@@ -81,7 +82,7 @@ pub(crate) fn judge(
     }
     Ok(Verdict::Kept(match (state, hidden) {
         (State::Incomplete, _) => "incomplete, refused or finished",
-        (State::New, _) if outcome.status.success() => "new",
+        (State::New, _) if outcome.succeeds() => "new",
         (State::New, _) => "new, though it ended with an error",
         (State::Old, true) => "old, leftovers removed by the next run",
         (State::Nothing, true) => "nothing, leftovers removed by the next run",
@@ -114,7 +115,10 @@ impl State {
         } else if !scene.is_sealed && there.keys().any(|name| name.starts_with(".unfinished")) {
             // Files that stand for themselves; the next run names the others.
             Self::Incomplete
-        } else if files.keys().any(|name| !reference.new.contains_key(name) && !reference.old.contains_key(name)) {
+        } else if files
+            .keys()
+            .any(|name| !reference.new.contains_key(name) && !reference.old.contains_key(name))
+        {
             Self::Mixed("a file that no run writes")
         } else {
             Self::Mixed("files of several runs, or not all of one")
@@ -132,7 +136,9 @@ impl Scene {
 fn wrong_end(blow: &Blow, outcome: &Outcome, state: State) -> Option<String> {
     let code = outcome.code();
     let expected = match blow {
-        Blow::ByClock { signal: "KILL", .. } | Blow::AtCall { what: "kill", .. } => [-9, 0, 3].contains(&code),
+        Blow::ByClock { signal: "KILL", .. } | Blow::AtCall { what: "kill", .. } => {
+            [-9, 0, 3].contains(&code)
+        }
         // Before it listens for signals, the system ends the program.
         _ if blow.asks() => [143, -15, 0, 3].contains(&code),
         _ => [0, 1, 2, 3].contains(&code),
@@ -140,7 +146,7 @@ fn wrong_end(blow: &Blow, outcome: &Outcome, state: State) -> Option<String> {
     if !expected {
         return Some("an end that was not asked for".into());
     }
-    if [0, 3].contains(&code) && state != State::New {
+    if outcome.succeeds() && state != State::New {
         return Some("it says that all went well".into());
     }
     if code == 1 && !outcome.stderr.lines().any(|line| line.starts_with("error: ")) {

@@ -55,6 +55,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether all was written, with remarks or without.
+    pub(crate) fn succeeds(&self) -> bool {
+        matches!(self.status.code(), Some(0 | 3))
+    }
+
     /// The exit code, or minus the signal.
     pub(crate) fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or(0))
@@ -69,7 +74,11 @@ impl Lab {
             Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
             None => std::env::current_exe()?.with_file_name("dcr"),
         };
-        ensure!(dcr.is_file(), "{}: there is no such program; build it, or name it with --dcr", dcr.display());
+        ensure!(
+            dcr.is_file(),
+            "{}: there is no such program; build it, or name it with --dcr",
+            dcr.display()
+        );
         let lab = Self { folder: tempfile::tempdir()?, dcr };
         let source = lab.path("shim.c");
         fs::write(&source, SHIM)?;
@@ -111,7 +120,13 @@ impl Lab {
         command.env("FAULT_COUNTS", &counts);
         let outcome = end_of(command.spawn()?, None)?;
         let seconds = started.elapsed().as_secs_f64();
-        ensure!(outcome.status.success(), "{} fails by itself: {}", scene.name, outcome.stderr);
+        ensure!(
+            outcome.succeeds(),
+            "{} fails by itself ({}): {}",
+            scene.name,
+            outcome.code(),
+            outcome.stderr
+        );
         let counts = fs::read_to_string(&counts).context("the counts of calls")?;
         let calls = counts.lines().filter_map(|line| line.split_once(' '));
         let calls = calls.filter_map(|(class, n)| Some((class.to_owned(), n.parse().ok()?))).collect();
@@ -161,7 +176,7 @@ impl Lab {
 
     fn must(&self, folder: &Path, arguments: &[&str]) -> Result<()> {
         let outcome = end_of(self.plain(folder, arguments).spawn()?, None)?;
-        ensure!(outcome.status.success(), "dcr {}: {}", arguments.join(" "), outcome.stderr);
+        ensure!(outcome.succeeds(), "dcr {}: {}", arguments.join(" "), outcome.stderr);
         Ok(())
     }
 }

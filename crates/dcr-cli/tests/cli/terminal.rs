@@ -22,8 +22,7 @@ fn written(fixture: &Fixture, arguments: &[&str]) -> (String, String) {
 }
 
 fn assert_harmless(text: &str, about: &str) {
-    let obeyed =
-        |c: char| c != '\n' && (c.is_control() || ['\u{202e}', '\u{200b}', '\u{2066}'].contains(&c));
+    let obeyed = |c: char| c != '\n' && (c.is_control() || ['\u{202e}', '\u{200b}', '\u{2066}'].contains(&c));
     assert!(!text.contains(obeyed), "{about}: {text:?}");
     assert!(!text.lines().skip(1).any(|line| line == "error: b"), "{about}: a line of its own: {text:?}");
 }
@@ -95,7 +94,8 @@ fn closed_or_full_streams_are_no_crash() {
             field.display(),
             fixture.path("coadds").display()
         );
-        let status = Command::new("sh").args(["-c", &script]).stdout(Stdio::null()).status().expect("a shell");
+        let status =
+            Command::new("sh").args(["-c", &script]).stdout(Stdio::null()).status().expect("a shell");
         assert_eq!(status.code(), Some(code), "{redirect}");
         assert!(fixture.path("coadds/summary.json").exists());
     }
