@@ -9,12 +9,15 @@ use crate::config::InputConfig;
 use crate::error::CoaddError;
 use crate::inputs::may_be_the_same;
 use crate::patches::Patches;
+use crate::scales::{Calibration, Scale};
 use crate::sky::Sky;
 
 /// An exposure, its pixels still on disk.
 pub(crate) struct Exposure {
     pub(crate) file: ExposureFile,
     pub(crate) sky: Sky,
+    /// Its scale against that of the runs.
+    pub(crate) scale: Scale,
 }
 
 impl Exposure {
@@ -43,7 +46,11 @@ impl Exposure {
                 against: format!("the coadd in {} has", patches.runs[0].files[0].path().display()),
                 expected: band.into(),
             }),
-            _ => Ok(Self { file, sky }),
+            _ => {
+                let own = Calibration::new(sky.visit.zero_point_mag, file.unit());
+                let scale = Scale::between(&own, &patches.calibration());
+                Ok(Self { file, sky, scale })
+            }
         }
     }
 
