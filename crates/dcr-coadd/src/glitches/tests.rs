@@ -62,7 +62,7 @@ fn glitches_of_any_size_and_sign_are_found_wherever_they_are() {
         cluster.iter().for_each(|at| image[*at] += value);
         assert_eq!(found(&image), cluster, "{value:e}");
         // Columns side by side, in the middle and at the edge.
-        for columns in [60..63, 0..1] {
+        for columns in [60..62, 0..1] {
             let mut image = sky_with_stars(5e4);
             let places: Vec<_> = (0..70).flat_map(|y| columns.clone().map(move |x| (y, x))).collect();
             places.iter().for_each(|at| image[*at] += value);
