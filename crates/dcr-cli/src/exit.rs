@@ -18,7 +18,8 @@ pub(crate) enum Exit {
     Failed,
     /// Asked for in a way that cannot be meant.
     Usage,
-    /// Done, but inputs were dropped, most of a visit was thrown away, or subregions did not converge.
+    /// Done, but inputs were dropped, most of a visit was thrown away, or subregions did not
+    /// converge.
     DoneWithRemarks,
     /// Stopped by the user.
     Interrupted,

@@ -1,7 +1,8 @@
 //! The sky of each visit: its level, slope and noise, and whether the variances agree with it.
 //!
-//! The level should be 0 everywhere: a model takes what visits have in common for light of sources, and the rest for
-//! artefacts, or leaves it in every difference. Weights and thresholds rest on the variances, so noise is compared with them.
+//! The level should be 0 everywhere: a model takes what visits have in common for light of sources,
+//! and the rest for artefacts, or leaves it in every difference. Weights and thresholds rest on the
+//! variances, so noise is compared with them.
 
 use dcr_image::{BBox, MaskedImage};
 use dcr_solver::{DETECTED, GOOD};
@@ -11,9 +12,11 @@ use crate::journal::Journal;
 use crate::scatter::{median, median_of_pixels, quantile_of_pixels};
 use crate::sky_plane::{SkyPixel, SkyPlane};
 
-/// Levels this far from that of the other visits are reported, in σ of a pixel: averaged over a PSF it is 3 σ or more.
+/// Levels this far from that of the other visits are reported, in σ of a pixel: averaged over a PSF
+/// it is 3 σ or more.
 const DIFFERENT: f64 = 0.5;
-/// A level that visits have in common is reported from here on; less may be a field full of faint sources.
+/// A level that visits have in common is reported from here on; less may be a field full of faint
+/// sources.
 const COMMON: f64 = 3.0;
 /// Slopes from side to side are reported from here on, in σ of a pixel, …
 const SLOPING: f64 = 0.5;
@@ -102,8 +105,8 @@ pub(crate) struct VisitSky {
     pub(crate) sigma: f64,
 }
 
-/// Warns of skies that are not flat and 0, and of variances that the skies contradict. `one_variance` says that the method has one
-/// variance for each visit.
+/// Warns of skies that are not flat and 0, and of variances that the skies contradict.
+/// `one_variance` says that the method has one variance for each visit.
 pub(crate) fn warn_of_skies(skies: &[VisitSky], one_variance: bool, journal: &mut Journal<'_>) {
     warn_of_levels(skies, journal);
     warn_of_slopes(skies, journal);
@@ -189,7 +192,8 @@ fn warn_of_uneven_variances(skies: &[VisitSky], journal: &mut Journal<'_>) {
     journal.warn("variance", text);
 }
 
-/// How many of the values exceed a limit, with their sign either way, and the largest with its name; `None` if none does.
+/// How many of the values exceed a limit, with their sign either way, and the largest with its
+/// name; `None` if none does.
 fn beyond<'a>(values: impl Iterator<Item = (f64, &'a str)>, limit: f64) -> Option<(usize, f64, &'a str)> {
     let beyond: Vec<(f64, &str)> = values.filter(|(value, _)| value.abs() > limit).collect();
     let (most, name) = beyond.iter().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;

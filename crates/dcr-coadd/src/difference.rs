@@ -40,8 +40,8 @@ pub(crate) struct Difference {
     pub(crate) matching: Option<Matching>,
 }
 
-/// Mask planes that say what some visit of a coadd had in a pixel. The others have data there, so that the coadd is good. Planes
-/// with a propagation threshold, such as SAT, describe the coadd.
+/// Mask planes that say what some visit of a coadd had in a pixel. The others have data there, so
+/// that the coadd is good. Planes with a propagation threshold, such as SAT, describe the coadd.
 const OF_SINGLE_VISITS: [&str; 14] = [
     "CR",
     "SUSPECT",
@@ -97,7 +97,8 @@ pub(crate) enum DifferenceError {
 }
 
 impl Difference {
-    /// Fraction of the exposure's good pixels in which residuals can be found: the others have no template.
+    /// Fraction of the exposure's good pixels in which residuals can be found: the others have no
+    /// template.
     pub(crate) fn searched(&self) -> f64 {
         let told = self.bad.iter().filter(|bad| !**bad).count();
         told as f64 / self.good.max(1) as f64
@@ -116,8 +117,8 @@ impl Side {
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
     }
 
-    /// Leaves out the pixels that cannot be light ([`crate::glitches`]), and returns them. `psf` and `fwhm_px` are those of the
-    /// image, as far as they are known.
+    /// Leaves out the pixels that cannot be light ([`crate::glitches`]), and returns them. `psf`
+    /// and `fwhm_px` are those of the image, as far as they are known.
     pub(crate) fn leave_out_glitches(&mut self, psf: Option<&Psf>, fwhm_px: Option<f64>) -> Vec<Glitch> {
         let contrast = Contrast::of(psf, self.pixels.bbox.centre(), fwhm_px);
         let found = glitches_of(&self.pixels, &contrast);

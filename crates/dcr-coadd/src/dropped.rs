@@ -21,7 +21,8 @@ impl Dropped {
         Self { exposures: vec![], only_one: exposures == 1, first: None }
     }
 
-    /// The result, or nothing if it is an error: the exposure at `path` is then left out, with a warning.
+    /// The result, or nothing if it is an error: the exposure at `path` is then left out, with a
+    /// warning.
     ///
     /// # Errors
     ///

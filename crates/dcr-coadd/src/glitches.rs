@@ -1,22 +1,26 @@
 //! Glitches: pixels that cannot be light, because light has passed through the PSF.
 //!
-//! A hot pixel or a broken column of 10⁴ σ and more would enter the first model before there is anything to compare
-//! it with, and spread over tens of pixels and into other visits. It is therefore left out when an exposure is read.
+//! A hot pixel or a broken column of 10⁴ σ and more would enter the first model before there is
+//! anything to compare it with, and spread over tens of pixels and into other visits. It is
+//! therefore left out when an exposure is read.
 //!
-//! Every image of the sky is a sum of PSFs `P` with positive weights. For any offset `δ`, the mean of the two pixels at
-//! `±δ` is then at least the fraction `ρ(δ) = min_d [P(d + δ) + P(d − δ)] / 2P(d)` of the pixel between them. With the
-//! sky's level `b` and its noise `σ`, a pixel `s` is a glitch if it is 1000 σ below the sky, or if in two of the directions
-//! row, column and diagonals there is a `δ` with
+//! Every image of the sky is a sum of PSFs `P` with positive weights. For any offset `δ`, the mean
+//! of the two pixels at `±δ` is then at least the fraction `ρ(δ) = min_d [P(d + δ) + P(d − δ)] /
+//! 2P(d)` of the pixel between them. With the sky's level `b` and its noise `σ`, a pixel `s` is a
+//! glitch if it is 1000 σ below the sky, or if in two of the directions row, column and diagonals
+//! there is a `δ` with
 //!
 //! ```text
 //! s − b > 1000 σ + C(δ) · [max(0, mean(s₊, s₋) − b) + 3 σ],     C = max(2, 1.2 ρ^−1.56)
 //! ```
 //!
-//! The exponent admits a PSF that is 1.25 times narrower than stated, the factor a fifth more contrast. Offsets of up to
-//! four pixels find columns and clusters, whose pixels have glitches for neighbours; what is found is left out when its
-//! neighbours are tested again. One direction alone proves nothing: a dead pixel in a star makes it too. At edges and beside
-//! masked pixels one of the pair stands for both, and `C` is at least 300, 10⁵, … for one pixel, two, …: the flank of a star
-//! that is out of sight falls less steeply. `σ` is the larger of the stated and the observed noise, so that variances on a wrong scale turn no noise into glitches.
+//! The exponent admits a PSF that is 1.25 times narrower than stated, the factor a fifth more
+//! contrast. Offsets of up to four pixels find columns and clusters, whose pixels have glitches for
+//! neighbours; what is found is left out when its neighbours are tested again. One direction alone
+//! proves nothing: a dead pixel in a star makes it too. At edges and beside masked pixels one of
+//! the pair stands for both, and `C` is at least 300, 10⁵, … for one pixel, two, …: the flank of a
+//! star that is out of sight falls less steeply. `σ` is the larger of the stated and the observed
+//! noise, so that variances on a wrong scale turn no noise into glitches.
 
 use dcr_image::{MaskedImage, Psf, Stamp};
 use dcr_solver::GOOD;
@@ -67,7 +71,8 @@ pub(crate) struct Glitch {
 }
 
 impl Contrast {
-    /// Of a PSF in the middle of an image; without one, of `fwhm_px`, or of the sharpest PSF that is plausible.
+    /// Of a PSF in the middle of an image; without one, of `fwhm_px`, or of the sharpest PSF that
+    /// is plausible.
     pub(crate) fn of(psf: Option<&Psf>, (x, y): (f64, f64), fwhm_px: Option<f64>) -> Self {
         let stamp = psf.and_then(|psf| psf.stamp_at(x, y).ok());
         let width = fwhm_px.filter(|fwhm| fwhm.is_finite() && *fwhm > SHARPEST_FWHM_PX);
@@ -186,7 +191,8 @@ impl Test<'_> {
         agreeing >= FEWEST_DIRECTIONS.min(told) && agreeing > 0
     }
 
-    /// Whether a pixel has more light than the pair `i + 1` steps away allows; `None` without such a pair.
+    /// Whether a pixel has more light than the pair `i + 1` steps away allows; `None` without such
+    /// a pair.
     fn exceeds_pair(
         &self,
         (y, x): (usize, usize),
@@ -210,7 +216,8 @@ impl Test<'_> {
     }
 }
 
-/// The glitches of an exposure that is in memory, pixels of which are good where image and variance are numbers.
+/// The glitches of an exposure that is in memory, pixels of which are good where image and variance
+/// are numbers.
 pub(crate) fn glitches_of(pixels: &MaskedImage, contrast: &Contrast) -> Vec<Glitch> {
     let flags = ndarray::Zip::from(&pixels.image).and(&pixels.variance).map_collect(|value, variance| {
         GOOD * u8::from(value.is_finite() && variance.is_finite() && *variance > 0.0)
@@ -248,7 +255,8 @@ pub(crate) struct GlitchCount {
 }
 
 impl GlitchCount {
-    /// Adds an exposure with `pixels` glitches, of which `worst` is the largest, at parent pixel coordinates.
+    /// Adds an exposure with `pixels` glitches, of which `worst` is the largest, at parent pixel
+    /// coordinates.
     pub(crate) fn add(&mut self, name: &str, pixels: usize, worst: Option<(f64, (i64, i64))>) {
         let Some((sigmas, place)) = worst else { return };
         self.exposures += 1;

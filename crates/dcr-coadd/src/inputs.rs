@@ -24,7 +24,8 @@ pub(crate) struct Input {
     pub(crate) scale: f32,
     /// Pixels of the patch that no visit may use.
     pub(crate) excluded: Option<Arc<Array2<bool>>>,
-    /// Pixels that cannot be light ([`crate::glitches`]): `row × cols + col` in the patch, ascending.
+    /// Pixels that cannot be light ([`crate::glitches`]): `row × cols + col` in the patch,
+    /// ascending.
     pub(crate) glitches: PixelList,
 }
 

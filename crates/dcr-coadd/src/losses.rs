@@ -6,7 +6,8 @@ use ndarray::ArrayView2;
 
 use crate::journal::Journal;
 
-/// A visit that loses more than this share of its pixels with data is not what its mask or its neighbours expect.
+/// A visit that loses more than this share of its pixels with data is not what its mask or its
+/// neighbours expect.
 const MOST: f64 = 0.5;
 
 /// Pixels of a visit that masks take.
@@ -80,8 +81,8 @@ pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], journal: &mut Journ
     journal.warn("masks", text);
 }
 
-/// A visit of which most was thrown away, in words for a remark: of `with_data` pixels `good` were not masked, and `clipped` of these
-/// left out. `None` if half or more were used.
+/// A visit of which most was thrown away, in words for a remark: of `with_data` pixels `good` were
+/// not masked, and `clipped` of these left out. `None` if half or more were used.
 pub(crate) fn remark_on_loss(name: &str, with_data: usize, good: usize, clipped: usize) -> Option<String> {
     let share = |pixels: usize| pixels as f64 / with_data.max(1) as f64;
     let masked = with_data.saturating_sub(good);

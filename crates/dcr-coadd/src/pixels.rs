@@ -58,7 +58,8 @@ impl<'a> PixelReader<'a> {
         self.bad
     }
 
-    /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged [`ARTEFACT`] and not good.
+    /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged [`ARTEFACT`] and
+    /// not good.
     pub(crate) fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, FitsError> {
         let mut pixels = self.read_file(&visit.file, visit.scale, visit.excluded.as_deref(), part)?;
         if let Some((rows, cols)) = part.slice_in(&visit.file.bbox()) {

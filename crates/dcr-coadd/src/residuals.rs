@@ -6,12 +6,13 @@
 //! S(p) = Σ_m k(m) d(p+m) / √(Σ_m k(m)² v(p+m))      flux(p) = Σ k d / Σ k²
 //! ```
 //!
-//! is the significance of a point source at `p`, and its flux. From `d` the background where there are no sources is subtracted first
-//! (`subtract.background`): its median, or a plane if its slope is certain.
-//! Interpolation and convolution make neighbouring pixels share noise, which variances do not tell, so `S` is divided by what
-//! its scatter is where there are no sources, from the median absolute deviation. Pixels beyond the threshold that touch, with
-//! their diagonals, are one residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it is most
-//! likely of what is wrong there.
+//! is the significance of a point source at `p`, and its flux. From `d` the background where there
+//! are no sources is subtracted first (`subtract.background`): its median, or a plane if its slope
+//! is certain. Interpolation and convolution make neighbouring pixels share noise, which variances
+//! do not tell, so `S` is divided by what its scatter is where there are no sources, from the
+//! median absolute deviation. Pixels beyond the threshold that touch, with their diagonals, are one
+//! residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it
+//! is most likely of what is wrong there.
 //!
 //! A source that the template has in another place leaves a positive lobe beside a negative one. The lobes of a PSF's derivative, in `S`,
 //! lie 1.2 FWHM apart, and further where light is smeared: pairs within [`DIPOLE_FWHM`] are dipoles, the nearest first, and each
@@ -44,7 +45,8 @@ const FAINTEST_FOR_SIGNIFICANCE: f64 = 1e-2;
 const FEWEST_FOR_NOISE: usize = 500;
 /// Upper limit on the pixels that a plane is fitted to.
 const MOST_FOR_PLANE: usize = 1 << 16;
-/// A slope is taken out if it is so many times its error, and rises by so many standard deviations of a pixel from side to side.
+/// A slope is taken out if it is so many times its error, and rises by so many standard deviations
+/// of a pixel from side to side.
 const SURE_OF_SLOPE: f64 = 7.0;
 const LEAST_SLOPE: f64 = 0.2;
 
@@ -91,7 +93,8 @@ pub(crate) struct Found {
     pub(crate) residuals: Vec<Residual>,
     /// What the scatter of `S` was before it was made 1.
     pub(crate) noise_factor: f64,
-    /// Slope of the background that was taken out, from side to side, in standard deviations of a pixel; `None` if it was none.
+    /// Slope of the background that was taken out, from side to side, in standard deviations of a
+    /// pixel; `None` if it was none.
     pub(crate) background_slope: Option<f64>,
     /// Footprints: 1 in positive residuals, −1 in negative ones.
     pub(crate) footprints: Array2<i8>,

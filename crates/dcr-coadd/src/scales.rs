@@ -1,9 +1,9 @@
 //! The scale between a template and its exposure: both headers' zero points and units compared.
 //!
-//! A template is in the run's unit and at its zero point `Z`. An exposure at zero point `z` has the same light in
-//! `10^(0.4 (z − Z))` times the counts, so the template is multiplied by that. A unit of flux density implies a zero point
-//! where no card states it. Where one of the two is unknown, the units decide: equal ones are taken for one scale, different
-//! ones are refused.
+//! A template is in the run's unit and at its zero point `Z`. An exposure at zero point `z` has the
+//! same light in `10^(0.4 (z − Z))` times the counts, so the template is multiplied by that. A unit
+//! of flux density implies a zero point where no card states it. Where one of the two is unknown,
+//! the units decide: equal ones are taken for one scale, different ones are refused.
 
 use std::path::Path;
 

@@ -26,7 +26,8 @@ pub(crate) fn median_and_scatter(mut values: Vec<f32>) -> (f32, f64) {
     (centre, SIGMA_PER_MAD * f64::from(select_middle(&mut values)))
 }
 
-/// The value below which the fraction `share` of the pixels lies; it changes their order. 0 of nothing.
+/// The value below which the fraction `share` of the pixels lies; it changes their order. 0 of
+/// nothing.
 pub(crate) fn quantile_of_pixels(values: &mut [f32], share: f64) -> f32 {
     let last = values.len().saturating_sub(1);
     match values.is_empty() {

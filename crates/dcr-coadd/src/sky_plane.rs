@@ -1,8 +1,9 @@
-//! The sky of an image as a plane, and its noise: from pixels without sources, of which some may be missed.
+//! The sky of an image as a plane, and its noise: from pixels without sources, of which some may be
+//! missed.
 //!
-//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it, again and again. The noise is
-//! the distance from the median to the quantile 0.159 of the residuals: faint sources that nobody has detected are all on the
-//! other side.
+//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it, again
+//! and again. The noise is the distance from the median to the quantile 0.159 of the residuals:
+//! faint sources that nobody has detected are all on the other side.
 
 use crate::scatter::quantile_of_pixels;
 

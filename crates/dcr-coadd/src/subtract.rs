@@ -29,7 +29,8 @@ use crate::scales::{Calibration, Scale};
 use crate::summary::{SubtractSummary, SubtractedVisit};
 use crate::template::TemplateMaker;
 
-/// Noise in a difference, over that of its variances, that is reported. Resampling leaves up to 1.5: neighbouring pixels share noise.
+/// Noise in a difference, over that of its variances, that is reported. Resampling leaves up to
+/// 1.5: neighbouring pixels share noise.
 const NOISY: f64 = 1.6;
 /// Slopes of the background that are reported, in σ of a pixel from side to side.
 const SLOPING: f64 = 0.5;
@@ -56,8 +57,9 @@ pub struct SubtractRequest {
 ///
 /// # Errors
 ///
-/// [`CoaddError`] for the first thing that is wrong with settings, runs or templates, or if no exposure can be used; nothing is
-/// written then. An exposure that cannot be used is left out, with a warning, if there are others.
+/// [`CoaddError`] for the first thing that is wrong with settings, runs or templates, or if no
+/// exposure can be used; nothing is written then. An exposure that cannot be used is left out, with
+/// a warning, if there are others.
 pub fn subtract(
     request: &SubtractRequest,
     config: &SubtractConfig,
@@ -180,7 +182,8 @@ impl TemplateSource<'_> {
         })
     }
 
-    /// The template of an exposure in the run's scale, that scale against the exposure's, and the exposure's airmass if it is known.
+    /// The template of an exposure in the run's scale, that scale against the exposure's, and the
+    /// exposure's airmass if it is known.
     fn template(&self, subject: &Subject) -> Result<(Side, Scale, Option<f64>), CoaddError> {
         let file = subject.file();
         match (self, subject) {

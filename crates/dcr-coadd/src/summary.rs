@@ -331,8 +331,8 @@ pub struct SubtractedVisit {
     pub scale: f64,
     /// The noise found in the difference over that of its variance.
     pub noise_factor: f64,
-    /// Slope of the background taken out before the search, from side to side, in standard deviations of a pixel; unset if it
-    /// was none.
+    /// Slope of the background taken out before the search, from side to side, in standard
+    /// deviations of a pixel; unset if it was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub background_slope: Option<f64>,
     /// FWHM of the difference's PSF.

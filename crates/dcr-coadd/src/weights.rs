@@ -39,7 +39,8 @@ pub(crate) struct Survey {
     pub(crate) sky: Sky,
     /// The pixels that masks take.
     pub(crate) losses: MaskLosses,
-    /// Pixels that cannot be light, and the largest of them: deviation in σ, parent pixel coordinates.
+    /// Pixels that cannot be light, and the largest of them: deviation in σ, parent pixel
+    /// coordinates.
     pub(crate) glitches: PixelList,
     pub(crate) largest_glitch: Option<(f64, (i64, i64))>,
     /// The share of good pixels in each of the cells asked for.
@@ -143,7 +144,8 @@ fn survey_visit(
     })
 }
 
-/// Reads a strip with the rows around it that glitches are told by, and leaves these out: the strip, and its glitches.
+/// Reads a strip with the rows around it that glitches are told by, and leaves these out: the
+/// strip, and its glitches.
 fn read_without_glitches(
     visit: &Input,
     reader: &PixelReader<'_>,

@@ -18,7 +18,8 @@ pub struct Remainder {
     pub image: Array2<f32>,
     /// Share of the pixels that this difference alone could tell; what the other cannot is NaN as well.
     pub usable: f64,
-    /// Fraction of the exposure's good pixels that were searched: those that both differences can tell.
+    /// Fraction of the exposure's good pixels that were searched: those that both differences can
+    /// tell.
     pub searched: f64,
     /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
     /// leave nothing. `None` if there are too few of either.

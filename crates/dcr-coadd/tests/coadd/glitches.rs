@@ -24,7 +24,8 @@ fn brightest(warp: &Warp) -> (usize, usize) {
     pixels.max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0
 }
 
-/// Adds glitches to four of the warps, and returns their places: of 10⁴ σ, on a star, a column, a pair, and of both signs.
+/// Adds glitches to four of the warps, and returns their places: of 10⁴ σ, on a star, a column, a
+/// pair, and of both signs.
 fn spoil(warps: &mut [Warp]) -> Vec<(usize, usize, usize)> {
     let sigma = warps[0].pixels.variance[EMPTY[0]].sqrt();
     let star = brightest(&warps[1]);
@@ -47,7 +48,8 @@ fn spoil(warps: &mut [Warp]) -> Vec<(usize, usize, usize)> {
     places
 }
 
-/// Largest difference in σ of the coadd, in the places and elsewhere, over the pixels that both have.
+/// Largest difference in σ of the coadd, in the places and elsewhere, over the pixels that both
+/// have.
 fn differences(clean: &MaskedImage, other: &MaskedImage, places: &[(usize, usize, usize)]) -> [f32; 2] {
     let mut out = [0.0_f32; 2];
     for ((at, a), b) in clean.image.indexed_iter().zip(&other.image) {
