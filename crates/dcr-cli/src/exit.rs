@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use dcr_coadd::CoaddError;
+use dcr_coadd::{CoaddError, Outcome};
 use dcr_coadd::config::ConfigError;
 use signal_hook::consts::SIGINT;
 
@@ -20,13 +20,22 @@ pub(crate) enum Exit {
     Failed,
     /// Asked for in a way that cannot be meant.
     Usage,
-    /// Done, but inputs were dropped or subregions did not converge.
+    /// Done, but inputs were dropped, most of a visit was thrown away, or subregions did not
+    /// converge.
     DoneWithRemarks,
     /// Stopped by this signal.
     Interrupted(i32),
 }
 
 impl Exit {
+    /// The end of a job that wrote its results.
+    pub(crate) const fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::DoneWithRemarks => Self::DoneWithRemarks,
+        }
+    }
+
     /// The code that the shell sees.
     pub(crate) const fn code(self) -> u8 {
         match self {

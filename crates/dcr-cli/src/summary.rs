@@ -117,6 +117,7 @@ pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
         numbers("matched"),
         numbers("dipoles"),
         numbers("noise"),
+        numbers("searched"),
         words("PSF matched by"),
     ]);
     for visit in &summary.visits {
@@ -127,6 +128,7 @@ pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
             visit.matched.detections.to_string(),
             visit.matched.dipoles.to_string(),
             fixed(Some(visit.noise_factor), 2),
+            format!("{:.1} %", 100.0 * visit.searched),
             visit.matching.as_ref().map_or_else(
                 || "–".into(),
                 |matching| {

@@ -20,7 +20,7 @@ use ndarray::{Array2, Zip};
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
-use crate::inputs::Inputs;
+use crate::inputs::{Input, Inputs};
 use crate::journal::Journal;
 use crate::pixels::PixelReader;
 use crate::store::Store;
@@ -29,7 +29,7 @@ use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 pub(crate) use dcr_solver::PixelList;
 pub(crate) use given_warps::{GivenWarp, open_given_warps};
 
-/// A visit that loses more than this share of its pixels is talked of.
+/// A visit that loses more than this share of its good pixels is reported.
 const MUCH: f64 = 0.05;
 
 /// The settings for PSF-matched warps that are given: these are compared with the static sky, which is all that they are for.
@@ -166,13 +166,13 @@ impl Artefacts {
         Self { visits: config.artefacts.rarity().rare(&groups, n_image) }
     }
 
-    /// Warns of visits that lost much.
-    pub(crate) fn warn_of_losses(&self, inputs: &Inputs, journal: &mut Journal<'_>) {
-        for (pixels, visit) in self.visits.iter().zip(&inputs.visits) {
-            let share = pixels.len() as f64 / inputs.bbox.area().max(1) as f64;
+    /// Warns of visits that lost much of their good pixels, of which there are `good`.
+    pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], journal: &mut Journal<'_>) {
+        for ((pixels, visit), good) in self.visits.iter().zip(visits).zip(good) {
+            let share = pixels.len() as f64 / (*good).max(1) as f64;
             if share > MUCH {
                 let text = format!(
-                    "{:.1} % of its pixels do not agree with the other visits and were left out. If they are no trails, its PSF, \
+                    "{:.1} % of its good pixels do not agree with the other visits and were left out. If they are no trails, its PSF, \
                      zero point or WCS may be wrong.",
                     100.0 * share
                 );
@@ -230,7 +230,7 @@ impl Search<'_> {
         let place = self.inputs.bbox.centre();
         let unknown: Vec<u64> = (self.inputs.visits.iter())
             .filter(|visit| psfs::stamp_at(visit, place).is_none())
-            .map(crate::inputs::Input::number)
+            .map(Input::number)
             .collect();
         let subject = match unknown[..] {
             [] => return,

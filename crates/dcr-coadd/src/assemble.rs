@@ -11,7 +11,7 @@ use dcr_image::fits::OutputFolder;
 use self::finished::Finished;
 use self::gathered::Gathered;
 use self::start::Start;
-use crate::artefacts::{Artefacts, Search, settled_for_given};
+use crate::artefacts::{Artefacts, PixelList, Search, settled_for_given};
 use crate::coadd_psfs::CoaddPsfs;
 use crate::coadds::{Coadds, Patch};
 use crate::config::{AssembleConfig, Method};
@@ -106,7 +106,11 @@ pub fn assemble(
         }
         Solved::Iterative(_) => (None, artefacts),
     };
-    artefacts.warn_of_losses(&gathered.inputs, &mut journal);
+    // The store does not have them to give back.
+    let glitches: Vec<PixelList> =
+        gathered.inputs.visits.iter().map(|visit| visit.glitches.clone()).collect();
+    let artefacts = artefacts.and(&glitches);
+    artefacts.warn_of_losses(&gathered.inputs.visits, &gathered.good_pixels(), &mut journal);
 
     journal.stage("writing", config.model.subfilters + 2)?;
     let patch = Patch {

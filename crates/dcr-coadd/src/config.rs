@@ -39,7 +39,7 @@ pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
 pub use psf::PsfConfig;
 pub use solver::{Method, SolverConfig};
-pub use subtract::{DifferenceConfig, SubtractConfig, TableFormat};
+pub use subtract::{Background, DifferenceConfig, SubtractConfig, TableFormat};
 pub use table::Key;
 
 use crate::regions::SkyRegion;

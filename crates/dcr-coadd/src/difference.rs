@@ -3,12 +3,13 @@
 //! The sharper of the two is convolved ([`crate::matching_kernel`]); the difference is in the exposure's units either way. Widths
 //! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
 
-use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Stamp, Translation};
+use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation};
 use ndarray::{Array2, Zip};
 use serde::Serialize;
 
 use crate::config::DifferenceConfig;
 use crate::error::CoaddError;
+use crate::glitches::{Contrast, Glitch, glitches_of};
 use crate::matching_kernel::{Frame, MatchError, fit};
 
 /// The template is convolved if its FWHM exceeds the exposure's by no more than this factor.
@@ -30,12 +31,33 @@ pub(crate) struct Difference {
     pub(crate) planes: MaskPlanes,
     /// Pixels that tell nothing.
     pub(crate) bad: Array2<bool>,
+    /// Number of the exposure's own good pixels.
+    pub(crate) good: usize,
     /// Pixels of sources in either image.
     pub(crate) sources: Array2<bool>,
     pub(crate) psf: Stamp,
     pub(crate) fwhm_px: f64,
     pub(crate) matching: Option<Matching>,
 }
+
+/// Mask planes that say what some visit of a coadd had in a pixel. The others have data there, so
+/// that the coadd is good. Planes with a propagation threshold, such as SAT, describe the coadd.
+const OF_SINGLE_VISITS: [&str; 14] = [
+    "CR",
+    "SUSPECT",
+    "INTRP",
+    "EDGE",
+    "CROSSTALK",
+    "UNMASKEDNAN",
+    "STREAK",
+    "CLIPPED",
+    "REJECTED",
+    "SENSOR_EDGE",
+    "INEXACT_PSF",
+    "DETECTED",
+    "DETECTED_NEGATIVE",
+    "NOT_DEBLENDED",
+];
 
 /// How PSFs were matched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,6 +96,15 @@ pub(crate) enum DifferenceError {
     Mask(MaskError),
 }
 
+impl Difference {
+    /// Fraction of the exposure's good pixels in which residuals can be found: the others have no
+    /// template.
+    pub(crate) fn searched(&self) -> f64 {
+        let told = self.bad.iter().filter(|bad| !**bad).count();
+        told as f64 / self.good.max(1) as f64
+    }
+}
+
 impl Side {
     /// An exposure with its PSF in its middle.
     ///
@@ -84,6 +115,24 @@ impl Side {
         let (x, y) = file.bbox().centre();
         let psf = file.psf().and_then(|psf| Some((psf.stamp_at(x, y).ok()?, psf.fwhm_px(x, y).ok()?)));
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
+    }
+
+    /// Leaves out the pixels that cannot be light ([`crate::glitches`]), and returns them. `psf`
+    /// and `fwhm_px` are those of the image, as far as they are known.
+    pub(crate) fn leave_out_glitches(&mut self, psf: Option<&Psf>, fwhm_px: Option<f64>) -> Vec<Glitch> {
+        let contrast = Contrast::of(psf, self.pixels.bbox.centre(), fwhm_px);
+        let found = glitches_of(&self.pixels, &contrast);
+        found.iter().for_each(|glitch| self.pixels.image[glitch.at] = f32::NAN);
+        found
+    }
+
+    /// Multiplies the pixels.
+    pub(crate) fn scaled(mut self, factor: f64) -> Self {
+        if factor != 1.0 {
+            self.pixels.image *= factor as f32;
+            self.pixels.variance *= (factor * factor) as f32;
+        }
+        self
     }
 
     /// An image made from others.
@@ -113,7 +162,14 @@ pub(crate) fn subtract(
     template: &Side,
     config: &DifferenceConfig,
 ) -> Result<Difference, DifferenceError> {
-    let bad = (exposure.bad(&config.bad_mask_planes), template.bad(&config.bad_mask_planes));
+    let of_coadds: Vec<String> = config
+        .bad_mask_planes
+        .iter()
+        .filter(|name| !OF_SINGLE_VISITS.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    let bad = (exposure.bad(&config.bad_mask_planes), template.bad(&of_coadds));
+    let good = bad.0.iter().filter(|bad| !**bad).count();
     let mut pair = if config.match_psf {
         matched(exposure, template, (&bad.0, &bad.1), config)?
     } else {
@@ -142,7 +198,7 @@ pub(crate) fn subtract(
         });
     let Pair { image, variance, bad, psf: (psf, fwhm_px), matching } = pair;
     let pixels = MaskedImage { bbox: exposure.pixels.bbox, image, mask, variance };
-    Ok(Difference { pixels, planes, bad, sources, psf, fwhm_px, matching })
+    Ok(Difference { pixels, planes, bad, good, sources, psf, fwhm_px, matching })
 }
 
 /// A difference without its mask.

@@ -1,6 +1,7 @@
 //! An exposure that a template is wanted for: opened, and checked to be of the band.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use dcr_image::ExposureFile;
 use dcr_image::fits::MissingVariance;
@@ -11,12 +12,15 @@ use crate::inputs::may_be_the_same;
 use crate::mosaic::GRID_TOLERANCE_PX;
 use crate::parts::{Opened, join_visits, relative_scale};
 use crate::patches::Patches;
+use crate::scales::{Calibration, Scale};
 use crate::sky::Sky;
 
 /// An exposure, its pixels still on disk.
 pub(crate) struct Exposure {
     pub(crate) file: ExposureFile,
     pub(crate) sky: Sky,
+    /// Its scale against that of the runs.
+    pub(crate) scale: Scale,
 }
 
 impl Exposure {
@@ -45,33 +49,36 @@ impl Exposure {
                 against: format!("the coadd in {} has", patches.runs[0].files[0].path().display()),
                 expected: band.into(),
             }),
-            _ => Ok(Self { file, sky }),
+            _ => {
+                let own = Calibration::new(sky.visit.zero_point_mag, file.unit());
+                let scale = Scale::between(&own, &patches.calibration());
+                Ok(Self { file, sky, scale })
+            }
         }
     }
 
-    /// Opens exposures, those of one visit joined into one, in the order of the first of each. `opened` is told of each file.
+    /// Joins exposures that are CCDs of one visit, in the order of the first of each.
     ///
     /// # Errors
     ///
-    /// As [`Exposure::open`], and [`CoaddError::NotOneVisit`] for two of one visit that cannot be joined.
-    pub(crate) fn open_all(
-        paths: &[PathBuf],
-        patches: &Patches,
-        input: &InputConfig,
-        pixels_are_used: bool,
-        opened: impl Fn(&Path),
-    ) -> Result<Vec<Self>, CoaddError> {
-        let mut all: Vec<Opened> = Vec::with_capacity(paths.len());
-        for path in paths {
-            let Self { file, sky } = Self::open(path, patches, input, pixels_are_used)?;
-            let first = all.iter().find(|other| other.sky.visit.visit == sky.visit.visit);
-            let scale =
+    /// [`CoaddError::NotOneVisit`] for two of one visit that cannot be joined.
+    pub(crate) fn join(exposures: Vec<Self>, input: &InputConfig) -> Result<Vec<Self>, CoaddError> {
+        let mut all: Vec<Opened> = Vec::with_capacity(exposures.len());
+        let mut scales: BTreeMap<u64, Scale> = BTreeMap::new();
+        for Self { file, sky, scale } in exposures {
+            let visit = sky.visit.visit;
+            let first = all.iter().find(|other| other.sky.visit.visit == visit);
+            let factor =
                 first.map_or(1.0, |first| relative_scale(&first.sky.visit, &sky.visit, input.zero_point));
-            all.push(Opened { file, sky, scale });
-            opened(path);
+            scales.entry(visit).or_insert(scale);
+            all.push(Opened { file, sky, scale: factor });
         }
-        let joined = join_visits(all, input, GRID_TOLERANCE_PX)?;
-        Ok(joined.into_iter().map(|Opened { file, sky, .. }| Self { file, sky }).collect())
+        let joined = join_visits(all, input, GRID_TOLERANCE_PX)?.into_iter();
+        let with_scale = joined.filter_map(|Opened { file, sky, .. }| {
+            let scale = scales.remove(&sky.visit.visit)?;
+            Some(Self { file, sky, scale })
+        });
+        Ok(with_scale.collect())
     }
 
     /// The visit's number.

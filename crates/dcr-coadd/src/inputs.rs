@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dcr_image::header::unit::{self, UnitKind};
 use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
+use dcr_solver::PixelList;
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -25,6 +26,9 @@ pub(crate) struct Input {
     pub(crate) scale: f32,
     /// Pixels of the patch that no visit may use.
     pub(crate) excluded: Option<Arc<Array2<bool>>>,
+    /// Pixels that cannot be light ([`crate::glitches`]): `row × cols + col` in the patch,
+    /// ascending.
+    pub(crate) glitches: PixelList,
 }
 
 /// Warps that belong together.
@@ -111,7 +115,7 @@ impl Inputs {
         let opened = opened.into_iter().zip(scales).map(|((file, sky), scale)| Opened { file, sky, scale });
         let visits = join_visits(opened.collect(), &config.input, config.coadd.grid_tolerance_px)?
             .into_iter()
-            .map(|Opened { file, sky, scale }| Input { file, sky, scale, excluded: None })
+            .map(|Opened { file, sky, scale }| Input { file, sky, scale, excluded: None, glitches: vec![] })
             .collect();
         Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
     }

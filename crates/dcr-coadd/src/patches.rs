@@ -8,6 +8,7 @@ use dcr_physics::Throughput;
 use crate::error::{CoaddError, Disagreement};
 use crate::finished_run::FinishedRun;
 use crate::metadata::RunMetadata;
+use crate::scales::Calibration;
 
 /// Finished runs of one band, with one model of it and one calibration; there is at least one.
 pub(crate) struct Patches {
@@ -63,6 +64,11 @@ impl Patches {
     /// The unit of the pixel values.
     pub(crate) fn unit(&self) -> &str {
         self.runs[0].files[0].unit().unwrap_or_default()
+    }
+
+    /// Zero point and unit of the pixel values.
+    pub(crate) fn calibration(&self) -> Calibration {
+        Calibration::new(self.metadata().zero_point_mag, self.runs[0].files[0].unit())
     }
 
     /// NO_DATA as a mask value.

@@ -7,6 +7,14 @@ use ndarray::{Array2, Zip, s};
 use crate::config::CoaddConfig;
 use crate::inputs::Input;
 
+/// A flag of pixels that are left out as artefacts, beside the solver's.
+pub(crate) const ARTEFACT: u8 = 1 << 7;
+
+/// Turns the flags of a pixel into those of an artefact.
+pub(crate) fn leave_out(flags: &mut u8) {
+    *flags = *flags & !GOOD | ARTEFACT;
+}
+
 /// Reads warps with the mask planes of the configuration.
 pub(crate) struct PixelReader<'a> {
     bad: &'a [String],
@@ -45,9 +53,24 @@ impl<'a> PixelReader<'a> {
         Self { bad: &config.bad_mask_planes, sources: &config.convergence_mask_planes }
     }
 
-    /// Reads a box. The mask keeps the file's own dictionary.
+    /// The mask planes whose pixels carry no data.
+    pub(crate) fn bad_planes(&self) -> &'a [String] {
+        self.bad
+    }
+
+    /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged [`ARTEFACT`] and
+    /// not good.
     pub(crate) fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, FitsError> {
-        self.read_file(&visit.file, visit.scale, visit.excluded.as_deref(), part)
+        let mut pixels = self.read_file(&visit.file, visit.scale, visit.excluded.as_deref(), part)?;
+        if let Some((rows, cols)) = part.slice_in(&visit.file.bbox()) {
+            let width = visit.file.bbox().width;
+            for (row, col) in visit.glitches.iter().map(|at| (*at as usize / width, *at as usize % width)) {
+                if rows.contains(&row) && cols.contains(&col) {
+                    leave_out(&mut pixels.flags[[row - rows.start, col - cols.start]]);
+                }
+            }
+        }
+        Ok(pixels)
     }
 
     /// Reads a box of a file, multiplied by `scale`, without the pixels that are `excluded`.

@@ -29,11 +29,9 @@ use rayon::prelude::*;
 use crate::config::{CoaddConfig, Statistic};
 use crate::error::CoaddError;
 use crate::inputs::Input;
-use crate::pixels::{PixelReader, VisitPixels, VisitRow};
+use crate::pixels::{ARTEFACT, PixelReader, VisitPixels, VisitRow};
 use crate::running_mean::running_mean;
 
-/// A flag of pixels that are left out as artefacts, beside the solver's.
-const ARTEFACT: u8 = 1 << 7;
 /// Bytes of a pixel of a visit, as read.
 const BYTES_PER_PIXEL: usize = 13;
 /// Standard deviation of a normal distribution with an interquartile range of 1.

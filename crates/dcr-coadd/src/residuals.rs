@@ -6,11 +6,13 @@
 //! S(p) = Σ_m k(m) d(p+m) / √(Σ_m k(m)² v(p+m))      flux(p) = Σ k d / Σ k²
 //! ```
 //!
-//! is the significance of a point source at `p`, and its flux. From `d` its median where there are no sources is subtracted first.
-//! Interpolation and convolution make neighbouring pixels share noise, which variances do not tell, so `S` is divided by what
-//! its scatter is where there are no sources, from the median absolute deviation. Pixels beyond the threshold that touch, with
-//! their diagonals, are one residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it is most
-//! likely of what is wrong there.
+//! is the significance of a point source at `p`, and its flux. From `d` the background where there
+//! are no sources is subtracted first (`subtract.background`): its median, or a plane if its slope
+//! is certain. Interpolation and convolution make neighbouring pixels share noise, which variances
+//! do not tell, so `S` is divided by what its scatter is where there are no sources, from the
+//! median absolute deviation. Pixels beyond the threshold that touch, with their diagonals, are one
+//! residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it
+//! is most likely of what is wrong there.
 //!
 //! A source that the template has in another place leaves a positive lobe beside a negative one. The lobes of a PSF's derivative, in `S`,
 //! lie 1.2 FWHM apart, and further where light is smeared: pairs within [`DIPOLE_FWHM`] are dipoles, the nearest first, and each
@@ -21,10 +23,12 @@ use dcr_physics::SkyPosition;
 use ndarray::{Array2, ArrayView2, ArrayViewMut1, Zip, s};
 use serde::Serialize;
 
+use crate::config::Background;
 use crate::convolve::correlate_rows;
 use crate::detection::groups;
 use crate::difference::Difference;
 use crate::scatter::{median_and_scatter, median_of_pixels};
+use crate::sky_plane::{SkyPixel, SkyPlane};
 
 /// The largest distance, in FWHM of the PSF, between the lobes of a dipole.
 pub(crate) const DIPOLE_FWHM: f64 = 2.0;
@@ -39,6 +43,12 @@ const FAINTEST_FOR_FLUX: f64 = 1e-4;
 const FAINTEST_FOR_SIGNIFICANCE: f64 = 1e-2;
 /// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
 const FEWEST_FOR_NOISE: usize = 500;
+/// Upper limit on the pixels that a plane is fitted to.
+const MOST_FOR_PLANE: usize = 1 << 16;
+/// A slope is taken out if it is so many times its error, and rises by so many standard deviations
+/// of a pixel from side to side.
+const SURE_OF_SLOPE: f64 = 7.0;
+const LEAST_SLOPE: f64 = 0.2;
 
 /// A difference image, as far as detection goes.
 pub(crate) struct Scene<'a> {
@@ -53,6 +63,8 @@ pub(crate) struct Scene<'a> {
     /// The PSF of the difference, and its FWHM in px.
     pub(crate) psf: &'a Stamp,
     pub(crate) fwhm_px: f64,
+    /// Which background is taken out.
+    pub(crate) background: Background,
 }
 
 /// A residual.
@@ -81,6 +93,9 @@ pub(crate) struct Found {
     pub(crate) residuals: Vec<Residual>,
     /// What the scatter of `S` was before it was made 1.
     pub(crate) noise_factor: f64,
+    /// Slope of the background that was taken out, from side to side, in standard deviations of a
+    /// pixel; `None` if it was none.
+    pub(crate) background_slope: Option<f64>,
     /// Footprints: 1 in positive residuals, −1 in negative ones.
     pub(crate) footprints: Array2<i8>,
 }
@@ -118,8 +133,9 @@ impl Found {
 
 impl<'a> Scene<'a> {
     /// The scene of a difference on a grid.
-    pub(crate) fn of(difference: &'a Difference, wcs: &'a Wcs) -> Self {
+    pub(crate) fn of(difference: &'a Difference, wcs: &'a Wcs, background: Background) -> Self {
         Self {
+            background,
             bbox: difference.pixels.bbox,
             wcs,
             image: difference.pixels.image.view(),
@@ -134,8 +150,8 @@ impl<'a> Scene<'a> {
     /// Finds what is beyond `threshold` standard deviations.
     pub(crate) fn search(&self, threshold: f64) -> Found {
         let kernel = self.kernel();
-        let background = median_of_pixels(self.quiet(&self.image));
-        let (significance, noise_factor) = self.significance(&kernel, background);
+        let (background, background_slope) = self.level();
+        let (significance, noise_factor) = self.significance(&kernel, &background);
         let mut footprints = Array2::zeros(significance.dim());
         let mut residuals = Vec::new();
         for positive in [true, false] {
@@ -150,7 +166,7 @@ impl<'a> Scene<'a> {
                 };
                 group.iter().for_each(|at| footprints[*at] = sign as i8);
                 let (x, y) = self.top(&significance, *at);
-                let (flux, flux_error) = self.flux(&kernel, background, *at);
+                let (flux, flux_error) = self.flux(&kernel, &background, *at);
                 residuals.push(Residual {
                     x,
                     y,
@@ -172,7 +188,37 @@ impl<'a> Scene<'a> {
             })
         });
         pair_dipoles(&mut residuals, DIPOLE_FWHM * self.fwhm_px);
-        Found { residuals, noise_factor, footprints }
+        Found { residuals, noise_factor, background_slope, footprints }
+    }
+
+    /// The background, and its slope if that is taken out.
+    fn level(&self) -> (Level, Option<f64>) {
+        let median = || Level::Constant(median_of_pixels(self.quiet(&self.image)));
+        match self.background {
+            Background::None => (Level::Constant(0.0), None),
+            Background::Constant => (median(), None),
+            Background::Plane => match self.plane() {
+                Some(plane) => (Level::Plane(plane, self.image.dim()), Some(plane.steepness())),
+                None => (median(), None),
+            },
+        }
+    }
+
+    /// The plane through the pixels without sources, if its slope is certain.
+    fn plane(&self) -> Option<SkyPlane> {
+        let every = (self.image.len() / MOST_FOR_PLANE).max(1);
+        let quiet = self.image.indexed_iter().zip(self.variance).zip(self.sources.iter().zip(self.bad));
+        let quiet = quiet.filter(|(((_, value), _), (source, bad))| !**source && !**bad && value.is_finite());
+        let pixels: Vec<SkyPixel> = quiet
+            .step_by(every)
+            .map(|(((at, value), variance), _)| SkyPixel {
+                place: place_in(self.image.dim(), at),
+                value: *value,
+                variance: *variance,
+            })
+            .collect();
+        SkyPlane::of(&pixels)
+            .filter(|plane| plane.steepness() > (SURE_OF_SLOPE * plane.steepness_error()).max(LEAST_SLOPE))
     }
 
     /// The PSF as far as it matters.
@@ -207,18 +253,20 @@ impl<'a> Scene<'a> {
     }
 
     /// `S`, its scatter made 1, and what that was; 0 in bad pixels.
-    fn significance(&self, kernel: &Array2<f64>, background: f32) -> (Array2<f32>, f64) {
-        let correlated = |plane: &ArrayView2<f32>, offset: f32, kernel: &Array2<f64>| {
+    fn significance(&self, kernel: &Array2<f64>, background: &Level) -> (Array2<f32>, f64) {
+        let correlated = |plane: &ArrayView2<f32>, offset: &Level, kernel: &Array2<f64>| {
             correlate_rows(plane.dim(), kernel.view(), |row, line| {
                 let out = ArrayViewMut1::from(line);
-                Zip::from(out).and(plane.row(row)).and(self.bad.row(row)).for_each(|out, value, bad| {
-                    *out = if *bad { 0.0 } else { *value - offset };
-                });
+                Zip::indexed(out).and(plane.row(row)).and(self.bad.row(row)).for_each(
+                    |col, out, value, bad| {
+                        *out = if *bad { 0.0 } else { *value - offset.at((row, col)) };
+                    },
+                );
             })
         };
         let [kernel, squares] = significance_kernels(kernel);
         let mut significance = correlated(&self.image, background, &kernel);
-        let noise = correlated(&self.variance, 0.0, &squares);
+        let noise = correlated(&self.variance, &Level::Constant(0.0), &squares);
         Zip::from(&mut significance)
             .and(&noise)
             .and(&self.bad)
@@ -255,7 +303,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The flux of a point source in a pixel, and its standard deviation by the variances.
-    fn flux(&self, kernel: &Array2<f64>, background: f32, (row, col): (usize, usize)) -> (f64, f64) {
+    fn flux(&self, kernel: &Array2<f64>, background: &Level, (row, col): (usize, usize)) -> (f64, f64) {
         let (rows, cols) = self.image.dim();
         let (half_y, half_x) = (kernel.nrows() / 2, kernel.ncols() / 2);
         let (mut signal, mut noise, mut energy) = (0.0, 0.0, 0.0);
@@ -264,13 +312,35 @@ impl<'a> Scene<'a> {
                 continue;
             };
             if r < rows && c < cols && !self.bad[[r, c]] {
-                signal += weight * f64::from(self.image[[r, c]] - background);
+                signal += weight * f64::from(self.image[[r, c]] - background.at((r, c)));
                 noise += weight * weight * f64::from(self.variance[[r, c]]);
                 energy += weight * weight;
             }
         }
         (signal / energy, noise.sqrt() / energy)
     }
+}
+
+/// The background of a difference.
+enum Level {
+    Constant(f32),
+    /// In an image of this shape.
+    Plane(SkyPlane, (usize, usize)),
+}
+
+impl Level {
+    fn at(&self, at: (usize, usize)) -> f32 {
+        match self {
+            Self::Constant(level) => *level,
+            Self::Plane(plane, shape) => plane.at(place_in(*shape, at)) as f32,
+        }
+    }
+}
+
+/// Offsets from the middle of an image, in units of its width and height.
+fn place_in((rows, cols): (usize, usize), (row, col): (usize, usize)) -> [f32; 2] {
+    let offset = |at: usize, length: usize| ((at as f64 + 0.5) / length as f64 - 0.5) as f32;
+    [offset(col, cols), offset(row, rows)]
 }
 
 /// The kernels of `S` for a PSF: that of the signal, and its square for the variance.

@@ -14,7 +14,7 @@ use ndarray::{Array2, Array3, Axis, Zip};
 
 pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
-use crate::config::{SubtractConfig, ZeroPoint};
+use crate::config::{Background, SubtractConfig, ZeroPoint};
 use crate::difference::{Difference, DifferenceError, Side, subtract as difference_of};
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
@@ -218,7 +218,10 @@ impl Review {
             difference = difference_of(exposure, &template, &config);
         }
         match difference {
-            Ok(difference) => Ok(Unsearched { difference, threshold: psf_known.then_some(config.threshold) }),
+            Ok(difference) => Ok(Unsearched {
+                difference,
+                search: psf_known.then_some((config.threshold, config.background)),
+            }),
             Err(DifferenceError::NoPsf) => Err(CoaddError::NoPsf { path: path() }),
             Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
             Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
@@ -235,9 +238,11 @@ impl Exposures<'_> {
     pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, CoaddError> {
         let review = self.review;
         let input = &review.config.template.input;
-        let subjects = Exposure::open_all(paths, &review.patches, input, true, |_| ())?;
+        let opened = paths.iter().map(|path| Exposure::open(path, &review.patches, input, true));
+        let subjects = Exposure::join(opened.collect::<Result<_, _>>()?, input)?;
         let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs) };
         let mut exposure = Side::of(&subject.file)?;
+        exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
         let scale = review.scale(&subject.file);
         if scale != 1.0 {
             exposure.pixels.image *= scale;
@@ -274,8 +279,8 @@ impl Exposures<'_> {
 /// A difference, before anybody has looked for what stands out.
 struct Unsearched {
     difference: Difference,
-    /// Of residuals, if they can be searched for.
-    threshold: Option<f64>,
+    /// Threshold of residuals, and the background that is taken out, if they can be searched for.
+    search: Option<(f64, Background)>,
 }
 
 impl Unsearched {
@@ -286,6 +291,6 @@ impl Unsearched {
     }
 
     fn remainder(self, wcs: &Wcs, usable: f64) -> Remainder {
-        Remainder::of(self.difference, wcs, self.threshold, usable)
+        Remainder::of(self.difference, wcs, self.search, usable)
     }
 }

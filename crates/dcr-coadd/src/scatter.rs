@@ -26,6 +26,16 @@ pub(crate) fn median_and_scatter(mut values: Vec<f32>) -> (f32, f64) {
     (centre, SIGMA_PER_MAD * f64::from(select_middle(&mut values)))
 }
 
+/// The value below which the fraction `share` of the pixels lies; it changes their order. 0 of
+/// nothing.
+pub(crate) fn quantile_of_pixels(values: &mut [f32], share: f64) -> f32 {
+    let last = values.len().saturating_sub(1);
+    match values.is_empty() {
+        true => 0.0,
+        false => *values.select_nth_unstable_by((share * last as f64).round() as usize, f32::total_cmp).1,
+    }
+}
+
 fn select_middle(values: &mut [f32]) -> f32 {
     if values.is_empty() {
         return 0.0;
@@ -45,6 +55,13 @@ mod tests {
         assert_eq!(median(vec![]), None);
         assert_eq!(median_of_pixels(vec![3.0, 1.0]), 3.0);
         assert_eq!(median_of_pixels(vec![]), 0.0);
+    }
+
+    #[test]
+    fn quantile_is_that_of_the_sorted_pixels() {
+        let mut values = vec![4.0, 1.0, 3.0, 2.0, 5.0];
+        assert_eq!([0.0, 0.5, 0.95].map(|share| quantile_of_pixels(&mut values, share)), [1.0, 3.0, 5.0]);
+        assert_eq!(quantile_of_pixels(&mut [], 0.5), 0.0);
     }
 
     #[test]

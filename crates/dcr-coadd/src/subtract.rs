@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dcr_image::fits::{AtomicFile, OutputFolder};
-use dcr_image::header::{Card, unit};
+use dcr_image::header::Card;
 use dcr_image::{ExposureFile, FitsError, MaskPlanes, OpenOptions};
 use ndarray::Zip;
 
 use crate::config::{SubtractConfig, TableFormat};
 use crate::difference::{Convolution, Difference, DifferenceError, Side, subtract as difference_of};
+use crate::dropped::Dropped;
 use crate::error::{CoaddError, GridDifference};
 use crate::exposure::Exposure;
+use crate::glitches::{GlitchCount, largest};
 use crate::inputs::grid_difference;
 use crate::journal::Journal;
 use crate::mask_settings::check_subtracting;
@@ -24,8 +26,17 @@ use crate::plain::PlainCoadds;
 use crate::progress::Monitor;
 use crate::residual_table::{ResidualTable, quoted};
 use crate::residuals::{Found, ResidualCounts, Scene};
+use crate::scales::{Calibration, Scale};
 use crate::summary::{PsfOf, SubtractSummary, SubtractedVisit};
 use crate::template::{TemplateMaker, psf_of, warn_of_coadds_psf};
+
+/// Noise in a difference, over that of its variances, that is reported. Resampling leaves up to
+/// 1.5: neighbouring pixels share noise.
+const NOISY: f64 = 1.6;
+/// Slopes of the background that are reported, in σ of a pixel from side to side.
+const SLOPING: f64 = 0.5;
+/// A smaller fraction of searched pixels is reported.
+const MOSTLY: f64 = 0.9;
 
 /// What to subtract from what, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +58,9 @@ pub struct SubtractRequest {
 ///
 /// # Errors
 ///
-/// [`CoaddError`] for the first thing that is wrong with settings or files; nothing is written then.
+/// [`CoaddError`] for the first thing that is wrong with settings, runs or templates, or if no
+/// exposure can be used; nothing is written then. An exposure that cannot be used is left out, with
+/// a warning, if there are others.
 pub fn subtract(
     request: &SubtractRequest,
     config: &SubtractConfig,
@@ -75,7 +88,8 @@ pub fn subtract(
         }
         _ => TemplateSource::Given(given_templates(&request.templates)?),
     };
-    let subjects = source.open_exposures(&request.exposures, config, monitor)?;
+    let mut dropped = Dropped::among(request.exposures.len());
+    let subjects = source.open_exposures(&request.exposures, config, &mut dropped, &mut journal)?;
     check_visits(&subjects)?;
     let planes = subjects.iter().map(|subject| subject.file().mask_planes()).chain(source.mask_planes());
     check_subtracting(&config.subtract, planes, &mut journal)?;
@@ -89,10 +103,20 @@ pub fn subtract(
     journal.stage("subtracting", subjects.len())?;
     let job = Job { config, source, plain, patches: patches.as_ref() };
     let mut visits = Vec::with_capacity(subjects.len());
+    let mut glitches = GlitchCount::default();
     for subject in &subjects {
         journal.go_on()?;
-        visits.push(job.visit(subject, &folder)?);
-        monitor.step(&subject.file().path().display().to_string());
+        let path = subject.file().path();
+        if let Some(done) = dropped.or_drop(path, job.visit(subject), &mut journal)? {
+            done.warn(&mut journal);
+            glitches.add(&path.display().to_string(), done.glitches, done.largest_glitch);
+            visits.push(job.write(done, &folder)?);
+        }
+        monitor.step(&path.display().to_string());
+    }
+    dropped.check_any(visits.len())?;
+    if let Some(text) = glitches.warning() {
+        journal.warn("glitches", text);
     }
     if !config.subtract.match_psf {
         let of_coadd = visits.iter().filter(|done| done.template_psf_of == Some(PsfOf::Coadd));
@@ -110,11 +134,13 @@ pub fn subtract(
     let summary = SubtractSummary {
         version: env!("CARGO_PKG_VERSION").into(),
         runs: patches.iter().flat_map(|p| &p.runs).map(|run| run.metadata.run.clone()).collect(),
+        outcome: dropped.outcome(),
         threshold: config.subtract.threshold,
         matched: total(&|visit| Some(visit.matched)),
         plain: job.plain.is_some().then(|| total(&|visit| visit.plain)),
         plain_coadd: job.plain.as_ref().map(|plain| plain.name.into()),
         visits,
+        dropped: dropped.exposures,
         warnings: journal.warnings.clone(),
         folder: request.output.clone(),
         seconds: started.elapsed().as_secs_f64(),
@@ -163,41 +189,45 @@ impl TemplateSource<'_> {
         }
     }
 
+    /// Opens exposures; those that cannot be used are dropped, and CCDs of one visit are joined.
     fn open_exposures(
         &self,
         paths: &[PathBuf],
         config: &SubtractConfig,
-        monitor: &dyn Monitor,
+        dropped: &mut Dropped,
+        journal: &mut Journal<'_>,
     ) -> Result<Vec<Subject>, CoaddError> {
         let input = &config.template.input;
-        let opened = |path: &Path| monitor.step(&path.display().to_string());
-        match self {
-            Self::Made(_, patches) => {
-                let exposures = Exposure::open_all(paths, patches, input, true, opened)?;
-                Ok(exposures.into_iter().map(|exposure| Subject::WithSky(Box::new(exposure))).collect())
+        let mut with_sky = vec![];
+        let mut alone = vec![];
+        for path in paths {
+            match self {
+                Self::Made(_, patches) => {
+                    let exposure = Exposure::open(path, patches, input, true);
+                    with_sky.extend(dropped.or_drop(path, exposure, journal)?);
+                }
+                Self::Given(_) => {
+                    let file = ExposureFile::open(path, &input.open_options(path)).map_err(CoaddError::from);
+                    alone.extend(dropped.or_drop(path, file, journal)?);
+                }
             }
-            Self::Given(_) => paths
-                .iter()
-                .map(|path| {
-                    let file = ExposureFile::open(path, &input.open_options(path))?;
-                    opened(path);
-                    Ok(Subject::Alone(Box::new(file)))
-                })
-                .collect(),
+            journal.monitor.step(&path.display().to_string());
         }
+        dropped.check_any(with_sky.len() + alone.len())?;
+        let joined = Exposure::join(with_sky, input)?.into_iter().map(|e| Subject::WithSky(Box::new(e)));
+        Ok(joined.chain(alone.into_iter().map(|file| Subject::Alone(Box::new(file)))).collect())
     }
 
-    /// The template of an exposure, its unit if it is known, the exposure's airmass likewise, and whose PSF the template has if
-    /// it is of a joint run.
+    /// The template of an exposure in the run's scale, that scale against the exposure's, the exposure's
+    /// airmass if it is known, and whose PSF the template has if it is of a joint run.
     fn template(&self, subject: &Subject) -> Result<TemplateOf, CoaddError> {
         let file = subject.file();
         match (self, subject) {
             (Self::Made(maker, patches), Subject::WithSky(exposure)) => {
                 let template = maker.make(exposure)?;
-                let unit = Some(patches.unit().to_owned()).filter(|unit| !unit.is_empty());
                 let (airmass, psf_of) = (Some(template.airmass), template.psf_of());
                 let side = Side::made(template.pixels, patches.planes.clone(), template.psf);
-                Ok(TemplateOf { side, unit, airmass, psf_of })
+                Ok(TemplateOf { side, scale: exposure.scale.clone(), airmass, psf_of })
             }
             (Self::Given(templates), _) => {
                 let visit = file.visit().visit;
@@ -209,7 +239,7 @@ impl TemplateSource<'_> {
                 check_same_pixels(template, file)?;
                 Ok(TemplateOf {
                     side: Side::of(template)?,
-                    unit: template.unit().map(str::to_owned),
+                    scale: Scale::between(&Calibration::of(file), &Calibration::of(template)),
                     airmass: file.visit().airmass,
                     psf_of: psf_of(template),
                 })
@@ -224,7 +254,8 @@ impl TemplateSource<'_> {
 /// An exposure's template.
 struct TemplateOf {
     side: Side,
-    unit: Option<String>,
+    /// Its scale against the exposure's.
+    scale: Scale,
     /// The exposure's.
     airmass: Option<f64>,
     psf_of: Option<PsfOf>,
@@ -290,59 +321,121 @@ struct Job<'a> {
     patches: Option<&'a Patches>,
 }
 
+/// An exposure's difference and what was found in it, before it is written.
+struct Done<'a> {
+    file: &'a ExposureFile,
+    difference: Difference,
+    found: Found,
+    /// Residuals of the plain coadd.
+    plain: Option<ResidualCounts>,
+    airmass: Option<f64>,
+    scale: Scale,
+    /// Whose PSF the template has, if it is of a joint run.
+    psf_of: Option<PsfOf>,
+    glitches: usize,
+    /// Deviation in σ, and parent pixel coordinates.
+    largest_glitch: Option<(f64, (i64, i64))>,
+}
+
+impl Done<'_> {
+    /// Warns of what makes the residuals doubtful.
+    fn warn(&self, journal: &mut Journal<'_>) {
+        let visit = format!("visit {}", self.file.visit().visit);
+        if let Some(text) = &self.scale.warning {
+            journal.warn(visit.clone(), text.clone());
+        }
+        if let Some(slope) = self.found.background_slope.filter(|slope| *slope > SLOPING) {
+            let text = format!(
+                "The background of its difference slopes by {slope:.1} σ of a pixel from side to side; the slope was taken out before residuals \
+                 were sought (subtract.background), and is left in the image."
+            );
+            journal.warn(visit.clone(), text);
+        }
+        let factor = self.found.noise_factor;
+        if factor > NOISY {
+            let text = format!(
+                "The noise of its difference is {factor:.2} times what the variances say. Residuals are held against the noise found: faint \
+                 ones are missed. Its background, its variances or the PSFs may be wrong."
+            );
+            journal.warn(visit.clone(), text);
+        }
+        if self.difference.searched() < MOSTLY {
+            let text = format!(
+                "Only {:.1} % of its good pixels have a template and were searched.",
+                100.0 * self.difference.searched()
+            );
+            journal.warn(visit, text);
+        }
+    }
+}
+
 impl Job<'_> {
-    /// Makes and writes the difference and the residuals of one exposure.
-    fn visit(&self, subject: &Subject, folder: &OutputFolder) -> Result<SubtractedVisit, CoaddError> {
+    /// Makes the difference and finds the residuals of one exposure.
+    fn visit<'b>(&self, subject: &'b Subject) -> Result<Done<'b>, CoaddError> {
         let file = subject.file();
-        let exposure = Side::of(file)?;
-        let TemplateOf { side: template, unit, airmass, psf_of } = self.source.template(subject)?;
-        self.check_unit(file, unit.as_deref())?;
-        let (mut difference, found) = self.difference(file, &exposure, &template)?;
-        drop(template);
+        let mut exposure = Side::of(file)?;
+        let fwhm_px = match subject {
+            Subject::WithSky(exposure) => exposure.sky.visit.psf_fwhm_px,
+            Subject::Alone(file) => file.visit().psf_fwhm_px,
+        };
+        let glitches = exposure.leave_out_glitches(file.psf(), fwhm_px);
+        let bbox = exposure.pixels.bbox;
+        let TemplateOf { side: template, scale, airmass, psf_of } = self.source.template(subject)?;
+        // The matching kernel brings a template in another unit to the exposure's.
+        if !self.config.subtract.match_psf {
+            scale.check_unit(file.path())?;
+        }
+        let (mut difference, found) = self.difference(file, &exposure, &template.scaled(scale.factor))?;
         let plain = match &self.plain {
             None => None,
             Some(plain) => {
                 let names = || self.patches.map_or_else(String::new, Patches::names);
-                let side = plain.on(file, self.config.template.template.warp, names)?;
+                let side = plain.on(file, self.config.template.template.warp, names)?.scaled(scale.factor);
                 Some(self.difference(file, &exposure, &side)?.1.counts())
             }
         };
         mark(&mut difference, &found);
-        let visit = file.visit().visit;
-        let unit = file.unit().map(str::to_owned).or(unit).unwrap_or_default();
-        let table = ResidualTable::new(&found.residuals, &unit);
-        let image_name = format!("difference_{visit}.fits");
-        let format = self.config.subtract.table;
-        let table_name = format!("residuals_{visit}.{}", format.extension());
-        self.write(&folder.staged(&image_name), file, &difference, &unit, airmass, &table)?;
-        write_text(&folder.staged(&table_name), &self.table_text(file, &found, &table, format))?;
-        Ok(SubtractedVisit {
-            visit,
-            exposure: file.path().to_owned(),
-            difference: folder.path().join(image_name),
-            residuals: folder.path().join(table_name),
-            airmass,
-            matched: found.counts(),
+        let largest_glitch = largest(&glitches)
+            .map(|glitch| (glitch.sigmas, (bbox.x0 + glitch.at.1 as i64, bbox.y0 + glitch.at.0 as i64)));
+        Ok(Done {
+            file,
+            difference,
+            found,
             plain,
-            noise_factor: found.noise_factor,
-            psf_fwhm_px: difference.fwhm_px,
-            template_psf_of: psf_of,
-            matching: difference.matching,
+            airmass,
+            scale,
+            psf_of,
+            glitches: glitches.len(),
+            largest_glitch,
         })
     }
 
-    /// Refuses a template in another unit, unless the matching kernel brings it to the exposure's.
-    fn check_unit(&self, file: &ExposureFile, unit: Option<&str>) -> Result<(), CoaddError> {
-        match (file.unit(), unit) {
-            (Some(own), Some(unit)) if !unit::same(own, unit) && !self.config.subtract.match_psf => {
-                Err(CoaddError::OtherUnit {
-                    path: file.path().to_owned(),
-                    unit: own.into(),
-                    expected: unit.into(),
-                })
-            }
-            _ => Ok(()),
-        }
+    /// Writes the difference and the residuals of one exposure.
+    fn write(&self, done: Done<'_>, folder: &OutputFolder) -> Result<SubtractedVisit, CoaddError> {
+        let visit = done.file.visit().visit;
+        let unit = done.file.unit().or(self.patches.map(Patches::unit)).unwrap_or_default();
+        let table = ResidualTable::new(&done.found.residuals, unit);
+        let image_name = format!("difference_{visit}.fits");
+        let format = self.config.subtract.table;
+        let table_name = format!("residuals_{visit}.{}", format.extension());
+        self.write_image(&folder.staged(&image_name), &done, unit, &table)?;
+        write_text(&folder.staged(&table_name), &self.table_text(&done, &table, format))?;
+        Ok(SubtractedVisit {
+            visit,
+            exposure: done.file.path().to_owned(),
+            difference: folder.path().join(image_name),
+            residuals: folder.path().join(table_name),
+            airmass: done.airmass,
+            matched: done.found.counts(),
+            plain: done.plain,
+            searched: done.difference.searched(),
+            scale: done.scale.factor,
+            noise_factor: done.found.noise_factor,
+            background_slope: done.found.background_slope,
+            psf_fwhm_px: done.difference.fwhm_px,
+            template_psf_of: done.psf_of,
+            matching: done.difference.matching,
+        })
     }
 
     fn difference(
@@ -358,19 +451,19 @@ impl Job<'_> {
                 DifferenceError::Match(source) => CoaddError::Match { path: path(), source },
                 DifferenceError::Mask(source) => CoaddError::Mask { path: path(), source },
             })?;
-        let found = Scene::of(&difference, file.wcs()).search(self.config.subtract.threshold);
+        let subtract = &self.config.subtract;
+        let found = Scene::of(&difference, file.wcs(), subtract.background).search(subtract.threshold);
         Ok((difference, found))
     }
 
-    fn write(
+    fn write_image(
         &self,
         path: &Path,
-        file: &ExposureFile,
-        difference: &Difference,
+        done: &Done<'_>,
         unit: &str,
-        airmass: Option<f64>,
         table: &ResidualTable,
     ) -> Result<(), FitsError> {
+        let Done { file, difference, .. } = done;
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
         let convolved = match difference.matching.as_ref().map(|matching| matching.convolved) {
             None => "none",
@@ -384,11 +477,19 @@ impl Job<'_> {
             Card::new("MATCHES", name.as_ref()).with_comment("its file"),
             Card::new("CONVOLVD", convolved).with_comment("image convolved to match PSFs"),
             Card::new("PSF-FWHM", difference.fwhm_px).with_comment("[px]"),
+            Card::new("SEARCHED", difference.searched()).with_comment("fraction of the good pixels searched"),
         ];
+        if done.scale.factor != 1.0 {
+            let about = "the template was multiplied by this";
+            cards.push(Card::new("TMPLSCAL", done.scale.factor).with_comment(about));
+        }
+        if let Some(zero_point) = done.scale.zero_point_mag {
+            cards.push(Card::new("MAGZERO", zero_point).with_comment("[mag] of one unit of the pixels"));
+        }
         if let Some(matching) = &difference.matching {
             cards.push(Card::new("KERNSUM", matching.scale).with_comment("ratio of fluxes"));
         }
-        if let Some(airmass) = airmass {
+        if let Some(airmass) = done.airmass {
             cards.push(Card::new("AIRMASS", airmass));
         }
         let canvas = Canvas {
@@ -410,13 +511,8 @@ impl Job<'_> {
         canvas.write(path, &planes, vec![], vec![table.hdu()])
     }
 
-    fn table_text(
-        &self,
-        file: &ExposureFile,
-        found: &Found,
-        table: &ResidualTable,
-        format: TableFormat,
-    ) -> String {
+    fn table_text(&self, done: &Done<'_>, table: &ResidualTable, format: TableFormat) -> String {
+        let Done { file, found, .. } = done;
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
         let counts = found.counts();
         let facts = [
@@ -424,6 +520,8 @@ impl Job<'_> {
             ("exposure", quoted(&name)),
             ("threshold", self.config.subtract.threshold.to_string()),
             ("noise_factor", format!("{:.4}", found.noise_factor)),
+            ("searched", format!("{:.5}", done.difference.searched())),
+            ("template_scale", format!("{:.6}", done.scale.factor)),
             ("positive", counts.positive.to_string()),
             ("negative", counts.negative.to_string()),
             ("dipoles", counts.dipoles.to_string()),

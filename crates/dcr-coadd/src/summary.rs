@@ -20,7 +20,8 @@ use crate::residuals::ResidualCounts;
 pub enum Outcome {
     /// All is well. Regions that made the most iterations count as well: this method is stopped early by intent.
     Done,
-    /// Inputs were dropped, or a region diverged or had no data ([`Summary::remarks`]).
+    /// Inputs were dropped, most of a visit was thrown away, or a region diverged or had no data
+    /// ([`Summary::remarks`]).
     DoneWithRemarks,
 }
 
@@ -246,8 +247,12 @@ pub struct TemplateSummary {
     pub runs: Vec<String>,
     /// Its band.
     pub band: String,
+    /// How it ended: exposures may have been left out.
+    pub outcome: Outcome,
     /// The templates, in the order of the exposures.
     pub templates: Vec<MatchedTemplate>,
+    /// The exposures without a template, each with the reason.
+    pub dropped: Vec<Warning>,
     /// What is to be minded.
     pub warnings: Vec<Warning>,
     /// Seconds in all.
@@ -275,6 +280,8 @@ pub struct MatchedTemplate {
     pub patches: Vec<PathBuf>,
     /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
     pub warped: bool,
+    /// What the run's model was multiplied by, for the exposure's zero point.
+    pub scale: f64,
     /// The exposure's offset that it was displaced by, `[dx, dy]` in px; templates from joint runs are, on the patch's own pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_px: Option<[f64; 2]>,
@@ -316,6 +323,8 @@ pub struct SubtractSummary {
     pub version: String,
     /// The runs that templates or plain coadds are from.
     pub runs: Vec<String>,
+    /// How it ended: exposures may have been left out.
+    pub outcome: Outcome,
     /// Residuals stand out by at least this many standard deviations.
     pub threshold: f64,
     /// Residuals of the matched templates, in all visits.
@@ -326,6 +335,8 @@ pub struct SubtractSummary {
     pub plain_coadd: Option<String>,
     /// Visit by visit, in the order of the exposures.
     pub visits: Vec<SubtractedVisit>,
+    /// The exposures without a difference, each with the reason.
+    pub dropped: Vec<Warning>,
     /// What is to be minded.
     pub warnings: Vec<Warning>,
     /// The folder of the results.
@@ -351,8 +362,16 @@ pub struct SubtractedVisit {
     pub matched: ResidualCounts,
     /// Residuals of the plain coadd.
     pub plain: Option<ResidualCounts>,
+    /// Fraction of the exposure's good pixels that were searched: the others have no template.
+    pub searched: f64,
+    /// What the template was multiplied by, for the exposure's zero point.
+    pub scale: f64,
     /// The noise found in the difference over that of its variance.
     pub noise_factor: f64,
+    /// Slope of the background taken out before the search, from side to side, in standard
+    /// deviations of a pixel; unset if it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background_slope: Option<f64>,
     /// FWHM of the difference's PSF.
     pub psf_fwhm_px: f64,
     /// Whose PSF the template has, if it is of a joint run.

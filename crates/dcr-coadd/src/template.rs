@@ -9,6 +9,7 @@ use dcr_image::{ExposureFile, FitsError, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
 
 use crate::config::{Method, TemplateConfig};
+use crate::dropped::Dropped;
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
 use crate::joint::{JointMatcher, PSF_OF, Registration};
@@ -54,9 +55,16 @@ pub fn matched_templates(
     }
     journal.stage("reading", request.exposures.len())?;
     let patches = Patches::open(&request.coadds)?;
-    let exposures = Exposure::open_all(&request.exposures, &patches, &config.input, false, |path| {
+    let mut dropped = Dropped::among(request.exposures.len());
+    let mut exposures = Vec::with_capacity(request.exposures.len());
+    for path in &request.exposures {
+        let exposure = Exposure::open(path, &patches, &config.input, false);
+        let exposure = exposure.and_then(|e| e.scale.check_unit(path).map(|()| e));
+        exposures.extend(dropped.or_drop(path, exposure, &mut journal)?);
         monitor.step(&path.display().to_string());
-    })?;
+    }
+    dropped.check_any(exposures.len())?;
+    let exposures = Exposure::join(exposures, &config.input)?;
     let (folder, names) = target(request, &exposures)?;
     journal.warn_of_assumptions(exposures.iter().map(|e| (e.visit(), e.sky.notes.as_slice())));
 
@@ -66,7 +74,12 @@ pub fn matched_templates(
     let mut templates = Vec::with_capacity(exposures.len());
     for (exposure, name) in exposures.iter().zip(&names) {
         journal.go_on()?;
-        let template = maker.make(exposure)?;
+        let path = exposure.file.path();
+        let Some(template) = dropped.or_drop(path, maker.make(exposure), &mut journal)? else { continue };
+        let template = template.scaled(exposure.scale.factor);
+        if let Some(text) = &exposure.scale.warning {
+            journal.warn(format!("visit {}", exposure.visit()), text);
+        }
         maker.write(exposure, &template, &folder.staged(name))?;
         let done = maker.summary(exposure, &template, folder.path().join(name));
         if done.covered == 0.0 {
@@ -78,6 +91,7 @@ pub fn matched_templates(
         templates.push(done);
         monitor.step(name);
     }
+    dropped.check_any(templates.len())?;
     let of_coadd = templates.iter().filter(|done| done.psf_of == Some(PsfOf::Coadd));
     let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, done.psf_fwhm_px)).collect();
     warn_of_coadds_psf(&of_coadd, templates.len(), &mut journal);
@@ -86,12 +100,25 @@ pub fn matched_templates(
     patches.check_unchanged()?;
     folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
+        outcome: dropped.outcome(),
+        dropped: dropped.exposures,
         runs: patches.runs.iter().map(|run| run.metadata.run.clone()).collect(),
         band: patches.metadata().band.name().into(),
         templates,
         warnings: journal.warnings.clone(),
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+impl Template {
+    /// Multiplies its pixels.
+    fn scaled(mut self, factor: f64) -> Self {
+        if factor != 1.0 {
+            self.pixels.image *= factor as f32;
+            self.pixels.variance *= (factor * factor) as f32;
+        }
+        self
+    }
 }
 
 /// The folder and the names of the templates.
@@ -267,6 +294,7 @@ impl<'a> TemplateMaker<'a> {
             covered: covered as f64 / exposure.file.bbox().area().max(1) as f64,
             patches: template.placement.patches().into_iter().map(folder).collect(),
             warped: matches!(template.placement, Placement::Warped(_)),
+            scale: exposure.scale.factor,
             offset_px: template.registration.as_ref().and_then(|found| found.offset_px),
             flux_excess: template.registration.as_ref().and_then(|found| found.flux_excess),
             psf_of: template.psf_of(),
@@ -283,10 +311,15 @@ impl<'a> TemplateMaker<'a> {
                 used.iter().map(|patch| self.patches.runs[*patch].metadata.run.as_str()).collect();
             metadata.run = runs.join(" ");
         }
+        let mut unit = self.patches.unit();
+        if let Some(zero_point) = exposure.scale.zero_point_mag {
+            metadata.zero_point_mag = Some(zero_point);
+            unit = exposure.file.unit().unwrap_or(unit);
+        }
         let canvas = Canvas {
             bbox: exposure.file.bbox(),
             wcs: exposure.file.wcs(),
-            unit: self.patches.unit(),
+            unit,
             planes: &self.patches.planes,
             psf: template.psf.as_ref(),
             psf_cards: vec![],
@@ -305,6 +338,10 @@ impl<'a> TemplateMaker<'a> {
             Card::new("MATCHES", exposure_name.as_ref()).with_comment("its file"),
             Card::new("AIRMASS", template.airmass).with_comment("in the middle of the exposure"),
         ];
+        if exposure.scale.factor != 1.0 {
+            let about = "exposure's scale over the run's, applied";
+            cards.push(Card::new("TMPLSCAL", exposure.scale.factor).with_comment(about));
+        }
         if let Some(registration) = &template.registration {
             cards.extend(registration.cards());
         }

@@ -1,17 +1,19 @@
 //! How much each visit counts: the inverse of its noise.
 
 use dcr_image::fits::ScratchFile;
-use dcr_image::{BBox, FitsError};
-use dcr_solver::GOOD;
+use dcr_image::{BBox, FitsError, MaskedImage};
 use dcr_solver::joint::Noise;
+use dcr_solver::{GOOD, PixelList};
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::background::Sample;
+use crate::background::{Sample, Sky};
 use crate::config::CoaddConfig;
+use crate::glitches::{Contrast, Glitch, REACH_PX, glitches, largest};
 use crate::inputs::Input;
-use crate::pixels::PixelReader;
+use crate::losses::MaskLosses;
+use crate::pixels::{PixelReader, VisitPixels, leave_out};
 
 /// To find artefacts the noise of so many pixels' one is enough.
 pub(crate) const NOISE_OF_EVERY: usize = 7;
@@ -33,8 +35,14 @@ pub(crate) struct Survey {
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
     /// How its noise follows signal, if that was asked for and there are good pixels.
     pub(crate) noise: Option<Noise>,
-    /// The level of its sky; `None` if no good pixel is without a source.
-    pub(crate) level: Option<f64>,
+    /// Its sky, and whether its variances agree with that.
+    pub(crate) sky: Sky,
+    /// The pixels that masks take.
+    pub(crate) losses: MaskLosses,
+    /// Pixels that cannot be light, and the largest of them: deviation in σ, parent pixel
+    /// coordinates.
+    pub(crate) glitches: PixelList,
+    pub(crate) largest_glitch: Option<(f64, (i64, i64))>,
     /// The share of good pixels in each of the cells asked for.
     pub(crate) coverage: Vec<f64>,
 }
@@ -86,14 +94,24 @@ fn survey_visit(
     let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
     let mut variances = Vec::new();
     let (mut values, mut kinds) = (Vec::new(), Vec::new());
-    let mut sample = Sample::of(bbox.area());
+    let mut sample = Sample::of(bbox);
+    let mut losses = MaskLosses::new(reader.bad_planes());
+    let contrast = Contrast::of(visit.file.psf(), bbox.centre(), visit.sky.visit.psf_fwhm_px);
+    let (mut all_glitches, mut largest_glitch) = (vec![], None);
     let mut coverage = vec![0.0; cells.len()];
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
-        let pixels = reader.read(visit, strip)?;
+        let (pixels, found) = read_without_glitches(visit, reader, strip, &contrast)?;
+        all_glitches.extend(found.iter().map(|glitch| index_in(&bbox, &strip, glitch.at)));
+        largest_glitch = largest(&found)
+            .map(|glitch| (glitch.sigmas, place_in(&strip, glitch.at)))
+            .into_iter()
+            .chain(largest_glitch)
+            .max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
+        losses.add(&pixels.masked, pixels.flags.view(), visit.file.mask_planes());
         add_good_pixels(&mut coverage, cells, &strip, pixels.flags.view());
         let good = pixels.masked.variance.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
         variances.extend(good.map(|(variance, _)| *variance));
-        sample.add(pixels.masked.image.iter().zip(&pixels.flags));
+        sample.add(&pixels.masked, pixels.flags.view());
         if noise.is_some() {
             let good = pixels.masked.image.iter().zip(&pixels.flags).filter(|(_, flags)| **flags & GOOD != 0);
             good.for_each(|(value, flags)| {
@@ -113,7 +131,54 @@ fn survey_visit(
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
     let noise = noise.and_then(|every| noise_of(&values, &variances, &kinds, every));
     coverage.iter_mut().zip(cells).for_each(|(count, cell)| *count /= cell.area().max(1) as f64);
-    Ok(Survey { variance: clipped_mean(&variances), usable, planes, noise, level: sample.level(), coverage })
+    Ok(Survey {
+        variance: clipped_mean(&variances),
+        usable,
+        planes,
+        noise,
+        sky: sample.sky(),
+        losses,
+        glitches: all_glitches,
+        largest_glitch,
+        coverage,
+    })
+}
+
+/// Reads a strip with the rows around it that glitches are told by, and leaves these out: the
+/// strip, and its glitches.
+fn read_without_glitches(
+    visit: &Input,
+    reader: &PixelReader<'_>,
+    strip: BBox,
+    contrast: &Contrast,
+) -> Result<(VisitPixels, Vec<Glitch>), FitsError> {
+    let around = BBox::new(strip.x0, strip.y0 - REACH_PX as i64, strip.width, strip.height + 2 * REACH_PX)
+        .clipped(&visit.file.bbox());
+    let mut pixels = reader.read(visit, around)?;
+    let MaskedImage { image, variance, .. } = &pixels.masked;
+    let mut found = glitches(image.view(), variance.view(), pixels.flags.view(), contrast);
+    found.iter().for_each(|glitch| leave_out(&mut pixels.flags[glitch.at]));
+    let above = (strip.y0 - around.y0) as usize;
+    if around != strip {
+        let rows = s![above..above + strip.height, ..];
+        let MaskedImage { image, mask, variance, .. } = &pixels.masked;
+        let [image, variance] = [image, variance].map(|plane| plane.slice(rows).to_owned());
+        let masked = MaskedImage { bbox: strip, image, mask: mask.slice(rows).to_owned(), variance };
+        pixels = VisitPixels { masked, flags: pixels.flags.slice(rows).to_owned() };
+    }
+    found.retain(|glitch| (above..above + strip.height).contains(&glitch.at.0));
+    found.iter_mut().for_each(|glitch| glitch.at.0 -= above);
+    Ok((pixels, found))
+}
+
+/// Index `row × cols + col` in the patch of a pixel of a strip.
+fn index_in(patch: &BBox, strip: &BBox, (row, col): (usize, usize)) -> u32 {
+    (((strip.y0 - patch.y0) as usize + row) * patch.width + col) as u32
+}
+
+/// Parent pixel coordinates of a pixel of a strip.
+fn place_in(strip: &BBox, (row, col): (usize, usize)) -> (i64, i64) {
+    (strip.x0 + col as i64, strip.y0 + row as i64)
 }
 
 /// Adds the number of good pixels of a strip to that of each cell that it meets.

@@ -83,6 +83,8 @@ pub(crate) struct Left {
     pub(crate) source_rms: Option<f64>,
     /// Share of pixels that could be used.
     pub(crate) usable: f64,
+    /// Fraction of the exposure's good pixels that were searched.
+    pub(crate) searched: f64,
     /// Whether its PSF was matched.
     pub(crate) psf_matched: bool,
 }
@@ -300,6 +302,7 @@ impl Left {
             counts: remainder.counts,
             source_rms: remainder.source_rms,
             usable: remainder.usable,
+            searched: remainder.searched,
             psf_matched: remainder.matching.is_some(),
         }
     }

@@ -157,6 +157,7 @@ mod tests {
         Remainder {
             image: Array2::from_shape_fn(shape, |(y, x)| ((3 * y + 5 * x) % 7) as f32 - 3.0),
             usable: 1.0,
+            searched: 1.0,
             source_rms: None,
             residuals,
             counts: None,

@@ -1,7 +1,7 @@
 //! `dcr assemble`.
 
 use anyhow::Context;
-use dcr_coadd::{AssembleRequest, Outcome};
+use dcr_coadd::AssembleRequest;
 
 use crate::args::Assemble;
 use crate::commands::report;
@@ -34,8 +34,5 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
     if let Some(told) = page {
         console.summary(&told.context("the coadds are complete, but there is no report")?)?;
     }
-    Ok(match done.outcome {
-        Outcome::Done => Exit::Done,
-        Outcome::DoneWithRemarks => Exit::DoneWithRemarks,
-    })
+    Ok(Exit::of(done.outcome))
 }

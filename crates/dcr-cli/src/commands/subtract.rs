@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exi
     let progress = console.progress();
     let outcome = dcr_coadd::subtract(&request, &config, &progress);
     drop(progress);
-    console.summary(&summary::of_subtracting(&outcome?))?;
-    Ok(Exit::Done)
+    let done = outcome?;
+    console.summary(&summary::of_subtracting(&done))?;
+    Ok(Exit::of(done.outcome))
 }

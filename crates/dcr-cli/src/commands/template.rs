@@ -33,5 +33,5 @@ pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exi
     drop(progress);
     let done = outcome?;
     console.summary(&summary::of_templates(&done))?;
-    Ok(Exit::Done)
+    Ok(Exit::of(done.outcome))
 }

@@ -20,6 +20,7 @@ use crate::input_map::{INPUT_MAP, input_bits, input_map};
 use crate::inputs::Input;
 use crate::joint::JointRecord;
 use crate::journal::Journal;
+use crate::losses::remark_on_loss;
 use crate::metadata::{RunMetadata, subfilter_cards};
 use crate::noise_correlation::NoiseCorrelation;
 use crate::outputs::{Canvas, Planes, visit_table, write_options};
@@ -214,10 +215,24 @@ impl Finished<'_> {
         NoiseCorrelation::measure(image, variance, excluded.view())
     }
 
+    /// The visits of which most was thrown away.
+    fn remarks_on_losses(&self) -> Vec<String> {
+        let good = self.gathered.good_pixels();
+        let visits = self.gathered.inputs.visits.iter().enumerate();
+        let remark = |(i, input): (usize, &Input)| {
+            let (with_data, left_out) = (self.gathered.with_data[i], &self.artefacts.visits[i]);
+            // Glitches were never good.
+            let clipped = left_out.len().saturating_sub(input.glitches.len());
+            remark_on_loss(&input.name(), with_data, good[i], clipped)
+        };
+        visits.filter_map(remark).collect()
+    }
+
     pub(super) fn summary(&self, visits: Vec<VisitSummary>, journal: &mut Journal<'_>) -> Summary {
         let (inputs, dropped) = (&self.gathered.inputs, &self.gathered.dropped);
-        let (remarks, doubts) =
+        let (mut remarks, doubts) =
             remarks_on(&self.regions, &self.start.sources, &inputs.bbox, dropped, self.config);
+        remarks.extend(self.remarks_on_losses());
         doubts.into_iter().for_each(|text| journal.warn("solver", text));
         // Without regions, as with the joint method, there is no metric.
         let mean = |of: &dyn Fn(&RegionSummary) -> f64| {

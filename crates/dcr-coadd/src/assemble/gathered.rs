@@ -10,14 +10,16 @@ use ndarray::Array2;
 
 use super::AssembleRequest;
 use crate::artefacts::{GivenWarp, open_given_warps};
-use crate::background::{Level, warn_of_levels};
+use crate::background::{VisitSky, warn_of_skies};
 use crate::cells::cells;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
+use crate::glitches::GlitchCount;
 use crate::inputs::{Input, Inputs};
 use crate::journal::Journal;
 use crate::mask_settings::check_assembling;
+use crate::losses::warn_of_masks;
 use crate::memory::MemoryPlan;
 use crate::metadata::run_name;
 use crate::pixels::PixelReader;
@@ -44,6 +46,8 @@ pub(super) struct Gathered {
     pub(super) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
     pub(super) usable: Vec<f64>,
+    /// Pixels of each visit with data, masked or not.
+    pub(super) with_data: Vec<usize>,
     /// The cells of the grid of PSFs, and the share of each visit's pixels there that are good.
     pub(super) psf_cells: Vec<BBox>,
     pub(super) coverage: Vec<Vec<f64>>,
@@ -102,6 +106,7 @@ impl Gathered {
             variances: vec![],
             noise: vec![],
             usable: vec![],
+            with_data: vec![],
             psf_cells,
             coverage: vec![],
             pixels: vec![],
@@ -109,13 +114,18 @@ impl Gathered {
             memory,
             dropped: vec![],
         };
-        let mut levels = vec![];
+        let (mut skies, mut losses, mut glitches) = (vec![], vec![], GlitchCount::default());
         let mut given_warps = given_warps.into_iter();
-        for (slot, (input, survey)) in all.into_iter().zip(surveys).enumerate() {
+        for (slot, (input, mut survey)) in all.into_iter().zip(surveys).enumerate() {
             let given = given_warps.next();
-            if let (Some(level), Some(variance)) = (survey.level, survey.variance) {
-                levels.push(Level { visit: input.name(), level, sigma: variance.sqrt() });
+            let name = input.name();
+            glitches.add(&name, survey.glitches.len(), survey.largest_glitch);
+            losses.push((name.clone(), std::mem::take(&mut survey.losses)));
+            if let Some(variance) = survey.variance {
+                let sky = std::mem::take(&mut survey.sky);
+                skies.push(VisitSky { visit: name, sky, sigma: variance.sqrt() });
             }
+            out.with_data.extend(survey.variance.and(losses.last()).map(|(_, losses)| losses.with_data));
             if out.keep_if_usable(slot, input, survey, journal) {
                 out.given.extend(given);
             }
@@ -123,7 +133,11 @@ impl Gathered {
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
-        warn_of_levels(&levels, journal);
+        warn_of_skies(&skies, config.solver.method == Method::Joint, journal);
+        warn_of_masks(&losses, journal);
+        if let Some(text) = glitches.warning() {
+            journal.warn("glitches", text);
+        }
         journal.warn_of_assumptions(
             out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),
         );
@@ -134,7 +148,7 @@ impl Gathered {
     fn keep_if_usable(
         &mut self,
         slot: usize,
-        input: Input,
+        mut input: Input,
         survey: Survey,
         journal: &mut Journal<'_>,
     ) -> bool {
@@ -145,6 +159,7 @@ impl Gathered {
             self.dropped.push(Warning { subject: input.name(), text: text.into() });
             return false;
         };
+        input.glitches = survey.glitches;
         self.inputs.visits.push(input);
         self.variances.push(variance);
         self.noise.extend(survey.noise);
@@ -155,6 +170,12 @@ impl Gathered {
             slots.push(slot);
         }
         true
+    }
+
+    /// Number of good pixels of each visit, before anything was clipped.
+    pub(super) fn good_pixels(&self) -> Vec<usize> {
+        let area = self.inputs.bbox.area() as f64;
+        self.usable.iter().map(|share| (share * area).round() as usize).collect()
     }
 
     /// The visits' pixels, for the solver.

@@ -20,13 +20,29 @@ table! {
         /// Order of the polynomial that is fitted with the kernel to the background between the two: 0 to 2. Raise it
         /// where one of them has a sloping sky. Without PSF matching none is fitted.
         background_order: usize = 0,
-        /// Mask planes, of exposure or template, whose pixels can have no residual. Add the planes of your files that
-        /// mark artefacts.
+        /// What is taken out of the difference before residuals are sought: "plane" (a slope where it is certain, else the
+        /// median), "constant" (the median) or "none". Fitted where there are no sources. The difference's file keeps it.
+        background: Background = Background::Plane,
+        /// Mask planes, of exposure or template, whose pixels can have no residual. Of a template, planes that tell of
+        /// single visits (CR, SUSPECT, INTRP, EDGE, CLIPPED, …) do not count: other visits have data there. Add the planes
+        /// of your files that mark artefacts.
         bad_mask_planes: Vec<String> = ["NO_DATA", "BAD", "SAT", "CR", "SUSPECT"].map(str::to_owned).to_vec(),
         /// Residuals as a table: "ecsv" (CSV with units and types, for astropy) or "csv". The difference's file has
         /// them as a FITS table in any case. Take "csv" for readers that do not know comments.
         table: TableFormat = TableFormat::Ecsv,
     }
+}
+
+/// The background of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    /// A plane where its slope is certain, else the median.
+    Plane,
+    /// The median.
+    Constant,
+    /// The difference is taken as it is.
+    None,
 }
 
 /// The form of tables in text.

@@ -15,7 +15,8 @@ use crate::config::CoaddConfig;
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
 use crate::finished_run::FinishedRun;
-use crate::pixels::PixelReader;
+use crate::glitches::{Contrast, glitches};
+use crate::pixels::{PixelReader, leave_out};
 use crate::shifts::ShiftPlan;
 
 /// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
@@ -57,8 +58,18 @@ impl<'a> OnPatch<'a> {
             convergence_mask_planes: settings.sources.clone(),
             ..CoaddConfig::default()
         };
-        let masked = exposure.file.read(exposure.file.bbox())?;
-        let flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
+        let mut masked = exposure.file.read(exposure.file.bbox())?;
+        let mut flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
+        let contrast =
+            Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
+        for glitch in glitches(masked.image.view(), masked.variance.view(), flags.view(), &contrast) {
+            leave_out(&mut flags[glitch.at]);
+        }
+        if exposure.scale.factor != 1.0 {
+            let to_run = exposure.scale.factor.recip() as f32;
+            masked.image *= to_run;
+            masked.variance *= to_run * to_run;
+        }
         let noise = Noise::of_planes(masked.image.view(), masked.variance.view(), flags.view());
         // Without a good pixel there is nothing to register to.
         let Some(noise) = noise else { return Ok(out) };
@@ -121,7 +132,7 @@ impl JointVisits for OnPatch<'_> {
     }
 
     fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {
-        let Exposure { file, sky } = self.exposure;
+        let Exposure { file, sky, .. } = self.exposure;
         let place = middle(&self.run.bbox(), region);
         displacements_at(self.plan, file.path(), sky, self.run.files[0].wcs(), place)
     }

@@ -155,12 +155,17 @@ impl<'a> JointMatcher<'a> {
         let template = joint_template(&model, &seen, 0, &wanted, &self.model.settings.joint)?;
         let mut mask = self.mask(exposure, part)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
-        Zip::from(&mut mask).and(&template.trusted_yx).for_each(|mask, trusted| {
-            if !trusted {
-                *mask |= no_data;
-            }
-        });
-        let variance = template.variance.unwrap_or_else(|| Array2::from_elem(part.shape(), f32::INFINITY));
+        let mut variance = template.variance.unwrap_or_else(|| Array2::from_elem(part.shape(), f32::NAN));
+        Zip::from(&mut mask).and(&mut variance).and(&template.trusted_yx).for_each(
+            |mask, variance, trusted| {
+                if !variance.is_finite() {
+                    *variance = f32::NAN;
+                }
+                if !trusted || variance.is_nan() {
+                    *mask |= no_data;
+                }
+            },
+        );
         let PixelShift { dy, dx } = template.offset;
         let registration = Registration {
             offset_px: wanted.register.then_some([dx, dy]),

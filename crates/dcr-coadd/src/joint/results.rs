@@ -41,6 +41,7 @@ impl Coadds {
     ) -> Result<Self, CoaddError> {
         let unseen = solution.covered_yx.mapv(|covered| !covered);
         let mut mask = patch.mask(&unseen);
+        let no_data = patch.planes.bits_of(["NO_DATA"]);
         let low_coverage = patch.planes.bits_of([LOW_COVERAGE]);
         Zip::from(&mut mask).and(&solution.coverage_yx).for_each(|mask, coverage| {
             if *coverage < RELIABLE_COVERAGE {
@@ -50,6 +51,15 @@ impl Coadds {
         let n_image = used_visits(visits, solution)?;
         let n = patch.fractions.len();
         let of_template = patch.config.coadd.variance == OutputVariance::Template;
+        // Where nothing is known the solver says infinite; in files that is NaN and NO_DATA.
+        let mut without_infinity = |mut variance: Array2<f32>| {
+            Zip::from(&mut variance).and(&mut mask).for_each(|variance, mask| {
+                if !variance.is_finite() {
+                    (*variance, *mask) = (f32::NAN, *mask | no_data);
+                }
+            });
+            variance
+        };
         let subfilters: Vec<Coadd> = solution
             .patch_planes()
             .axis_iter(Axis(0))
@@ -65,14 +75,14 @@ impl Coadds {
                 }
                 let variance = match of_template {
                     true => &patch.template.variance / n as f32,
-                    false => solution.plane_variance(a),
+                    false => without_infinity(solution.plane_variance(a)),
                 };
                 Coadd { image, variance, n_image: n_image.clone() }
             })
             .collect();
         let variance = match of_template {
             true => patch.template.variance.clone(),
-            false => solution.total_variance(),
+            false => without_infinity(solution.total_variance()),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };

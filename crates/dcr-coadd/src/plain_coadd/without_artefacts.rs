@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use dcr_image::BBox;
-use dcr_solver::GOOD;
 
-use super::{ARTEFACT, Ingredients, PlainCoadd, Work};
+use super::{Ingredients, PlainCoadd, Work};
 use crate::artefacts::PixelList;
 use crate::error::CoaddError;
+use crate::pixels::leave_out;
 
 /// So many rows without artefacts between rows that have some are read with them.
 const ROWS_BETWEEN: usize = 8;
@@ -46,9 +46,9 @@ impl PlainCoadd {
             let mut visits = ingredients.read(part)?;
             for (visit, lost) in visits.iter_mut().zip(lost) {
                 for pixel in within(lost, &rows, cols) {
-                    let flags =
-                        &mut visit.flags[[*pixel as usize / cols - rows.start, *pixel as usize % cols]];
-                    *flags = *flags & !GOOD | ARTEFACT;
+                    leave_out(
+                        &mut visit.flags[[*pixel as usize / cols - rows.start, *pixel as usize % cols]],
+                    );
                 }
             }
             for of_row in

@@ -11,6 +11,7 @@ struct Sky {
     variance: Array2<f32>,
     bad: Array2<bool>,
     sources: Array2<bool>,
+    background: Background,
 }
 
 impl Sky {
@@ -26,6 +27,7 @@ impl Sky {
             variance: Array2::from_elem(shape, 4.0),
             bad: Array2::from_elem(shape, false),
             sources: Array2::from_elem(shape, false),
+            background: Background::Plane,
         }
     }
 
@@ -50,6 +52,7 @@ impl Sky {
         let psf = Psf::Gaussian { fwhm_px: FWHM }.stamp_at(0.0, 0.0).unwrap();
         let (height, width) = self.image.dim();
         let scene = Scene {
+            background: self.background,
             bbox: BBox::new(100, 200, width, height),
             wcs: &wcs,
             image: self.image.view(),

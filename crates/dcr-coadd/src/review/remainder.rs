@@ -3,6 +3,7 @@
 use dcr_image::Wcs;
 use ndarray::{Array2, Zip};
 
+use crate::config::Background;
 use crate::difference::{Difference, Matching};
 use crate::residuals::{ResidualCounts, Scene};
 use crate::scatter::median_and_scatter;
@@ -17,6 +18,9 @@ pub struct Remainder {
     pub image: Array2<f32>,
     /// Share of the pixels that this difference alone could tell; what the other cannot is NaN as well.
     pub usable: f64,
+    /// Fraction of the exposure's good pixels that were searched: those that both differences can
+    /// tell.
+    pub searched: f64,
     /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
     /// leave nothing. `None` if there are too few of either.
     pub source_rms: Option<f64>,
@@ -42,9 +46,15 @@ pub struct ResidualMark {
 }
 
 impl Remainder {
-    /// Of a difference; residuals are searched for if there is a threshold.
-    pub(super) fn of(difference: Difference, wcs: &Wcs, threshold: Option<f64>, usable: f64) -> Self {
-        let found = threshold.map(|threshold| Scene::of(&difference, wcs).search(threshold));
+    /// Of a difference; residuals are searched for if there is a threshold, less a background.
+    pub(super) fn of(
+        difference: Difference,
+        wcs: &Wcs,
+        search: Option<(f64, Background)>,
+        usable: f64,
+    ) -> Self {
+        let found =
+            search.map(|(threshold, background)| Scene::of(&difference, wcs, background).search(threshold));
         let marks = found.as_ref().map(|found| {
             let mark = |residual: &crate::residuals::Residual| ResidualMark {
                 x: residual.x,
@@ -54,7 +64,7 @@ impl Remainder {
             };
             found.residuals.iter().map(mark).collect()
         });
-        let source_rms = source_rms(&difference);
+        let (searched, source_rms) = (difference.searched(), source_rms(&difference));
         let mut image = difference.pixels.image;
         Zip::from(&mut image).and(&difference.bad).for_each(|value, bad| {
             if *bad {
@@ -64,6 +74,7 @@ impl Remainder {
         Self {
             image,
             usable,
+            searched,
             source_rms,
             residuals: marks,
             counts: found.map(|found| found.counts()),
@@ -132,7 +143,7 @@ mod tests {
         };
         let psf = Psf::Gaussian { fwhm_px: 3.0 }.stamp_at(0.0, 0.0).unwrap();
         let planes = MaskPlanes::canonical();
-        Difference { pixels, planes, bad, sources, psf, fwhm_px: 3.0, matching: None }
+        Difference { pixels, planes, good: bad.len(), bad, sources, psf, fwhm_px: 3.0, matching: None }
     }
 
     #[test]

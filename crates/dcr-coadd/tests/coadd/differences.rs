@@ -3,7 +3,7 @@
 use dcr_coadd::config::{SubtractConfig, TableFormat};
 use dcr_coadd::review::Review;
 use dcr_coadd::{
-    CoaddError, Convolution, SubtractRequest, SubtractSummary, TemplateRequest, Unmonitored,
+    CoaddError, Convolution, Outcome, SubtractRequest, SubtractSummary, TemplateRequest, Unmonitored,
     matched_templates, subtract,
 };
 use dcr_image::{ExposureFile, OpenOptions};
@@ -217,4 +217,181 @@ fn subtract_refuses_what_it_cannot_do() {
     exposure.write(&bench.path("exposure.fits"));
     let summary = run(&request(&bench, "out"), false).unwrap();
     assert_eq!(summary.matched.detections, 0);
+}
+
+/// Exposures of twice the counts, as their zero points say.
+#[test]
+fn subtract_and_template_follow_the_zero_point() {
+    let config = small_field(6);
+    let field = Field::draw(&config).unwrap();
+    let at_zero_point = |warp: &mut Warp, zero_point: f64| warp.set("MAGZERO", zero_point);
+    let mut calibrated = warps(&config);
+    calibrated.iter_mut().for_each(|warp| at_zero_point(warp, 30.0));
+    for settings in [iterative(), dcr_coadd::config::AssembleConfig::default()] {
+        let bench = Bench::new(&calibrated);
+        bench.run(&settings).unwrap();
+        let mut exposure = warp_again(&field, &field.held_out()[0], 0);
+        at_zero_point(&mut exposure, 30.0);
+        exposure.write(&bench.path("exposure.fits"));
+        let same = run(&request(&bench, "same"), false).unwrap();
+        assert_eq!(same.visits[0].scale, 1.0);
+
+        at_zero_point(&mut exposure, 30.0 + 2.5 * 2.0_f64.log10());
+        exposure.pixels.image *= 2.0;
+        exposure.pixels.variance *= 4.0;
+        exposure.write(&bench.path("exposure.fits"));
+        let twice = run(&request(&bench, "twice"), false).unwrap();
+        assert!((twice.visits[0].scale - 2.0).abs() < 1e-9);
+        assert_eq!(twice.matched, same.matched);
+        assert_eq!(twice.plain, same.plain);
+        assert!(twice.warnings.iter().any(|warning| warning.text.contains("multiplied by 2.0000")));
+
+        let template = TemplateRequest {
+            coadds: vec![bench.path("run")],
+            exposures: vec![bench.path("exposure.fits")],
+            output: bench.path("template.fits"),
+            overwrite: true,
+        };
+        matched_templates(&template, &SubtractConfig::default().template, &Unmonitored).unwrap();
+        let written = ExposureFile::open(&bench.path("template.fits"), &OpenOptions::default()).unwrap();
+        assert!((written.header().f64("MAGZERO").unwrap() - 30.752_575).abs() < 1e-5);
+        assert!((written.header().f64("TMPLSCAL").unwrap() - 2.0).abs() < 1e-9);
+        // Given again, it is at the exposure's zero point already.
+        let given = SubtractRequest {
+            templates: vec![bench.path("template.fits")],
+            coadds: vec![],
+            ..request(&bench, "given")
+        };
+        let given = run(&given, false).unwrap();
+        assert_eq!((given.visits[0].scale, given.matched), (1.0, same.matched));
+    }
+}
+
+#[test]
+fn subtract_says_where_one_zero_point_is_unknown_and_refuses_units_that_nothing_converts() {
+    let config = small_field(4);
+    let field = Field::draw(&config).unwrap();
+    let bench = assembled(&warps(&config));
+    let mut exposure = warp_again(&field, &field.held_out()[0], 0);
+    exposure.set("MAGZERO", 31.0);
+    exposure.write(&bench.path("exposure.fits"));
+    let summary = run(&request(&bench, "out"), false).unwrap();
+    assert_eq!(summary.visits[0].scale, 1.0);
+    assert!(
+        summary.warnings.iter().any(|warning| warning.text.contains("that of its template is not known"))
+    );
+    exposure.unit = Some("adu".into());
+    exposure.write(&bench.path("exposure.fits"));
+    assert!(matches!(run(&request(&bench, "out"), false), Err(CoaddError::OtherUnit { .. })));
+    let template = TemplateRequest {
+        coadds: vec![bench.path("run")],
+        exposures: vec![bench.path("exposure.fits")],
+        output: bench.path("template.fits"),
+        overwrite: true,
+    };
+    let refused = matched_templates(&template, &SubtractConfig::default().template, &Unmonitored);
+    assert!(matches!(refused, Err(CoaddError::OtherUnit { .. })));
+}
+
+/// The sky slopes by 2.4 σ of a pixel; a star of S/N 14 is new.
+#[test]
+fn subtract_finds_what_is_new_on_a_sloping_sky() {
+    let config = small_field(6);
+    let field = Field::draw(&config).unwrap();
+    let bench = assembled(&warps(&config));
+    let mut exposure = warp_again(&field, &field.held_out()[0], 0);
+    let psf = exposure.psf.clone().unwrap();
+    let sigma = exposure.pixels.variance[[12, 15]].sqrt();
+    let half = psf.nrows() / 2;
+    let energy = psf.iter().map(|weight| weight * weight).sum::<f32>().sqrt();
+    for ((y, x), weight) in psf.indexed_iter() {
+        let (row, col) = (y + 70, x + 60);
+        if row >= half && col >= half && row - half < 96 && col - half < 112 {
+            exposure.pixels.image[[row - half, col - half]] += 14.0 * sigma / energy * weight;
+        }
+    }
+    exposure.write(&bench.path("exposure.fits"));
+    let flat = run(&request(&bench, "flat"), false).unwrap();
+    assert_eq!(flat.visits[0].background_slope, None);
+    for ((row, _), value) in exposure.pixels.image.indexed_iter_mut() {
+        *value += 2.4 * sigma * (row as f32 / 96.0 - 0.5);
+    }
+    exposure.write(&bench.path("exposure.fits"));
+    let sloping = run(&request(&bench, "sloping"), false).unwrap();
+    assert_eq!(sloping.matched.positive, flat.matched.positive);
+    let slope = sloping.visits[0].background_slope.unwrap();
+    assert!((2.0..2.6).contains(&slope), "{slope}");
+    assert!(sloping.visits[0].noise_factor < 1.1 * flat.visits[0].noise_factor);
+    assert!(sloping.warnings.iter().any(|warning| warning.text.contains("slopes by 2.")));
+    // Left in, it is noise, and that is said.
+    let mut config = SubtractConfig::default();
+    config.subtract.background = dcr_coadd::config::Background::Constant;
+    let left_in = subtract(&request(&bench, "constant"), &config, &Unmonitored).unwrap();
+    assert!(left_in.visits[0].noise_factor > 2.0);
+    assert!(left_in.warnings.iter().any(|warning| warning.text.contains("times what the variances say")));
+}
+
+#[test]
+fn subtract_and_template_leave_out_an_exposure_that_cannot_be_used() {
+    let config = small_field(4);
+    let field = Field::draw(&config).unwrap();
+    let bench = assembled(&warps(&config));
+    warp_again(&field, &field.held_out()[0], 0).write(&bench.path("exposure.fits"));
+    std::fs::write(bench.path("broken.fits"), "no image").unwrap();
+    let exposures = vec![bench.path("broken.fits"), bench.path("exposure.fits")];
+    let both = SubtractRequest { exposures: exposures.clone(), ..request(&bench, "out") };
+    let summary = run(&both, false).unwrap();
+    assert_eq!((summary.visits.len(), summary.dropped.len()), (1, 1));
+    assert_eq!(summary.outcome, Outcome::DoneWithRemarks);
+    assert!(summary.dropped[0].subject.ends_with("broken.fits"), "{:?}", summary.dropped);
+    let broken = SubtractRequest { exposures: vec![bench.path("broken.fits"); 2], ..request(&bench, "none") };
+    assert!(run(&broken, false).is_err() && !bench.path("none").exists());
+    let template = TemplateRequest {
+        coadds: vec![bench.path("run")],
+        exposures,
+        output: bench.path("templates"),
+        overwrite: true,
+    };
+    let made = matched_templates(&template, &SubtractConfig::default().template, &Unmonitored).unwrap();
+    assert_eq!((made.templates.len(), made.dropped.len()), (1, 1));
+    assert_eq!(made.outcome, Outcome::DoneWithRemarks);
+}
+
+/// A third of each visit is hit by cosmic rays, flagged; the others have data there.
+#[test]
+fn subtract_and_report_search_what_single_visits_lost() {
+    let config = small_field(6);
+    let field = Field::draw(&config).unwrap();
+    let mut warps = warps(&config);
+    for (i, warp) in warps.iter_mut().enumerate() {
+        let cr = warp.planes.bits_of(["CR"]);
+        let hit = |row: usize, col: usize| (row / 3 + col / 3 + i).is_multiple_of(6);
+        warp.pixels
+            .mask
+            .indexed_iter_mut()
+            .filter(|((row, col), _)| hit(*row, *col))
+            .for_each(|(_, m)| *m |= cr);
+    }
+    for settings in [iterative(), dcr_coadd::config::AssembleConfig::default()] {
+        let bench = Bench::new(&warps);
+        bench.run(&settings).unwrap();
+        let exposure = warp_again(&field, &field.held_out()[0], 0);
+        exposure.write(&bench.path("exposure.fits"));
+        let coadd = ExposureFile::open(&bench.path("run/coadd.fits"), &OpenOptions::default()).unwrap();
+        let mask = coadd.read_mask(coadd.bbox()).unwrap();
+        let cr = coadd.mask_planes().bits_of(["CR"]);
+        assert!(
+            mask.iter().filter(|bits| **bits & cr != 0).count() > mask.len() / 2,
+            "the union over visits"
+        );
+        let summary = run(&request(&bench, "out"), false).unwrap();
+        // What is left out are edges, to which light comes from beyond the patch.
+        assert!(summary.visits[0].searched > 0.85, "{}", summary.visits[0].searched);
+        let review = Review::open(&bench.path("run"), SubtractConfig::default()).unwrap();
+        let seen = review.exposures().unwrap().visit(&[bench.path("exposure.fits")]).unwrap().matched;
+        assert!(seen.searched > 0.85, "{}", seen.searched);
+        let file =
+            ExposureFile::open(&bench.path("out/difference_5001.fits"), &OpenOptions::default()).unwrap();
+        assert!((file.header().f64("SEARCHED").unwrap() - summary.visits[0].searched).abs() < 1e-9);
+    }
 }

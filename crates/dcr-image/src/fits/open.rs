@@ -22,7 +22,7 @@ use super::role::{Own, Role, distance};
 use super::{FitsError, MissingVariance, OpenOptions};
 use crate::header::{Header, MaskCoding};
 use crate::psf::PsfOwner;
-use crate::{BBox, Psf};
+use crate::Psf;
 
 /// Distance in px between the WCS of an image and that of its mask or weights that is reported.
 const DOUBTFUL_PX: f64 = 1.0;

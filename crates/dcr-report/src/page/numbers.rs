@@ -110,6 +110,7 @@ fn remainders(findings: &Findings) -> Markup {
         numbers("dipoles", ""),
         numbers("rms on sources", ""),
         numbers("usable", "%"),
+        numbers("good pixels searched", "%"),
         words("PSF matched"),
     ];
     let cells = |left: Option<Left>| {
@@ -132,6 +133,7 @@ fn remainders(findings: &Findings) -> Markup {
             let mut row = vec![visit.visit.to_string(), fixed(visit.airmass, 3)];
             row.extend(cells(seen.and_then(|seen| seen.plain)));
             row.extend(cells(seen.map(|seen| seen.matched)));
+            row.push(fixed(seen.map(|seen| 100.0 * seen.matched.searched), 1));
             row.push(match seen {
                 None => "not looked at".into(),
                 Some(seen) if seen.matched.psf_matched => "yes".into(),

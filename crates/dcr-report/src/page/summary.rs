@@ -116,6 +116,8 @@ fn left_over(left: &Left) -> String {
     let rms = left.source_rms.map(|rms| format!("scatter on sources {} × the sky's", fixed(Some(rms), 2)));
     let counted = left.counts.map(|counts| counted(counts.detections, "detection", "detections"));
     let masked = (left.usable < MOSTLY).then(|| format!("{:.0} % of the pixels usable", 100.0 * left.usable));
-    let told: Vec<String> = [counted, rms, masked].into_iter().flatten().collect();
+    let searched =
+        left.counts.map(|_| format!("{:.1} % of the exposure's good pixels searched", 100.0 * left.searched));
+    let told: Vec<String> = [counted, rms, searched, masked].into_iter().flatten().collect();
     if told.is_empty() { "nothing could be measured".into() } else { told.join(", ") }
 }
