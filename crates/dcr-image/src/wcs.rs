@@ -78,7 +78,7 @@ pub enum WcsError {
         reason: String,
     },
     /// The cards make a coordinate system that no image of the sky has.
-    #[error("the WCS is implausible: it has {found}, and {expected}")]
+    #[error("the WCS is implausible: it has {found}, expected are {expected}")]
     Implausible {
         /// What follows from the cards.
         found: String,

@@ -16,7 +16,7 @@ use dcr_physics::SkyPosition;
 
 use super::WcsError;
 use super::distortion::{self, Polynomial};
-use super::matrix;
+use super::{matrix, plausible};
 use crate::header::{Card, Header, Value};
 
 /// The reference frame of the coordinates.
@@ -102,6 +102,11 @@ impl WcsCards {
             Ok(Self { cards, frame })
         };
         let chosen = &matrices[0];
+        // Of pixels that are far too small no difference is left to tell their size.
+        let in_degrees = [1, 2].iter().all(|axis| axis_unit(header, *axis) == "deg");
+        if in_degrees && chosen.arcsec() > 0.0 {
+            plausible::size_is_plausible(chosen.arcsec())?;
+        }
         let mut rivals = Vec::new();
         for other in &matrices[1..] {
             rivals.push(Rival {

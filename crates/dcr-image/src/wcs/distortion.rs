@@ -40,8 +40,14 @@ impl Polynomial {
                 return Self::Tpv;
             }
         }
-        if both("-SIP") || has_sip(header) {
+        if both("-SIP") {
             return Self::Sip;
+        }
+        if has_sip(header) {
+            if header.get("A_ORDER").is_some() && header.get("B_ORDER").is_some() {
+                return Self::Sip;
+            }
+            notes.push("A_i_j or B_i_j stand without A_ORDER and B_ORDER, and are not used.".into());
         }
         if both("-TAN")
             && (0..=4).any(|term| header.f64(&format!("PV2_{term}")).is_some_and(|value| value != 0.0))

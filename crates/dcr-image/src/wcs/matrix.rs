@@ -88,20 +88,22 @@ fn elements(header: &Header, root: &str, old: bool) -> Option<Vec<Card>> {
 }
 
 impl Matrix {
-    /// Whether the pixels have a size that images of the sky have, in degrees per pixel.
+    /// Whether the pixels have a size that images of the sky have, in degrees.
     fn is_plausible(&self) -> bool {
+        PIXEL_ARCSEC.contains(&self.arcsec())
+    }
+
+    /// The side of a square with the area of a pixel, if the matrix is in degrees.
+    pub(super) fn arcsec(&self) -> f64 {
         let value = |keyword: &str, default: f64| {
-            self.cards
-                .iter()
-                .find(|card| card.keyword == keyword)
-                .and_then(|card| card.value.as_f64())
-                .unwrap_or(default)
+            let card = self.cards.iter().find(|card| card.keyword == keyword);
+            card.and_then(|card| card.value.as_f64()).unwrap_or(default)
         };
         let steps = value("CDELT1", 1.0) * value("CDELT2", 1.0);
         let root = if self.named.starts_with("CD0") || self.named.starts_with("CDi") { "CD" } else { "PC" };
         let at = |ij: &str, default: f64| value(&format!("{root}{ij}"), default);
         let determinant = at("1_1", 1.0) * at("2_2", 1.0) - at("1_2", 0.0) * at("2_1", 0.0);
-        PIXEL_ARCSEC.contains(&(3600.0 * (steps * determinant).abs().sqrt()))
+        3600.0 * (steps * determinant).abs().sqrt()
     }
 }
 

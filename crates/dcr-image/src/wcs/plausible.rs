@@ -56,6 +56,22 @@ impl Area {
     }
 }
 
+/// Refuses a size of pixels in arcsec that no telescope has.
+///
+/// # Errors
+///
+/// [`WcsError::Implausible`].
+pub(super) fn size_is_plausible(arcsec: f64) -> Result<(), WcsError> {
+    if PIXEL_ARCSEC.contains(&arcsec) {
+        return Ok(());
+    }
+    Err(WcsError::Implausible {
+        found: format!("pixels of {arcsec:.3e}″"),
+        expected: "0.001″ to 600″; correct CD, or PC and CDELT, or CRPIX, or leave out the distortion terms with \
+                   input.distortion = \"none\"",
+    })
+}
+
 /// The doubts about a WCS over an image.
 ///
 /// # Errors
@@ -67,16 +83,11 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
     let (x, y) = area.centre;
     let middle = wcs.jacobian(x, y)?;
     let side = middle.determinant().abs().sqrt();
-    if !PIXEL_ARCSEC.contains(&side) {
-        return Err(WcsError::Implausible {
-            found: format!("a pixel of {side:.3e}″"),
-            expected: "0.001″ to 600″; correct CD, or PC and CDELT, or the distortion terms (input.distortion = \"none\")",
-        });
-    }
+    size_is_plausible(side)?;
     let ratio = axis_ratio(&middle);
     if ratio > AXIS_RATIO.1 {
         return Err(WcsError::Implausible {
-            found: format!("a pixel {ratio:.3e} times as long as it is wide"),
+            found: format!("pixels {ratio:.3e} times as long as wide"),
             expected: "pixels that are nearly square; correct CD, or PC and CDELT",
         });
     }
@@ -90,7 +101,7 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
         if corner.determinant() * middle.determinant() < 0.0 {
             return Err(WcsError::Implausible {
                 found: format!("an image that is mirrored at ({x:.0}, {y:.0}) and not in its middle"),
-                expected: "one handedness all over; correct the distortion terms, or set input.distortion = \"none\"",
+                expected: "images of one handedness; correct the distortion terms, or set input.distortion = \"none\"",
             });
         }
         let sides = corner.determinant().abs().sqrt() / side;

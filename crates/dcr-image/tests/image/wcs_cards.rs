@@ -165,6 +165,11 @@ fn sip_without_its_suffix_is_applied_said_and_written_with_it() {
     let dropped = Wcs::read(&sip(""), (0, 0), Distortions::Ignored).unwrap();
     assert!(apart(&dropped, &read(&with(&CD))) < SAME_PX && dropped.notes().is_empty());
     assert!(!dropped.to_cards((0, 0)).iter().any(|card| card.keyword.starts_with("A_")));
+    // Terms without their order are none, and said.
+    let orderless: Header = sip("").iter().filter(|card| !card.keyword.ends_with("ORDER")).cloned().collect();
+    assert!(
+        apart(&read(&orderless), &read(&with(&CD))) < SAME_PX && said(&read(&orderless)).contains("A_ORDER")
+    );
     // Terms that are all 0 are none.
     let mut none = sip("");
     for keyword in ["A_2_0", "B_0_2", "A_1_1"] {
@@ -214,10 +219,7 @@ fn tpv_beside_another_sip_is_said() {
 
 #[test]
 fn pixels_that_no_telescope_has_are_refused_or_doubted() {
-    // Of this size nothing is left in double precision.
-    let lost = Wcs::from_header(&with(&[("CD1_1", -1e-12 / 3600.0), ("CD2_2", 1e-12 / 3600.0)]), (0, 0));
-    assert!(matches!(lost, Err(WcsError::Implausible { .. } | WcsError::Singular { .. })));
-    for scale in [1e-6 / 3600.0, 1e-4 / 3600.0, 0.2, 5.0] {
+    for scale in [1e-12 / 3600.0, 1e-4 / 3600.0, 0.2, 5.0] {
         let error = Wcs::from_header(&with(&[("CD1_1", -scale), ("CD2_2", scale)]), (0, 0)).unwrap_err();
         assert!(matches!(error, WcsError::Implausible { .. }), "{scale}: {error}");
         assert!(error.to_string().contains("0.001"), "{error}");
