@@ -49,11 +49,13 @@ impl Exposure {
         }
     }
 
-    /// Opens exposures, those of one visit joined into one, in the order of the first of each. `opened` is told of each file.
+    /// Opens exposures, those of one visit joined into one, in the order of the first of each.
+    /// `opened` is told of each file.
     ///
     /// # Errors
     ///
-    /// As [`Exposure::open`], and [`CoaddError::NotOneVisit`] for two of one visit that cannot be joined.
+    /// As [`Exposure::open`], and [`CoaddError::NotOneVisit`] for two of one visit that cannot be
+    /// joined.
     pub(crate) fn open_all(
         paths: &[PathBuf],
         patches: &Patches,
