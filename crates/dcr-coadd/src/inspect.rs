@@ -93,7 +93,8 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
     warnings
 }
 
-/// The visit numbers that several files have, each with these, unless they are of different detectors.
+/// The visit numbers that several files have, each with these, unless they are of different
+/// detectors.
 fn shared_numbers(visits: &[VisitInspection]) -> Vec<String> {
     let mut files: BTreeMap<u64, Vec<&VisitInspection>> = BTreeMap::new();
     visits.iter().for_each(|visit| files.entry(visit.visit).or_default().push(visit));

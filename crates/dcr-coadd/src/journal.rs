@@ -66,7 +66,8 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Warns of doubtful pixel values, once for all visits that have such, with the number of pixels.
+    /// Warns of doubtful pixel values, once for all visits that have such, with the number of
+    /// pixels.
     pub(crate) fn warn_of_findings(&mut self, visits: impl Iterator<Item = (u64, Findings)>) {
         let mut found: BTreeMap<String, (Vec<u64>, usize)> = BTreeMap::new();
         for (visit, findings) in visits {

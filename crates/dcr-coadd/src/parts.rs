@@ -1,9 +1,10 @@
-//! Files of one visit: the CCDs of an exposure on one grid are joined, others contradict each other.
+//! Files of one visit: the CCDs of an exposure on one grid are joined, others contradict each
+//! other.
 //!
-//! Files with one visit number are parts of an exposure if they lie on one pixel grid, were taken at
-//! one time through one filter, are of different detectors as far as their headers name these, and
-//! have data in different pixels ([`ExposureFile::join`]). Where no header names a detector, one time
-//! and different pixels are enough, and a warning says so. Everything else is refused.
+//! Files with one visit number are parts of an exposure if they lie on one pixel grid, were taken
+//! at one time through one filter, are of different detectors as far as their headers name these,
+//! and have data in different pixels ([`ExposureFile::join`]). Where no header names a detector,
+//! one time and different pixels are enough, and a warning says so. Everything else is refused.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,11 +18,15 @@ use crate::error::CoaddError;
 use crate::inputs::{check_grid, may_be_the_same};
 use crate::sky::Sky;
 
-/// Middles of an exposure's parts differ by no more than this many seconds, or this share of the exposure time.
+/// Seconds of a day.
+const DAY_S: f64 = 86_400.0;
+/// Middles of an exposure's parts differ by no more than this many seconds, or this share of the
+/// exposure time.
 const SAME_TIME: (f64, f64) = (1.0, 0.1);
 /// Exposure times of an exposure's parts differ by no more than this share.
 const SAME_EXPOSURE: f64 = 0.01;
-/// Zero points of an exposure's parts, in mag, that differ by more are told of where they are not used.
+/// Zero points of an exposure's parts, in mag, that differ by more are told of where they are not
+/// used.
 const SAME_ZERO_POINT: f64 = 0.005;
 
 /// An opened file of a visit.
@@ -36,8 +41,8 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 ///
-/// [`CoaddError::NotOneVisit`] for files with one visit number that are no parts of an exposure, and whatever is wrong with the
-/// files.
+/// [`CoaddError::NotOneVisit`] for files with one visit number that are no parts of an exposure,
+/// and whatever is wrong with the files.
 pub(crate) fn join_visits(
     opened: Vec<Opened>,
     input: &InputConfig,
@@ -125,14 +130,17 @@ fn join(parts: Vec<Opened>, input: &InputConfig, allowed_px: f64) -> Result<Open
 /// Why two files cannot be parts of one exposure; `None` if they can.
 fn contradiction(first: &Opened, second: &Opened) -> Option<String> {
     if first.file.path() == second.file.path() {
-        return Some("they are one file".into());
+        return Some("they are one file, given twice".into());
     }
     let (a, b) = (&first.sky.visit, &second.sky.visit);
     let seconds = a.mid_time.zip(b.mid_time).map(|(a, b)| apart(a, b));
     let exposure = a.exposure_s.zip(b.exposure_s);
     let same_time = SAME_TIME.0.max(exposure.map_or(0.0, |(a, b)| SAME_TIME.1 * a.min(b)));
     if let Some(seconds) = seconds.filter(|seconds| *seconds > same_time) {
-        return Some(format!("their exposures' middles are {seconds:.0} s apart"));
+        return Some(match seconds < DAY_S {
+            true => format!("their exposures' middles are {seconds:.0} s apart"),
+            false => format!("their exposures' middles are {:.1} days apart", seconds / DAY_S),
+        });
     }
     if let Some((a, b)) = exposure.filter(|(a, b)| (a - b).abs() > SAME_EXPOSURE * a.max(*b)) {
         return Some(format!("they were exposed for {a} s and {b} s"));
@@ -150,10 +158,11 @@ fn contradiction(first: &Opened, second: &Opened) -> Option<String> {
 }
 
 fn apart(a: Instant, b: Instant) -> f64 {
-    86_400.0 * ((a.jd1 - b.jd1) + (a.jd2 - b.jd2)).abs()
+    DAY_S * ((a.jd1 - b.jd1) + (a.jd2 - b.jd2)).abs()
 }
 
-/// The factor that brings a part's pixel values to the scale of the first part's, where zero points are used.
+/// The factor that brings a part's pixel values to the scale of the first part's, where zero points
+/// are used.
 pub(crate) fn relative_scale(first: &VisitInfo, own: &VisitInfo, zero_point: ZeroPoint) -> f32 {
     match (zero_point, first.zero_point_mag, own.zero_point_mag) {
         (ZeroPoint::Header, Some(first), Some(own)) => 10_f64.powf(0.4 * (first - own)) as f32,

@@ -59,7 +59,8 @@ pub enum Psf {
 }
 
 impl Psf {
-    /// The PSF that holds at pixel coordinates `(x, y)` of the parent: of the part there, or itself.
+    /// The PSF that holds at pixel coordinates `(x, y)` of the parent: of the part there, or
+    /// itself.
     #[must_use]
     pub fn at(&self, x: f64, y: f64) -> &Self {
         match self {

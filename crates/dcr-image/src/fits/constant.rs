@@ -4,10 +4,12 @@
 //! negative number, or 1e-30 (hotpants). Noise never repeats, so a connected region of exactly one
 //! value is no data. Rules:
 //!
-//! - The value is found in the image's first and last rows, at the ends of rows, or, if it is one of
-//!   [`CUSTOMARY`], anywhere in some rows ([`sampled_rows`]). An image that shows none there has none.
+//! - The value is found in the image's first and last rows, at the ends of rows, or, if it is one
+//!   of [`CUSTOMARY`], anywhere in some rows ([`sampled_rows`]). An image that shows none there has
+//!   none.
 //! - 16 and more pixels of that value, connected by their sides, are no data if they touch the
-//!   image's border; of a customary value, anywhere.
+//!   image's border; of a customary value, anywhere. Single pixels of the value are, too, where it
+//!   is too rare elsewhere to be there by chance.
 //! - Where that cannot be told from an image of few values (counts near 0, a simulation without
 //!   noise), nothing is taken away, and the value is [`Constant::doubtful`].
 
@@ -24,6 +26,8 @@ const ROWS: usize = 4;
 const SMALLEST: usize = 16;
 /// The largest share of the pixels outside the regions that may have the value, too.
 const MOST_ELSEWHERE: f64 = 0.05;
+/// The largest share of the other pixels that may have the value and be taken for no data, too.
+const MOST_SINGLE: f64 = 1e-3;
 /// The largest share of neighbours with one value in an image that has noise.
 const MOST_REPEATS: f64 = 0.5;
 /// Stars without noise fade into the region that is most of their image: beside it, this share of
@@ -71,8 +75,8 @@ pub(super) fn sampled_rows(height: usize) -> Vec<usize> {
     (0..count).map(|i| i * (height - 1) / (count - 1).max(1)).collect()
 }
 
-/// The values that may fill regions, the most frequent first. `rows` are [`sampled_rows`], NaN where
-/// pixels are known to be no data.
+/// The values that may fill regions, the most frequent first. `rows` are [`sampled_rows`], NaN
+/// where pixels are known to be no data.
 pub(super) fn candidates(rows: &[Vec<f32>]) -> Vec<f32> {
     let mut found: Vec<f32> = Vec::new();
     let mut add = |value: f32| {
@@ -244,7 +248,8 @@ impl<'a> Finder<'a> {
             .map(|(run, _)| *run)
             .collect();
         let mut constant = Constant::default();
-        let mut taken = vec![false; self.values.len()];
+        // Of each value: whether regions are no data, and single pixels, too.
+        let mut taken = vec![(false, false); self.values.len()];
         let noisy = is_noisy(sample, self.values);
         for (number, value) in self.values.iter().enumerate() {
             let own = || kept.iter().filter(|run| run.value as usize == number);
@@ -253,24 +258,32 @@ impl<'a> Finder<'a> {
                 continue;
             }
             if noisy && self.is_certain(number, pixels, own().count(), sample) {
-                taken[number] = true;
+                taken[number] = (true, self.elsewhere(number, pixels) <= MOST_SINGLE);
                 constant.values.push(*value);
             } else if doubtful.contains(value) {
                 constant.doubtful.push(*value);
             }
         }
-        constant.runs = kept.into_iter().filter(|run| taken[run.value as usize]).collect();
+        let is_taken = |(run, root): &(&Run, &u32)| {
+            let (regions, singles) = taken[run.value as usize];
+            singles || (regions && is_region(run, **root))
+        };
+        constant.runs = self.runs.iter().zip(&roots).filter(is_taken).map(|(run, _)| *run).collect();
         constant
     }
 
-    /// Whether regions of so many pixels in so many runs of a value are not those of an image with few values.
+    /// Share of the other pixels that have a value whose regions have so many.
+    fn elsewhere(&self, number: usize, pixels: usize) -> f64 {
+        let of_value: usize = self.runs.iter().filter(|run| run.value as usize == number).map(Run::len).sum();
+        (of_value - pixels) as f64 / (self.rows as usize * self.width - pixels).max(1) as f64
+    }
+
+    /// Whether regions of so many pixels in so many runs of a value are not those of an image with
+    /// few values.
     fn is_certain(&self, number: usize, pixels: usize, runs: usize, sample: &[Vec<f32>]) -> bool {
         let all = self.rows as usize * self.width;
-        let of_value: usize = self.runs.iter().filter(|run| run.value as usize == number).map(Run::len).sum();
-        let elsewhere = (of_value - pixels) as f64;
-        if elsewhere > MOST_ELSEWHERE * (all - pixels) as f64
-            || runs > self.rows as usize * (4 + self.width / 50)
-        {
+        let most_runs = self.rows as usize * (4 + self.width / 50);
+        if self.elsewhere(number, pixels) > MOST_ELSEWHERE || runs > most_runs {
             return false;
         }
         if 2 * pixels <= all {
@@ -281,7 +294,8 @@ impl<'a> Finder<'a> {
         let usual = median(others.map(|other| (other - value).abs()).collect());
         let steps = &self.steps[number];
         let small = steps.iter().filter(|step| f64::from(**step) < usual).count() as f64;
-        small < FADING.0 * steps.len() as f64 || median(steps.clone()) >= FADING.1 * usual
+        // Regions of whole rows have nothing beside them.
+        steps.is_empty() || small < FADING.0 * steps.len() as f64 || median(steps.clone()) >= FADING.1 * usual
     }
 }
 
@@ -299,8 +313,9 @@ impl Constant {
         Self { doubtful, ..Self::default() }
     }
 
-    /// Looks for the regions of an image of `height` rows and `width` columns, whose [`sampled_rows`]
-    /// are `sample`. Rows of pixels are read in strips if the sample gives reason to.
+    /// Looks for the regions of an image of `height` rows and `width` columns, whose
+    /// [`sampled_rows`] are `sample`. Rows of pixels are read in strips if the sample gives reason
+    /// to.
     pub(super) fn find(
         sample: &[Vec<f32>],
         (height, width): (usize, usize),
@@ -322,7 +337,8 @@ impl Constant {
         Ok(finder.finish(sample))
     }
 
-    /// Marks the pixels of a part of the image, its rows and columns given, that are no data; how many.
+    /// Marks the pixels of a part of the image, its rows and columns given, that are no data; how
+    /// many.
     pub(super) fn mark(
         &self,
         rows: std::ops::Range<usize>,
@@ -405,7 +421,7 @@ mod tests {
         image.slice_mut(s![.., 80..100]).fill(0.0);
         image[[50, 50]] = 0.0;
         let (constant, marked) = found(&image);
-        assert_eq!(marked.iter().filter(|marked| **marked).count(), 200 * 22);
+        assert_eq!(marked.iter().filter(|marked| **marked).count(), 200 * 22 + 1);
         assert_eq!(constant.values, [0.0]);
         // The same value that is none of the customary ones fills borders only.
         let mut image = noise((200, 150), 8.0);
@@ -476,6 +492,9 @@ mod tests {
         let mut image = Array2::zeros((120, 120));
         image.slice_mut(s![30..80, 40..90]).assign(&noise((50, 50), 2.0));
         assert_eq!(found(&image).1.iter().filter(|marked| **marked).count(), 120 * 120 - 50 * 50);
+        let mut image = noise((120, 120), 2.0);
+        image.slice_mut(s![..90, ..]).fill(0.0);
+        assert_eq!(found(&image).1.iter().filter(|marked| **marked).count(), 120 * 90);
     }
 
     #[test]

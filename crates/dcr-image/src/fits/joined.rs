@@ -1,8 +1,9 @@
 //! Files of one visit that cover different parts of one grid, read as one exposure.
 //!
-//! Each pixel is that of one part: of the one that has data; where several have, of one without BAD,
-//! SAT or CR before others, then of the smallest variance, then of the first. Header and WCS are the
-//! first part's, mask planes those of all, and the PSF of a place is that of the part that covers it.
+//! Each pixel is that of one part: of the one that has data; where several have, of one without
+//! BAD, SAT or CR before others, then of the smallest variance, then of the first. Header and WCS
+//! are the first part's, mask planes those of all, and the PSF of a place is that of the part that
+//! covers it.
 
 use std::path::PathBuf;
 
@@ -58,8 +59,8 @@ impl ExposureFile {
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if two have data in more than a tenth of the smaller one's pixels, if one cannot
-    /// be read, or if mask planes do not fit into one dictionary.
+    /// [`JoinError`] if two have data in more than a tenth of the smaller one's pixels, if one
+    /// cannot be read, or if mask planes do not fit into one dictionary.
     pub fn join(mut self, others: Vec<(Self, f32)>) -> Result<Self, JoinError> {
         let mut files = vec![&self];
         files.extend(others.iter().map(|(file, _)| file));

@@ -1,10 +1,10 @@
 //! The rule for numbers in a file that stand for "no data": one for images, weights, variances and
 //! standard deviations.
 //!
-//! A pixel value is no datum if it is not finite, or 1e30 and more in absolute value. An uncertainty
-//! is none if it is not finite, zero or negative, or so large that it stands for infinity:
-//! SExtractor and SWarp write 1e30, and take 1e15 and more for it. A weight counts by its inverse.
-//! Constant values that fill borders are the matter of [`super::constant`].
+//! A pixel value is no datum if it is not finite, or 1e30 and more in absolute value. An
+//! uncertainty is none if it is not finite, zero or negative, or so large that it stands for
+//! infinity: SExtractor and SWarp write 1e30, and take 1e15 and more for it. A weight counts by its
+//! inverse. Constant values that fill borders are the matter of [`super::constant`].
 
 use super::layout::UncertaintyKind;
 

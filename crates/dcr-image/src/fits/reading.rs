@@ -64,7 +64,8 @@ impl ExposureFile {
         all
     }
 
-    /// What constant values fill borders and gaps, without all pixels being read; their number is 0.
+    /// What constant values fill borders and gaps, without all pixels being read; their number is
+    /// 0.
     ///
     /// # Errors
     ///
@@ -83,8 +84,8 @@ impl ExposureFile {
         Ok(found)
     }
 
-    /// The pixels of the first part. Rows that are read whole for the first time are counted in what
-    /// is found.
+    /// The pixels of the first part. Rows that are read whole for the first time are counted in
+    /// what is found.
     fn read_own(&self, part: BBox) -> Result<MaskedImage, FitsError> {
         let fresh = self.seen.lock().claim(part, &self.bbox);
         let mut found = Findings::default();

@@ -127,8 +127,8 @@ impl MaskCoding {
 }
 
 /// Turns mask values into bits of planes. What is not 0 never becomes 0 for want of a name: bits
-/// that no plane has, codes that are not known, and numbers that are not whole are BAD (NO_DATA in a
-/// dictionary without that plane), and are counted as [`UnknownValues`].
+/// that no plane has, codes that are not known, and numbers that are not whole are BAD (NO_DATA in
+/// a dictionary without that plane), and are counted as [`UnknownValues`].
 pub(crate) struct MaskDecoder {
     meaning: Meaning,
     bad: i32,

@@ -52,8 +52,8 @@ impl PsfParts {
     }
 }
 
-/// Fills each empty cell with the nearest number, counted in steps along rows and columns; `None` if
-/// all are empty.
+/// Fills each empty cell with the nearest number, counted in steps along rows and columns; `None`
+/// if all are empty.
 fn spread(mut cells: Array2<Option<u16>>) -> Option<Array2<u16>> {
     let (rows, columns) = cells.dim();
     let mut queue: std::collections::VecDeque<(usize, usize)> =
