@@ -18,7 +18,7 @@ use crate::config::{AssembleConfig, Method};
 use crate::division::Division;
 use crate::error::CoaddError;
 use crate::input_map::INPUT_MAP;
-use crate::inputs::{Input, Inputs};
+use crate::inputs::Inputs;
 use crate::joint::joint_summary;
 use crate::journal::Journal;
 use crate::method::settled;
