@@ -159,11 +159,11 @@ fn solve(mut matrix: Matrix, mut vector: Vector) -> Option<Vector> {
         }
         matrix.swap(column, pivot);
         vector.swap(column, pivot);
-        for row in column + 1..PARAMETERS {
-            let factor = matrix[row][column] / matrix[column][column];
-            for k in column..PARAMETERS {
-                matrix[row][k] -= factor * matrix[column][k];
-            }
+        let (above, below) = matrix.split_at_mut(column + 1);
+        let pivot = &above[column];
+        for (row, left) in (column + 1..).zip(below) {
+            let factor = left[column] / pivot[column];
+            left.iter_mut().zip(pivot).skip(column).for_each(|(value, of_pivot)| *value -= factor * of_pivot);
             vector[row] -= factor * vector[column];
         }
     }

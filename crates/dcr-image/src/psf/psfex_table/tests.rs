@@ -303,10 +303,10 @@ fn padding_of_merged_tables_is_cut_off() {
 #[test]
 fn axes_without_names_are_those_of_the_image_and_told_of() {
     let images = vec![gaussian(4.0, 0.0), widening(4.0, 6.0), Array2::zeros((SIDE, SIDE))];
-    let mut cards = cards(3, &[("X_IMAGE", 1.0, 10.0, 1), ("Y_IMAGE", 1.0, 10.0, 1)], &[1]);
+    let mut cards = cards(3, &[("X_IMAGE", 1.0, 63.0, 1), ("Y_IMAGE", 1.0, 31.0, 1)], &[1]);
     cards.retain(|card| !card.keyword.starts_with("POLNAME") && card.keyword != "POLNAXIS");
     let (psf, notes) = opened(vec![table(&[images], cards, vec![])], &[], None).unwrap();
-    is(width(&psf, (10.0, 0.0)), 6.0);
+    is(width(&psf, (63.0, 0.0)), 6.0);
     assert_eq!(notes.len(), 2);
     assert!(notes[0].0 && notes[0].1.contains("POLNAME1"), "{notes:?}");
 }
