@@ -31,7 +31,7 @@ fn dcr(arguments: &[&str]) -> Command {
 /// Starts a run into `folder` that goes on until it is ended, and waits until it writes there.
 fn endless(folder: &Path) -> Child {
     let field = testdata("field");
-    let run = dcr(&[&["assemble", text(&field), "-o", text(folder)], &ENDLESS[..]].concat()).spawn();
+    let run = dcr(&[&["assemble", text(&field), "-o", text(folder)][..], &ENDLESS].concat()).spawn();
     wait_for(|| folder.join(".dcr-lock").exists());
     std::thread::sleep(Duration::from_millis(300));
     run.expect("a run")
@@ -109,7 +109,7 @@ fn signal_is_obeyed_while_stderr_is_blocked() {
     let fixture = Fixture::new();
     let (field, folder) = (testdata("field"), fixture.path("coadds"));
     let line = ["assemble", text(&field), "-o", text(&folder), "-vvv", "--log-format", "json"];
-    let run = dcr(&[&line, &ENDLESS[..]].concat()).spawn().expect("a run");
+    let run = dcr(&[&line[..], &ENDLESS].concat()).spawn().expect("a run");
     wait_for(|| folder.join(".dcr-lock").exists());
     std::thread::sleep(Duration::from_millis(1500));
     send("-TERM", &run);
@@ -169,8 +169,8 @@ fn run_without_its_summary_or_with_that_of_another_is_refused() {
     let fixture = Fixture::new();
     let (field, exposure) = (testdata("field"), testdata("heldout/warp_5001.fits"));
     let assemble = |folder: &str, options: &[&str]| {
-        let shown =
-            fixture.run(&[&["assemble", text(&field), "-o", folder, "-q"], &ENDLESS[..2], options].concat());
+        let shown = fixture
+            .run(&[&["assemble", text(&field), "-o", folder, "-q"][..], &ENDLESS[..2], options].concat());
         assert_eq!(shown, "exit code 0\n");
     };
     assemble("one", &[]);
@@ -203,7 +203,7 @@ fn overwritten_run_leaves_none_of_its_files() {
     let fixture = Fixture::new();
     let field = testdata("field");
     let assemble = |options: &[&str]| {
-        fixture.run(&[&["assemble", text(&field), "-o", "coadds", "-q"], options].concat())
+        fixture.run(&[&["assemble", text(&field), "-o", "coadds", "-q"][..], options].concat())
     };
     assert_eq!(assemble(&["--report"]), "exit code 0\n");
     for name in ["subfilter_2.fits", "joint.fits", "report.html"] {

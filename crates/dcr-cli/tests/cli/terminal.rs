@@ -63,14 +63,15 @@ fn file_names_are_shown_and_not_obeyed() {
         fixture.copy("field/warp_1001.fits", &name, None);
         let short = format!("{sequence} 7.fits");
         fixture.copy("field/warp_1001.fits", &short, Some(20_000));
+        let (name, short) = (name.as_str(), short.as_str());
         for arguments in [
-            &["inspect", &name][..],
-            &["inspect", &name, "--json"],
-            &["inspect", &short],
-            &["assemble", &short, "-o", "out"],
-            &["assemble", &short, "-o", "out", "--log-format", "json"],
-            &["report", &name],
-            &["template", &name, "-e", &name, "-o", "out"],
+            &["inspect", name][..],
+            &["inspect", name, "--json"],
+            &["inspect", short],
+            &["assemble", short, "-o", "out"],
+            &["assemble", short, "-o", "out", "--log-format", "json"],
+            &["report", name],
+            &["template", name, "-e", name, "-o", "out"],
         ] {
             let (stdout, stderr) = written(&fixture, arguments);
             assert_harmless(&stdout, &format!("{sequence:?}, {arguments:?}, stdout"));
