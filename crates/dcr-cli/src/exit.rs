@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use dcr_coadd::{CoaddError, Outcome};
 use dcr_coadd::config::ConfigError;
+use dcr_coadd::{CoaddError, Outcome};
 use signal_hook::consts::SIGINT;
 
 use crate::args::LogFormat;

@@ -50,7 +50,8 @@ impl Exposure {
                 expected: band.into(),
             }),
             _ => {
-                let own = Calibration::new(sky.visit.zero_point_mag, file.unit());
+                let own = Calibration::new(sky.visit.zero_point_mag, file.unit())
+                    .with_flux_scale(sky.visit.flux_scale);
                 let scale = Scale::between(&own, &patches.calibration());
                 Ok(Self { file, sky, scale })
             }

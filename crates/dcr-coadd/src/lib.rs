@@ -33,8 +33,8 @@ pub mod inspect;
 mod interpolate;
 mod joint;
 mod journal;
-mod mask_settings;
 mod losses;
+mod mask_settings;
 mod matcher;
 mod matching_kernel;
 mod memory;
@@ -86,7 +86,8 @@ pub use psf_selection::psf_at;
 pub use residuals::ResidualCounts;
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{
-    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, PsfOf, RegionSummary, StageSeconds,
-    SubtractSummary, SubtractedVisit, Summary, TemplateSource, TemplateSummary, VisitSummary, Warning,
+    BandSummary, JointSummary, JointVisitSummary, MatchedTemplate, Outcome, PsfOf, RegionSummary,
+    StageSeconds, SubtractSummary, SubtractedVisit, Summary, TemplateSource, TemplateSummary, VisitSummary,
+    Warning,
 };
 pub use template::{TemplateRequest, matched_templates};

@@ -19,6 +19,7 @@ use crate::difference::{Difference, DifferenceError, Side, subtract as differenc
 use crate::error::CoaddError;
 use crate::exposure::Exposure;
 use crate::finished_run::ModelPlanes;
+use crate::flux_scale;
 use crate::patches::Patches;
 use crate::plain::PlainCoadds;
 use crate::template::TemplateMaker;
@@ -193,10 +194,8 @@ impl Review {
 
     /// What brings an exposure to the coadds' zero point.
     fn scale(&self, file: &ExposureFile) -> f32 {
-        match (self.config.template.input.zero_point, self.zero_point, file.visit().zero_point_mag) {
-            (ZeroPoint::Header, Some(common), Some(own)) => 10_f64.powf(0.4 * (common - own)) as f32,
-            _ => 1.0,
-        }
+        let factor = flux_scale::factor(file, file.visit(), &self.config.template.input, self.zero_point);
+        factor.unwrap_or(1.0) as f32
     }
 
     fn difference(

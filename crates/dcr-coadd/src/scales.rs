@@ -3,11 +3,13 @@
 //! A template is in the run's unit and at its zero point `Z`. An exposure at zero point `z` has the
 //! same light in `10^(0.4 (z − Z))` times the counts, so the template is multiplied by that. A unit
 //! of flux density implies a zero point where no card states it. Where one of the two is unknown,
-//! the units decide: equal ones are taken for one scale, different ones are refused.
+//! FLXSCALE of the exposure counts, which leads from its pixels to the common scale; without it the
+//! units decide: equal ones are taken for one scale, different ones are refused.
 
 use std::path::Path;
 
 use dcr_image::ExposureFile;
+use dcr_image::header::unit;
 
 use crate::error::CoaddError;
 
@@ -25,6 +27,8 @@ pub(crate) struct Calibration {
     /// Magnitude of one unit of the pixels.
     pub(crate) zero_point_mag: Option<f64>,
     pub(crate) unit: Option<String>,
+    /// Factor that brings the pixels to the common scale, which a card says is not applied yet.
+    pub(crate) flux_scale: Option<f64>,
 }
 
 /// The scale of an exposure against that of its template.
@@ -48,12 +52,18 @@ impl Calibration {
             let unit = unit.as_deref()?.to_ascii_lowercase();
             FLUX_DENSITIES.iter().find(|(name, _)| *name == unit).map(|(_, zero_point)| *zero_point)
         };
-        Self { zero_point_mag: zero_point_mag.filter(|mag| mag.is_finite()).or_else(implied), unit }
+        let zero_point_mag = zero_point_mag.filter(|mag| mag.is_finite()).or_else(implied);
+        Self { zero_point_mag, unit, flux_scale: None }
+    }
+
+    /// The same with the factor that a card gives.
+    pub(crate) fn with_flux_scale(self, flux_scale: Option<f64>) -> Self {
+        Self { flux_scale: flux_scale.filter(|factor| factor.is_finite() && *factor > 0.0), ..self }
     }
 
     /// Of a file.
     pub(crate) fn of(file: &ExposureFile) -> Self {
-        Self::new(file.visit().zero_point_mag, file.unit())
+        Self::new(file.visit().zero_point_mag, file.unit()).with_flux_scale(file.visit().flux_scale)
     }
 }
 
@@ -62,7 +72,7 @@ impl Scale {
     pub(crate) fn between(exposure: &Calibration, template: &Calibration) -> Self {
         let mut scale = Self { factor: 1.0, zero_point_mag: None, warning: None, other_unit: None };
         let units = exposure.unit.as_ref().zip(template.unit.as_ref());
-        let differ = units.is_some_and(|(own, other)| !own.eq_ignore_ascii_case(other));
+        let differ = units.is_some_and(|(own, other)| !unit::same(own, other));
         match (exposure.zero_point_mag, template.zero_point_mag) {
             (Some(own), Some(other)) if (own - other).abs() > EQUAL_MAG => {
                 scale.factor = 10_f64.powf(0.4 * (own - other));
@@ -75,6 +85,14 @@ impl Scale {
                 }
             }
             (Some(_), Some(_)) => {}
+            _ if exposure.flux_scale.is_some_and(|own| own != 1.0) && !differ => {
+                let own = exposure.flux_scale.unwrap_or(1.0);
+                scale.factor = own.recip();
+                scale.warning = Some(format!(
+                    "FLXSCALE = {own} says that its pixels are not on the common scale yet: the template was multiplied by {:.4}.",
+                    scale.factor
+                ));
+            }
             _ if differ => scale.other_unit = units.map(|(own, other)| (own.clone(), other.clone())),
             (Some(own), None) => scale.warning = Some(one_sided("Its", own, "that of its template")),
             (None, Some(other)) => scale.warning = Some(one_sided("Its template's", other, "its own")),
@@ -147,6 +165,17 @@ mod tests {
                 .is_ok()
         );
         assert_eq!(scale((None, Some("ADU ")), (None, Some("adu"))).other_unit, None);
+    }
+
+    #[test]
+    fn template_follows_flxscale_where_zero_points_are_unknown() {
+        let of =
+            |zero_point, flux_scale| Calibration::new(zero_point, Some("adu")).with_flux_scale(flux_scale);
+        let scaled = Scale::between(&of(None, Some(0.25)), &of(Some(30.0), None));
+        assert!((scaled.factor - 4.0).abs() < 1e-12 && scaled.warning.unwrap().contains("FLXSCALE = 0.25"));
+        assert_eq!(Scale::between(&of(Some(30.0), Some(0.25)), &of(Some(30.0), None)).factor, 1.0);
+        assert_eq!(Scale::between(&of(None, Some(1.0)), &of(None, None)).warning, None);
+        assert_eq!(Scale::between(&of(None, Some(f64::NAN)), &of(None, None)).factor, 1.0);
     }
 
     #[test]

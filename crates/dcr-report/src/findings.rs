@@ -116,7 +116,8 @@ impl Findings {
         let (psfs_matched, threshold) = (config.subtract.match_psf, config.subtract.threshold);
         let mut review = Review::open(folder, config)?;
         review.check_run(&folder.join("summary.json"), &summary.run)?;
-        let files: Vec<Option<Vec<PathBuf>>> = summary.visits.iter().map(|visit| files_of(visit, folder)).collect();
+        let files: Vec<Option<Vec<PathBuf>>> =
+            summary.visits.iter().map(|visit| files_of(visit, folder)).collect();
         if let Some(first) = files.iter().flatten().flatten().next() {
             review.scale_to(first)?;
         }

@@ -5,8 +5,8 @@ mod joint_field;
 
 use dcr_solver::PixelShift;
 use dcr_solver::joint::{
-    JointConfig, JointError, JointInMemory, JointModel, JointNoise, JointProblem, JointSolution, PsfIncludesDcr, PsfStamp,
-    TemplatePsf, TemplateWanted, joint_template, solve_joint,
+    JointConfig, JointError, JointInMemory, JointModel, JointNoise, JointProblem, JointSolution,
+    PsfIncludesDcr, PsfStamp, TemplatePsf, TemplateWanted, joint_template, solve_joint,
 };
 use dcr_solver::kernel::Region;
 use joint_field::*;

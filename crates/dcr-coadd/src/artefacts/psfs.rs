@@ -65,7 +65,8 @@ pub(super) fn turned_f32(kernel: &Array2<f64>) -> Array2<f32> {
 
 /// Where PSFs are to be asked for: the middles of the cells, or only that of the patch if none varies.
 fn places(search: &Search<'_>) -> Vec<(f64, f64)> {
-    let varies = |visit: &Input| matches!(visit.file.psf(), Some(Psf::Grid(_) | Psf::PsfEx(_) | Psf::Parts(_)));
+    let varies =
+        |visit: &Input| matches!(visit.file.psf(), Some(Psf::Grid(_) | Psf::PsfEx(_) | Psf::Parts(_)));
     if search.inputs.visits.iter().any(varies) {
         search.division.cells.iter().map(dcr_image::BBox::centre).collect()
     } else {

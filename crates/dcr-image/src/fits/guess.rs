@@ -5,10 +5,10 @@
 //! pixels. Then it is another image, as the next CCD of a camera.
 
 use super::FitsError;
-use super::reader::FitsReader;
 use super::layout::Hdu;
 use super::noise;
 use super::placement::{SAME_PX, merged};
+use super::reader::FitsReader;
 use super::role::{Own, Role, distance};
 use crate::BBox;
 use crate::header::Header;

@@ -20,9 +20,9 @@ use super::plane_names::{StatedKind, stated_kind};
 use super::reader::FitsReader;
 use super::role::{Own, Role, distance};
 use super::{FitsError, MissingVariance, OpenOptions};
+use crate::Psf;
 use crate::header::{Header, MaskCoding};
 use crate::psf::PsfOwner;
-use crate::Psf;
 
 /// Distance in px between the WCS of an image and that of its mask or weights that is reported.
 const DOUBTFUL_PX: f64 = 1.0;

@@ -9,7 +9,6 @@ mod cards;
 mod chip;
 mod coordinate;
 mod elevation;
-mod detector;
 mod format;
 mod geocentric;
 mod given;
@@ -28,8 +27,7 @@ mod weather;
 
 pub use card::{Card, Value};
 pub use cards::Header;
-pub(crate) use chip::Chip;
-pub(crate) use detector::detector;
+pub(crate) use chip::{Chip, detector};
 pub(crate) use format::format_card;
 pub use given::{Given, ZeroPointOf};
 pub(crate) use mask_coding::{MaskCoding, UnknownValues};

@@ -3,9 +3,9 @@
 mod contradictions;
 mod damaged;
 mod headers;
-mod planes;
 mod joining;
 mod no_data;
+mod planes;
 mod reading;
 mod real_files;
 mod scales;

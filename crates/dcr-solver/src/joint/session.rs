@@ -53,7 +53,8 @@ impl Session {
         region: &Region,
         common: &Common,
     ) -> Result<Self, JointError> {
-        let (sigma, furthest, fiducial_fwhm_px) = (common.sigma, common.furthest, common.fiducial.seeing_px());
+        let (sigma, furthest, fiducial_fwhm_px) =
+            (common.sigma, common.furthest, common.fiducial.seeing_px());
         let grid = Grid::new(region.shape(), config.padding);
         let fiducial = Fiducial::new(&common.fiducial, &grid.frequencies());
         let visits: Vec<Option<(usize, TileVisit)>> = (0..problem.visits.visits())
