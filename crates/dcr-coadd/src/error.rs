@@ -1,5 +1,6 @@
 //! What keeps a patch from being coadded. Every variant names the file, what was expected and what to do.
 
+mod conversions;
 mod grid;
 
 use std::path::PathBuf;
@@ -407,6 +408,9 @@ const fn remedy(error: &FitsError) -> &'static str {
             "; name the weight files with input.weights, or set input.missing_variance to \"estimate\""
         }
         FitsError::NotAnImage { .. } => "; input.image_hdu chooses another HDU",
+        FitsError::SeveralImages { .. } => {
+            "; choose one with input.image_hdu, by name or number, as --set input.image_hdu=1"
+        }
         FitsError::Wcs { source: WcsError::Missing { .. }, .. } => {
             "; it must have its astrometry, and lie on the pixels of the others"
         }
@@ -431,39 +435,6 @@ pub struct Disagreement {
     pub expected: String,
     /// What to do.
     pub remedy: &'static str,
-}
-
-impl From<JointError> for CoaddError {
-    /// Errors of reading pixels come back as what they were.
-    fn from(error: JointError) -> Self {
-        match error {
-            JointError::Cancelled => Self::Cancelled,
-            JointError::Source(source) => source.into(),
-            error => Self::Joint(error),
-        }
-    }
-}
-
-impl From<SourceError> for CoaddError {
-    /// What it was, where that is known.
-    fn from(source: SourceError) -> Self {
-        match source.downcast::<FitsError>().map_err(|source| source.downcast::<Self>()) {
-            Ok(fits) => Self::Fits(*fits),
-            Err(Ok(own)) => *own,
-            Err(Err(source)) => Self::Pixels(source),
-        }
-    }
-}
-
-impl From<SolveError> for CoaddError {
-    /// Errors of reading pixels come back as what they were.
-    fn from(error: SolveError) -> Self {
-        match error {
-            SolveError::Cancelled => Self::Cancelled,
-            SolveError::Source(source) => source.into(),
-            other => Self::Solve(other),
-        }
-    }
 }
 
 fn gibibytes(bytes: u64) -> String {

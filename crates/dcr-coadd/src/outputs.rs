@@ -37,6 +37,10 @@ impl Writer {
     ///
     /// [`CoaddError::OtherResults`], or an error of reading the summary.
     pub(crate) fn check_folder(self, folder: &Path) -> Result<(), CoaddError> {
+        // A file in its place is refused where the folder is prepared.
+        if !folder.is_dir() {
+            return Ok(());
+        }
         let Some(seal) = Seal::read(folder, SUMMARY)? else { return Ok(()) };
         // A summary that cannot be parsed is of nobody, and may be replaced.
         let summary: serde_json::Value = serde_json::from_str(seal.text()).unwrap_or_default();

@@ -20,8 +20,9 @@ use crate::field::{Bench, Warp, held_out, small_field, warps};
 /// drawn with. Measured: 1.00, and 1.75 if the models' refraction is not taken out.
 const COLOUR_SLOPE_OF_MODELS: std::ops::Range<f64> = 0.9..1.1;
 const COLOUR_SLOPE_UNCORRECTED: f64 = 1.3;
-/// Coadds with stamps off their middle, once centred, of the peak: rounding.
-const SAME_COADD: f64 = 1e-4;
+/// Coadds with stamps off their middle, once centred, of the peak: a star that is moved in its stamp loses two rows of
+/// its wings (3.5e-4).
+const SAME_COADD: f64 = 1e-3;
 
 fn joint() -> AssembleConfig {
     let mut config = AssembleConfig::default();
@@ -152,7 +153,7 @@ fn stamps_off_their_middle_make_the_same_coadd() {
 
 #[test]
 fn visit_elsewhere_than_its_wcs_says_is_told_of() {
-    let mut warps = warps(&bright_field(4));
+    let mut warps = warps(&bright_field(8));
     let before = warps[2].pixels.image.clone();
     let cols = before.ncols();
     warps[2].pixels.image.slice_mut(s![.., 1..]).assign(&before.slice(s![.., ..cols - 1]));

@@ -105,14 +105,17 @@ mod tests {
 
     #[test]
     fn damage_is_an_error() {
-        let file = packed(b"some text that is long enough to be cut");
+        let text = b"some text that is long enough to be cut";
+        let file = packed(text);
         for cut in 1..file.len() {
             assert!(up_to(&file[..cut], 1000).is_err(), "{cut}");
         }
         for byte in 10..file.len() {
             let mut flipped = file.clone();
             flipped[byte] ^= 4;
-            assert!(up_to(flipped.as_slice(), 1000).is_err(), "{byte}");
+            // A few bits of the last byte of compressed data have no meaning.
+            let unpacked = up_to(flipped.as_slice(), 1000);
+            assert!(unpacked.is_err() || (byte == file.len() - 9 && unpacked.unwrap() == text), "{byte}");
         }
         assert!(up_to([packed(b"one"), b"rubbish".to_vec()].concat().as_slice(), 1000).is_err());
     }

@@ -181,6 +181,10 @@ pub(super) fn peak_findings(pixels: ArrayView2<'_, f64>) -> Result<Vec<Finding>,
     }
     let (rows, cols) = pixels.dim();
     if rows.min(cols) < LEAST_SIDE {
+        let first = pixels.iter().next().copied().unwrap_or(0.0);
+        if rows.max(cols) > 1 && pixels.iter().all(|value| *value == first) {
+            return Err(StampError::NoPeak { reason: "all of its pixels are equal".to_owned() });
+        }
         return Ok(findings);
     }
     let mut border = border(pixels);

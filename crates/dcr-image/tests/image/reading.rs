@@ -363,7 +363,8 @@ fn psf_malformed_names_file_and_hdu() {
         open(&path).unwrap_err().to_string()
     };
     for (name, stamp, reason) in [
-        ("even.fits", Array2::ones((4, 5)), "both sides must be odd"),
+        ("flat.fits", Array2::ones((4, 5)), "has no peak: all of its pixels are equal"),
+        ("flat_9.fits", Array2::from_elem((9, 9), 0.3), "has no peak: its border is at 100 %"),
         ("zero.fits", Array2::zeros((5, 5)), "the sum must be above 0"),
         ("nan.fits", Array2::from_elem((5, 5), f64::NAN), "25 pixels that are not finite"),
     ] {
