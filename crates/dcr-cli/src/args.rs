@@ -1,5 +1,7 @@
 //! The command line.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name HDUs in brackets")]
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -29,7 +31,7 @@ Examples:
   dcr report coadds                         a page that shows what the run did
   dcr config > dcr.toml                     all settings, explained
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done with inputs dropped or parts not converged; 130 or 143 stopped by Ctrl-C or a request to terminate.")]
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done with inputs dropped, most of a visit not used, or parts not converged; 130 or 143 stopped by Ctrl-C or a request to terminate.")]
 pub(crate) struct Arguments {
     /// Say more on stderr: stages and warnings as they come; twice for every step. RUST_LOG has a finer grain.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]

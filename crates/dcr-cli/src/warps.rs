@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dcr_coadd::config::InputConfig;
-use dcr_image::fits::{CompanionKind, companion_by_name, refuse_dangling};
+use dcr_image::fits::{self, CompanionKind, companion_by_name, refuse_dangling};
 
 use crate::console::Console;
 
@@ -66,9 +66,9 @@ fn gather(paths: &[PathBuf]) -> anyhow::Result<Vec<Given>> {
     let mut files = Vec::new();
     for path in paths {
         refuse_dangling(path)?;
-        if path.is_dir() {
+        if fits::is_dir(path)? {
             files.extend(files_in(path)?.into_iter().map(|path| Given::new(path, true)));
-        } else if path.exists() {
+        } else if fits::exists(path)? {
             files.push(Given::new(path.clone(), false));
         } else if path.to_string_lossy().contains(['*', '?', '[']) {
             bail!("{}: no file matches this pattern, so the shell left it as it is", path.display());
@@ -87,7 +87,7 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = entry.with_context(cannot)?.path();
         if is_fits(&path.file_name().unwrap_or_default().to_string_lossy()) {
             refuse_dangling(&path)?;
-            if path.is_file() {
+            if fits::is_file(&path)? {
                 files.push(path);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dcr_image::fits::Seal;
+use dcr_image::fits::{self, Seal};
 use dcr_image::{BBox, ExposureFile, MaskPlanes, OpenOptions, remap};
 use ndarray::{Array2, Array3, Axis};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ impl FinishedRun {
     pub(crate) fn open(folder: &Path) -> Result<Self, CoaddError> {
         let path = |a: usize| folder.join(format!("subfilter_{a}.fits"));
         let seal = Seal::read(folder, SUMMARY)?;
-        if !path(0).exists() {
+        if !fits::exists(&path(0))? {
             let reason = "there is no such file".into();
             return Err(CoaddError::NotARun { path: path(0), reason });
         }
@@ -57,7 +57,7 @@ impl FinishedRun {
         let mut files = vec![first];
         for a in 1..metadata.subfilters {
             let reason = format!("there is no such file, but {} subfilters", metadata.subfilters);
-            if !path(a).exists() {
+            if !fits::exists(&path(a))? {
                 return Err(CoaddError::NotARun { path: path(a), reason });
             }
             files.push(ExposureFile::open(&path(a), &OpenOptions::of_run())?);

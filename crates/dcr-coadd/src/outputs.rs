@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use dcr_image::fits::{
-    AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, Seal, TableHdu,
+    self, AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, Seal, TableHdu,
     WriteOptions, write_exposure,
 };
 use dcr_image::header::Card;
@@ -38,7 +38,7 @@ impl Writer {
     /// [`CoaddError::OtherResults`], or an error of reading the summary.
     pub(crate) fn check_folder(self, folder: &Path) -> Result<(), CoaddError> {
         // A file in its place is refused where the folder is prepared.
-        if !folder.is_dir() {
+        if !fits::is_dir(folder)? {
             return Ok(());
         }
         let Some(seal) = Seal::read(folder, SUMMARY)? else { return Ok(()) };

@@ -3,7 +3,7 @@
 //! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
 //! coadd that light of the reference wavelength would make.
 
-use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, remap};
+use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
 
 use crate::difference::Side;
 use crate::error::CoaddError;
@@ -35,8 +35,18 @@ impl PlainCoadds {
     ///
     /// [`CoaddError`] if a file is there and is no image on the run's pixels.
     pub(crate) fn open(patches: &Patches) -> Result<Option<Self>, CoaddError> {
-        let in_all = |name: &&&str| patches.runs.iter().all(|run| run.folder().join(name).exists());
-        let Some(&name) = NAMES.iter().find(in_all) else { return Ok(None) };
+        let mut in_all = None;
+        for name in NAMES {
+            let mut missing = 0;
+            for run in &patches.runs {
+                missing += usize::from(!fits::exists(&run.folder().join(name))?);
+            }
+            if missing == 0 {
+                in_all = Some(name);
+                break;
+            }
+        }
+        let Some(name) = in_all else { return Ok(None) };
         let mut planes = MaskPlanes::canonical();
         let mut files = Vec::new();
         for run in &patches.runs {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use dcr_image::fits::OutputFolder;
+use dcr_image::fits::{self, OutputFolder};
 use dcr_image::header::Card;
 use dcr_image::{ExposureFile, FitsError, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
@@ -129,7 +129,7 @@ impl Template {
 fn target(request: &TemplateRequest, exposures: &[Exposure]) -> Result<(PathBuf, Vec<String>), CoaddError> {
     let is_file = request.output.extension().is_some_and(|extension| extension == "fits")
         && exposures.len() == 1
-        && !request.output.is_dir();
+        && !fits::is_dir(&request.output)?;
     let (folder, names) = match request.output.file_name() {
         Some(name) if is_file => {
             let parent = request.output.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -150,7 +150,7 @@ fn target(request: &TemplateRequest, exposures: &[Exposure]) -> Result<(PathBuf,
             });
         }
         let path = folder.join(name);
-        if !request.overwrite && path.exists() {
+        if !request.overwrite && fits::exists(&path)? {
             return Err(FitsError::Exists { path }.into());
         }
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use dcr_coadd::config::SubtractConfig;
 use dcr_coadd::review::{CoaddPlanes, Exposures, Remainder, Review, Star};
 use dcr_coadd::{CoaddError, Monitor, ResidualCounts};
-use dcr_image::BBox;
+use dcr_image::fits::is_file;
+use dcr_image::{BBox, FitsError};
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
@@ -117,7 +118,7 @@ impl Findings {
         let mut review = Review::open(folder, config)?;
         review.check_run(&folder.join("summary.json"), &summary.run)?;
         let files: Vec<Option<Vec<PathBuf>>> =
-            summary.visits.iter().map(|visit| files_of(visit, folder)).collect();
+            summary.visits.iter().map(|visit| files_of(visit, folder)).collect::<Result<_, _>>()?;
         if let Some(first) = files.iter().flatten().flatten().next() {
             review.scale_to(first)?;
         }
@@ -137,8 +138,9 @@ impl Findings {
         let ranks = ranks(&ranked(&visits));
         let chosen: Vec<usize> = ranks.iter().map(|(_, visit)| *visit).collect();
         let views = in_groups(&chosen, &bbox, monitor, |i| {
-            let seen = files[i].as_deref().map(|files| exposures.visit(files)).transpose();
-            seen.ok().flatten().map(|seen| Views::of(&seen, &bbox))
+            // Those chosen were seen a moment ago.
+            let seen = files[i].as_deref().map(|files| exposures.visit(files)).transpose()?;
+            Ok(seen.map(|seen| Views::of(&seen, &bbox)))
         })?;
         let shown = ranks
             .into_iter()
@@ -241,14 +243,17 @@ fn in_groups<T: Send>(
     visits: &[usize],
     bbox: &BBox,
     monitor: &dyn Monitor,
-    work: impl Fn(usize) -> T + Sync,
+    work: impl Fn(usize) -> Result<T, CoaddError> + Sync,
 ) -> Result<Vec<T>, CoaddError> {
     let mut out = Vec::with_capacity(visits.len());
     for group in visits.chunks(at_a_time(bbox)) {
         if monitor.cancelled() {
             return Err(CoaddError::Cancelled);
         }
-        out.par_extend(group.par_iter().map(|visit| work(*visit)));
+        let done: Vec<Result<T, CoaddError>> = group.par_iter().map(|visit| work(*visit)).collect();
+        for result in done {
+            out.push(result?);
+        }
     }
     Ok(out)
 }
@@ -262,11 +267,18 @@ fn seeing_varies(visits: &[Visit]) -> bool {
 }
 
 /// Where an exposure is: as the summary says, or as it says from the run's folder or one above it.
-fn located(file: &Path, folder: &Path) -> Option<PathBuf> {
+///
+/// # Errors
+///
+/// [`CoaddError`] if the operating system cannot tell.
+fn located(file: &Path, folder: &Path) -> Result<Option<PathBuf>, CoaddError> {
     let base = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    std::iter::once(file.to_owned())
-        .chain(base.ancestors().map(|above| above.join(file)))
-        .find(|path| path.is_file())
+    for path in std::iter::once(file.to_owned()).chain(base.ancestors().map(|above| above.join(file))) {
+        if is_file(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// How many exposures are worked on at a time.
@@ -275,26 +287,45 @@ fn at_a_time(bbox: &BBox) -> usize {
 }
 
 /// The files of a visit, if all are there.
-fn files_of(visit: &Visit, folder: &Path) -> Option<Vec<PathBuf>> {
-    std::iter::once(&visit.file).chain(&visit.other_files).map(|file| located(file, folder)).collect()
+fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, CoaddError> {
+    let mut files = Vec::new();
+    for file in std::iter::once(&visit.file).chain(&visit.other_files) {
+        match located(file, folder)? {
+            Some(file) => files.push(file),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(files))
 }
 
-fn look(exposures: &Exposures<'_>, visit: &Visit, files: Option<&[PathBuf]>, bbox: &BBox) -> Finding {
+/// What is found in an exposure; that of one that is not there, or no longer fits, is the reason.
+///
+/// # Errors
+///
+/// [`CoaddError`] if the operating system fails to read it: the page would be another next time.
+fn look(
+    exposures: &Exposures<'_>,
+    visit: &Visit,
+    files: Option<&[PathBuf]>,
+    bbox: &BBox,
+) -> Result<Finding, CoaddError> {
+    let missing = |reason: String| Ok(Finding::Missing(reason));
     let Some(files) = files else {
-        return Finding::Missing(format!("{} is not there any more", visit.file.display()));
+        return missing(format!("{} is not there any more", visit.file.display()));
     };
     let file = &visit.file;
     let seen = match exposures.visit(files) {
         Ok(seen) => seen,
-        Err(error) => return Finding::Missing(error.to_string()),
+        Err(error @ CoaddError::Fits(FitsError::Io { .. })) => return Err(error),
+        Err(error) => return missing(error.to_string()),
     };
     if seen.exposure.dim() != bbox.shape() {
-        return Finding::Missing(format!("{} does not have the pixels of the run", file.display()));
+        return missing(format!("{} does not have the pixels of the run", file.display()));
     }
     if seen.matched.usable == 0.0 && seen.plain.as_ref().is_none_or(|plain| plain.usable == 0.0) {
-        return Finding::Missing(format!("{} and the coadds have no usable pixel in common", file.display()));
+        return missing(format!("{} and the coadds have no usable pixel in common", file.display()));
     }
-    Finding::Seen(Seen { plain: seen.plain.as_ref().map(Left::of), matched: Left::of(&seen.matched) })
+    Ok(Finding::Seen(Seen { plain: seen.plain.as_ref().map(Left::of), matched: Left::of(&seen.matched) }))
 }
 
 impl Left {
@@ -368,10 +399,10 @@ mod tests {
         std::fs::create_dir_all(&run).unwrap();
         std::fs::create_dir(folder.path().join("warps")).unwrap();
         std::fs::write(folder.path().join("warps/a.fits"), "").unwrap();
-        let found = located(Path::new("warps/a.fits"), &run).unwrap();
+        let found = located(Path::new("warps/a.fits"), &run).unwrap().unwrap();
         assert!(found.ends_with("warps/a.fits") && found.is_file());
-        assert_eq!(located(Path::new("warps/b.fits"), &run), None);
-        assert_eq!(located(Path::new("warps"), &run), None);
+        assert_eq!(located(Path::new("warps/b.fits"), &run).unwrap(), None);
+        assert_eq!(located(Path::new("warps"), &run).unwrap(), None);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Lab {
         ensure!(cc.status().context("a C compiler, cc, is needed")?.success(), "cc failed");
         testdata::write_large(&lab.path("warps"), FIELD.0, FIELD.1, false)?;
         fs::rename(lab.path("warps/heldout"), lab.path("heldout"))?;
-        lab.must(&lab.folder.path().to_owned(), &["assemble", "warps", "-o", "run"])?;
+        lab.must(lab.folder.path(), &["assemble", "warps", "-o", "run"])?;
         Ok(lab)
     }
 

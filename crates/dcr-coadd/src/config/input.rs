@@ -1,5 +1,7 @@
 //! `[input]`: what to make of files and headers.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name HDUs in brackets")]
+
 use std::path::{Path, PathBuf};
 
 use dcr_image::fits::{Checksums, CompanionFile, MissingVariance, UncertaintyKind};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use dcr_image::fits::MissingVariance;
+use dcr_image::fits::{self, MissingVariance};
 use dcr_image::fits::{
     Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, PlaneFile, TableHdu, WriteOptions,
     write_exposure,
@@ -178,7 +178,7 @@ impl JointRun {
     pub(crate) fn open(run: &FinishedRun) -> Result<Self, CoaddError> {
         let path = run.folder().join(NAME);
         let not_a_run = |reason: &str| CoaddError::NotARun { path: path.clone(), reason: reason.into() };
-        if !path.exists() {
+        if !fits::exists(&path)? {
             return Err(not_a_run("there is no such file, but the coadds beside it are of the joint method"));
         }
         let options = OpenOptions {

@@ -17,7 +17,7 @@ use ndarray::{Array2, Axis, s};
 use crate::field::{Bench, Warp, held_out, small_field, warps};
 
 /// The slope of colours with PSFEx models of the exposures' own stars against those with the PSFs that the field was
-/// drawn with. Measured: 1.00, and 1.75 if the models' refraction is not taken out.
+/// drawn with, if the models' refraction is taken out and if it is not.
 const COLOUR_SLOPE_OF_MODELS: std::ops::Range<f64> = 0.9..1.1;
 const COLOUR_SLOPE_UNCORRECTED: f64 = 1.3;
 /// Coadds with stamps off their middle, once centred, of the peak: a star that is moved in its stamp loses two rows of
@@ -66,7 +66,7 @@ fn colours(bench: &Bench, run: &str, config: &FieldConfig) -> Vec<f64> {
         let edge = source.x.min(source.y).min(111.0 - source.x).min(95.0 - source.y);
         edge > 10.0 && source.shape == SourceShape::Point
     };
-    let sources: Vec<Source> = field.catalogue().map(|(source, _)| source.clone()).collect();
+    let sources: Vec<Source> = field.catalogue().map(|(source, _)| *source).collect();
     let light = |plane: &Array2<f32>, source: &Source| -> f64 {
         let (row, column) = (source.y.round() as usize, source.x.round() as usize);
         plane.slice(s![row - 4..=row + 4, column - 4..=column + 4]).iter().map(|v| f64::from(*v)).sum()

@@ -70,7 +70,7 @@ fn flxscale_beside_zero_points_is_not_applied_twice() {
 
 /// Counts of 30 and 300 s with one number as the zero point.
 fn of_a_second(i: usize, warp: &mut Warp) {
-    let exposure = if i % 2 == 0 { 30.0 } else { 300.0 };
+    let exposure = if i.is_multiple_of(2) { 30.0 } else { 300.0 };
     warp.set("EXPTIME", exposure);
     warp.set("MAGZERO", 26.46);
     warp.unit = Some("adu".into());

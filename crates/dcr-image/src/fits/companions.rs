@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use self::CompanionKind::{Mask, Other, Psf, Weights};
 use super::FitsError;
 use super::UncertaintyKind::{self, InverseVariance, StandardDeviation, Variance};
+use super::presence::{exists, is_file};
 
 /// Content of a file that belongs to an exposure, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,16 +86,20 @@ impl From<PathBuf> for CompanionFile {
 
 impl CompanionFile {
     /// The file meant: one whose name ends in the brackets literally, if there is one.
-    pub(super) fn resolved(&self) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`FitsError::Io`] if the operating system cannot tell.
+    pub(super) fn resolved(&self) -> Result<Self, FitsError> {
         if let Some(hdu) = &self.hdu {
             let mut literal = self.path.clone().into_os_string();
             literal.push(format!("[{hdu}]"));
             let literal = PathBuf::from(literal);
-            if literal.is_file() {
-                return literal.into();
+            if is_file(&literal)? {
+                return Ok(literal.into());
             }
         }
-        self.clone()
+        Ok(self.clone())
     }
 }
 
@@ -116,13 +121,21 @@ pub fn companion_by_name(path: &Path) -> Option<(CompanionKind, Vec<PathBuf>)> {
 }
 
 /// The weight file that lies beside an image, if one does, and what it holds.
-pub(super) fn weights_beside(image: &Path) -> Option<(PathBuf, UncertaintyKind)> {
+///
+/// # Errors
+///
+/// [`FitsError::Io`] if the operating system cannot tell.
+pub(super) fn weights_beside(image: &Path) -> Result<Option<(PathBuf, UncertaintyKind)>, FitsError> {
     beside(image, |kind| if let Weights(kind) = kind { Some(kind) } else { None })
 }
 
 /// The mask file that lies beside an image, if one does.
-pub(super) fn mask_beside(image: &Path) -> Option<PathBuf> {
-    beside(image, |kind| (kind == Mask).then_some(())).map(|(path, ())| path)
+///
+/// # Errors
+///
+/// [`FitsError::Io`] if the operating system cannot tell.
+pub(super) fn mask_beside(image: &Path) -> Result<Option<PathBuf>, FitsError> {
+    Ok(beside(image, |kind| (kind == Mask).then_some(()))?.map(|(path, ())| path))
 }
 
 /// What a file holds by its name, if it is named like a file of weights.
@@ -145,7 +158,7 @@ pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
 /// [`FitsError::DanglingLink`].
 pub fn refuse_dangling(path: &Path) -> Result<(), FitsError> {
     match std::fs::read_link(path) {
-        Ok(target) if !path.exists() => Err(FitsError::DanglingLink { path: path.to_owned(), target }),
+        Ok(target) if !exists(path)? => Err(FitsError::DanglingLink { path: path.to_owned(), target }),
         _ => Ok(()),
     }
 }
@@ -153,28 +166,39 @@ pub fn refuse_dangling(path: &Path) -> Result<(), FitsError> {
 /// The first file beside an image whose name makes it a companion that `wanted` takes.
 ///
 /// A link to nowhere counts as a file: opening it will say so.
-fn beside<T>(image: &Path, wanted: impl Fn(CompanionKind) -> Option<T>) -> Option<(PathBuf, T)> {
-    let name = image.file_name()?.to_str()?;
-    let is_there = |path: &PathBuf| path.is_file() || path.is_symlink();
+fn beside<T>(
+    image: &Path,
+    wanted: impl Fn(CompanionKind) -> Option<T>,
+) -> Result<Option<(PathBuf, T)>, FitsError> {
+    let Some(name) = image.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
     for (of_image, of_companion, kind) in PARTS {
-        if let Some(kind) = wanted(kind).filter(|_| name.contains(of_image)) {
-            let found = variants(image, &name.replace(of_image, of_companion)).into_iter().find(is_there);
-            if let Some(path) = found {
-                return Some((path, kind));
-            }
+        if let Some(kind) = wanted(kind).filter(|_| name.contains(of_image))
+            && let Some(path) = first_there(variants(image, &name.replace(of_image, of_companion)))?
+        {
+            return Ok(Some((path, kind)));
         }
     }
-    let (stem, extension) = split(name)?;
+    let Some((stem, extension)) = split(name) else { return Ok(None) };
     for separator in SEPARATORS {
         for (mark, kind) in MARKS {
             let Some(kind) = wanted(kind) else { continue };
-            let found = variants(image, &format!("{stem}{separator}{mark}{extension}"));
-            if let Some(path) = found.into_iter().find(is_there) {
-                return Some((path, kind));
+            if let Some(path) = first_there(variants(image, &format!("{stem}{separator}{mark}{extension}")))?
+            {
+                return Ok(Some((path, kind)));
             }
         }
     }
-    None
+    Ok(None)
+}
+
+/// The first of some paths that leads to a file or is a link.
+fn first_there(paths: Vec<PathBuf>) -> Result<Option<PathBuf>, FitsError> {
+    for path in paths {
+        if is_file(&path)? || path.is_symlink() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 fn kind_of(mark: &str) -> Option<CompanionKind> {
@@ -242,15 +266,15 @@ mod tests {
     fn companions_beside_an_image_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("x.fits");
-        assert_eq!((weights_beside(&image), mask_beside(&image)), (None, None));
+        assert_eq!((weights_beside(&image).unwrap(), mask_beside(&image).unwrap()), (None, None));
         touch(folder.path(), &["x.rms.fits", "x.flag.fits.fz", "x.psf.fits", "x.wt.fits", "y.weight.fits"]);
         let rms = folder.path().join("x.rms.fits");
-        assert_eq!(weights_beside(&image), Some((rms, StandardDeviation)));
-        assert_eq!(mask_beside(&image), Some(folder.path().join("x.flag.fits.fz")));
+        assert_eq!(weights_beside(&image).unwrap(), Some((rms, StandardDeviation)));
+        assert_eq!(mask_beside(&image).unwrap(), Some(folder.path().join("x.flag.fits.fz")));
         // Weights by the usual name come first, whatever else is there.
         touch(folder.path(), &["x.weight.fits"]);
         let weights = folder.path().join("x.weight.fits");
-        assert_eq!(weights_beside(&image), Some((weights, InverseVariance)));
+        assert_eq!(weights_beside(&image).unwrap(), Some((weights, InverseVariance)));
         assert_eq!(weights_beside(&folder.path().join("x.dat")), None);
     }
 
@@ -258,9 +282,9 @@ mod tests {
     fn brackets_name_an_hdu_unless_a_file_is_called_so() {
         let folder = tempfile::tempdir().unwrap();
         let file = CompanionFile { path: folder.path().join("x.fits"), hdu: Some("WGT,2".into()) };
-        assert_eq!(file.resolved(), file);
+        assert_eq!(file.resolved().unwrap(), file);
         touch(folder.path(), &["x.fits[WGT,2]"]);
-        assert_eq!(file.resolved(), CompanionFile::from(folder.path().join("x.fits[WGT,2]")));
+        assert_eq!(file.resolved().unwrap(), CompanionFile::from(folder.path().join("x.fits[WGT,2]")));
     }
 
     #[cfg(unix)]

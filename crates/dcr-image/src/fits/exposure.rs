@@ -206,7 +206,7 @@ impl ExposureFile {
             Some(path.to_owned()),
             mask.as_ref().map(|(source, _)| source.path.clone()),
             plane(&variance),
-            options.psf.as_ref().map(|file| file.resolved().path),
+            options.psf.as_ref().map(CompanionFile::resolved).transpose()?.map(|file| file.path),
         ];
         notes.extend(edited_headers(files.into_iter().flatten(), options.checksums)?);
         visit.assumptions.append(&mut notes);

@@ -19,7 +19,7 @@ use super::atomic::temporary_of;
 use super::cleanup::{Unfinished, naming, remove_folder};
 use super::lock::{FolderLock, Hold, LOCK};
 use super::plan::{PLAN, Plan};
-use super::{FitsError, ScratchFile};
+use super::{FitsError, ScratchFile, exists, is_dir};
 
 /// Beginning of the name of the folder in which results are written; hidden, and on the same disk.
 const STAGE: &str = ".unfinished";
@@ -213,8 +213,11 @@ impl FolderInUse {
 ///
 /// [`FitsError::Busy`] if the process lives; [`FitsError::Io`] if the folder cannot be written to.
 pub(super) fn finish_interrupted(folder: &Path) -> Result<(), FitsError> {
-    let has_plan = |stage: DirEntry| stage.path().join(PLAN).exists();
-    if !stages(folder)?.into_iter().any(has_plan) {
+    let mut any_plan = false;
+    for stage in stages(folder)? {
+        any_plan |= exists(&stage.path().join(PLAN))?;
+    }
+    if !any_plan {
         return Ok(());
     }
     let lock = FolderLock::take(folder, Hold::Alone)?;
@@ -245,7 +248,7 @@ fn stages(folder: &Path) -> Result<Vec<DirEntry>, FitsError> {
     let mut out = Vec::new();
     for entry in fs::read_dir(folder).map_err(&list)? {
         let entry = entry.map_err(&list)?;
-        if entry.file_name().to_string_lossy().starts_with(STAGE) && entry.path().is_dir() {
+        if entry.file_name().to_string_lossy().starts_with(STAGE) && is_dir(&entry.path())? {
             out.push(entry);
         }
     }
@@ -384,7 +387,8 @@ mod tests {
     #[test]
     fn folder_left_half_named_is_finished_by_whoever_comes_next() {
         let parent = tempfile::tempdir().unwrap();
-        let come: [(&str, &dyn Fn(&Path)); 4] = [
+        type Visitor<'a> = (&'a str, &'a dyn Fn(&Path));
+        let come: [Visitor<'_>; 4] = [
             ("a reader", &|folder| drop(crate::fits::Seal::read(folder, "seal").unwrap().unwrap())),
             ("a page", &|folder| drop(FolderInUse::take(folder).unwrap())),
             ("a run", &|folder| drop(OutputFolder::create(folder, true).unwrap())),

@@ -101,7 +101,7 @@ fn mask_plane(
     if let Some(hdu) = guess {
         return own_plane(Role::Mask, hdu, own, notes).map(Some);
     }
-    match mask_beside(own.path).filter(|_| options.find_companions) {
+    match mask_beside(own.path)?.filter(|_| options.find_companions) {
         Some(file) => companion_plane(Role::Mask, &file.into(), own, notes).map(Some),
         None => Ok(None),
     }
@@ -139,7 +139,7 @@ fn variance_plane(
         };
         return Ok(VarianceSource::Plane(own_plane(Role::Weights, hdu, own, notes)?.source, kind));
     }
-    if let Some((file, by_name)) = weights_beside(own.path).filter(|_| options.find_companions) {
+    if let Some((file, by_name)) = weights_beside(own.path)?.filter(|_| options.find_companions) {
         let plane = companion_plane(Role::Weights, &file.into(), own, notes)?;
         let kind = kind_of_companion(&plane, options.weights_hold, Some(by_name), notes)?;
         return Ok(VarianceSource::Plane(plane.source, kind));
@@ -217,7 +217,7 @@ pub(super) fn named_psf(
     owner: &PsfOwner<'_>,
     notes: &mut Vec<Assumption>,
 ) -> Result<Psf, FitsError> {
-    let file = file.resolved();
+    let file = file.resolved()?;
     let itself = is_same_file(&file.path, own.path);
     let mut reader = open_file(&file.path)?;
     let hdus = survey(&mut reader)?;
@@ -247,7 +247,7 @@ fn companion_plane(
     own: &Own<'_>,
     notes: &mut Vec<Assumption>,
 ) -> Result<Plane, FitsError> {
-    let file = file.resolved();
+    let file = file.resolved()?;
     let itself = is_same_file(&file.path, own.path);
     let mut reader = open_file(&file.path)?;
     let hdus = survey(&mut reader)?;

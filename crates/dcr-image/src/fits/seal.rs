@@ -26,7 +26,7 @@ impl Seal {
     /// [`FitsError::Io`] if it cannot be read, is no text or longer than 256 MiB; [`FitsError::Busy`] if the
     /// results are being replaced.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, FitsError> {
-        if folder.is_dir() {
+        if super::is_dir(folder)? {
             finish_interrupted(folder)?;
         }
         let path = folder.join(name);

@@ -188,7 +188,7 @@ pub fn write_exposure(
     exposure: &ExposureToWrite<'_>,
     options: WriteOptions,
 ) -> Result<(), FitsError> {
-    if !options.overwrite && path.exists() {
+    if !options.overwrite && super::exists(path)? {
         return Err(FitsError::Exists { path: path.to_owned() });
     }
     let io = |action: &'static str| move |source| FitsError::Io { path: path.to_owned(), action, source };

@@ -243,11 +243,14 @@ mod tests {
         let reason =
             |images: &[Array2<f64>], degree, step| model(images, degree, step).unwrap_err().to_string();
         let star = gaussian(15, 2.0);
-        assert!(reason(&[star.clone()], 1, 1.0).contains("1 images of 15 × 15; its polynomial has 3 terms"));
+        assert!(
+            reason(std::slice::from_ref(&star), 1, 1.0)
+                .contains("1 images of 15 × 15; its polynomial has 3 terms")
+        );
         assert!(reason(&[star.clone(), star.clone()], 0, 1.0).contains("2 images, but its polynomial has 1"));
         assert!(model(&[star.clone(), Array2::zeros((15, 15))], 0, 1.0).is_ok());
         for step in [0.0, -1.0, f64::NAN, 100.0] {
-            assert!(reason(&[star.clone()], 0, step).contains("PSF_SAMP"));
+            assert!(reason(std::slice::from_ref(&star), 0, step).contains("PSF_SAMP"));
         }
         let mut holed = star;
         holed[[3, 3]] = f64::INFINITY;

@@ -14,7 +14,7 @@ const LEAST_SIDE_PX: f64 = 1000.0;
 
 impl Wcs {
     /// Reads the primary WCS of an image header whose first pixel is `(x0, y0)` of the parent; see
-    /// [`image_origin`].
+    /// [`image_origin`](super::image_origin).
     ///
     /// TAN with or without SIP, TPV (also under the name TAN, as SCAMP wrote it) and the other
     /// projections of FITS; PC with CDELT, a CD matrix (both in their old forms PC00i00j and
