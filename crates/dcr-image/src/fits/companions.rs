@@ -275,7 +275,7 @@ mod tests {
         touch(folder.path(), &["x.weight.fits"]);
         let weights = folder.path().join("x.weight.fits");
         assert_eq!(weights_beside(&image).unwrap(), Some((weights, InverseVariance)));
-        assert_eq!(weights_beside(&folder.path().join("x.dat")), None);
+        assert_eq!(weights_beside(&folder.path().join("x.dat")).unwrap(), None);
     }
 
     #[test]
