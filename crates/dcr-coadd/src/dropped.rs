@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dcr_image::FitsError;
+
 use crate::error::CoaddError;
 use crate::journal::Journal;
 use crate::summary::{Outcome, Warning};
@@ -26,7 +28,8 @@ impl Dropped {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Cancelled`], and any error of the only exposure.
+    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next time, and any error
+    /// of the only exposure.
     pub(crate) fn or_drop<T>(
         &mut self,
         path: &Path,
@@ -35,7 +38,8 @@ impl Dropped {
     ) -> Result<Option<T>, CoaddError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if self.only_one || matches!(error, CoaddError::Cancelled) => Err(error),
+            Err(error @ (CoaddError::Cancelled | CoaddError::Fits(FitsError::Io { .. }))) => Err(error),
+            Err(error) if self.only_one => Err(error),
             Err(error) => {
                 let subject = path.display().to_string();
                 let text = format!("It was left out: {error}.");
