@@ -13,9 +13,8 @@ use dcr_image::header::unit;
 
 use crate::error::CoaddError;
 
-/// Zero points in AB mag of units of flux density, in lower case.
-const FLUX_DENSITIES: [(&str, f64); 6] =
-    [("njy", 31.4), ("nmgy", 22.5), ("nanomaggy", 22.5), ("nanomaggies", 22.5), ("ujy", 23.9), ("jy", 8.9)];
+/// Zero points in AB mag of units of flux density.
+const FLUX_DENSITIES: [(&str, f64); 4] = [("nJy", 31.4), ("nanomaggy", 22.5), ("uJy", 23.9), ("Jy", 8.9)];
 /// Zero points closer than this in mag are equal: digits of headers.
 const EQUAL_MAG: f64 = 1e-4;
 /// Ratio of scales, less 1, from which on a person should know.
@@ -49,8 +48,8 @@ impl Calibration {
     pub(crate) fn new(zero_point_mag: Option<f64>, unit: Option<&str>) -> Self {
         let unit = unit.map(str::trim).filter(|unit| !unit.is_empty()).map(str::to_owned);
         let implied = || {
-            let unit = unit.as_deref()?.to_ascii_lowercase();
-            FLUX_DENSITIES.iter().find(|(name, _)| *name == unit).map(|(_, zero_point)| *zero_point)
+            let unit = unit.as_deref()?;
+            FLUX_DENSITIES.iter().find(|(name, _)| unit::same(name, unit)).map(|(_, zero_point)| *zero_point)
         };
         let zero_point_mag = zero_point_mag.filter(|mag| mag.is_finite()).or_else(implied);
         Self { zero_point_mag, unit, flux_scale: None }
@@ -149,6 +148,12 @@ mod tests {
         assert!((converted.factor - 10_f64.powf(0.4 * (27.0 - 31.4))).abs() < 1e-9);
         assert_eq!(converted.other_unit, None);
         assert!((scale((None, Some("Jy")), (None, Some("nJy"))).factor / 1e-9 - 1.0).abs() < 1e-6);
+        for nanojansky in ["nJy", "NJY", "nanojansky", " nJy "] {
+            assert_eq!(Calibration::new(None, Some(nanojansky)).zero_point_mag, Some(31.4), "{nanojansky}");
+        }
+        for other in ["mJy", "MJy", "nJy/s", "nJy/arcsec2", "adu"] {
+            assert_eq!(Calibration::new(None, Some(other)).zero_point_mag, None, "{other}");
+        }
     }
 
     #[test]
