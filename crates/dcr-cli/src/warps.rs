@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dcr_coadd::config::InputConfig;
-use dcr_image::fits::{self, CompanionKind, companion_by_name, refuse_dangling};
+use dcr_image::fits::{self, CompanionKind, companion_by_name, is_fits_name, refuse_dangling};
 
 use crate::console::Console;
 
@@ -85,7 +85,8 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
-        if is_fits(&path.file_name().unwrap_or_default().to_string_lossy()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with('.') && is_fits_name(&name) {
             refuse_dangling(&path)?;
             if fits::is_file(&path)? {
                 files.push(path);
@@ -97,12 +98,6 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn is_fits(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".fz").or(name.strip_suffix(".gz")).unwrap_or(&name);
-    !name.starts_with('.') && [".fits", ".fit", ".fts"].iter().any(|extension| name.ends_with(extension))
 }
 
 /// Tells exposures from the files that belong to them.

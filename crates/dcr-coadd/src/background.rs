@@ -10,7 +10,7 @@ use ndarray::ArrayView2;
 
 use crate::journal::Journal;
 use crate::scatter::{median, median_of_pixels, quantile_of_pixels};
-use crate::sky_plane::{SkyPixel, SkyPlane};
+use crate::sky_plane::{ONE_SIGMA_BELOW, SkyPixel, SkyPlane};
 
 /// Levels this far from that of the other visits are reported, in σ of a pixel: averaged over a PSF
 /// it is 3 σ or more.
@@ -86,7 +86,8 @@ impl Sample {
         };
         let mut relative: Vec<f32> = self.pixels.iter().map(relative).collect();
         // Sources that nobody has detected are on the other side.
-        let noise = quantile_of_pixels(&mut relative, 0.5) - quantile_of_pixels(&mut relative, 0.158_655);
+        let noise =
+            quantile_of_pixels(&mut relative, 0.5) - quantile_of_pixels(&mut relative, ONE_SIGMA_BELOW);
         let mut variances: Vec<f32> = self.pixels.iter().map(|pixel| pixel.variance).collect();
         let [low, high] = [0.05, 0.95].map(|share| f64::from(quantile_of_pixels(&mut variances, share)));
         Sky {

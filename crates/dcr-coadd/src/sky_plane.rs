@@ -14,7 +14,7 @@ const PASSES: usize = 8;
 /// Fewer pixels tell no plane.
 const FEWEST_PIXELS: usize = 500;
 /// Quantile of a normal distribution one standard deviation below its mean.
-const ONE_SIGMA_BELOW: f64 = 0.158_655;
+pub(crate) const ONE_SIGMA_BELOW: f64 = 0.158_655;
 /// Standard deviation of a uniform distribution of width 1, to the power of −2.
 const PER_SPREAD: f64 = 12.0;
 

@@ -205,6 +205,18 @@ fn kind_of(mark: &str) -> Option<CompanionKind> {
     MARKS.iter().find(|(known, _)| known.eq_ignore_ascii_case(mark)).map(|&(_, kind)| kind)
 }
 
+/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts` in any case, also with `.fz`
+/// or `.gz` behind.
+///
+/// ```
+/// use dcr_image::fits::is_fits_name;
+/// assert!(is_fits_name("a.FITS.fz") && !is_fits_name("a.fits.bz2"));
+/// ```
+#[must_use]
+pub fn is_fits_name(name: &str) -> bool {
+    split(name).is_some()
+}
+
 /// Stem and extension of a FITS file's name: `x.y` and `.fits.fz`.
 fn split(name: &str) -> Option<(&str, &str)> {
     let lower = name.to_ascii_lowercase();

@@ -130,10 +130,13 @@ pub(super) fn is_noisy(rows: &[Vec<f32>], values: &[f32]) -> bool {
 
 /// Whether so many pixels of a row have the value that it is worth a word even if they may be data.
 pub(super) fn fills_rows(rows: &[Vec<f32>], value: f32) -> bool {
-    rows.iter().any(|row| {
-        let long = RUN_IN_DOUBT.min(row.len() / 4).max(RUN_AT_END);
-        row.chunk_by(|a, b| a == b).any(|run| run[0] == value && run.len() >= long)
-    })
+    rows.iter().any(|row| has_run(row, value, row.len() / 4))
+}
+
+/// Whether a row has a run of a value, of [`RUN_IN_DOUBT`] pixels or of so many if these are fewer.
+fn has_run(row: &[f32], value: f32, long: usize) -> bool {
+    let long = RUN_IN_DOUBT.min(long).max(RUN_AT_END);
+    row.chunk_by(|a, b| a == b).any(|run| run[0] == value && run.len() >= long)
 }
 
 /// Finds the regions of an image, its rows given one after the other.
@@ -217,12 +220,7 @@ impl<'a> Finder<'a> {
 
     /// The regions; `sample` are the [`sampled_rows`].
     pub(super) fn finish(mut self, sample: &[Vec<f32>]) -> Constant {
-        let in_doubt = |value: &f32| {
-            let long = RUN_IN_DOUBT.min(self.width / 3).max(RUN_AT_END);
-            sample
-                .iter()
-                .any(|row| row.chunk_by(|a, b| a == b).any(|run| run[0] == *value && run.len() >= long))
-        };
+        let in_doubt = |value: &f32| sample.iter().any(|row| has_run(row, *value, self.width / 3));
         let doubtful: Vec<f32> = self.values.iter().copied().filter(in_doubt).collect();
         if self.scattered {
             return Constant { doubtful, ..Constant::default() };

@@ -69,8 +69,16 @@ pub enum FitsError {
         /// The sum of the bytes.
         found: u32,
     },
-    /// A number does not fit the type it is read as, or cfitsio refused to compress an image.
-    #[error("{}: cannot {action}: {reason} (status {status})", path.display())]
+    /// A number does not fit the type that it is read as.
+    #[error("{}: cannot {action}: a value does not fit the numbers that it is read as", path.display())]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// What was being done, with the HDU.
+        action: String,
+    },
+    /// cfitsio refused to compress an image.
+    #[error("{}: cannot {action}: {reason} (cfitsio status {status})", path.display())]
     Library {
         /// The file.
         path: PathBuf,
@@ -290,6 +298,12 @@ pub enum FitsError {
     },
 }
 
+/// Makes an error of the operating system one of a file, with what was being done.
+pub(super) fn io_error(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> FitsError {
+    let path = path.to_owned();
+    move |source| FitsError::Io { path: path.clone(), action, source }
+}
+
 impl FitsError {
     /// The file at fault.
     #[must_use]
@@ -301,6 +315,7 @@ impl FitsError {
             | Self::Damaged { path, .. }
             | Self::Checksum { path, .. }
             | Self::Library { path, .. }
+            | Self::OutOfRange { path, .. }
             | Self::Missing { path, .. }
             | Self::Ambiguous { path, .. }
             | Self::SeveralImages { path, .. }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::temporary_of;
 use super::cleanup::{Unfinished, naming, remove_folder};
+use super::error::io_error;
 use super::lock::{FolderLock, Hold, LOCK};
 use super::plan::{PLAN, Plan};
 use super::{FitsError, ScratchFile, exists, is_dir};
@@ -292,12 +293,6 @@ fn results(stage: &Path) -> Result<Vec<OsString>, FitsError> {
 /// Whether a name is that of something dcr keeps in a folder only while it works there.
 fn is_trace(name: &str) -> bool {
     name == LOCK || name.starts_with(STAGE) || temporary_of(name).is_some()
-}
-
-/// Makes an I/O error one of this crate, with the file and what was being done.
-pub(super) fn io_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> FitsError {
-    let path = path.to_owned();
-    move |source| FitsError::Io { path: path.clone(), action, source }
 }
 
 #[cfg(test)]

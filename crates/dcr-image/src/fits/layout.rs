@@ -105,10 +105,10 @@ impl Hdu {
 
 /// Reads the headers of all HDUs.
 pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
-    (0..reader.hdu_count()?)
+    (0..reader.hdu_count())
         .map(|index| {
             let kind = reader.go_to(index)?;
-            let header = reader.header()?;
+            let header = reader.header().clone();
             let name = header
                 .text("EXTNAME")
                 // fpack's name for a compressed primary image says nothing.

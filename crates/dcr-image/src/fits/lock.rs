@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::FitsError;
 use super::cleanup::Unfinished;
+use super::error::io_error;
 
 /// Name of the file inside the folder.
 pub(super) const LOCK: &str = ".dcr-lock";
@@ -49,16 +50,16 @@ impl FolderLock {
     /// be made.
     pub(super) fn take(folder: &Path, hold: Hold) -> Result<Self, FitsError> {
         let path = folder.join(LOCK);
-        let io = |source| FitsError::Io { path: folder.to_owned(), action: "write to this folder", source };
+        let io = io_error(folder, "write to this folder");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let file = match open(&path) {
                 // The process that made the folder may just have removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && Instant::now() < deadline => {
-                    fs::create_dir_all(folder).map_err(io)?;
+                    fs::create_dir_all(folder).map_err(&io)?;
                     continue;
                 }
-                other => other.map_err(io)?,
+                other => other.map_err(&io)?,
             };
             match attempt(&file, hold) {
                 Ok(alone) if is_at(&file, &path) => return Ok(Self::held(file, path, alone)),
@@ -96,7 +97,7 @@ impl FolderLock {
         if !named.is_empty() && dead(&named) != Some(true) {
             return Err(FitsError::Busy { path: folder.to_owned(), owner: named });
         }
-        let io = |source| FitsError::Io { path: folder.to_owned(), action: "write to this folder", source };
+        let io = io_error(folder, "write to this folder");
         fs::write(&path, me()).map_err(io)?;
         let entry = Unfinished::Lock(path);
         entry.note();

@@ -45,7 +45,7 @@ mod write;
 pub use atomic::AtomicFile;
 pub use checksum::Checksums;
 pub use cleanup::remove_unfinished;
-pub use companions::{CompanionFile, CompanionKind, companion_by_name, refuse_dangling};
+pub use companions::{CompanionFile, CompanionKind, companion_by_name, is_fits_name, refuse_dangling};
 pub use error::FitsError;
 pub use exposure::{ExposureFile, MissingVariance, OpenOptions};
 pub use findings::{Finding, Findings};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FitsError;
 use super::atomic::{AtomicFile, sync_folder};
-use super::folder::io_error;
+use super::error::io_error;
 
 /// Name of the plan in the folder of unfinished results.
 pub(super) const PLAN: &str = ".plan";

@@ -10,17 +10,16 @@ use std::path::{Path, PathBuf};
 
 use super::FitsError;
 use super::checksum::{Mismatch, verify};
+use super::error::io_error;
 use super::layout::{Hdu, survey};
 pub(super) use super::samples::Pixel;
 use super::samples::{Scaling, convert_bytes};
 use super::source::Source;
-use super::structure::{Content, HduExtent, read_error, walk};
+use super::structure::{Content, HduExtent, walk};
 use super::table::{CellPlace, TableLayout, column_number};
 use super::tiles::{DecodeError, TiledImage, is_tiled};
 use crate::header::Header;
 
-/// The status of a number that does not fit the type asked for.
-pub(super) const OVERFLOW: i32 = 412;
 /// Bytes of pixels read at once.
 const PIECE: usize = 1 << 20;
 
@@ -89,8 +88,8 @@ impl FitsReader {
     }
 
     /// Number of HDUs, the primary included.
-    pub(crate) fn hdu_count(&mut self) -> Result<usize, FitsError> {
-        Ok(self.hdus.len())
+    pub(crate) fn hdu_count(&self) -> usize {
+        self.hdus.len()
     }
 
     /// Moves to an HDU (0 is the primary), checks its cards, and says what it holds.
@@ -117,8 +116,8 @@ impl FitsReader {
     }
 
     /// All cards of the current HDU.
-    pub(crate) fn header(&mut self) -> Result<Header, FitsError> {
-        Ok(self.header.clone())
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
     }
 
     /// Reads rows and columns (from 0) of the current image HDU, row by row. Undefined floating-point
@@ -171,8 +170,8 @@ impl FitsReader {
             _ => plain_pixels(&mut self.source, &self.hdus[self.current], *bitpix, axes, &ranges, &scaling),
         };
         pixels.map_err(|error| match error {
-            DecodeError::OutOfRange => self.overflow(&format!("read pixels of {hdu}")),
-            DecodeError::Io(source) => read_error(&self.path, source),
+            DecodeError::OutOfRange => self.out_of_range(format!("read pixels of {hdu}")),
+            DecodeError::Io(source) => io_error(&self.path, "read it")(source),
             DecodeError::Data(reason) => {
                 self.damaged(self.current, format!("its compressed pixels cannot be decoded: {reason}"))
             }
@@ -203,7 +202,7 @@ impl FitsReader {
                 let mut bytes = [0; 16];
                 let bytes = &mut bytes[..2 * size as usize];
                 let read = self.source.read_at(hdu.data + descriptor, bytes);
-                read.map_err(|source| read_error(&self.path, source))?;
+                read.map_err(io_error(&self.path, "read it"))?;
                 let (offset, count) = table.in_heap(bytes, bitpix).map_err(|reason| {
                     self.damaged(self.current, format!("row {row}, column {column}: {reason}"))
                 })?;
@@ -213,10 +212,10 @@ impl FitsReader {
         // Inside the data of the HDU, which the file holds.
         let mut bytes = vec![0; (count * (bitpix.unsigned_abs() / 8)) as usize];
         let read = self.source.read_at(hdu.data + offset, &mut bytes);
-        read.map_err(|source| read_error(&self.path, source))?;
+        read.map_err(io_error(&self.path, "read it"))?;
         let mut values = Vec::with_capacity(count as usize);
         convert_bytes(&bytes, bitpix, &scaling, &mut values)
-            .map_err(|_| self.overflow(&format!("read row {row}, column {column} of {label}")))?;
+            .map_err(|_| self.out_of_range(format!("read row {row}, column {column} of {label}")))?;
         Ok(values)
     }
 
@@ -239,7 +238,7 @@ impl FitsReader {
         }
         let mut bytes = vec![0; length as usize];
         let read = self.source.read_at(self.hdus[self.current].data + offset, &mut bytes);
-        read.map_err(|source| read_error(&self.path, source))?;
+        read.map_err(io_error(&self.path, "read it"))?;
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         Ok(String::from_utf8_lossy(&bytes[..end]).trim().to_owned())
     }
@@ -254,7 +253,7 @@ impl FitsReader {
     pub(crate) fn verify_checksums(&mut self, strict: bool) -> Result<Vec<usize>, FitsError> {
         let mut edited = Vec::new();
         for hdu in &self.hdus {
-            let found = verify(&mut self.source, hdu).map_err(|source| read_error(&self.path, source))?;
+            let found = verify(&mut self.source, hdu).map_err(io_error(&self.path, "read it"))?;
             let Some(Mismatch { keyword, stated, found }) = found else { continue };
             if !strict && keyword == "CHECKSUM" {
                 edited.push(hdu.index);
@@ -274,13 +273,8 @@ impl FitsReader {
         FitsError::Content { path: self.path.clone(), hdu: hdu.to_owned(), reason }
     }
 
-    fn overflow(&self, action: &str) -> FitsError {
-        FitsError::Library {
-            path: self.path.clone(),
-            action: action.to_owned(),
-            status: OVERFLOW,
-            reason: "a value does not fit the numbers that it is read as".to_owned(),
-        }
+    fn out_of_range(&self, action: String) -> FitsError {
+        FitsError::OutOfRange { path: self.path.clone(), action }
     }
 }
 

@@ -8,7 +8,7 @@ use super::constant::{Constant, candidates, fills_rows, is_noisy, sampled_rows};
 use super::exposure::{ExposureFile, NO_DATA, VarianceSource};
 use super::findings::Findings;
 use super::layout::{PlaneSource, UncertaintyKind};
-use super::reader::{FitsReader, HduKind, OVERFLOW, Pixel};
+use super::reader::{FitsReader, HduKind, Pixel};
 use super::{FitsError, no_data, noise};
 use crate::header::{MaskCoding, UnknownValues};
 use crate::{BBox, MaskedImage};
@@ -276,14 +276,14 @@ impl ExposureFile {
             decoder.integer(value, unknown)
         };
         if let Some(values) =
-            unless_overflow(reader.pixels::<i32>(rows.clone(), columns.clone(), &source.label))?
+            unless_out_of_range(reader.pixels::<i32>(rows.clone(), columns.clone(), &source.label))?
         {
             return Ok(decoded(part, &values, fresh, unknown, |value, unknown| {
                 decode(value.into(), unknown)
             }));
         }
         if let Some(values) =
-            unless_overflow(reader.pixels::<i64>(rows.clone(), columns.clone(), &source.label))?
+            unless_out_of_range(reader.pixels::<i64>(rows.clone(), columns.clone(), &source.label))?
         {
             return Ok(decoded(part, &values, fresh, unknown, decode));
         }
@@ -291,18 +291,18 @@ impl ExposureFile {
         Ok(decoded(part, &values, fresh, unknown, |value, unknown| decode(value as i64, unknown)))
     }
 
-    /// The part of a plane; numbers beyond `f32` are infinite.
-    fn read_plane<T: Real>(&self, source: &PlaneSource, part: BBox) -> Result<Array2<T>, FitsError> {
+    /// The part of a plane; numbers that the type cannot hold are NaN.
+    fn read_plane<T: Pixel>(&self, source: &PlaneSource, part: BBox) -> Result<Array2<T>, FitsError> {
         let (mut reader, _, [rows, columns]) = self.reader_at(source, part)?;
-        let pixels = real_pixels(&mut reader, rows, columns, source)?;
+        let pixels = reader.pixels(rows, columns, &source.label)?;
         Array2::from_shape_vec(part.shape(), pixels).map_err(|_| self.outside(source, part))
     }
 
     /// Some whole rows of a plane.
-    fn read_rows<T: Real>(&self, source: &PlaneSource, rows: &[usize]) -> Result<Vec<Vec<T>>, FitsError> {
+    fn read_rows<T: Pixel>(&self, source: &PlaneSource, rows: &[usize]) -> Result<Vec<Vec<T>>, FitsError> {
         let mut reader = FitsReader::open(&source.path)?;
         reader.go_to(source.index)?;
-        rows.iter().map(|y| real_pixels(&mut reader, *y..*y + 1, 0..source.shape.1, source)).collect()
+        rows.iter().map(|y| reader.pixels(*y..*y + 1, 0..source.shape.1, &source.label)).collect()
     }
 
     /// A reader at a plane, whether its values are integers, and the rows and columns of a part.
@@ -326,37 +326,6 @@ impl ExposureFile {
     }
 }
 
-/// A real number that pixels are read as.
-trait Real: Pixel {
-    /// From a number of the file that the type may not hold.
-    fn of(value: f64) -> Self;
-}
-
-impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
-}
-
-/// Pixels as real numbers, of the largest ones that the type has infinity.
-fn real_pixels<T: Real>(
-    reader: &mut FitsReader,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    source: &PlaneSource,
-) -> Result<Vec<T>, FitsError> {
-    if let Some(values) = unless_overflow(reader.pixels::<T>(rows.clone(), columns.clone(), &source.label))? {
-        return Ok(values);
-    }
-    Ok(reader.pixels::<f64>(rows, columns, &source.label)?.into_iter().map(T::of).collect())
-}
-
 /// The mask of a box from its values; unknown values of fresh rows are counted.
 fn decoded<T: Copy>(
     part: BBox,
@@ -377,16 +346,12 @@ fn decoded<T: Copy>(
 }
 
 /// Pixels, or `None` if the type they were read as does not hold them.
-fn unless_overflow<T>(pixels: Result<Vec<T>, FitsError>) -> Result<Option<Vec<T>>, FitsError> {
+fn unless_out_of_range<T>(pixels: Result<Vec<T>, FitsError>) -> Result<Option<Vec<T>>, FitsError> {
     match pixels {
         Ok(pixels) => Ok(Some(pixels)),
-        Err(error) if is_overflow(&error) => Ok(None),
+        Err(FitsError::OutOfRange { .. }) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn is_overflow(error: &FitsError) -> bool {
-    matches!(error, FitsError::Library { status: OVERFLOW, .. })
 }
 
 /// Makes values NaN where a plane says that they are no data.

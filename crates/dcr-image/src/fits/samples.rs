@@ -25,42 +25,30 @@ pub(crate) trait Pixel: Copy {
     fn from_real(value: f64) -> Option<Self>;
 }
 
-impl Pixel for f32 {
-    const ZERO: Self = 0.0;
-    const UNDEFINED: Option<Self> = Some(Self::NAN);
+macro_rules! real_pixel {
+    ($($name:ty),*) => {$(
+        impl Pixel for $name {
+            const ZERO: Self = 0.0;
+            const UNDEFINED: Option<Self> = Some(Self::NAN);
 
-    fn from_integer(value: i64) -> Option<Self> {
-        Some(value as Self)
-    }
+            fn from_integer(value: i64) -> Option<Self> {
+                Some(value as Self)
+            }
 
-    fn from_wide(value: i128) -> Option<Self> {
-        Some(value as Self)
-    }
+            fn from_wide(value: i128) -> Option<Self> {
+                Some(value as Self)
+            }
 
-    fn from_real(value: f64) -> Option<Self> {
-        // A sum with 0 makes −0 an ordinary 0.
-        let value = value as Self + 0.0;
-        Some(if value.is_finite() { value } else { Self::NAN })
-    }
+            fn from_real(value: f64) -> Option<Self> {
+                // A sum with 0 makes −0 an ordinary 0.
+                let value = value as Self + 0.0;
+                Some(if value.is_finite() { value } else { Self::NAN })
+            }
+        }
+    )*};
 }
 
-impl Pixel for f64 {
-    const ZERO: Self = 0.0;
-    const UNDEFINED: Option<Self> = Some(Self::NAN);
-
-    fn from_integer(value: i64) -> Option<Self> {
-        Some(value as Self)
-    }
-
-    fn from_wide(value: i128) -> Option<Self> {
-        Some(value as Self)
-    }
-
-    fn from_real(value: f64) -> Option<Self> {
-        let value = value + 0.0;
-        Some(if value.is_finite() { value } else { Self::NAN })
-    }
-}
+real_pixel!(f32, f64);
 
 impl Pixel for i32 {
     const ZERO: Self = 0;

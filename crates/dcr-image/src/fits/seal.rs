@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::FitsError;
-use super::folder::{finish_interrupted, io_error};
+use super::error::io_error;
+use super::folder::finish_interrupted;
 
 /// Bytes that such a file may have; a run of a thousand visits has some millions.
 const LONGEST: u64 = 1 << 28;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::error::io_error;
 use super::{FitsError, gunzip};
 
 /// Bytes read to recognise a format.
@@ -36,22 +37,21 @@ impl Source {
     /// pipe would block), and for gzip data that are damaged or too large; [`FitsError::NotFits`]
     /// for other contents.
     pub(super) fn open(path: &Path) -> Result<Self, FitsError> {
-        let io = |source| FitsError::Io { path: path.to_owned(), action: "open it for reading", source };
-        let metadata = std::fs::metadata(path).map_err(io)?;
+        let io = io_error(path, "open it for reading");
+        let metadata = std::fs::metadata(path).map_err(&io)?;
         if metadata.is_dir() {
             return Err(io(io::Error::other("it is a directory")));
         }
         if !metadata.is_file() {
             return Err(io(io::Error::other("it is not a regular file; copy it to one")));
         }
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = File::open(path).map_err(&io)?;
         let mut beginning = Vec::with_capacity(BEGINNING);
-        file.by_ref().take(BEGINNING as u64).read_to_end(&mut beginning).map_err(io)?;
+        file.by_ref().take(BEGINNING as u64).read_to_end(&mut beginning).map_err(&io)?;
         let not_fits = |found| FitsError::NotFits { path: path.to_owned(), found };
         if gunzip::is_gzip(&beginning) {
-            file.rewind().map_err(io)?;
-            let unpack = |source| FitsError::Io { path: path.to_owned(), action: "unpack it", source };
-            let bytes = gunzip::unpack(file, metadata.len()).map_err(unpack)?;
+            file.rewind().map_err(&io)?;
+            let bytes = gunzip::unpack(file, metadata.len()).map_err(io_error(path, "unpack it"))?;
             return match unknown_format(&bytes) {
                 Some(found) => Err(not_fits(format!("unpacked, {found}"))),
                 None => Ok(Self::Memory(bytes)),

@@ -7,10 +7,10 @@
 //!
 //! - FITS 4.0 standard, §3 (blocks, HDUs), §4.4.1 (mandatory keywords), §6 (random groups).
 
-use std::io;
 use std::path::Path;
 
 use super::FitsError;
+use super::error::io_error;
 use super::source::Source;
 use crate::header::{Card, Header};
 
@@ -90,7 +90,7 @@ impl Walker<'_> {
     }
 
     fn read(&self, source: &mut Source, offset: u64, buffer: &mut [u8]) -> Result<(), FitsError> {
-        source.read_at(offset, buffer).map_err(|source| read_error(self.path, source))
+        source.read_at(offset, buffer).map_err(io_error(self.path, "read it"))
     }
 
     /// Whether the bytes here begin an extension.
@@ -316,8 +316,4 @@ fn is_mandatory(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 7] =
         [b"SIMPLE  ", b"XTENSION", b"BITPIX  ", b"PCOUNT  ", b"GCOUNT  ", b"GROUPS  ", b"NAXIS   "];
     NAMES.contains(&name) || name.strip_prefix(b"NAXIS").is_some_and(|rest| rest[0].is_ascii_digit())
-}
-
-pub(super) fn read_error(path: &Path, source: io::Error) -> FitsError {
-    FitsError::Io { path: path.to_owned(), action: "read it", source }
 }

@@ -66,12 +66,12 @@ impl TableLayout {
         let fields = header
             .i64("TFIELDS")
             .filter(|fields| (0..=MOST_COLUMNS).contains(fields))
-            .ok_or_else(|| describe(header, "TFIELDS", "a number of columns from 0 to 999"))?;
+            .ok_or_else(|| unexpected(header, "TFIELDS", "a number of columns from 0 to 999"))?;
         let mut columns = Vec::new();
         let mut offset = 0_u64;
         for number in 1..=fields {
             let keyword = format!("TFORM{number}");
-            let wrong = || describe(header, &keyword, "a type such as 16E or 1PB");
+            let wrong = || unexpected(header, &keyword, "a type such as 16E or 1PB");
             let form = header.text(&keyword).and_then(Form::parse).ok_or_else(wrong)?;
             columns.push(Column { form, offset });
             offset = form.width().and_then(|width| offset.checked_add(width)).ok_or_else(wrong)?;
@@ -92,7 +92,7 @@ impl TableLayout {
                 .and_then(|heap| u64::try_from(heap).ok())
                 .filter(|heap| (main..=main + rest).contains(heap))
                 .ok_or_else(|| {
-                    describe(header, "THEAP", &format!("a byte from {main} to {}", main + rest))
+                    unexpected(header, "THEAP", &format!("a byte from {main} to {}", main + rest))
                 })?,
         };
         Ok(Self { row_length, rows, heap: (heap, main + rest - heap), columns })
@@ -221,7 +221,8 @@ impl Form {
     }
 }
 
-fn describe(header: &Header, keyword: &str, expected: &str) -> String {
+/// A card other than expected, or its absence, in words.
+pub(super) fn unexpected(header: &Header, keyword: &str, expected: &str) -> String {
     match header.get(keyword) {
         Some(value) => format!("{keyword} = {value}; {expected} was expected"),
         None => format!("it has no card {keyword}; {expected} was expected"),

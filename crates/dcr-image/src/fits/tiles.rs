@@ -17,7 +17,7 @@ use super::memory::free_memory;
 use super::samples::{OutOfRange, Pixel, Scaling, convert};
 use super::source::Source;
 use super::structure::{BLOCK, HduExtent};
-use super::table::{TableLayout, column_number};
+use super::table::{TableLayout, column_number, unexpected};
 use crate::header::{Card, Header, Value, format_card};
 
 /// The algorithms, by ZCMPTYPE.
@@ -87,7 +87,7 @@ impl TiledImage {
     pub(super) fn read(header: &Header, table: &TableLayout, data_length: u64) -> Result<Self, String> {
         let bitpix = integer(header, "ZBITPIX", -64, 64, "8, 16, 32, 64, -32 or -64")?;
         if !matches!(bitpix, 8 | 16 | 32 | 64 | -32 | -64) {
-            return Err(described(header, "ZBITPIX", "8, 16, 32, 64, -32 or -64"));
+            return Err(unexpected(header, "ZBITPIX", "8, 16, 32, 64, -32 or -64"));
         }
         let naxis = integer(header, "ZNAXIS", 1, MOST_AXES, "a number of axes from 1 to 9")?;
         let (mut axes, mut pixels, mut tiles) = (Vec::new(), 1_u64, 1_u64);
@@ -118,7 +118,7 @@ impl TiledImage {
         let algorithm = match header.text("ZCMPTYPE") {
             Some(OLD_RICE) => "RICE_1",
             Some(name) if ALGORITHMS.contains(&name) => name,
-            _ => return Err(described(header, "ZCMPTYPE", "RICE_1, GZIP_1, GZIP_2, PLIO_1 or HCOMPRESS_1")),
+            _ => return Err(unexpected(header, "ZCMPTYPE", "RICE_1, GZIP_1, GZIP_2, PLIO_1 or HCOMPRESS_1")),
         };
         if !DATA_COLUMNS.iter().any(|name| column_number(header, name).is_some()) {
             return Err("it has no column COMPRESSED_DATA".to_owned());
@@ -126,7 +126,7 @@ impl TiledImage {
         for number in 1..=header.i64("TFIELDS").unwrap_or(0) {
             for (keyword, plain) in [(format!("TSCAL{number}"), 1.0), (format!("TZERO{number}"), 0.0)] {
                 if header.get(&keyword).is_some() && header.f64(&keyword) != Some(plain) {
-                    return Err(described(header, &keyword, "no scaling of a column of compressed data"));
+                    return Err(unexpected(header, &keyword, "no scaling of a column of compressed data"));
                 }
             }
         }
@@ -189,14 +189,7 @@ impl TiledImage {
 
 fn integer(header: &Header, keyword: &str, least: i64, most: i64, expected: &str) -> Result<i64, String> {
     let value = header.i64(keyword).filter(|value| (least..=most).contains(value));
-    value.ok_or_else(|| described(header, keyword, expected))
-}
-
-fn described(header: &Header, keyword: &str, expected: &str) -> String {
-    match header.get(keyword) {
-        Some(value) => format!("{keyword} = {value}; {expected} was expected"),
-        None => format!("it has no card {keyword}; {expected} was expected"),
-    }
+    value.ok_or_else(|| unexpected(header, keyword, expected))
 }
 
 /// An empty primary HDU, and the header of the table with the cards that matter.
