@@ -1,15 +1,19 @@
 //! The height of a telescope, from cards that may hold feet, or the telescope's altitude angle.
 //!
-//! Heights above 5700 m, where nobody observes, are taken for feet if that gives a height that the
-//! pressure allows. A number up to 90 in a card whose name means both, such as ELEVATIO, is an angle
+//! A unit in the card's text or in its comment counts. Heights above 5700 m, where nobody observes, are
+//! taken for feet if that gives a height that the pressure allows. A number below 5.7 that is not whole,
+//! as of heights in km, is taken for m, with a warning. A number up to 90 in a card whose name means both, such as ELEVATIO, is an angle
 //! where it is the altitude of the pointing. What is no height is not used, with a warning.
 
 use super::Value;
 use super::interpret::Reading;
 use super::weather;
 
-/// Metres in a foot.
+/// Metres in a foot and in a kilometre.
 const FOOT_M: f64 = 0.3048;
+const KILOMETRE_M: f64 = 1000.0;
+/// Heights in km that may be written without their unit.
+const MAYBE_KILOMETRES: std::ops::Range<f64> = 0.1..5.7;
 /// Largest difference between a number and the telescope's altitude that makes it that altitude.
 const ALTITUDE_DEG: f64 = 1.0;
 /// Largest difference in m between a card and the known height of an instrument's telescope.
@@ -82,7 +86,27 @@ impl Reading<'_> {
                 }
             }
         }
+        if let Some((unit, unit_m)) = self.unit_in_comment(card)
+            && weather::ELEVATIONS.contains(&(number * unit_m))
+        {
+            let elevation = number * unit_m;
+            self.warn(
+                "elevation",
+                format!("{card} = {written} is in {unit} by its comment: {elevation:.0} m."),
+            );
+            return Some(elevation);
+        }
         if weather::ELEVATIONS.contains(&number) {
+            if MAYBE_KILOMETRES.contains(&number) && number.fract() != 0.0 {
+                self.warn(
+                    "elevation",
+                    format!(
+                        "{card} = {written} is taken for m; if it is in km, give the site by input.site, as \
+                         {{ elevation_m = {:.0} }}.",
+                        number * KILOMETRE_M
+                    ),
+                );
+            }
             return Some(number);
         }
         let feet = number * FOOT_M;
@@ -97,6 +121,17 @@ impl Reading<'_> {
         }
         self.not_a_height(card, &written, "is no height at which telescopes stand (-420 to 5700 m)");
         None
+    }
+
+    /// The unit other than m that the comment of a card names, and its size in m.
+    fn unit_in_comment(&self, card: &str) -> Option<(&'static str, f64)> {
+        let comment = self.header.card(card)?.comment.to_ascii_lowercase();
+        let mut words = comment.split(|c: char| !c.is_ascii_alphanumeric());
+        words.find_map(|word| match word {
+            "ft" | "feet" | "foot" => Some(("feet", FOOT_M)),
+            "km" | "kilometers" | "kilometres" => Some(("km", KILOMETRE_M)),
+            _ => None,
+        })
     }
 
     fn not_a_height(&mut self, card: &str, written: &str, why: &str) {
@@ -120,7 +155,7 @@ fn number_and_unit(text: &str) -> Option<(f64, Option<f64>)> {
         "" => None,
         "m" | "meter" | "meters" | "metre" | "metres" | "m.a.s.l." | "masl" => Some(1.0),
         "ft" | "foot" | "feet" => Some(FOOT_M),
-        "km" => Some(1000.0),
+        "km" => Some(KILOMETRE_M),
         _ => return None,
     };
     Some((number, unit_m))

@@ -4,6 +4,8 @@
 //!
 //! - A date at exactly midnight beside a card with the time of day is a date: both are used. Beside
 //!   any other card with a time it is passed over.
+//! - A date alone is used with a card that has the time of day as a number, if no other card has a
+//!   time.
 //! - Start and end beat a start and the exposure time where the two differ by more than a minute and
 //!   half the exposure time: EXPTIME is then that of one frame of a stack.
 //! - Every other card that gives a time is compared with the result. A difference above the
@@ -84,7 +86,7 @@ impl Reading<'_> {
     pub(super) fn mid_time(&mut self, exposure_s: Option<f64>) -> MidTime {
         let scale = self.scale();
         let found: Vec<Found> = self.profile.time.iter().filter_map(|way| self.found(way, scale)).collect();
-        let Some(chosen) = self.choose(&found, scale) else {
+        let Some(chosen) = self.choose(&found, scale).or_else(|| self.date_and_number(scale)) else {
             let tried = self.profile.time.iter().map(cards_of).collect::<Vec<_>>().join(", ");
             self.warn("time", format!("No date with a time was found; tried {tried}."));
             return MidTime::default();
@@ -170,6 +172,28 @@ impl Reading<'_> {
             ),
         }
         Some(other.unwrap_or(first).clone())
+    }
+
+    /// A date alone with the time of day from a card that is no text, which [`Self::found`] does not
+    /// take.
+    fn date_and_number(&mut self, scale: Scale) -> Option<Found> {
+        let date_card = self.profile.time.iter().find_map(|way| match *way {
+            Time::Begin(card) | Time::BeginParts(card, _) => {
+                Some((card, self.header.text(card).and_then(Date::midnight_of)?))
+            }
+            _ => None,
+        });
+        let (date_card, midnight) = date_card?;
+        let (card, date) = self.time_of_day(midnight)?;
+        let seconds = midnight.seconds_until(date);
+        self.warn(
+            "time",
+            format!(
+                "{date_card} gives a date alone: {card} is taken for the time of day, {:.5} h.",
+                seconds / 3600.0
+            ),
+        );
+        Some(Found::start(format!("{date_card} with {card}"), date, scale))
     }
 
     /// The time of day from a card of its own, on the day of `date`: a string, one with a date of its

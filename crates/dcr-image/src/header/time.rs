@@ -75,9 +75,13 @@ impl Date {
 
     /// From a date and a time of day in two cards.
     pub(super) fn from_parts(date: &str, time: &str) -> Option<Self> {
-        let date = date.split(['T', ' ']).next()?;
-        let day = day_of(date.trim())?;
-        Some(Self { day, seconds: Self::seconds_of_day(time)? }.normalised())
+        Some(Self::midnight_of(date)?.plus_seconds(Self::seconds_of_day(time)?))
+    }
+
+    /// The midnight at which a date begins, whatever time of day follows it.
+    pub(super) fn midnight_of(date: &str) -> Option<Self> {
+        let date = date.trim().split(['T', ' ']).next()?;
+        Some(Self { day: day_of(date)?, seconds: 0.0 })
     }
 
     /// Seconds into the day of a time such as `04:55:08.608`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dcr_image::header::{Given, Header, Value, VisitHeader, VisitSource};
+use dcr_image::header::{Card, Given, Header, Value, VisitHeader, VisitSource};
 use dcr_physics::{GeometrySource, SkyPosition, VisitInfo, ZenithGeometry};
 
 use crate::headers::{degrees, header, text, visit_of, warned};
@@ -85,6 +85,18 @@ fn time_at_midnight_beside_a_time_of_day_uses_both() {
     let both = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03T00:00:00")), ("UT", text("00:00:00"))]));
     assert_eq!(utc(&both), "2000-01-03T00:00:15");
     assert!(!warned(&both, "time"), "{:?}", texts(&both, "time"));
+}
+
+#[test]
+fn time_of_day_that_is_a_number_completes_a_date() {
+    for (card, time) in [("UT", 4.919_057), ("TIME-OBS", 17_708.6), ("UTC", 4.919_057)] {
+        let visit = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03")), (card, Value::Float(time))]));
+        assert_eq!(utc(&visit), "2000-01-03T04:55:24", "{card}");
+        let told = texts(&visit, "time").join(" ");
+        assert!(told.contains("DATE-OBS") && told.contains(card) && told.contains("4.919"), "{told}");
+    }
+    let alone = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03"))]));
+    assert!(alone.mid_time.is_none() && warned(&alone, "time"));
 }
 
 #[test]
@@ -226,6 +238,22 @@ fn height_in_feet_and_height_that_is_an_angle() {
     close(height(&[("OBS-ELEV", Value::Float(26_630.0))]), 0.0);
     assert_eq!(height(&[("OBS-ELEV", text("8737 ft"))]), (8737.0 * 0.3048, false));
     assert_eq!(height(&[("OBS-ELEV", text("2.663 km"))]), (2663.0, false));
+    // A unit in the comment; of a number that may be in km nobody can tell.
+    for (number, comment, m) in [
+        (8737.0, "[ft] height", 2663.0),
+        (4921.0, "Observatory elevation (feet)", 1500.0),
+        (2.663, "elevation in km", 2663.0),
+        (2.663, "", 2.663),
+    ] {
+        let mut cards = rubin(&[]);
+        cards.set("OBS-ELEV", number);
+        let cards = cards.iter().map(|card| match card.keyword.as_str() {
+            "OBS-ELEV" => Card { comment: comment.to_owned(), ..card.clone() },
+            _ => card.clone(),
+        });
+        let visit = visit_of(&cards.collect());
+        close((visit.site.unwrap().elevation_m, warned(&visit, "elevation")), m);
+    }
     // The altitude of the pointing, by its value or by its form.
     close(height(&[("ELEVATIO", Value::Float(43.83))]), 0.0);
     close(height(&[("ELEVATIO", text("43:49:12"))]), 0.0);
