@@ -135,7 +135,7 @@ impl Reading<'_> {
             self.warn(
                 quantity,
                 format!(
-                    "{card} = {written} has both a sign and a letter; it is taken for {}°, which both may say.",
+                    "{card} = {written} has both a sign and a letter; it is taken for {:.6}°, which both may say.",
                     value.degrees
                 ),
             );
