@@ -12,18 +12,23 @@ use anyhow::{Context, Result, bail};
 use crate::book;
 
 /// Which of our crates a crate may depend on. Arrows point down only.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("dcr-physics", &[]),
     ("dcr-solver", &[]),
     ("dcr-image", &["dcr-physics"]),
     ("dcr-sim", &["dcr-image", "dcr-physics"]),
-    ("dcr-coadd", &["dcr-image", "dcr-physics", "dcr-solver"]),
-    ("dcr-report", &["dcr-coadd", "dcr-image"]),
-    ("dcr-cli", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-report", "dcr-solver"]),
-    ("xtask", &["dcr-coadd", "dcr-image", "dcr-physics", "dcr-report", "dcr-sim", "dcr-solver"]),
+    ("dcr-measure", &["dcr-image", "dcr-physics", "dcr-solver"]),
+    ("dcr-coadd", &["dcr-image", "dcr-measure", "dcr-physics", "dcr-solver"]),
+    ("dcr-difference", &["dcr-coadd", "dcr-image", "dcr-measure", "dcr-physics", "dcr-solver"]),
+    ("dcr-report", &["dcr-coadd", "dcr-difference", "dcr-image", "dcr-measure"]),
+    ("dcr-cli", &["dcr-coadd", "dcr-difference", "dcr-image", "dcr-physics", "dcr-report", "dcr-solver"]),
+    (
+        "xtask",
+        &["dcr-coadd", "dcr-difference", "dcr-image", "dcr-physics", "dcr-report", "dcr-sim", "dcr-solver"],
+    ),
 ];
 /// What tests may use besides: synthetic fields, in the crates that assemble them.
-const TESTS_MAY_USE: [(&str, &[&str]); 2] = [("dcr-coadd", &["dcr-sim"]), ("dcr-cli", &["dcr-sim"])];
+const TESTS_MAY_USE: [(&str, &[&str]); 2] = [("dcr-difference", &["dcr-sim"]), ("dcr-cli", &["dcr-sim"])];
 
 /// Lines of a source file, tests at its end not counted.
 const LONGEST_FILE: usize = 450;

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use dcr_coadd::{
-    Convolution, JointSummary, Outcome, PsfOrigin, SubtractSummary, Summary, TemplateSource, TemplateSummary,
-    Warning,
-};
+use dcr_coadd::{JointSummary, Outcome, PsfOrigin, Summary, TemplateSource, Warning};
+use dcr_difference::{Convolution, SubtractSummary, TemplateSummary};
 
 use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};

@@ -7,7 +7,6 @@
 mod given_warps;
 mod matched;
 mod one_psf;
-mod psf_kernel;
 mod psfs;
 mod static_sky;
 mod streaks;
@@ -17,14 +16,14 @@ use dcr_image::{BBox, MaskPlanes};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
+use crate::coadd::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
 use crate::config::{AssembleConfig, FindArtefacts, Method};
-use crate::division::Division;
 use crate::error::CoaddError;
+use crate::geometry::division::Division;
+use crate::inputs::pixels::PixelReader;
+use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
-use crate::journal::Journal;
-use crate::pixels::PixelReader;
-use crate::store::Store;
-use crate::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
+use crate::run::journal::Journal;
 
 pub(crate) use dcr_solver::PixelList;
 pub(crate) use given_warps::{GivenWarp, open_given_warps};

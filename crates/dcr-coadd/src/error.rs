@@ -14,7 +14,7 @@ use dcr_solver::joint::{JointError, SpectrumError};
 
 pub use self::grid::GridDifference;
 use crate::config::ConfigError;
-use crate::matching_kernel::MatchError;
+use dcr_measure::matching_kernel::MatchError;
 
 /// A patch that cannot be coadded, or an exposure that no template can be made for.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::SubtractConfig;
-use dcr_coadd::review::{CoaddPlanes, Exposures, Remainder, Review, Star};
-use dcr_coadd::{CoaddError, Monitor, ResidualCounts};
+use dcr_coadd::{CoaddError, Monitor};
+use dcr_difference::ResidualCounts;
+use dcr_difference::review::{CoaddPlanes, Exposures, Remainder, Review, Star};
 use dcr_image::fits::is_file;
 use dcr_image::{BBox, FitsError};
 use ndarray::{Array2, Array3, Axis};

@@ -1,6 +1,6 @@
 //! The page that shows what a run of `dcr assemble` did: one HTML file without anything outside it.
 //!
-//! [`report`] looks at the run through its own exposures ([`dcr_coadd::review`]), and tells first what a person must know: how far
+//! [`report`] looks at the run through its own exposures ([`dcr_difference::review`]), and tells first what a person must know: how far
 //! refraction moved blue light against red, and what that leaves in differences with and without a model of it. Then follow
 //! what went in, the convergence, the coadds, single visits, all visits by airmass, colours of stars, and all numbers as tables.
 //!

@@ -1,6 +1,6 @@
 //! What is shown of one visit: the exposure and both differences, small as a whole, and a part at full resolution.
 
-use dcr_coadd::review::{Remainder, ResidualMark, VisitReview};
+use dcr_difference::review::{Remainder, ResidualMark, VisitReview};
 use dcr_image::BBox;
 use ndarray::{Array2, ArrayView2, s};
 

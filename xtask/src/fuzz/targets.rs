@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use dcr_coadd::Unmonitored;
 use dcr_coadd::config::{AssembleConfig, SubtractConfig, TemplateConfig};
 use dcr_coadd::regions::{covered_by, parse_regions};
-use dcr_coadd::review::Review;
-use dcr_coadd::{TemplateRequest, Unmonitored, matched_templates};
+use dcr_difference::review::Review;
+use dcr_difference::{TemplateRequest, matched_templates};
 use dcr_image::fits::{MissingVariance, hdu_labels};
 use dcr_image::header::{Header, VisitHeader};
 use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Wcs};

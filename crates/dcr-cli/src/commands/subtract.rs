@@ -1,7 +1,7 @@
 //! `dcr subtract`.
 
-use dcr_coadd::SubtractRequest;
 use dcr_coadd::config::{SubtractConfig, TableFormat};
+use dcr_difference::SubtractRequest;
 
 use crate::args::Subtract;
 use crate::console::Console;
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exi
         overwrite: arguments.overwrite,
     };
     let progress = console.progress();
-    let outcome = dcr_coadd::subtract(&request, &config, &progress);
+    let outcome = dcr_difference::subtract(&request, &config, &progress);
     drop(progress);
     let done = outcome?;
     console.summary(&summary::of_subtracting(&done))?;

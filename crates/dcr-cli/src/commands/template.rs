@@ -1,8 +1,8 @@
 //! `dcr template`.
 
 use anyhow::bail;
-use dcr_coadd::TemplateRequest;
 use dcr_coadd::config::TemplateConfig;
+use dcr_difference::TemplateRequest;
 
 use crate::args::Template;
 use crate::console::Console;
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exi
         overwrite: arguments.overwrite,
     };
     let progress = console.progress();
-    let outcome = dcr_coadd::matched_templates(&request, &config, &progress);
+    let outcome = dcr_difference::matched_templates(&request, &config, &progress);
     drop(progress);
     let done = outcome?;
     console.summary(&summary::of_templates(&done))?;

@@ -16,10 +16,10 @@ use ndarray::{Array2, Zip};
 
 use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::CoaddError;
-use crate::flux_scale::{factor, scaled_zero_point};
+use crate::inputs::flux_factors::{factor, scaled_zero_point};
+use crate::inputs::pixels::PixelReader;
+use crate::inputs::weights::{NOISE_OF_EVERY, noise_of};
 use crate::inputs::{Input, Inputs, check_filter, check_grid, unit_of};
-use crate::pixels::PixelReader;
-use crate::weights::{NOISE_OF_EVERY, noise_of};
 
 /// Zero points in mag that differ by no more are one.
 const SAME_ZERO_POINT: f64 = 1e-3;

@@ -8,7 +8,7 @@
 //! explains comes back.
 //!
 //! The iterative method's model has no one PSF. It is taken for the mean of the exposures', and turned into the exposure's by the kernel
-//! between the two ([`super::psf_kernel`]), in those blocks in which it is bright enough for that to matter. `ε` bears the rest.
+//! between the two ([`dcr_measure::psf_kernel`]), in those blocks in which it is bright enough for that to matter. `ε` bears the rest.
 //!
 //! Pixels that light reaches from where the template has none or is bad, as a saturated core, are not compared, nor are those that light from beyond the
 //! patch reaches.
@@ -23,11 +23,11 @@ use rayon::prelude::*;
 use super::Search;
 use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
-use crate::convolve::SmallKernel;
 use crate::error::CoaddError;
-use crate::interpolate::fill_missing;
-use crate::journal::Journal;
-use crate::store::Store;
+use crate::inputs::store::Store;
+use crate::run::journal::Journal;
+use dcr_measure::convolve::SmallKernel;
+use dcr_measure::interpolate::fill_missing;
 
 /// Rows of an exposure that are tested at a time.
 const STRIP_ROWS: usize = 256;

@@ -10,14 +10,14 @@ use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, Observations};
 use ndarray::{Array2, Zip, s};
 
-use super::psf_kernel::kernel_between;
 use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
 use super::{Search, UNKNOWN_FWHM_PX};
 use crate::config::ArtefactConfig;
-use crate::convolve::SmallKernel;
 use crate::error::CoaddError;
-use crate::journal::Journal;
-use crate::store::Store;
+use crate::inputs::store::Store;
+use crate::run::journal::Journal;
+use dcr_measure::convolve::SmallKernel;
+use dcr_measure::psf_kernel::kernel_between;
 
 /// The share of a kernel's weight that may fall on masked pixels.
 const MISSING_WEIGHT: f32 = 0.02;

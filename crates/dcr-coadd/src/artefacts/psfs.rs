@@ -4,12 +4,12 @@ use dcr_image::{Psf, Stamp};
 use ndarray::Array2;
 
 use super::Search;
-use super::psf_kernel::kernel_between;
-use crate::convolve::turned;
+use crate::coadd::psf_selection::average;
 use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::joint::atmospheric_stamp;
-use crate::psf_selection::average;
+use dcr_measure::convolve::turned;
+use dcr_measure::psf_kernel::kernel_between;
 
 /// FWHM of a Gaussian with σ = 1.
 pub(super) const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;

@@ -16,13 +16,13 @@ use rayon::prelude::*;
 
 use super::Search;
 use super::one_psf::OnePsf;
+use crate::coadd::plain::{Combination, Value, Work};
 use crate::config::{ArtefactConfig, AssembleConfig};
-use crate::detection::{grown, without_small_groups};
 use crate::error::CoaddError;
-use crate::journal::Journal;
-use crate::plain_coadd::{Combination, Value, Work};
-use crate::scatter::{SIGMA_PER_MAD, median_of_pixels};
-use crate::store::Store;
+use crate::inputs::store::Store;
+use crate::run::journal::Journal;
+use dcr_measure::detection::{grown, without_small_groups};
+use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 
 /// Rows of an exposure that are compared at a time.
 const STRIP_ROWS: usize = 128;

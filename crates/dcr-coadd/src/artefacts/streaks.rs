@@ -4,9 +4,9 @@
 //! 256 pixels it is found (half a σ is not). Each exposure's departure from the plain coadd, in σ of its sky, is looked at where there are no sources:
 //!
 //! 1. It is averaged over squares of the PSF's width, and what varies slowly is taken away. Squares above 2.5 σ vote for straight lines
-//!    ([`hough`]; R. O. Duda & P. E. Hart, 1972, Comm. ACM 15, 11).
+//!    ([`dcr_measure::streaks::hough`]; R. O. Duda & P. E. Hart, 1972, Comm. ACM 15, 11).
 //! 2. Along the line of the highest score the pixels' light is summed (a Radon transform, near that line only): the direction in
-//!    which it is sharpest, where the light begins and ends, and whether it is significant, long and even enough ([`band`]).
+//!    which it is sharpest, where the light begins and ends, and whether it is significant, long and even enough ([`dcr_measure::streaks::band`]).
 //! 3. The band is masked in which the profile across is above noise, sources under it included.
 //! 4. The line's votes are taken away, and the next is looked for.
 //!
@@ -16,22 +16,19 @@
 //!
 //! As no model of refraction is needed away from sources, this comes before either solver.
 
-mod band;
-mod hough;
-
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, PixelList};
 use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
-use self::band::{Demands, Place, streak};
-use self::hough::{Line, Points};
 use super::Search;
 use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
-use crate::journal::Journal;
-use crate::scatter::{SIGMA_PER_MAD, median_of_pixels};
-use crate::store::Store;
+use crate::inputs::store::Store;
+use crate::run::journal::Journal;
+use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
+use dcr_measure::streaks::band::{Demands, Place, streak};
+use dcr_measure::streaks::hough::{Line, Points};
 
 /// Side of the squares in px, at least and at most.
 const SIDES: (usize, usize) = (2, 8);

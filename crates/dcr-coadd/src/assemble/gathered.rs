@@ -10,24 +10,24 @@ use ndarray::Array2;
 
 use super::AssembleRequest;
 use crate::artefacts::{GivenWarp, open_given_warps};
-use crate::background::{VisitSky, warn_of_skies};
-use crate::cells::cells;
+use crate::coadd::template_coadd::open_template;
 use crate::config::{AssembleConfig, FindArtefacts, Method};
-use crate::division::Division;
 use crate::error::CoaddError;
-use crate::glitches::GlitchCount;
+use crate::geometry::cells::cells;
+use crate::geometry::division::Division;
+use crate::inputs::background::{VisitSky, warn_of_skies};
+use crate::inputs::losses::warn_of_masks;
+use crate::inputs::mask_settings::check_assembling;
+use crate::inputs::pixels::PixelReader;
+use crate::inputs::store::{StoredPixels, Stream};
+use crate::inputs::weights::{Keep, NOISE_OF_EVERY, Survey, of_mean_one, survey, visit_weights};
 use crate::inputs::{Input, Inputs};
-use crate::journal::Journal;
-use crate::losses::warn_of_masks;
-use crate::mask_settings::check_assembling;
-use crate::memory::MemoryPlan;
-use crate::metadata::run_name;
-use crate::pixels::PixelReader;
 use crate::regions::covered_by;
-use crate::store::{StoredPixels, Stream};
-use crate::summary::Warning;
-use crate::template_coadd::open_template;
-use crate::weights::{Keep, NOISE_OF_EVERY, Survey, of_mean_one, survey, visit_weights};
+use crate::run::journal::Journal;
+use crate::run::memory::MemoryPlan;
+use crate::run::metadata::run_name;
+use crate::run::summary::Warning;
+use dcr_measure::glitches::GlitchCount;
 
 /// The mask plane of the regions of `coadd.bright_objects`.
 pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";

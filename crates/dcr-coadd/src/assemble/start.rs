@@ -5,14 +5,14 @@ use ndarray::{Array2, Zip};
 
 use super::gathered::{BRIGHT_OBJECT, Gathered};
 use crate::artefacts::Artefacts;
+use crate::coadd::plain::{Ingredients, PlainCoadd, plain_coadd};
+use crate::coadd::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
+use crate::coadd::template_coadd::{TemplateCoadd, given_template, made_template};
 use crate::config::{AssembleConfig, Method};
 use crate::error::CoaddError;
+use crate::inputs::pixels::PixelReader;
 use crate::joint::LOW_COVERAGE;
-use crate::journal::Journal;
-use crate::pixels::PixelReader;
-use crate::plain_coadd::{Ingredients, PlainCoadd, plain_coadd};
-use crate::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
-use crate::template_coadd::{TemplateCoadd, given_template, made_template};
+use crate::run::journal::Journal;
 
 /// What the solve starts from.
 pub(super) struct Start {

@@ -1,5 +1,6 @@
 //! `[subtract]`: how `dcr subtract` takes differences and finds what is left in them.
 
+pub use dcr_measure::residuals::Background;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
@@ -31,18 +32,6 @@ table! {
         /// them as a FITS table in any case. Take "csv" for readers that do not know comments.
         table: TableFormat = TableFormat::Ecsv,
     }
-}
-
-/// The background of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Background {
-    /// A plane where its slope is certain, else the median.
-    Plane,
-    /// The median.
-    Constant,
-    /// The difference is taken as it is.
-    None,
 }
 
 /// The form of tables in text.

@@ -17,44 +17,43 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::solver_stamp;
-use crate::cells::region_in;
 use crate::config::CoaddConfig;
 use crate::error::CoaddError;
-use crate::finished_run::FinishedRun;
-use crate::metadata::RunMetadata;
-use crate::summary::JointSummary;
+use crate::geometry::cells::region_in;
+use crate::run::metadata::RunMetadata;
+use crate::run::summary::JointSummary;
 
 /// The file's name.
-pub(crate) const NAME: &str = "joint.fits";
+pub const NAME: &str = "joint.fits";
 
 /// The settings that a template needs, as the card JOINTCFG has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    pub(crate) joint: JointConfig,
+pub struct Settings {
+    pub joint: JointConfig,
     /// Mask planes of pixels that are not used.
-    pub(crate) bad: Vec<String>,
+    pub bad: Vec<String>,
     /// Mask planes of sources.
-    pub(crate) sources: Vec<String>,
+    pub sources: Vec<String>,
 }
 
 /// What is written.
-pub(crate) struct JointRecord<'a> {
-    pub(crate) solution: &'a JointSolution,
-    pub(crate) summary: &'a JointSummary,
-    pub(crate) config: &'a JointConfig,
-    pub(crate) coadd: &'a CoaddConfig,
-    pub(crate) metadata: &'a RunMetadata,
-    pub(crate) bbox: BBox,
-    pub(crate) wcs: &'a Wcs,
-    pub(crate) unit: &'a str,
+pub struct JointRecord<'a> {
+    pub solution: &'a JointSolution,
+    pub summary: &'a JointSummary,
+    pub config: &'a JointConfig,
+    pub coadd: &'a CoaddConfig,
+    pub metadata: &'a RunMetadata,
+    pub bbox: BBox,
+    pub wcs: &'a Wcs,
+    pub unit: &'a str,
 }
 
 /// What is read: all but the planes, which stay on disk.
-pub(crate) struct JointRun {
-    pub(crate) settings: Settings,
-    pub(crate) border: usize,
-    pub(crate) covariance: Covariance,
-    pub(crate) fiducial: PsfStamp,
+pub struct JointRun {
+    pub settings: Settings,
+    pub border: usize,
+    pub covariance: Covariance,
+    pub fiducial: PsfStamp,
     /// The pixels of the patch.
     bbox: BBox,
     /// The subfilters' planes, with the border, …
@@ -67,21 +66,21 @@ pub(crate) struct JointRun {
 const MAPS: [&str; 4] = ["COVERED", "COVERAGE", "FREEDOM", "SOURCE_NOISE"];
 
 /// The planes over a part of the patch.
-pub(crate) struct JointPlanes {
-    pub(crate) held: BBox,
+pub struct JointPlanes {
+    pub held: BBox,
     /// With the border around what is held.
-    pub(crate) planes_ayx: Array3<f32>,
-    pub(crate) covered_yx: Array2<bool>,
-    pub(crate) coverage_yx: Array2<f32>,
-    pub(crate) freedom_yx: Array2<f32>,
-    pub(crate) source_noise_yx: Array2<f32>,
+    pub planes_ayx: Array3<f32>,
+    pub covered_yx: Array2<bool>,
+    pub coverage_yx: Array2<f32>,
+    pub freedom_yx: Array2<f32>,
+    pub source_noise_yx: Array2<f32>,
 }
 
 impl JointRecord<'_> {
     /// # Errors
     ///
     /// [`FitsError`] if it cannot be written.
-    pub(crate) fn write(&self, path: &Path, options: WriteOptions) -> Result<(), FitsError> {
+    pub fn write(&self, path: &Path, options: WriteOptions) -> Result<(), FitsError> {
         let solution = self.solution;
         let around = self.bbox.grown(solution.border);
         let on_patch = |name: &str, pixels| ImageHdu::new(name, pixels).on_grid(self.wcs, &self.bbox);
@@ -175,8 +174,8 @@ impl JointRun {
     /// # Errors
     ///
     /// [`CoaddError`] if it is missing, of another run, or what is in it does not fit together.
-    pub(crate) fn open(run: &FinishedRun) -> Result<Self, CoaddError> {
-        let path = run.folder().join(NAME);
+    pub fn open(folder: &Path, metadata: &RunMetadata, bbox: BBox) -> Result<Self, CoaddError> {
+        let path = folder.join(NAME);
         let not_a_run = |reason: &str| CoaddError::NotARun { path: path.clone(), reason: reason.into() };
         if !fits::exists(&path)? {
             return Err(not_a_run("there is no such file, but the coadds beside it are of the joint method"));
@@ -188,7 +187,7 @@ impl JointRun {
             ..OpenOptions::of_run()
         };
         let first = ExposureFile::open(&path, &options)?;
-        if RunMetadata::of(&first)? != run.metadata {
+        if RunMetadata::of(&first)? != *metadata {
             return Err(not_a_run("it is of another run than the coadds beside it"));
         }
         let header = first.header();
@@ -196,7 +195,7 @@ impl JointRun {
         let settings = settings.ok_or_else(|| not_a_run("card JOINTCFG is missing or broken"))?;
         let border = header.i64("BORDER").and_then(|border| usize::try_from(border).ok());
         let border = border.ok_or_else(|| not_a_run("card BORDER is missing"))?;
-        let (n, bbox) = (run.metadata.subfilters, run.bbox());
+        let n = metadata.subfilters;
         let planes = |names: Vec<String>, shape: (usize, usize)| -> Result<Vec<PlaneFile>, CoaddError> {
             let open = |name: String| match PlaneFile::open(&path, &name)? {
                 plane if plane.shape() == shape => Ok(plane),
@@ -233,7 +232,7 @@ impl JointRun {
     /// # Errors
     ///
     /// [`CoaddError`] if the file cannot be read.
-    pub(crate) fn read(&self, held: BBox) -> Result<JointPlanes, CoaddError> {
+    pub fn read(&self, held: BBox) -> Result<JointPlanes, CoaddError> {
         let Region { rows, cols } = region_in(&held, &self.bbox);
         let bordered = |range: &Range<usize>| range.start..range.end + 2 * self.border;
         let subfilters = self.subfilters.par_iter().map(|plane| plane.read(bordered(&rows), bordered(&cols)));

@@ -7,13 +7,13 @@ use dcr_solver::{GOOD, SourceError};
 use ndarray::{Array2, Axis, Zip};
 
 use super::PatchVisits;
-use crate::coadds::{Coadd, Coadds, Patch};
+use crate::coadd::coadds::{Coadd, Coadds, Patch};
+use crate::coadd::psf_selection::CoaddPsf;
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
-use crate::journal::Journal;
-use crate::psf_selection::CoaddPsf;
-use crate::summary::{JointSummary, JointVisitSummary};
+use crate::run::journal::Journal;
+use crate::run::summary::{JointSummary, JointVisitSummary};
 
 /// The mask plane of pixels whose variance is only roughly known: less of the data cover them, weighed, than this …
 pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";

@@ -9,15 +9,15 @@ use dcr_solver::{Observations, Pixels, SourceError};
 
 use super::solver_stamp;
 use crate::error::CoaddError;
+use crate::geometry::shifts::ShiftPlan;
+use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
-use crate::shifts::ShiftPlan;
-use crate::store::Store;
 
 /// The exponent of the Moffat profile that is nearest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328, 977).
 const ATMOSPHERE_BETA: f64 = 4.765;
 
 /// The visits of a patch, with pixels from the store.
-pub(crate) struct PatchVisits<'a> {
+pub struct PatchVisits<'a> {
     store: &'a Store,
     inputs: &'a Inputs,
     plan: &'a ShiftPlan,
@@ -28,7 +28,7 @@ impl<'a> PatchVisits<'a> {
     /// # Errors
     ///
     /// [`CoaddError`] for the first visit that has no PSF, or whose displacements cannot be told everywhere on the patch.
-    pub(crate) fn new(
+    pub fn new(
         store: &'a Store,
         inputs: &'a Inputs,
         plan: &'a ShiftPlan,
@@ -78,7 +78,7 @@ impl JointVisits for PatchVisits<'_> {
 }
 
 /// PSF stamp at `(x, y)`. A PSF known only by its FWHM gets Moffat wings (β = 4.765).
-pub(crate) fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddError> {
+pub fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddError> {
     let stamp = match psf.at(x, y) {
         Psf::Gaussian { fwhm_px } => Psf::Moffat { fwhm_px: *fwhm_px, beta: ATMOSPHERE_BETA }.stamp_at(x, y),
         psf => psf.stamp_at(x, y),
@@ -87,10 +87,10 @@ pub(crate) fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, 
 }
 
 /// The displacements at a place; none where they cannot be told, which the solver refuses.
-pub(super) fn displacements_at(
+pub fn displacements_at(
     plan: &ShiftPlan,
     path: &std::path::Path,
-    sky: &crate::sky::Sky,
+    sky: &crate::inputs::sky::Sky,
     wcs: &Wcs,
     place: (f64, f64),
 ) -> Cow<'static, [PixelShift]> {
@@ -98,7 +98,7 @@ pub(super) fn displacements_at(
 }
 
 /// The middle of a region of the patch, in the parent's pixels.
-pub(super) fn middle(patch: &BBox, region: &Region) -> (f64, f64) {
+pub fn middle(patch: &BBox, region: &Region) -> (f64, f64) {
     let part = BBox::new(
         patch.x0 + region.cols.start as i64,
         patch.y0 + region.rows.start as i64,
@@ -109,7 +109,7 @@ pub(super) fn middle(patch: &BBox, region: &Region) -> (f64, f64) {
 }
 
 /// The middles of the corner pixels.
-pub(super) fn corners(bbox: &BBox) -> [(f64, f64); 4] {
+pub fn corners(bbox: &BBox) -> [(f64, f64); 4] {
     let (left, right) = (bbox.x0 as f64, (bbox.x1() - 1) as f64);
     let (bottom, top) = (bbox.y0 as f64, (bbox.y1() - 1) as f64);
     [(left, bottom), (right, bottom), (left, top), (right, top)]

@@ -1,6 +1,6 @@
 //! Colours of stars between subfilters: blue less middle against middle less red.
 
-use dcr_coadd::review::Star;
+use dcr_difference::review::Star;
 use maud::{Markup, html};
 
 use super::axis::Axis;

@@ -1,0 +1,438 @@
+//! The plain coadd: a clipped weighted mean of the visits, with its variance and mask.
+//!
+//! The mean rejects values further than `coadd.clip_sigma` standard deviations from the centre, in
+//! `coadd.clip_iterations` passes (ALGORITHM §9): first from the median, with 0.741 × the interquartile range, then
+//! from the mean. With few visits such ranges are small by chance, so no deviation is taken for smaller than
+//! the visits' own median noise. With weights `w` over the values kept,
+//!
+//! ```text
+//! image = Σ w s / Σ w          variance = Σ w² v / (Σ w)²
+//! ```
+//!
+//! `coadd.statistic` can be the mean of all good values instead, which takes the visits one after the other and holds only one, or their
+//! median, unweighted, whose variance is π/2 times that of the unweighted mean.
+//!
+//! The mask has the planes of the good pixels that went in. A plane with a propagation threshold (SAT) is set instead
+//! where more than that share of the weight of all visits with data has it, good or not. REJECTED says that a visit with data is
+//! left out for its mask, SENSOR_EDGE that one has EDGE, CLIPPED that one is left out for an artefact, and INEXACT_PSF, with any of these, that
+//! the PSF steps there.
+
+mod without_artefacts;
+
+use std::f64::consts::FRAC_PI_2;
+
+use dcr_image::{BBox, FitsError, MaskPlanes, remap};
+use dcr_solver::GOOD;
+use ndarray::{Array2, Axis, s};
+use rayon::prelude::*;
+
+use crate::coadd::running_mean::running_mean;
+use crate::config::{CoaddConfig, Statistic};
+use crate::error::CoaddError;
+use crate::inputs::Input;
+use crate::inputs::pixels::{ARTEFACT, PixelReader, VisitPixels, VisitRow};
+
+/// Bytes of a pixel of a visit, as read.
+const BYTES_PER_PIXEL: usize = 13;
+/// Standard deviation of a normal distribution with an interquartile range of 1.
+const SIGMA_PER_IQR: f64 = 0.741;
+
+/// A coadd of a patch. Pixels that no visit has are NaN, also in the variance.
+pub(crate) struct PlainCoadd {
+    pub(crate) image: Array2<f32>,
+    pub(crate) variance: Array2<f32>,
+    /// In the dictionary given; NO_DATA where there are none.
+    pub(crate) mask: Array2<i32>,
+    /// The visits with a good pixel, rejected by the mean or not.
+    pub(crate) n_image: Array2<u16>,
+}
+
+/// What a plain coadd is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Ingredients<'a> {
+    pub(crate) visits: &'a [Input],
+    pub(crate) reader: &'a PixelReader<'a>,
+    pub(crate) weights: &'a [f64],
+    pub(crate) planes: &'a MaskPlanes,
+    /// Bytes for the pixels of all visits that are combined at a time.
+    pub(crate) strip_bytes: usize,
+    pub(crate) config: &'a CoaddConfig,
+}
+
+/// How pixels are combined.
+pub(crate) struct Combination<'a> {
+    pub(crate) weights: &'a [f64],
+    statistic: Statistic,
+    clip_sigma: f64,
+    clip_passes: usize,
+    pub(crate) no_data: i32,
+    pub(crate) marks: Marks,
+    /// Bits with a threshold, each with it.
+    pub(crate) thresholds: Vec<(i32, f64)>,
+}
+
+/// Planes that tell what became of the visits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    edge: i32,
+    clipped: i32,
+    rejected: i32,
+    sensor_edge: i32,
+    inexact_psf: i32,
+}
+
+impl Marks {
+    fn new(planes: &MaskPlanes) -> Self {
+        let [edge, clipped, rejected, sensor_edge, inexact_psf] =
+            ["EDGE", "CLIPPED", "REJECTED", "SENSOR_EDGE", "INEXACT_PSF"].map(|name| planes.bits_of([name]));
+        Self { edge, clipped, rejected, sensor_edge, inexact_psf }
+    }
+
+    /// What a visit with data in a pixel leaves there.
+    pub(crate) fn of(&self, mask: i32, flags: u8) -> i32 {
+        let edge = if mask & self.edge == 0 { 0 } else { self.sensor_edge };
+        let (rejected, clipped) = match (flags & GOOD != 0, flags & ARTEFACT != 0) {
+            (true, _) => (0, mask & self.clipped),
+            (false, true) => (0, self.clipped),
+            (false, false) => (self.rejected, 0),
+        };
+        match rejected | edge | clipped {
+            0 => 0,
+            marks => marks | self.inexact_psf,
+        }
+    }
+}
+
+/// A visit's value in one pixel.
+#[derive(Clone, Copy)]
+pub(crate) struct Value {
+    pub(crate) value: f32,
+    pub(crate) weight: f64,
+    pub(crate) variance: f32,
+    pub(crate) mask: i32,
+}
+
+/// What is needed for a pixel, used again for the next.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// The good values.
+    pub(crate) values: Vec<Value>,
+    /// To find quantiles in.
+    sorted: Vec<f32>,
+    /// Weight of the visits that have each plane with a threshold.
+    flagged: Vec<f64>,
+}
+
+/// A pixel of a coadd.
+struct Combined {
+    image: f32,
+    variance: f32,
+    mask: i32,
+    n: u16,
+}
+
+/// Coadds the visits over the patch, strip by strip.
+///
+/// # Errors
+///
+/// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
+pub(crate) fn plain_coadd(
+    ingredients: &Ingredients<'_>,
+    mut go_on: impl FnMut() -> bool,
+) -> Result<PlainCoadd, CoaddError> {
+    let Some(bbox) = ingredients.bbox() else { return Err(CoaddError::NoInputs) };
+    let combination = ingredients.combination();
+    if combination.statistic == Statistic::Mean {
+        return running_mean(ingredients, &combination, bbox, go_on);
+    }
+    let mut coadd = PlainCoadd::zeros(bbox.shape());
+    for strip in bbox.tiles((bbox.width, ingredients.strip_rows(bbox.width))) {
+        if !go_on() {
+            return Err(CoaddError::Cancelled);
+        }
+        let pixels = ingredients.read(strip)?;
+        let first = strip.slice_in(&bbox).map_or(0, |(rows, _)| rows.start);
+        let at = s![first..first + strip.height, ..];
+        let mut parts = (coadd.image.slice_mut(at), coadd.variance.slice_mut(at));
+        let mut counts = (coadd.mask.slice_mut(at), coadd.n_image.slice_mut(at));
+        let rows: Vec<_> = (parts.0.axis_iter_mut(Axis(0)).zip(parts.1.axis_iter_mut(Axis(0))))
+            .zip(counts.0.axis_iter_mut(Axis(0)).zip(counts.1.axis_iter_mut(Axis(0))))
+            .enumerate()
+            .collect();
+        rows.into_par_iter().for_each_init(Work::default, |work, (row, out)| {
+            let ((mut image, mut variance), (mut mask, mut n_image)) = out;
+            let visits: Vec<_> = pixels.iter().map(|visit| visit.row(row)).collect();
+            for x in 0..image.len() {
+                let combined = combination.pixel(&visits, x, work);
+                (image[x], variance[x]) = (combined.image, combined.variance);
+                (mask[x], n_image[x]) = (combined.mask, combined.n);
+            }
+        });
+    }
+    Ok(coadd)
+}
+
+impl PlainCoadd {
+    pub(crate) fn zeros(shape: (usize, usize)) -> Self {
+        Self {
+            image: Array2::zeros(shape),
+            variance: Array2::zeros(shape),
+            mask: Array2::zeros(shape),
+            n_image: Array2::zeros(shape),
+        }
+    }
+}
+
+impl<'a> Ingredients<'a> {
+    /// The patch; `None` without visits.
+    fn bbox(&self) -> Option<BBox> {
+        self.visits.first().map(|visit| visit.file.bbox())
+    }
+
+    fn combination(&self) -> Combination<'a> {
+        let thresholds = self.config.mask_propagation_thresholds.iter();
+        Combination {
+            weights: self.weights,
+            statistic: self.config.statistic,
+            clip_sigma: self.config.clip_sigma,
+            clip_passes: self.config.clip_iterations,
+            no_data: self.planes.bits_of(["NO_DATA"]),
+            marks: Marks::new(self.planes),
+            thresholds: thresholds
+                .map(|(name, threshold)| (self.planes.bits_of([name]), *threshold))
+                .filter(|(bit, _)| *bit != 0)
+                .collect(),
+        }
+    }
+
+    /// Rows of all visits, so many columns wide, that there is room for.
+    fn strip_rows(&self, cols: usize) -> usize {
+        let row_bytes = (self.visits.len() * cols * BYTES_PER_PIXEL).max(1);
+        (self.strip_bytes / row_bytes).max(1)
+    }
+
+    /// A part of all visits.
+    fn read(&self, part: BBox) -> Result<Vec<VisitPixels>, CoaddError> {
+        let read: Vec<Result<VisitPixels, CoaddError>> = self
+            .visits
+            .par_iter()
+            .map(|visit| read_remapped(visit, self.reader, part, self.planes))
+            .collect();
+        read.into_iter().collect()
+    }
+}
+
+/// A part of a visit, its mask in the dictionary given.
+pub(crate) fn read_remapped(
+    visit: &Input,
+    reader: &PixelReader<'_>,
+    part: BBox,
+    planes: &MaskPlanes,
+) -> Result<VisitPixels, CoaddError> {
+    let mut pixels = reader.read(visit, part).map_err(|error: FitsError| CoaddError::Fits(error))?;
+    remap(&mut pixels.masked.mask, visit.file.mask_planes(), planes)
+        .map_err(|source| CoaddError::Mask { path: visit.file.path().to_owned(), source })?;
+    Ok(pixels)
+}
+
+impl<'a> Combination<'a> {
+    /// A clipped mean without masks.
+    pub(crate) fn clipped_mean(weights: &'a [f64], clip_sigma: f64, clip_passes: usize) -> Self {
+        let (statistic, marks) = (Statistic::ClippedMean, Marks::default());
+        Self { weights, statistic, clip_sigma, clip_passes, no_data: 0, marks, thresholds: vec![] }
+    }
+}
+
+impl Combination<'_> {
+    /// A pixel from a row of all visits.
+    fn pixel(&self, rows: &[VisitRow<'_>], x: usize, work: &mut Work) -> Combined {
+        work.values.clear();
+        work.flagged.clear();
+        work.flagged.resize(self.thresholds.len(), 0.0);
+        let (mut seen, mut marks) = (0.0, 0);
+        for ((images, variances, masks, flags), weight) in rows.iter().zip(self.weights) {
+            let mask = masks[x];
+            if mask & self.no_data == 0 {
+                seen += weight;
+                marks |= self.marks.of(mask, flags[x]);
+                for ((bit, _), flagged) in self.thresholds.iter().zip(&mut work.flagged) {
+                    *flagged += if mask & bit != 0 { *weight } else { 0.0 };
+                }
+            }
+            if flags[x] & GOOD != 0 {
+                let (value, variance) = (images[x], variances[x]);
+                work.values.push(Value { value, weight: *weight, variance, mask });
+            }
+        }
+        let propagated = self
+            .thresholds
+            .iter()
+            .zip(&work.flagged)
+            .filter(|((_, threshold), flagged)| **flagged > threshold * seen)
+            .fold(0, |bits, ((bit, _), _)| bits | bit);
+        let n = work.values.len() as u16;
+        let (image, variance, mask) = self.combine(work);
+        Combined { image, variance, mask: mask | propagated | marks, n }
+    }
+
+    /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
+    pub(crate) fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
+        if work.values.is_empty() {
+            return (f32::NAN, f32::NAN, self.no_data);
+        }
+        match self.statistic {
+            Statistic::ClippedMean => self.clip(work),
+            Statistic::Mean => {}
+            Statistic::Median => return self.median(work),
+        }
+        let (mut weight, mut sum, mut variance, mut mask) = (0.0, 0.0, 0.0, 0);
+        for value in &work.values {
+            weight += value.weight;
+            sum += value.weight * f64::from(value.value);
+            variance += value.weight * value.weight * f64::from(value.variance);
+            mask |= value.mask;
+        }
+        let thresholded = self.thresholds.iter().fold(0, |bits, (bit, _)| bits | bit);
+        ((sum / weight) as f32, (variance / (weight * weight)) as f32, mask & !thresholded)
+    }
+
+    /// The median of a pixel's values, its variance, and the planes of what went in.
+    fn median(&self, Work { values, sorted, .. }: &mut Work) -> (f32, f32, i32) {
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.value));
+        let count = values.len() as f64;
+        let variance = values.iter().map(|v| f64::from(v.variance)).sum::<f64>() / (count * count);
+        // Of one or two values it is their mean.
+        let loss = if values.len() < 3 { 1.0 } else { FRAC_PI_2 };
+        let mask = values.iter().fold(0, |mask, v| mask | v.mask);
+        let thresholded = self.thresholds.iter().fold(0, |bits, (bit, _)| bits | bit);
+        (quantile(sorted, 0.5) as f32, (loss * variance) as f32, mask & !thresholded)
+    }
+
+    /// Leaves the values that are not rejected; at least one.
+    fn clip(&self, Work { values, sorted, .. }: &mut Work) {
+        if values.len() < 3 {
+            return;
+        }
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.value));
+        let mut centre = quantile(sorted, 0.5);
+        if self.surely_keeps_all(values, centre) {
+            return;
+        }
+        let mut deviation = SIGMA_PER_IQR * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
+        sorted.clear();
+        sorted.extend(values.iter().map(|v| v.variance));
+        let noise = quantile(sorted, 0.5).sqrt();
+        for pass in 0..self.clip_passes {
+            let reach = self.clip_sigma * deviation.max(noise);
+            let kept = |v: &Value| (f64::from(v.value) - centre).abs() <= reach;
+            let count = values.iter().filter(|v| kept(v)).count();
+            // Nothing rejected about the mean: nothing will be.
+            if count == 0 || (pass > 0 && count == values.len()) {
+                return;
+            }
+            values.retain(kept);
+            let count = count as f64;
+            centre = values.iter().map(|v| f64::from(v.value)).sum::<f64>() / count;
+            let squares: f64 = values.iter().map(|v| (f64::from(v.value) - centre).powi(2)).sum();
+            deviation = (squares / count).sqrt();
+        }
+    }
+}
+
+impl Combination<'_> {
+    /// Whether all values are so near their median and their mean that no pass can reject one: most pixels' are.
+    ///
+    /// No deviation counts as less than the median noise, which is not less than the least.
+    fn surely_keeps_all(&self, values: &[Value], median: f64) -> bool {
+        let least = values.iter().map(|v| v.variance).fold(f32::INFINITY, f32::min);
+        let reach = self.clip_sigma * f64::from(least).sqrt();
+        let mean = values.iter().map(|v| f64::from(v.value)).sum::<f64>() / values.len() as f64;
+        let (low, high) = (median.max(mean) - reach, median.min(mean) + reach);
+        values.iter().all(|v| (low..=high).contains(&f64::from(v.value)))
+    }
+}
+
+/// A quantile, linear between the values; it changes their order.
+fn quantile(values: &mut [f32], q: f64) -> f64 {
+    let at = q * (values.len() as f64 - 1.0);
+    let below = at.floor();
+    let (_, lower, higher) = values.select_nth_unstable_by(below as usize, f32::total_cmp);
+    let lower = f64::from(*lower);
+    if at == below {
+        return lower;
+    }
+    let upper = higher.iter().copied().min_by(f32::total_cmp).map_or(lower, f64::from);
+    lower + (at - below) * (upper - lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn combination(weights: &[f64]) -> Combination<'_> {
+        Combination {
+            weights,
+            statistic: Statistic::ClippedMean,
+            clip_sigma: 2.5,
+            clip_passes: 3,
+            no_data: 256,
+            marks: Marks::default(),
+            thresholds: vec![(2, 0.1)],
+        }
+    }
+
+    fn value(value: f32, weight: f64) -> Value {
+        Value { value, weight, variance: 1.0, mask: 4 }
+    }
+
+    #[test]
+    fn combine_is_the_weighted_mean_with_its_variance() {
+        let combined = |values: Vec<Value>| combination(&[]).combine(&mut Work { values, ..Work::default() });
+        assert_eq!(combined(vec![value(1.0, 3.0), value(2.0, 1.0)]), (1.25, 0.625, 4));
+        assert!(combined(vec![]).0.is_nan());
+    }
+
+    #[test]
+    fn combine_rejects_what_is_far_and_keeps_noise() {
+        let combined = |values: Vec<Value>| combination(&[]).combine(&mut Work { values, ..Work::default() });
+        let noise = [0.3, -0.2, 1.1, -0.9, 0.0, 0.4, -0.6];
+        let mut values: Vec<Value> = noise.iter().map(|v| value(*v, 1.0)).collect();
+        values.push(value(100.0, 1.0));
+        let (mean, variance, _) = combined(values);
+        assert!((mean - noise.iter().sum::<f32>() / 7.0).abs() < 1e-6);
+        assert!((variance - 1.0 / 7.0).abs() < 1e-6);
+        assert_eq!(combined(vec![value(5.0, 1.0); 6]).0, 5.0);
+    }
+
+    #[test]
+    fn median_is_unweighted_and_noisier() {
+        let median = Combination { statistic: Statistic::Median, ..combination(&[]) };
+        let combined = |values: Vec<Value>| median.combine(&mut Work { values, ..Work::default() });
+        let (value_of_three, variance, mask) =
+            combined(vec![value(1.0, 9.0), value(2.0, 1.0), value(30.0, 1.0)]);
+        assert_eq!((value_of_three, mask), (2.0, 4));
+        assert!((variance - (FRAC_PI_2 / 3.0) as f32).abs() < 1e-6);
+        assert_eq!(combined(vec![value(1.0, 9.0), value(2.0, 1.0)]), (1.5, 0.5, 4));
+    }
+
+    #[test]
+    fn marks_tell_what_became_of_a_visit() {
+        let planes = MaskPlanes::canonical();
+        let marks = Marks::new(&planes);
+        let bits = |names: &[&str]| planes.bits_of(names);
+        assert_eq!(marks.of(bits(&["DETECTED"]), GOOD), 0);
+        assert_eq!(marks.of(bits(&["CR"]), 0), bits(&["REJECTED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["EDGE"]), GOOD), bits(&["SENSOR_EDGE", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["CLIPPED"]), GOOD), bits(&["CLIPPED", "INEXACT_PSF"]));
+        assert_eq!(marks.of(bits(&["DETECTED"]), ARTEFACT), bits(&["CLIPPED", "INEXACT_PSF"]));
+    }
+
+    #[test]
+    fn quantile_is_linear_between_values() {
+        assert_eq!(quantile(&mut [4.0, 1.0, 2.0], 0.5), 2.0);
+        assert_eq!(quantile(&mut [0.0, 1.0], 0.25), 0.25);
+        assert_eq!(quantile(&mut [7.0], 0.75), 7.0);
+    }
+}

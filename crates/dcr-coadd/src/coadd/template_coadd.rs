@@ -1,0 +1,140 @@
+//! The template coadd: the start of the solve, and what it stays at away from sources.
+
+use std::path::Path;
+
+use dcr_image::header::unit;
+use dcr_image::{ExposureFile, MaskPlanes, Psf, remap};
+use dcr_solver::kernel::dilate_diamond;
+use ndarray::{Array2, Zip};
+
+use crate::coadd::plain::PlainCoadd;
+use crate::config::AssembleConfig;
+use crate::error::CoaddError;
+use crate::inputs::{Input, check_grid, unit_of};
+use dcr_measure::detection::Detection;
+
+/// FWHM of a Gaussian with σ = 1.
+const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
+/// The width in px that is detected with where no PSF is known.
+pub(crate) const UNKNOWN_FWHM_PX: f64 = 3.5;
+
+/// A template coadd over the patch. Pixels without data are NaN and carry NO_DATA.
+pub(crate) struct TemplateCoadd {
+    pub(crate) image: Array2<f32>,
+    pub(crate) variance: Array2<f32>,
+    pub(crate) mask: Array2<i32>,
+    pub(crate) psf: Option<Psf>,
+}
+
+/// Opens a template coadd given as a file, and checks that it covers the patch.
+pub(crate) fn open_template(
+    path: &Path,
+    first: &ExposureFile,
+    config: &AssembleConfig,
+) -> Result<ExposureFile, CoaddError> {
+    let file = ExposureFile::open(path, &config.input.open_options(path))?;
+    check_grid(&file, first, config.coadd.grid_tolerance_px)?;
+    if file.unit().is_some() {
+        unit_of(&file)?;
+    }
+    if let (Some(unit), Some(expected)) = (file.unit(), first.unit())
+        && !unit::same(unit, expected)
+    {
+        return Err(CoaddError::Unit {
+            path: path.to_owned(),
+            unit: unit.into(),
+            first: first.path().to_owned(),
+            expected: expected.into(),
+        });
+    }
+    Ok(file)
+}
+
+/// The template from a file. Where it has no data, the plain coadd stands in.
+///
+/// # Errors
+///
+/// [`CoaddError`] if it cannot be read.
+pub(crate) fn given_template(
+    file: &ExposureFile,
+    plain: &PlainCoadd,
+    planes: &MaskPlanes,
+) -> Result<TemplateCoadd, CoaddError> {
+    let mut read = file.read(file.bbox())?;
+    remap(&mut read.mask, file.mask_planes(), planes)
+        .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+    let no_data = planes.bits_of(["NO_DATA"]);
+    Zip::from(&mut read.image)
+        .and(&mut read.variance)
+        .and(&mut read.mask)
+        .and(&plain.image)
+        .and(&plain.variance)
+        .for_each(|value, variance, mask, plain, plain_variance| {
+            if !value.is_finite() {
+                *value = *plain;
+                *variance = *plain_variance;
+                *mask = if plain.is_finite() { *mask & !no_data } else { *mask | no_data };
+            } else if !variance.is_finite() {
+                *variance = *plain_variance;
+            }
+        });
+    Ok(TemplateCoadd {
+        image: read.image,
+        variance: read.variance,
+        mask: read.mask,
+        psf: file.psf().cloned(),
+    })
+}
+
+/// The plain coadd as template, its sources yet to be detected.
+pub(crate) fn made_template(plain: &PlainCoadd, planes: &MaskPlanes) -> TemplateCoadd {
+    let detected = planes.bits_of(["DETECTED", "DETECTED_NEGATIVE"]);
+    TemplateCoadd {
+        image: plain.image.clone(),
+        variance: plain.variance.clone(),
+        mask: plain.mask.mapv(|mask| mask & !detected),
+        psf: None,
+    }
+}
+
+impl TemplateCoadd {
+    /// The pixels of sources: those of the convergence planes, or found here if no pixel has any of them; then they
+    /// get DETECTED.
+    pub(crate) fn sources(
+        &mut self,
+        visits: &[Input],
+        planes: &MaskPlanes,
+        config: &AssembleConfig,
+    ) -> Array2<bool> {
+        let bits = planes.bits_of(&config.coadd.convergence_mask_planes);
+        let flagged = self.mask.mapv(|mask| mask & bits != 0);
+        if flagged.iter().any(|flagged| *flagged) {
+            return flagged;
+        }
+        let Some(bbox) = visits.first().map(|visit| visit.file.bbox()) else { return flagged };
+        let widths: Vec<f64> = visits.iter().filter_map(|visit| visit.fwhm_px(bbox.centre())).collect();
+        let fwhm = match widths.len() {
+            0 => UNKNOWN_FWHM_PX,
+            n => widths.iter().sum::<f64>() / n as f64,
+        };
+        let coadd = &config.coadd;
+        let sigma_px = fwhm / FWHM_PER_SIGMA;
+        let detection = Detection::new(sigma_px, coadd.detection_threshold, coadd.detection_min_pixels)
+            .grown_by(coadd.detection_grow);
+        let mut found = detection.detect(self.image.view(), self.variance.view());
+        // A core without data, as of a saturated star, belongs to the source whose light surrounds it.
+        let missing = self.image.mapv(|value| !value.is_finite());
+        let beside = dilate_diamond(found.view(), 1);
+        Zip::from(&mut found)
+            .and(&missing)
+            .and(&beside)
+            .for_each(|f, missing, beside| *f |= *missing && *beside);
+        let detected = planes.bits_of(["DETECTED"]);
+        Zip::from(&mut self.mask).and(&found).for_each(|mask, found| {
+            if *found {
+                *mask |= detected;
+            }
+        });
+        found
+    }
+}

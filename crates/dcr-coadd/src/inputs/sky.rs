@@ -1,0 +1,85 @@
+//! The sky and the air of one exposure: where the zenith was, and how refraction is computed.
+
+use dcr_image::ExposureFile;
+use dcr_physics::{
+    Angle, Assumption, LocalSky, Refraction, RefractionModel, Site, SkyPosition, VisitInfo, Weather,
+    ZenithGeometry,
+};
+
+use crate::config::{InputConfig, OnDisagreement};
+use crate::error::CoaddError;
+
+/// Where the zenith was during an exposure, and the air.
+pub struct Sky {
+    /// What the header says.
+    pub visit: VisitInfo,
+    /// The zenith.
+    pub geometry: ZenithGeometry,
+    /// The air.
+    pub weather: Weather,
+    /// Refraction in that air.
+    pub air: Box<dyn Refraction + Send + Sync>,
+    /// What was assumed, each once.
+    pub notes: Vec<Assumption>,
+}
+
+impl Sky {
+    /// Of an opened exposure.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the header does not tell where the zenith was, contradicts itself and that is not to be
+    /// passed over, or tells nothing of the height or pressure at which the telescope stands.
+    pub fn of(file: &ExposureFile, input: &InputConfig, model: RefractionModel) -> Result<Self, CoaddError> {
+        let path = || file.path().to_owned();
+        let visit = input.visit(file);
+        let geometry = ZenithGeometry::resolve(&visit, input.geometry)
+            .map_err(|source| CoaddError::Geometry { path: path(), source })?;
+        if geometry.disagreement().is_some() && input.on_disagreement == OnDisagreement::Refuse {
+            let contradiction = geometry.assumptions().iter().rfind(|note| note.warning);
+            let contradiction = contradiction.map_or_else(String::new, |note| note.text.clone());
+            return Err(CoaddError::Disagreement { path: path(), contradiction });
+        }
+        let mut notes = visit.assumptions.clone();
+        notes.extend(geometry.assumptions().iter().cloned());
+        let site = match visit.site {
+            Some(site) => site,
+            None => {
+                let height = input.site.and_then(|site| site.elevation_m);
+                let known = match (height, visit.weather.pressure_pa) {
+                    (Some(_), _) => "input.site gives the height",
+                    (None, Some(_)) => "the air pressure is known",
+                    (None, None) => return Err(CoaddError::NoSite { path: path() }),
+                };
+                notes.push(Assumption {
+                    quantity: "site".into(),
+                    text: format!(
+                        "The header has no site; gravity is that of latitude 45° (0.3 % of refraction at most), for \
+                         {known}."
+                    ),
+                    warning: true,
+                });
+                Site {
+                    latitude: Angle::from_degrees(45.0),
+                    longitude: Angle::default(),
+                    elevation_m: height.unwrap_or(0.0),
+                }
+            }
+        };
+        let (weather, assumed) = visit.weather.complete(site.elevation_m);
+        notes.extend(assumed);
+        let air = model.at(&site, &weather);
+        let mut once: Vec<Assumption> = Vec::with_capacity(notes.len());
+        for note in notes {
+            if !once.contains(&note) {
+                once.push(note);
+            }
+        }
+        Ok(Self { visit, geometry, weather, air, notes: once })
+    }
+
+    /// The sky at a place.
+    pub fn at(&self, place: SkyPosition) -> LocalSky {
+        self.geometry.at(place)
+    }
+}

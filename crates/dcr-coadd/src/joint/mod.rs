@@ -1,0 +1,69 @@
+//! The joint method on a patch: visits as the joint solver asks for them, its solution as coadds, and templates from it
+//! (`dcr_solver::joint` has the method).
+//!
+//! Beside the coadds, a run of it leaves `joint.fits`, in which is all that a later template needs: the planes with a border around the
+//! patch, where they rest on data, their noise, and the PSF that they have.
+
+pub mod file;
+mod results;
+pub mod visits;
+
+use dcr_image::{Psf, Stamp};
+use dcr_physics::{Band, WavelengthGrid};
+use dcr_solver::joint::{
+    JointConfig, JointProblem, JointSolution, JointVisits, PsfError, PsfStamp, Spectrum, solve_joint,
+};
+
+use crate::error::CoaddError;
+use crate::run::journal::Journal;
+
+pub(crate) use file::JointRecord;
+pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales, warn_of_offsets};
+pub(crate) use visits::{PatchVisits, atmospheric_stamp};
+
+/// The band as the joint solver sees it. PSFs hold for the middle of the band.
+///
+/// # Errors
+///
+/// [`CoaddError::Spectrum`] if a subfilter has no light.
+pub fn joint_spectrum(band: &Band, grid: &WavelengthGrid) -> Result<Spectrum, CoaddError> {
+    let lit = || grid.points().iter().filter(|point| point.weight > 0.0);
+    let spectrum = Spectrum::new(
+        &lit().map(|point| point.wavelength.nm()).collect::<Vec<_>>(),
+        &lit().map(|point| point.weight).collect::<Vec<_>>(),
+        &lit().map(|point| point.subfilter).collect::<Vec<_>>(),
+        band.effective().nm(),
+    )?;
+    Ok(spectrum)
+}
+
+/// Solves a patch.
+///
+/// # Errors
+///
+/// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+pub(crate) fn solve_patch(
+    visits: &PatchVisits<'_>,
+    shape: (usize, usize),
+    spectrum: &Spectrum,
+    config: &JointConfig,
+    journal: &mut Journal<'_>,
+) -> Result<JointSolution, CoaddError> {
+    let count = visits.visits();
+    journal.stage("solving", config.most_iterations(shape) * count)?;
+    let monitor = journal.monitor;
+    let mut last = 0;
+    let mut progress = |done: usize, most: usize| {
+        monitor.advance(((done - last) * count) as u64, &format!("iteration {done} of at most {most}"));
+        last = done;
+        !monitor.cancelled()
+    };
+    let problem = JointProblem { visits, shape, spectrum, fiducial: None };
+    Ok(solve_joint(&problem, config, &mut progress)?)
+}
+
+/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
+pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
+    let stamp = PsfStamp::new(stamp.pixels().clone())?;
+    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
+}

@@ -1,0 +1,166 @@
+//! The files of a run.
+
+use std::io::Write;
+use std::path::Path;
+
+use dcr_image::fits::{
+    self, AtomicFile, Column, ColumnValues, ExposureToWrite, ImageHdu, OutputFolder, Pixels, Seal, TableHdu,
+    WriteOptions, write_exposure,
+};
+use dcr_image::header::Card;
+use dcr_image::{BBox, FitsError, MaskPlanes, Stamp, Wcs};
+use ndarray::{Array2, ArrayView2};
+
+use crate::config::{Compression, OutputConfig};
+use crate::error::CoaddError;
+use crate::run::summary::{Summary, VisitSummary};
+
+/// The file that is written last and says that all others are there.
+pub const SUMMARY: &str = "summary.json";
+/// The standard coadd of a run: no model of refraction.
+pub const PLAIN_COADD: &str = "plain.fits";
+/// The page of a run, which is of no use beside another.
+pub const REPORT: &str = "report.html";
+
+/// A command that writes a [`SUMMARY`], with a key that only its has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    Assemble,
+    Subtract,
+}
+
+impl Writer {
+    const ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Assemble, "dcr assemble", "configuration"), (Self::Subtract, "dcr subtract", "threshold")];
+
+    /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::OtherResults`], or an error of reading the summary.
+    pub fn check_folder(self, folder: &Path) -> Result<(), CoaddError> {
+        // A file in its place is refused where the folder is prepared.
+        if !fits::is_dir(folder)? {
+            return Ok(());
+        }
+        let Some(seal) = Seal::read(folder, SUMMARY)? else { return Ok(()) };
+        // A summary that cannot be parsed is of nobody, and may be replaced.
+        let summary: serde_json::Value = serde_json::from_str(seal.text()).unwrap_or_default();
+        let of = Self::ALL.iter().find(|(_, _, key)| summary.get(key).is_some());
+        match of {
+            Some((writer, there, _)) if *writer != self => {
+                Err(CoaddError::OtherResults { path: folder.to_owned(), there })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the images of a run share.
+pub struct Canvas<'a> {
+    pub bbox: BBox,
+    pub wcs: &'a Wcs,
+    pub unit: &'a str,
+    pub planes: &'a MaskPlanes,
+    pub psf: Option<&'a Stamp>,
+    /// Cards of the PSF's HDU.
+    pub psf_cards: Vec<Card>,
+    /// Cards of every primary HDU.
+    pub cards: Vec<Card>,
+    pub options: WriteOptions,
+}
+
+/// The planes of a file.
+pub struct Planes<'a> {
+    pub image: ArrayView2<'a, f32>,
+    pub mask: ArrayView2<'a, i32>,
+    pub variance: ArrayView2<'a, f32>,
+    pub n_image: Option<ArrayView2<'a, u16>>,
+}
+
+/// How files are to be written.
+pub fn write_options(config: &OutputConfig, overwrite: bool) -> WriteOptions {
+    WriteOptions { overwrite, compress: config.compression == Compression::Gzip }
+}
+
+impl Canvas<'_> {
+    /// Writes a file: IMAGE, MASK, VARIANCE, N_IMAGE and PSF as far as there are, and tables.
+    pub fn write(
+        &self,
+        path: &Path,
+        planes: &Planes<'_>,
+        own_cards: Vec<Card>,
+        tables: Vec<TableHdu>,
+    ) -> Result<(), FitsError> {
+        let on_grid = |name, pixels| ImageHdu::new(name, pixels).on_grid(self.wcs, &self.bbox);
+        let mut images = vec![
+            on_grid("IMAGE", Pixels::F32(planes.image)).with_unit(self.unit),
+            on_grid("MASK", Pixels::I32(planes.mask)).with_planes(self.planes),
+            on_grid("VARIANCE", Pixels::F32(planes.variance)).with_unit(&format!("({})**2", self.unit)),
+        ];
+        if let Some(n_image) = planes.n_image {
+            images.push(on_grid("N_IMAGE", Pixels::U16(n_image)));
+        }
+        let stamp: Option<Array2<f32>> = self.psf.map(|stamp| stamp.pixels().mapv(|v| v as f32));
+        if let Some(stamp) = &stamp {
+            let psf = ImageHdu::new("PSF", Pixels::F32(stamp.view()));
+            images.push(psf.with_cards(self.psf_cards.iter().cloned()));
+        }
+        let primary = self.cards.iter().cloned().chain(own_cards).collect();
+        write_exposure(path, &ExposureToWrite { primary, images, tables }, self.options)
+    }
+}
+
+/// The visits as a table.
+pub fn visit_table(visits: &[VisitSummary]) -> TableHdu {
+    let numbers = |name: &str, unit: &str, of: &dyn Fn(&VisitSummary) -> f64| Column {
+        name: name.into(),
+        unit: unit.into(),
+        values: ColumnValues::F64(visits.iter().map(of).collect()),
+    };
+    let mut columns = vec![
+        Column {
+            name: "VISIT".into(),
+            unit: String::new(),
+            values: ColumnValues::I64(visits.iter().map(|visit| visit.visit as i64).collect()),
+        },
+        Column {
+            name: "FILE".into(),
+            unit: String::new(),
+            values: ColumnValues::Text(visits.iter().map(VisitSummary::file_names).collect()),
+        },
+        numbers("MJD_TAI", "d", &|visit| visit.mjd_tai.unwrap_or(f64::NAN)),
+        numbers("EXPTIME", "s", &|visit| visit.exposure_s.unwrap_or(f64::NAN)),
+        numbers("AIRMASS", "", &|visit| visit.airmass),
+        numbers("ALTITUDE", "deg", &|visit| visit.altitude_deg),
+        numbers("PARANGLE", "deg", &|visit| visit.parallactic_angle_deg),
+        numbers("PSF_FWHM", "pixel", &|visit| visit.psf_fwhm_px.unwrap_or(f64::NAN)),
+        numbers("VARIANCE", "", &|visit| visit.variance),
+        numbers("WEIGHT", "", &|visit| visit.weight),
+        Column {
+            name: "PSF_USED".into(),
+            unit: String::new(),
+            values: ColumnValues::I64(visits.iter().map(|visit| i64::from(visit.psf_selected)).collect()),
+        },
+        numbers("SCALE", "", &|visit| visit.scale),
+        numbers("USABLE", "", &|visit| visit.usable),
+        numbers("METRIC", "", &|visit| visit.metric.unwrap_or(f64::NAN)),
+        numbers("RMS", "", &|visit| visit.residual_rms.unwrap_or(f64::NAN)),
+    ];
+    let subfilters = visits.first().map_or(0, |visit| visit.shifts_px.len());
+    for subfilter in 0..subfilters {
+        columns.push(numbers(&format!("DX_{subfilter}"), "pixel", &|visit| visit.shifts_px[subfilter][0]));
+        columns.push(numbers(&format!("DY_{subfilter}"), "pixel", &|visit| visit.shifts_px[subfilter][1]));
+    }
+    TableHdu { name: "VISITS".into(), columns, cards: vec![] }
+}
+
+/// Writes `summary.json`.
+pub fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
+    let path = folder.staged(SUMMARY);
+    let io = |source| FitsError::Io { path: path.clone(), action: "write it", source };
+    let mut file = AtomicFile::create(&path).map_err(io)?;
+    serde_json::to_writer_pretty(&mut file, summary).map_err(|error| io(error.into()))?;
+    file.write_all(b"\n").map_err(io)?;
+    file.commit().map_err(io)
+}

@@ -1,0 +1,239 @@
+//! What a run did, for people and for `summary.json`.
+
+use std::path::PathBuf;
+
+use dcr_image::BBox;
+use dcr_physics::{Assumption, GeometryOrigin, Weather};
+use dcr_solver::iterative::SolveReport;
+use dcr_solver::joint::{JointOutcome, TileReport};
+use serde::Serialize;
+
+use crate::coadd::coadd_psfs::PsfSummary;
+use crate::config::AssembleConfig;
+use dcr_measure::noise_correlation::NoiseCorrelation;
+
+/// How a run ended that wrote its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All is well. Regions that made the most iterations count as well: this method is stopped early by intent.
+    Done,
+    /// Inputs were dropped, most of a visit was thrown away, or a region diverged or had no data
+    /// ([`Summary::remarks`]).
+    DoneWithRemarks,
+}
+
+/// Something to be minded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The file, visit or subject.
+    pub subject: String,
+    /// What, in a whole sentence.
+    pub text: String,
+}
+
+/// What [`crate::assemble`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Version of this software.
+    pub version: String,
+    /// Identifies the run in the headers of its files: the same inputs and settings have the same.
+    pub run: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it did not end as [`Outcome::Done`].
+    pub remarks: Vec<String>,
+    /// The band.
+    pub band: BandSummary,
+    /// The patch.
+    pub bbox: BBox,
+    /// Unit of the pixel values.
+    pub unit: String,
+    /// Side of a pixel in the middle of the patch.
+    pub arcsec_per_px: f64,
+    /// Where the template coadd is from.
+    pub template: TemplateSource,
+    /// The visits that were used.
+    pub visits: Vec<VisitSummary>,
+    /// The files that were not.
+    pub dropped: Vec<Warning>,
+    /// The metric with the starting model; the mean over regions.
+    pub initial_metric: f64,
+    /// The metric with the model that was kept; the mean over regions.
+    pub final_metric: f64,
+    /// The course of the solve, region by region.
+    pub regions: Vec<RegionSummary>,
+    /// What the joint method found, if it was asked for; then there are no regions, and no metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointSummary>,
+    /// FWHM of the coadd's PSF in px.
+    pub psf_fwhm_px: Option<f64>,
+    /// Where that is from, and what it is like.
+    pub psf: PsfSummary,
+    /// How the noise of neighbouring pixels of the stacked coadd goes together.
+    pub noise_correlation: Option<NoiseCorrelation>,
+    /// What is to be minded.
+    pub warnings: Vec<Warning>,
+    /// The files written.
+    pub files: Vec<PathBuf>,
+    /// Seconds per stage.
+    pub stages: Vec<StageSeconds>,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// The most memory held, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Whether the visits' pixels were held in memory.
+    pub in_memory: bool,
+    /// All settings.
+    pub configuration: AssembleConfig,
+}
+
+/// The band and its subfilters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BandSummary {
+    /// Its name.
+    pub name: String,
+    /// Its middle.
+    pub effective_nm: f64,
+    /// Its full width.
+    pub bandwidth_nm: f64,
+    /// The wavelength that stays in place.
+    pub reference_nm: f64,
+    /// Blue and red edge of each subfilter.
+    pub subfilters_nm: Vec<[f64; 2]>,
+    /// Share of each subfilter in a flat spectrum.
+    pub fractions: Vec<f64>,
+    /// What was taken from where.
+    pub notes: Vec<Assumption>,
+}
+
+/// Where the template coadd is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateSource {
+    /// It was given.
+    File(PathBuf),
+    /// It was made of the visits.
+    Made,
+}
+
+/// A visit that was used. The sky is that at the middle of the patch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VisitSummary {
+    /// Its number.
+    pub visit: u64,
+    /// Its file, the first of those that are joined.
+    pub file: PathBuf,
+    /// The others that are joined: further CCDs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_files: Vec<PathBuf>,
+    /// Secant of the zenith distance.
+    pub airmass: f64,
+    /// Apparent altitude in degrees.
+    pub altitude_deg: f64,
+    /// Position angle of the zenith in ICRS, in degrees.
+    pub parallactic_angle_deg: f64,
+    /// What told where the zenith was.
+    pub zenith_from: GeometryOrigin,
+    /// The air that refraction was computed for.
+    pub weather: Weather,
+    /// FWHM of its PSF in px.
+    pub psf_fwhm_px: Option<f64>,
+    /// Whether its PSF went into that of the coadd.
+    pub psf_selected: bool,
+    /// Middle of the exposure: modified Julian date, TAI.
+    pub mjd_tai: Option<f64>,
+    /// Exposure time in s.
+    pub exposure_s: Option<f64>,
+    /// What its pixel values were multiplied by.
+    pub scale: f64,
+    /// Clipped mean of the variance of its pixels.
+    pub variance: f64,
+    /// Its weight; the mean is 1.
+    pub weight: f64,
+    /// Share of its pixels that could be used.
+    pub usable: f64,
+    /// Pixels of these that were left out as artefacts.
+    pub artefact_pixels: usize,
+    /// Mean displacement of each subfilter, blue to red, `[dx, dy]` in px.
+    pub shifts_px: Vec<[f64; 2]>,
+    /// The metric with the final model, the mean over regions.
+    pub metric: Option<f64>,
+    /// Rms of what the model leaves of it, in standard deviations of the sky's noise; with the iterative method in the middle cell.
+    pub residual_rms: Option<f64>,
+    /// What was assumed, converted or doubted.
+    pub assumptions: Vec<Assumption>,
+}
+
+impl VisitSummary {
+    /// The names of its files, without folders.
+    pub fn file_names(&self) -> String {
+        let names = std::iter::once(&self.file).chain(&self.other_files).filter_map(|file| file.file_name());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A region that was solved on its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegionSummary {
+    /// Its pixels.
+    pub bbox: BBox,
+    /// Its course.
+    #[serde(flatten)]
+    pub report: SolveReport,
+}
+
+/// What the joint method found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JointSummary {
+    /// How it ended. The most iterations are as good an end as any: what they leave is in [`JointSummary::tiles`].
+    pub outcome: JointOutcome,
+    /// The visit whose PSF the planes have.
+    pub fiducial_visit: Option<u64>,
+    /// FWHM of that PSF in px ([`dcr_image::Psf::fwhm_px`]), as everywhere here.
+    pub fiducial_fwhm_px: Option<f64>,
+    /// Noise per pixel of the weighted coadd of all visits.
+    pub noise_per_pixel: f64,
+    /// Share of the patch's pixels where the model rests on data.
+    pub covered: f64,
+    /// Error of the colour between the outermost subfilters of a star of S/N 100, from the data alone; infinite if they tell nothing.
+    pub colour_error_mag: f64,
+    /// Share of the data, against the prior, in what is known of that colour.
+    pub data_fraction: f64,
+    /// The same at S/N 30.
+    pub faint_data_fraction: f64,
+    /// The largest change of a visit's offset in every round of fitting, in px.
+    pub offset_changes_px: Vec<f64>,
+    /// The visits, in the order of [`Summary::visits`].
+    pub visits: Vec<JointVisitSummary>,
+    /// The course of the solve, tile by tile: errors left after each iteration.
+    pub tiles: Vec<TileReport>,
+}
+
+/// What the joint method found out about a visit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JointVisitSummary {
+    /// Its number.
+    pub visit: u64,
+    /// Its offset from where its WCS puts it, `[dx, dy]` in px.
+    pub offset_px: [f64; 2],
+    /// Its flux over the model's, minus 1: told, not applied.
+    pub flux_excess: Option<f64>,
+    /// The error of that from noise.
+    pub flux_error: Option<f64>,
+    /// FWHM of its PSF in px, in the middle of the patch.
+    pub fwhm_px: Option<f64>,
+    /// Share of its good pixels that were clipped.
+    pub clipped: f64,
+    /// Mean squared residual over the sky's variance.
+    pub chi2: f64,
+}
+
+/// Time spent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageSeconds {
+    /// On what.
+    pub stage: String,
+    /// How long.
+    pub seconds: f64,
+}

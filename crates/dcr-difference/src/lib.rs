@@ -1,0 +1,18 @@
+//! Matched templates and difference images.
+//!
+//! [`matched_templates`] predicts what any exposure sees from the subfilter models that
+//! [`dcr_coadd::assemble`] wrote. [`subtract`] takes the prediction away from the exposure and
+//! lists the residuals. [`review`] looks at a finished run through its own exposures.
+
+mod model;
+pub mod review;
+mod subtract;
+mod summary;
+mod template;
+
+pub use dcr_measure::matching_kernel::MatchError;
+pub use dcr_measure::residuals::ResidualCounts;
+pub use subtract::difference::{Convolution, Matching};
+pub use subtract::{SubtractRequest, subtract};
+pub use summary::{MatchedTemplate, PsfOf, SubtractSummary, SubtractedVisit, TemplateSummary};
+pub use template::{TemplateRequest, matched_templates};

@@ -1,0 +1,295 @@
+//! A finished run seen through its own exposures: what each has that the templates have not, for the report.
+//!
+//! Differences and residuals are those of [`crate::subtract`], by the same code; nothing is written. The exposures went into the
+//! coadds, so differences have a little less noise than those of exposures that did not.
+
+mod remainder;
+mod stars;
+
+use std::path::{Path, PathBuf};
+
+use dcr_image::fits::MissingVariance;
+use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Wcs};
+use ndarray::{Array2, Array3, Axis, Zip};
+
+pub use self::remainder::{Remainder, ResidualMark};
+pub use self::stars::Star;
+use crate::model::finished_run::ModelPlanes;
+use crate::model::patches::Patches;
+use crate::subtract::difference::{Difference, DifferenceError, Side, subtract as difference_of};
+use crate::subtract::plain::PlainCoadds;
+use crate::template::TemplateMaker;
+use crate::template::exposure::Exposure;
+use dcr_coadd::CoaddError;
+use dcr_coadd::config::{Background, SubtractConfig, ZeroPoint};
+use dcr_coadd::inputs::flux_factors;
+
+/// FWHM in px of the PSF that stands in where nobody has one, so that a difference can be made at all.
+const STAND_IN_FWHM_PX: f64 = 3.5;
+
+/// A finished run, opened to be looked at. Its plain coadd is kept in memory.
+pub struct Review {
+    patches: Patches,
+    plain: Option<PlainCoadds>,
+    config: SubtractConfig,
+    /// Magnitude zero point that exposures are brought to.
+    zero_point: Option<f64>,
+}
+
+/// A run whose templates can be made, to look at its exposures.
+pub struct Exposures<'a> {
+    review: &'a Review,
+    maker: TemplateMaker<'a>,
+}
+
+/// The coadds of a run. Pixels without data are NaN.
+#[derive(Clone, Debug)]
+pub struct CoaddPlanes {
+    /// `(subfilters, rows, cols)`, blue to red.
+    pub image_byx: Array3<f32>,
+    /// Likewise.
+    pub variance_byx: Array3<f32>,
+    /// Their sum.
+    pub sum: Array2<f32>,
+    /// Visits that reached each pixel, the mean over subfilters; `None` if the files do not tell.
+    pub n_image: Option<Array2<f32>>,
+    /// Pixels of sources.
+    pub sources: Array2<bool>,
+}
+
+/// An exposure, and what is left of it.
+#[derive(Clone, Debug)]
+pub struct VisitReview {
+    /// Its pixels.
+    pub exposure: Array2<f32>,
+    /// Less the matched template.
+    pub matched: Remainder,
+    /// Less the plain coadd, if the run has one.
+    pub plain: Option<Remainder>,
+}
+
+impl Review {
+    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a kernel can be fitted.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the folder holds no run, or files of several.
+    pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
+        let patches = Patches::open(&[folder.to_owned()])?;
+        let mut plain = PlainCoadds::open(&patches)?;
+        plain.iter_mut().try_for_each(PlainCoadds::keep)?;
+        let zero_point = patches.metadata().zero_point_mag;
+        Ok(Self { patches, plain, config, zero_point })
+    }
+
+    /// Tells the exposure that others were scaled to, where `input.zero_point` says that they were.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read.
+    pub fn scale_to(&mut self, exposure: &Path) -> Result<(), CoaddError> {
+        let input = &self.config.template.input;
+        if input.zero_point == ZeroPoint::Header && self.zero_point.is_none() {
+            let file = ExposureFile::open(exposure, &input.open_options(exposure))?;
+            self.zero_point = file.visit().zero_point_mag;
+        }
+        Ok(())
+    }
+
+    /// The pixels of the patch.
+    #[must_use]
+    pub fn bbox(&self) -> BBox {
+        self.patches.runs[0].bbox()
+    }
+
+    /// Refuses a file in the run's folder that says it is of another run.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::MixedRuns`].
+    pub fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+        self.patches.runs[0].check_run(path, run)
+    }
+
+    /// The unit of the pixel values.
+    #[must_use]
+    pub fn unit(&self) -> &str {
+        self.patches.unit()
+    }
+
+    /// The file that is the plain coadd, if there is one: `plain.fits`, or `coadd.fits` for want of it.
+    #[must_use]
+    pub fn plain_coadd(&self) -> Option<&'static str> {
+        self.plain.as_ref().map(|plain| plain.name)
+    }
+
+    /// Reads the coadds.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read.
+    pub fn coadds(&self) -> Result<CoaddPlanes, CoaddError> {
+        let run = &self.patches.runs[0];
+        let ModelPlanes { mut image_byx, mut variance_byx, mask } = run.read(run.bbox())?;
+        let (no_data, detected) = (run.planes.bits_of(["NO_DATA"]), run.planes.bits_of(["DETECTED"]));
+        for planes in [&mut image_byx, &mut variance_byx] {
+            for mut plane in planes.axis_iter_mut(Axis(0)) {
+                Zip::from(&mut plane).and(&mask).for_each(|value, mask| {
+                    if mask & no_data != 0 {
+                        *value = f32::NAN;
+                    }
+                });
+            }
+        }
+        Ok(CoaddPlanes {
+            sum: image_byx.sum_axis(Axis(0)),
+            n_image: self.n_image(),
+            sources: mask.mapv(|mask| mask & detected != 0),
+            image_byx,
+            variance_byx,
+        })
+    }
+
+    /// The mean of the subfilters' numbers of visits. A file without them is no fault.
+    fn n_image(&self) -> Option<Array2<f32>> {
+        let run = &self.patches.runs[0];
+        let mut sum: Array2<f32> = Array2::zeros(run.bbox().shape());
+        // The variances stand before these images, where nobody looks for theirs.
+        let options = OpenOptions {
+            image_hdu: Some("N_IMAGE".into()),
+            missing_variance: MissingVariance::Estimate,
+            ..OpenOptions::default()
+        };
+        for file in &run.files {
+            let plane = ExposureFile::open(file.path(), &options).ok()?.read_image(run.bbox()).ok()?;
+            sum += &plane;
+        }
+        Some(sum / run.files.len() as f32)
+    }
+
+    /// Isolated sources of the coadds with their fluxes in each subfilter, the brightest first.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the PSF makes no stamp. Without a PSF there are none.
+    pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, CoaddError> {
+        let file = &self.patches.runs[0].files[0];
+        let (x, y) = file.bbox().centre();
+        match file.psf() {
+            Some(psf) => Ok(stars::find(coadds, file.bbox(), &psf.stamp_at(x, y)?)),
+            None => Ok(vec![]),
+        }
+    }
+
+    /// Gets ready to look at exposures: what their templates are made from is kept in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if what templates are made from cannot be read.
+    pub fn exposures(&self) -> Result<Exposures<'_>, CoaddError> {
+        let mut maker = TemplateMaker::new(&self.patches, &self.config.template)?;
+        maker.keep_models()?;
+        Ok(Exposures { review: self, maker })
+    }
+
+    /// What brings an exposure to the coadds' zero point.
+    fn scale(&self, file: &ExposureFile) -> f32 {
+        let factor = flux_factors::factor(file, file.visit(), &self.config.template.input, self.zero_point);
+        factor.unwrap_or(1.0) as f32
+    }
+
+    fn difference(
+        &self,
+        file: &ExposureFile,
+        exposure: &Side,
+        mut template: Side,
+    ) -> Result<Unsearched, CoaddError> {
+        let path = || PathBuf::from(file.path());
+        let psf_known = exposure.psf.is_some() || template.psf.is_some();
+        if !psf_known {
+            template.psf =
+                Some((Psf::Gaussian { fwhm_px: STAND_IN_FWHM_PX }.stamp_at(0.0, 0.0)?, STAND_IN_FWHM_PX));
+        }
+        let mut config = self.config.subtract.clone();
+        let mut difference = difference_of(exposure, &template, &config);
+        if let Err(DifferenceError::Match(_) | DifferenceError::NoPsf) = difference {
+            config.match_psf = false;
+            difference = difference_of(exposure, &template, &config);
+        }
+        match difference {
+            Ok(difference) => Ok(Unsearched {
+                difference,
+                search: psf_known.then_some((config.threshold, config.background)),
+            }),
+            Err(DifferenceError::NoPsf) => Err(CoaddError::NoPsf { path: path() }),
+            Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
+            Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
+        }
+    }
+}
+
+impl Exposures<'_> {
+    /// Subtracts the matched template and the plain coadd from an exposure, whose files are given. What is left is compared on the pixels that both can tell.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it cannot be read, or does not fit the run.
+    pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, CoaddError> {
+        let review = self.review;
+        let input = &review.config.template.input;
+        let opened = paths.iter().map(|path| Exposure::open(path, &review.patches, input, true));
+        let subjects = Exposure::join(opened.collect::<Result<_, _>>()?, input)?;
+        let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs) };
+        let mut exposure = Side::of(&subject.file)?;
+        exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
+        let scale = review.scale(&subject.file);
+        if scale != 1.0 {
+            exposure.pixels.image *= scale;
+            exposure.pixels.variance *= scale * scale;
+        }
+        let template = self.maker.make(&subject)?;
+        let template = Side::made(template.pixels, review.patches.planes.clone(), template.psf);
+        let mut matched = review.difference(&subject.file, &exposure, template)?;
+        let mut plain = match &review.plain {
+            None => None,
+            Some(plain) => {
+                let kernel = review.config.template.template.warp;
+                let side = plain.on(&subject.file, kernel, || review.patches.names())?;
+                Some(review.difference(&subject.file, &exposure, side)?)
+            }
+        };
+        let usable = matched.usable();
+        let plain_usable = plain.as_ref().map_or(0.0, Unsearched::usable);
+        if let Some(plain) = &mut plain {
+            // Else the one that covers less would seem the better.
+            Zip::from(&mut plain.difference.bad).and(&mut matched.difference.bad).for_each(|a, b| {
+                (*a, *b) = (*a || *b, *a || *b);
+            });
+        }
+        let wcs = subject.file.wcs();
+        Ok(VisitReview {
+            exposure: exposure.pixels.image,
+            matched: matched.remainder(wcs, usable),
+            plain: plain.map(|plain| plain.remainder(wcs, plain_usable)),
+        })
+    }
+}
+
+/// A difference, before anybody has looked for what stands out.
+struct Unsearched {
+    difference: Difference,
+    /// Threshold of residuals, and the background that is taken out, if they can be searched for.
+    search: Option<(f64, Background)>,
+}
+
+impl Unsearched {
+    /// Share of the pixels that tell something.
+    fn usable(&self) -> f64 {
+        let bad = &self.difference.bad;
+        bad.iter().filter(|bad| !**bad).count() as f64 / bad.len().max(1) as f64
+    }
+
+    fn remainder(self, wcs: &Wcs, usable: f64) -> Remainder {
+        Remainder::of(self.difference, wcs, self.search, usable)
+    }
+}

@@ -1,0 +1,115 @@
+//! The plain coadd of the patches, as a template would be: what a user would have subtracted without a model of refraction.
+//!
+//! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
+//! coadd that light of the reference wavelength would make.
+
+use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
+
+use crate::model::finished_run::FinishedRun;
+use crate::model::patches::Patches;
+use crate::subtract::difference::Side;
+use crate::template::mosaic::{Placement, Sheet};
+use dcr_coadd::CoaddError;
+use dcr_coadd::run::metadata::RunMetadata;
+
+/// The names under which plain coadds are looked for.
+const NAMES: [&str; 2] = [PLAIN_COADD, "coadd.fits"];
+
+/// The file of a run with its plain coadd.
+pub(crate) const PLAIN_COADD: &str = "plain.fits";
+
+/// The plain coadds of all patches.
+pub(crate) struct PlainCoadds {
+    files: Vec<ExposureFile>,
+    /// The pixels of all files, in this order, if they are kept.
+    kept: Vec<MaskedImage>,
+    planes: MaskPlanes,
+    /// The name of the files.
+    pub(crate) name: &'static str,
+}
+
+impl PlainCoadds {
+    /// Opens those of all patches, all of one name; `None` if some have neither.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file is there and is no image on the run's pixels.
+    pub(crate) fn open(patches: &Patches) -> Result<Option<Self>, CoaddError> {
+        let mut in_all = None;
+        for name in NAMES {
+            let mut missing = 0;
+            for run in &patches.runs {
+                missing += usize::from(!fits::exists(&run.folder().join(name))?);
+            }
+            if missing == 0 {
+                in_all = Some(name);
+                break;
+            }
+        }
+        let Some(name) = in_all else { return Ok(None) };
+        let mut planes = MaskPlanes::canonical();
+        let mut files = Vec::new();
+        for run in &patches.runs {
+            let file = open_one(run, name)?;
+            planes
+                .merge(file.mask_planes())
+                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+            files.push(file);
+        }
+        Ok(Some(Self { files, kept: vec![], planes, name }))
+    }
+
+    /// Keeps all pixels in memory, for many exposures.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if a file cannot be read.
+    pub(crate) fn keep(&mut self) -> Result<(), CoaddError> {
+        let whole = self.files.iter().map(|file| self.fetch(file, file.bbox()));
+        self.kept = whole.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn fetch(&self, file: &ExposureFile, part: BBox) -> Result<MaskedImage, CoaddError> {
+        let mut pixels = file.read(part)?;
+        remap(&mut pixels.mask, file.mask_planes(), &self.planes)
+            .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        Ok(pixels)
+    }
+
+    /// The coadds on the pixels of an exposure.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if none lies there, or a file cannot be read.
+    pub(crate) fn on(
+        &self,
+        exposure: &ExposureFile,
+        kernel: dcr_image::resample::WarpKernel,
+        patches_named: impl FnOnce() -> String,
+    ) -> Result<Side, CoaddError> {
+        let sheets: Vec<Sheet<'_>> =
+            self.files.iter().map(|file| Sheet { bbox: file.bbox(), wcs: file.wcs() }).collect();
+        let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
+        let no_data = self.planes.bits_of(["NO_DATA"]);
+        let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
+            let kept = self.kept.get(patch).and_then(|kept| kept.sub_image(part).ok());
+            kept.map_or_else(|| self.fetch(&self.files[patch], part), Ok)
+        })?;
+        let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
+            Ok(self.files[patch].psf().map(|psf| psf.stamp_at(x, y)).transpose()?)
+        })?;
+        Ok(Side::made(pixels, self.planes.clone(), psf))
+    }
+}
+
+fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
+    let path = run.folder().join(name);
+    let file = ExposureFile::open(&path, &OpenOptions::of_run())?;
+    run.check_run(&path, &RunMetadata::of(&file)?.run)?;
+    if file.bbox() != run.bbox() {
+        let reason = "its pixels are not those of subfilter_0.fits".into();
+        return Err(CoaddError::NotARun { path, reason });
+    }
+    Ok(file)
+}

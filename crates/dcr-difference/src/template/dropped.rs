@@ -1,0 +1,73 @@
+//! Exposures that cannot be used: left out, so that they do not stop the others.
+
+use std::path::Path;
+
+use dcr_image::FitsError;
+
+use dcr_coadd::CoaddError;
+use dcr_coadd::run::journal::Journal;
+use dcr_coadd::{Outcome, Warning};
+
+/// The exposures left out of a job, each with the reason.
+pub(crate) struct Dropped {
+    pub(crate) exposures: Vec<Warning>,
+    /// Whether there is no other exposure.
+    only_one: bool,
+    /// The first error, to end with if there is no other exposure.
+    first: Option<CoaddError>,
+}
+
+impl Dropped {
+    /// Of a job for so many exposures, none left out yet.
+    pub(crate) fn among(exposures: usize) -> Self {
+        Self { exposures: vec![], only_one: exposures == 1, first: None }
+    }
+
+    /// The result, or nothing if it is an error: the exposure at `path` is then left out, with a
+    /// warning.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next time, and any error
+    /// of the only exposure.
+    pub(crate) fn or_drop<T>(
+        &mut self,
+        path: &Path,
+        result: Result<T, CoaddError>,
+        journal: &mut Journal<'_>,
+    ) -> Result<Option<T>, CoaddError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ (CoaddError::Cancelled | CoaddError::Fits(FitsError::Io { .. }))) => Err(error),
+            Err(error) if self.only_one => Err(error),
+            Err(error) => {
+                let subject = path.display().to_string();
+                let text = format!("It was left out: {error}.");
+                journal.warn(subject.clone(), text.clone());
+                self.exposures.push(Warning { subject, text });
+                self.first.get_or_insert(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Refuses a job without any exposure that can be used.
+    ///
+    /// # Errors
+    ///
+    /// The first that was met.
+    pub(crate) fn check_any(&mut self, used: usize) -> Result<(), CoaddError> {
+        match self.first.take() {
+            Some(error) if used == 0 => Err(error),
+            first => {
+                self.first = first;
+                Ok(())
+            }
+        }
+    }
+
+    /// How the job ends.
+    pub(crate) fn outcome(&self) -> Outcome {
+        if self.exposures.is_empty() { Outcome::Done } else { Outcome::DoneWithRemarks }
+    }
+}

@@ -1,0 +1,149 @@
+//! An exposure as the joint solver asks for it, on the pixels of a patch.
+
+use std::borrow::Cow;
+
+use dcr_image::Stamp;
+use dcr_image::resample::{WarpKernel, warp_stamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
+use dcr_solver::kernel::{PixelShift, Region};
+use dcr_solver::{Pixels, SourceError};
+use ndarray::Array2;
+
+use crate::model::finished_run::FinishedRun;
+use crate::template::exposure::Exposure;
+use dcr_coadd::CoaddError;
+use dcr_coadd::config::CoaddConfig;
+use dcr_coadd::geometry::shifts::ShiftPlan;
+use dcr_coadd::inputs::pixels::{PixelReader, leave_out};
+use dcr_coadd::joint::file::Settings;
+use dcr_coadd::joint::solver_stamp;
+use dcr_coadd::joint::visits::{atmospheric_stamp, displacements_at, middle};
+use dcr_measure::glitches::{Contrast, glitches};
+
+/// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
+const NO_NOISE: Noise = Noise { sky_variance: 1.0, shot: 0.0 };
+
+/// One exposure over a patch. Pixels are asked for inside the exposure only.
+pub(super) struct OnPatch<'a> {
+    exposure: &'a Exposure,
+    run: &'a FinishedRun,
+    plan: &'a ShiftPlan,
+    /// If the exposure lies on other pixels, how its PSF is brought to the patch's.
+    warp: Option<WarpKernel>,
+    noise: Noise,
+    /// If the exposure lies on the patch's pixels and is to be registered: its place in the patch, image and flags.
+    pixels: Option<(Region, Array2<f32>, Array2<u8>)>,
+}
+
+impl<'a> OnPatch<'a> {
+    /// An exposure on the patch's own pixels. With `read` its pixels can be registered to.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if the pixels cannot be read.
+    pub(super) fn same_pixels(
+        exposure: &'a Exposure,
+        run: &'a FinishedRun,
+        plan: &'a ShiftPlan,
+        settings: &Settings,
+        read: bool,
+    ) -> Result<Self, CoaddError> {
+        let patch = run.bbox();
+        let mut out = Self::elsewhere(exposure, run, plan, None);
+        let place = exposure.file.bbox().slice_in(&patch).map(|(rows, cols)| Region { rows, cols });
+        let Some(place) = place.filter(|_| read) else {
+            return Ok(out);
+        };
+        let masks = CoaddConfig {
+            bad_mask_planes: settings.bad.clone(),
+            convergence_mask_planes: settings.sources.clone(),
+            ..CoaddConfig::default()
+        };
+        let mut masked = exposure.file.read(exposure.file.bbox())?;
+        let mut flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
+        let contrast =
+            Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
+        for glitch in glitches(masked.image.view(), masked.variance.view(), flags.view(), &contrast) {
+            leave_out(&mut flags[glitch.at]);
+        }
+        if exposure.scale.factor != 1.0 {
+            let to_run = exposure.scale.factor.recip() as f32;
+            masked.image *= to_run;
+            masked.variance *= to_run * to_run;
+        }
+        let noise = Noise::of_planes(masked.image.view(), masked.variance.view(), flags.view());
+        // Without a good pixel there is nothing to register to.
+        let Some(noise) = noise else { return Ok(out) };
+        out.noise = noise;
+        out.pixels = Some((place, masked.image, flags));
+        Ok(out)
+    }
+
+    /// An exposure on other pixels than the patch's.
+    pub(super) fn elsewhere(
+        exposure: &'a Exposure,
+        run: &'a FinishedRun,
+        plan: &'a ShiftPlan,
+        warp: Option<WarpKernel>,
+    ) -> Self {
+        Self { exposure, run, plan, warp, noise: NO_NOISE, pixels: None }
+    }
+
+    /// Whether there are pixels to register to.
+    pub(super) fn can_be_registered(&self) -> bool {
+        self.pixels.is_some()
+    }
+
+    /// The exposure's PSF at a place of the patch, in the patch's pixels; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if it makes no stamp there, or the exposure's WCS does not reach there.
+    pub(super) fn stamp(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
+        let file = &self.exposure.file;
+        let Some(psf) = file.psf() else { return Ok(None) };
+        let Some(kernel) = self.warp else { return atmospheric_stamp(psf, (x, y)).map(Some) };
+        let patch = self.run.files[0].wcs();
+        let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
+        let (u, v) =
+            file.wcs().sky_to_pixel(patch.pixel_to_sky(x, y).map_err(wcs_error)?).map_err(wcs_error)?;
+        let from = patch.jacobian(x, y).map_err(wcs_error)?;
+        let to = file.wcs().jacobian(u, v).map_err(wcs_error)?;
+        let steps = to.pixels_for(from.east_x, from.north_x).zip(to.pixels_for(from.east_y, from.north_y));
+        // Pixels without area are refused by `warp_stamp`.
+        let ((xx, yx), (xy, yy)) = steps.unwrap_or_default();
+        Ok(Some(warp_stamp(&atmospheric_stamp(psf, (u, v))?, [[xx, xy], [yx, yy]], kernel)?))
+    }
+}
+
+impl JointVisits for OnPatch<'_> {
+    fn visits(&self) -> usize {
+        1
+    }
+
+    fn noise(&self, _visit: usize) -> Noise {
+        self.noise
+    }
+
+    fn psf(&self, _visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
+        let missing = || CoaddError::NoPsf { path: self.exposure.file.path().to_owned() };
+        let psf = self.exposure.file.psf().ok_or_else(missing)?;
+        let stamp = self.stamp(middle(&self.run.bbox(), region))?.ok_or_else(missing)?;
+        Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
+    }
+
+    fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {
+        let Exposure { file, sky, .. } = self.exposure;
+        let place = middle(&self.run.bbox(), region);
+        displacements_at(self.plan, file.path(), sky, self.run.files[0].wcs(), place)
+    }
+
+    fn pixels(&self, _visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
+        let Some((place, image, flags)) = &self.pixels else {
+            let shape = region.shape();
+            return Ok(Pixels { image: Array2::zeros(shape).into(), flags: Array2::zeros(shape).into() });
+        };
+        let inside = region.within(place);
+        Ok(Pixels { image: inside.of(&image.view()).into(), flags: inside.of(&flags.view()).into() })
+    }
+}
