@@ -4,7 +4,7 @@
 //! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
 //! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
 
-mod given_warps;
+pub(crate) mod given_warps;
 mod matched;
 mod one_psf;
 mod psfs;
@@ -16,17 +16,18 @@ use dcr_image::{BBox, MaskPlanes};
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::template_coadd::{TemplateCoadd, UNKNOWN_FWHM_PX};
-use crate::config::{AssembleConfig, FindArtefacts, Method};
+use crate::coadd::solver_choice::Solver;
+use crate::coadd::template_coadd::{StartingCoadd, UNKNOWN_FWHM_PX};
+use crate::config::{AssembleConfig, FindArtefacts};
 use crate::error::CoaddError;
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 
 pub(crate) use dcr_solver::PixelList;
-pub(crate) use given_warps::{GivenWarp, open_given_warps};
 
 /// A visit that loses more than this share of its good pixels is reported.
 const MUCH: f64 = 0.05;
@@ -36,7 +37,7 @@ const MUCH: f64 = 0.05;
 /// # Errors
 ///
 /// [`CoaddError::MatchedUnused`] if artefacts are not to be looked for.
-pub(crate) fn settled_for_given(
+pub(crate) fn matched_warps_config(
     config: &AssembleConfig,
     journal: &mut Journal<'_>,
 ) -> Result<AssembleConfig, CoaddError> {
@@ -53,22 +54,6 @@ pub(crate) fn settled_for_given(
         }
     }
     Ok(settled)
-}
-
-/// What artefacts are looked for in.
-pub(crate) struct Search<'a> {
-    pub(crate) inputs: &'a Inputs,
-    /// PSF-matched warps of the visits, if any are given.
-    pub(crate) given: &'a [GivenWarp],
-    pub(crate) reader: &'a PixelReader<'a>,
-    /// How each visit's noise follows signal.
-    pub(crate) noise: &'a [Noise],
-    pub(crate) division: &'a Division,
-    pub(crate) template: &'a TemplateCoadd,
-    pub(crate) sources: &'a Array2<bool>,
-    pub(crate) planes: &'a MaskPlanes,
-    /// Bytes for the pixels of all visits that are combined at a time.
-    pub(crate) strip_bytes: usize,
 }
 
 /// For each visit the pixels that show what is not in the sky.
@@ -90,16 +75,16 @@ impl Artefacts {
     ///
     /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
     pub(crate) fn find(
-        search: &Search<'_>,
+        state: &PatchState,
         store: &mut Store,
-        config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let visits = search.inputs.visits.len();
+        let config = &state.config;
+        let visits = state.survey.inputs.visits.len();
         let none = Self::none(visits);
-        let found = match (config.artefacts.find, config.solver.method) {
-            (FindArtefacts::Off, _) | (FindArtefacts::Matched, Method::Joint) => return Ok(none),
-            (FindArtefacts::Matched, Method::Auto | Method::Iterative) => matched::find,
+        let found = match (config.artefacts.find, state.solver) {
+            (FindArtefacts::Off, _) | (FindArtefacts::Matched, Solver::Joint) => return Ok(none),
+            (FindArtefacts::Matched, Solver::Iterative) => matched::find,
             (FindArtefacts::StaticSky, _) => static_sky::find,
         };
         if config.artefacts.rarity().few(visits as f64) == 0 {
@@ -116,10 +101,10 @@ impl Artefacts {
             journal.warn("artefacts", text);
             return Ok(none);
         }
-        if search.given.is_empty() {
-            search.warn_of_unknown_psfs(journal);
+        if state.survey.given.is_empty() {
+            state.warn_of_unknown_psfs(journal);
         }
-        Ok(Self { visits: found(search, store, config, journal)? })
+        Ok(Self { visits: found(state, store, config, journal)? })
     }
 
     /// With what was found later.
@@ -139,13 +124,11 @@ impl Artefacts {
     /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
     pub(crate) fn with_streaks(
         self,
-        search: &Search<'_>,
+        state: &PatchState,
         store: &mut Store,
-        n_image: &Array2<u16>,
-        config: &AssembleConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let settings = &config.artefacts;
+        let settings = &state.config.artefacts;
         let few = settings.rarity().few(self.visits.len() as f64);
         if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
             return Ok(self);
@@ -153,7 +136,7 @@ impl Artefacts {
         journal.stage("finding streaks", self.visits.len())?;
         // Of a streak that is left out already the wings may be left.
         store.leave_out(vec![]);
-        let all = self.and(&streaks::find(search, store, settings, n_image, journal)?);
+        let all = self.and(&streaks::find(state, store, settings, &state.plain.n_image, journal)?);
         store.leave_out(all.visits.clone());
         Ok(all)
     }
@@ -180,26 +163,6 @@ impl Artefacts {
         }
     }
 
-    /// As a table, for visits of these numbers: the pixels in the parent's coordinates.
-    pub(crate) fn table(&self, numbers: &[u64], bbox: &BBox) -> TableHdu {
-        let cols = bbox.width.max(1);
-        let visits: Vec<(u64, &PixelList)> = numbers.iter().copied().zip(&self.visits).collect();
-        let pixels = || {
-            visits.iter().flat_map(|(number, pixels)| pixels.iter().map(|pixel| (*number, *pixel as usize)))
-        };
-        let column = |name: &str, values: Vec<i64>| Column {
-            name: name.into(),
-            unit: String::new(),
-            values: ColumnValues::I64(values),
-        };
-        let columns = vec![
-            column("VISIT", pixels().map(|(number, _)| number as i64).collect()),
-            column("X", pixels().map(|(_, pixel)| bbox.x0 + (pixel % cols) as i64).collect()),
-            column("Y", pixels().map(|(_, pixel)| bbox.y0 + (pixel / cols) as i64).collect()),
-        ];
-        TableHdu { name: "ARTEFACTS".into(), columns, cards: vec![] }
-    }
-
     /// The pixels that some visit lost.
     pub(crate) fn anywhere(&self, (rows, cols): (usize, usize)) -> Array2<bool> {
         let mut out = Array2::from_elem((rows, cols), false);
@@ -210,24 +173,11 @@ impl Artefacts {
     }
 }
 
-impl Search<'_> {
-    /// Where the template has no light, or is bad.
-    fn open(&self, config: &AssembleConfig) -> Array2<bool> {
-        let bad = self.planes.bits_of(&config.coadd.bad_mask_planes);
-        Zip::from(&self.template.image)
-            .and(&self.template.mask)
-            .map_collect(|value, mask| !value.is_finite() || mask & bad != 0)
-    }
-
-    /// FWHM of a visit's PSF in the middle of the patch in px, or what it is taken for.
-    fn fwhm_px(&self, visit: usize) -> f64 {
-        self.inputs.visits[visit].fwhm_px(self.inputs.bbox.centre()).unwrap_or(UNKNOWN_FWHM_PX)
-    }
-
+impl PatchState {
     /// Says what is done where it is not known how wide PSFs are.
     fn warn_of_unknown_psfs(&self, journal: &mut Journal<'_>) {
-        let place = self.inputs.bbox.centre();
-        let unknown: Vec<u64> = (self.inputs.visits.iter())
+        let place = self.survey.inputs.bbox.centre();
+        let unknown: Vec<u64> = (self.survey.inputs.visits.iter())
             .filter(|visit| psfs::stamp_at(visit, place).is_none())
             .map(Input::number)
             .collect();
@@ -244,4 +194,23 @@ impl Search<'_> {
             ),
         );
     }
+}
+
+/// The table ARTEFACTS of visits with these numbers: pixels in parent coordinates.
+pub(crate) fn artefact_table(numbers: &[u64], visits: &[PixelList], bbox: &BBox) -> TableHdu {
+    let cols = bbox.width.max(1);
+    let visits: Vec<(u64, &PixelList)> = numbers.iter().copied().zip(visits).collect();
+    let pixels =
+        || visits.iter().flat_map(|(number, pixels)| pixels.iter().map(|pixel| (*number, *pixel as usize)));
+    let column = |name: &str, values: Vec<i64>| Column {
+        name: name.into(),
+        unit: String::new(),
+        values: ColumnValues::I64(values),
+    };
+    let columns = vec![
+        column("VISIT", pixels().map(|(number, _)| number as i64).collect()),
+        column("X", pixels().map(|(_, pixel)| bbox.x0 + (pixel % cols) as i64).collect()),
+        column("Y", pixels().map(|(_, pixel)| bbox.y0 + (pixel / cols) as i64).collect()),
+    ];
+    TableHdu { name: "ARTEFACTS".into(), columns, cards: vec![] }
 }

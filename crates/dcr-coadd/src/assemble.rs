@@ -1,36 +1,26 @@
-//! The main job: from warps to subfilter coadds (ALGORITHM §5 to §10).
+//! The main job on files: exposures are opened, coadded ([`crate::coadd`]) and the results written.
 
-mod finished;
-mod gathered;
-mod start;
+mod write;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use dcr_image::fits::OutputFolder;
+use dcr_image::fits::{OutputFolder, peak_memory};
+use dcr_image::{Exposure, ExposureFile};
 
-use self::finished::Finished;
-use self::gathered::Gathered;
-use self::start::Start;
-use crate::artefacts::{Artefacts, PixelList, Search, settled_for_given};
-use crate::coadd::coadd_psfs::CoaddPsfs;
-use crate::coadd::coadds::{Coadds, Patch};
-use crate::coadd::method::settled;
-use crate::coadd::psf_selection::{CoaddPsf, PsfCells};
-use crate::coadd::residual_rms::residual_rms;
-use crate::coadd::solved::{Solved, Unsolved};
-use crate::config::{AssembleConfig, Method};
+use crate::config::AssembleConfig;
 use crate::error::CoaddError;
-use crate::geometry::division::Division;
-use crate::inputs::Inputs;
 use crate::inputs::input_map::INPUT_MAP;
-use crate::inputs::pixels::PixelReader;
-use crate::inputs::store::Store;
-use crate::joint::joint_summary;
+use crate::inputs::open_exposures;
+use crate::model::MODEL_FILE;
+use crate::patch::{Exposures, coadd_recorded};
 use crate::run::journal::Journal;
 use crate::run::outputs::{REPORT, SUMMARY, Writer, write_summary};
 use crate::run::progress::Monitor;
-use crate::run::remarks::warn_of_small_leverage;
 use crate::run::summary::Summary;
+
+/// The model of a joint run before there were files for both solvers.
+const EARLIER_MODEL: &str = "joint.fits";
 
 /// What to assemble, and where to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,149 +56,28 @@ pub fn assemble(
     Writer::Assemble.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
     let mut journal = Journal::new(monitor);
-    let reader = PixelReader::new(&config.coadd);
-
     journal.stage("reading", request.warps.len())?;
-    let inputs = Inputs::open(&request.warps, config)?;
-    let mut config = settled(config, &inputs, &mut journal);
-    if !request.matched.is_empty() {
-        config = settled_for_given(&config, &mut journal)?;
-    }
-    let config = &config;
-    let mut gathered = Gathered::read(request, inputs, &folder, config, &reader, &mut journal)?;
-    let division = Division::new(&gathered.inputs, config)?;
-    let shifts = division.all_shifts(&gathered.inputs)?;
-    let weights = gathered.weights(&division, config)?;
-    let mut start = Start::make(&gathered, &weights, &reader, config, &mut journal)?;
-    let mut store = Store { weights, shifts, pixels: gathered.take_pixels() };
-    if config.solver.method != Method::Joint {
-        warn_of_small_leverage(&store.shifts, start.psf.fwhm_px, &mut journal);
-    }
-    let found =
-        Artefacts::find(&search(&gathered, &division, &start, &reader), &mut store, config, &mut journal)?;
-    start.leave_out(&found, &gathered, &store.weights, &reader, config, &mut journal)?;
-    let artefacts = found.with_streaks(
-        &search(&gathered, &division, &start, &reader),
-        &mut store,
-        &start.plain.n_image,
-        config,
-        &mut journal,
-    )?;
-    start.leave_out(&artefacts, &gathered, &store.weights, &reader, config, &mut journal)?;
-    let solved = unsolved(&gathered, &division, &store, &start).solve(config, &mut journal)?;
-    let (own_psf, artefacts) = match &solved {
-        Solved::Joint(solution) => {
-            let clipped = Artefacts { visits: solution.clipped.clone() };
-            let rare = clipped.rare(&start.plain.n_image, config);
-            let of_few = artefacts.clone().and(&rare.visits);
-            start.leave_out(&of_few, &gathered, &store.weights, &reader, config, &mut journal)?;
-            (Some(CoaddPsf::of_solution(solution)?), artefacts.and(&clipped.visits))
-        }
-        Solved::Iterative(_) => (None, artefacts),
+    let open = |path: &PathBuf| -> Result<Arc<dyn Exposure>, CoaddError> {
+        Ok(Arc::new(ExposureFile::open(path, &config.input.open_options(path))?))
     };
-    // The store does not have them to give back.
-    let glitches: Vec<PixelList> =
-        gathered.inputs.visits.iter().map(|visit| visit.glitches.clone()).collect();
-    let artefacts = artefacts.and(&glitches);
-    artefacts.warn_of_losses(&gathered.inputs.visits, &gathered.good_pixels(), &mut journal);
-
+    let exposures = Exposures {
+        visits: open_exposures(&request.warps, config)?,
+        matched: request.matched.iter().map(open).collect::<Result<_, _>>()?,
+        starting: request.template.as_ref().map(open).transpose()?,
+        scratch: Some(folder.stage().to_owned()),
+    };
+    let mut coadds = coadd_recorded(&exposures, config, &mut journal)?;
     journal.stage("writing", config.model.subfilters + 2)?;
-    let patch = Patch {
-        store: &store,
-        variances: &gathered.variances,
-        fractions: &division.fractions,
-        plain: &start.plain,
-        template: &start.template,
-        sources: &start.sources,
-        planes: &start.planes,
-        clipped: &artefacts.anywhere(gathered.inputs.bbox.shape()),
-        cells: &division.cell_regions,
-        config,
-    };
-    let (coadds, joint) = match solved {
-        Solved::Iterative(solution) => (Coadds::new(&patch, *solution), None),
-        Solved::Joint(solution) => {
-            let fiducial_fwhm_px = own_psf.as_ref().and_then(|psf| psf.fwhm_px);
-            let summary = joint_summary(&solution, &gathered.inputs, fiducial_fwhm_px);
-            let unsolved = unsolved(&gathered, &division, &store, &start);
-            let visits = unsolved.visits()?;
-            (Coadds::joint(&patch, &visits, &solution)?, Some((solution, summary)))
-        }
-    };
-    let bad = start.planes.bits_of(&config.coadd.bad_mask_planes);
-    let cells = PsfCells { patch: gathered.inputs.bbox, cells: &gathered.psf_cells };
-    let psfs = match own_psf {
-        Some(psf) => CoaddPsfs::of_solution(&psf, &coadds, bad, &cells, config, &mut journal),
-        None => {
-            CoaddPsfs::of_coadds(&start.psf, &coadds, bad, &cells, division.grid(), config, &mut journal)?
-        }
-    };
-    let residual_rms = match &joint {
-        Some((_, summary)) => summary.visits.iter().map(|visit| Some(visit.chi2.sqrt())).collect(),
-        None => residual_rms(&coadds, &division, &store, &gathered.variances, config)?,
-    };
-    let finished = Finished {
-        request,
-        config,
-        run: gathered.run_name(&store.weights, &coadds.sum.image, config),
-        regions: division.region_summaries(&coadds.reports, config),
-        gathered: &gathered,
-        division: &division,
-        start: &start,
-        store: &store,
-        psfs: &psfs,
-        coadds: &coadds,
-        residual_rms,
-        artefacts: &artefacts,
-        joint,
-    };
-    let visits = finished.visits();
-    finished.write_coadds(&folder, &visits, &journal)?;
-    let summary = finished.summary(visits, &mut journal);
-    write_summary(&folder, &summary)?;
+    coadds.write(&folder, &config.output, &journal)?;
+    coadds.summary.files = coadds.file_names().iter().map(|name| request.output.join(name)).collect();
+    (coadds.summary.stages, coadds.summary.seconds) = journal.times();
+    coadds.summary.peak_memory_bytes = peak_memory();
+    write_summary(&folder, &coadds.summary)?;
     journal.go_on()?;
-    // An earlier run may have had more subfilters, or another method.
+    // An earlier run may have had more subfilters, or been of an earlier version.
     folder.publish(Some(SUMMARY), |name| {
         let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");
-        ["joint.fits", INPUT_MAP, REPORT].contains(&name) || subfilter
+        [MODEL_FILE, EARLIER_MODEL, INPUT_MAP, REPORT].contains(&name) || subfilter
     })?;
-    Ok(summary)
-}
-
-/// What artefacts are looked for in.
-fn search<'a>(
-    gathered: &'a Gathered,
-    division: &'a Division,
-    start: &'a Start,
-    reader: &'a PixelReader<'a>,
-) -> Search<'a> {
-    Search {
-        inputs: &gathered.inputs,
-        given: &gathered.given,
-        reader,
-        noise: &gathered.noise,
-        division,
-        template: &start.template,
-        sources: &start.sources,
-        planes: &start.planes,
-        strip_bytes: gathered.memory.strip_bytes,
-    }
-}
-
-/// What is solved from.
-fn unsolved<'a>(
-    gathered: &'a Gathered,
-    division: &'a Division,
-    store: &'a Store,
-    start: &'a Start,
-) -> Unsolved<'a> {
-    Unsolved {
-        inputs: &gathered.inputs,
-        noise: &gathered.noise,
-        division,
-        store,
-        template: &start.template,
-        sources: &start.sources,
-        planes: &start.planes,
-    }
+    Ok(coadds.summary)
 }

@@ -29,7 +29,7 @@ pub use dcr_solver::joint::JointConfig;
 use serde::{Deserialize, Serialize};
 
 pub use artefacts::{ArtefactConfig, FindArtefacts};
-pub use band::{BandConfig, ResolvedBand, StatedBand};
+pub use band::{BandConfig, ResolvedBand};
 pub use bytes::ByteSize;
 pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
 pub use input::{

@@ -18,13 +18,17 @@ pub mod geometry;
 pub mod inputs;
 pub mod inspect;
 pub mod joint;
+pub mod model;
+mod patch;
 pub mod regions;
 pub mod run;
 
 pub use assemble::{AssembleRequest, assemble};
 pub use coadd::coadd_psfs::{PsfOrigin, PsfSummary};
 pub use coadd::psf_selection::psf_at;
+pub use coadd::solver_choice::Solver;
 pub use error::{CoaddError, Disagreement, GridDifference};
+pub use patch::{Coadd, Coadds, Exposures, coadd};
 pub use run::progress::{Monitor, Unmonitored};
 pub use run::summary::{
     BandSummary, JointSummary, JointVisitSummary, Outcome, RegionSummary, StageSeconds, Summary,

@@ -15,4 +15,4 @@ pub use dcr_measure::residuals::ResidualCounts;
 pub use subtract::difference::{Convolution, Matching};
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{MatchedTemplate, PsfOf, SubtractSummary, SubtractedVisit, TemplateSummary};
-pub use template::{TemplateRequest, matched_templates};
+pub use template::{Template, TemplateRequest, matched_templates, template};

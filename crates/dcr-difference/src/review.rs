@@ -9,17 +9,17 @@ mod stars;
 use std::path::{Path, PathBuf};
 
 use dcr_image::fits::MissingVariance;
-use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Wcs};
+use dcr_image::{BBox, Exposure, ExposureFile, OpenOptions, Psf, Wcs};
 use ndarray::{Array2, Array3, Axis, Zip};
 
 pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
-use crate::model::finished_run::ModelPlanes;
+use crate::model::finished_run::{FinishedRun, RunPlanes};
 use crate::model::patches::Patches;
 use crate::subtract::difference::{Difference, DifferenceError, Side, subtract as difference_of};
 use crate::subtract::plain::PlainCoadds;
-use crate::template::TemplateMaker;
-use crate::template::exposure::Exposure;
+use crate::template::maker::TemplateMaker;
+use crate::template::target::Target;
 use dcr_coadd::CoaddError;
 use dcr_coadd::config::{Background, SubtractConfig, ZeroPoint};
 use dcr_coadd::inputs::flux_factors;
@@ -30,6 +30,7 @@ const STAND_IN_FWHM_PX: f64 = 3.5;
 /// A finished run, opened to be looked at. Its plain coadd is kept in memory.
 pub struct Review {
     patches: Patches,
+    run: FinishedRun,
     plain: Option<PlainCoadds>,
     config: SubtractConfig,
     /// Magnitude zero point that exposures are brought to.
@@ -79,7 +80,7 @@ impl Review {
         let mut plain = PlainCoadds::open(&patches)?;
         plain.iter_mut().try_for_each(PlainCoadds::keep)?;
         let zero_point = patches.metadata().zero_point_mag;
-        Ok(Self { patches, plain, config, zero_point })
+        Ok(Self { patches, run: FinishedRun::open(folder)?, plain, config, zero_point })
     }
 
     /// Tells the exposure that others were scaled to, where `input.zero_point` says that they were.
@@ -99,7 +100,7 @@ impl Review {
     /// The pixels of the patch.
     #[must_use]
     pub fn bbox(&self) -> BBox {
-        self.patches.runs[0].bbox()
+        self.patches.models[0].bbox
     }
 
     /// Refuses a file in the run's folder that says it is of another run.
@@ -108,7 +109,7 @@ impl Review {
     ///
     /// [`CoaddError::MixedRuns`].
     pub fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
-        self.patches.runs[0].check_run(path, run)
+        self.patches.check_run(path, run)
     }
 
     /// The unit of the pixel values.
@@ -129,8 +130,8 @@ impl Review {
     ///
     /// [`CoaddError`] if a file cannot be read.
     pub fn coadds(&self) -> Result<CoaddPlanes, CoaddError> {
-        let run = &self.patches.runs[0];
-        let ModelPlanes { mut image_byx, mut variance_byx, mask } = run.read(run.bbox())?;
+        let run = &self.run;
+        let RunPlanes { mut image_byx, mut variance_byx, mask } = run.read(self.bbox())?;
         let (no_data, detected) = (run.planes.bits_of(["NO_DATA"]), run.planes.bits_of(["DETECTED"]));
         for planes in [&mut image_byx, &mut variance_byx] {
             for mut plane in planes.axis_iter_mut(Axis(0)) {
@@ -152,8 +153,8 @@ impl Review {
 
     /// The mean of the subfilters' numbers of visits. A file without them is no fault.
     fn n_image(&self) -> Option<Array2<f32>> {
-        let run = &self.patches.runs[0];
-        let mut sum: Array2<f32> = Array2::zeros(run.bbox().shape());
+        let run = &self.run;
+        let mut sum: Array2<f32> = Array2::zeros(self.bbox().shape());
         // The variances stand before these images, where nobody looks for theirs.
         let options = OpenOptions {
             image_hdu: Some("N_IMAGE".into()),
@@ -161,7 +162,7 @@ impl Review {
             ..OpenOptions::default()
         };
         for file in &run.files {
-            let plane = ExposureFile::open(file.path(), &options).ok()?.read_image(run.bbox()).ok()?;
+            let plane = ExposureFile::open(file.path(), &options).ok()?.read_image(self.bbox()).ok()?;
             sum += &plane;
         }
         Some(sum / run.files.len() as f32)
@@ -173,7 +174,7 @@ impl Review {
     ///
     /// [`CoaddError`] if the PSF makes no stamp. Without a PSF there are none.
     pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, CoaddError> {
-        let file = &self.patches.runs[0].files[0];
+        let file = &self.run.files[0];
         let (x, y) = file.bbox().centre();
         match file.psf() {
             Some(psf) => Ok(stars::find(coadds, file.bbox(), &psf.stamp_at(x, y)?)),
@@ -187,20 +188,21 @@ impl Review {
     ///
     /// [`CoaddError`] if what templates are made from cannot be read.
     pub fn exposures(&self) -> Result<Exposures<'_>, CoaddError> {
-        let mut maker = TemplateMaker::new(&self.patches, &self.config.template)?;
+        let mut maker =
+            TemplateMaker::new(&self.patches.models, &self.patches.planes, &self.config.template)?;
         maker.keep_models()?;
         Ok(Exposures { review: self, maker })
     }
 
     /// What brings an exposure to the coadds' zero point.
-    fn scale(&self, file: &ExposureFile) -> f32 {
-        let factor = flux_factors::factor(file, file.visit(), &self.config.template.input, self.zero_point);
+    fn scale(&self, file: &dyn Exposure) -> f32 {
+        let factor = flux_factors::factor(file, &self.config.template.input, self.zero_point);
         factor.unwrap_or(1.0) as f32
     }
 
     fn difference(
         &self,
-        file: &ExposureFile,
+        file: &dyn Exposure,
         exposure: &Side,
         mut template: Side,
     ) -> Result<Unsearched, CoaddError> {
@@ -237,25 +239,26 @@ impl Exposures<'_> {
     pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, CoaddError> {
         let review = self.review;
         let input = &review.config.template.input;
-        let opened = paths.iter().map(|path| Exposure::open(path, &review.patches, input, true));
-        let subjects = Exposure::join(opened.collect::<Result<_, _>>()?, input)?;
+        let model = &review.patches.models[0];
+        let opened = paths.iter().map(|path| Ok(Target::open(path, model, input, true)?.0));
+        let subjects = Target::join(opened.collect::<Result<_, CoaddError>>()?, model, input)?;
         let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs) };
-        let mut exposure = Side::of(&subject.file)?;
+        let mut exposure = Side::of(subject.file.as_ref())?;
         exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
-        let scale = review.scale(&subject.file);
+        let scale = review.scale(subject.file.as_ref());
         if scale != 1.0 {
             exposure.pixels.image *= scale;
             exposure.pixels.variance *= scale * scale;
         }
         let template = self.maker.make(&subject)?;
         let template = Side::made(template.pixels, review.patches.planes.clone(), template.psf);
-        let mut matched = review.difference(&subject.file, &exposure, template)?;
+        let mut matched = review.difference(subject.file.as_ref(), &exposure, template)?;
         let mut plain = match &review.plain {
             None => None,
             Some(plain) => {
                 let kernel = review.config.template.template.warp;
-                let side = plain.on(&subject.file, kernel, || review.patches.names())?;
-                Some(review.difference(&subject.file, &exposure, side)?)
+                let side = plain.on(subject.file.as_ref(), kernel, || review.patches.names())?;
+                Some(review.difference(subject.file.as_ref(), &exposure, side)?)
             }
         };
         let usable = matched.usable();

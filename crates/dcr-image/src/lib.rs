@@ -6,6 +6,7 @@
 //! those of the file format itself (NAXIS, EXTNAME, CRPIX, PSF_SAMP, …).
 
 pub mod bbox;
+mod exposure;
 pub mod fits;
 pub mod header;
 pub mod mask;
@@ -15,6 +16,7 @@ pub mod resample;
 pub mod wcs;
 
 pub use bbox::BBox;
+pub use exposure::{Exposure, ExposureInMemory, ReadError};
 pub use fits::{ExposureFile, FitsError, OpenOptions};
 pub use mask::{MaskError, MaskPlanes, Translation, remap};
 pub use masked_image::{MaskedImage, MaskedImageError};

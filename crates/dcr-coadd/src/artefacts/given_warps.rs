@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dcr_image::header::unit;
-use dcr_image::{BBox, ExposureFile};
+use dcr_image::{BBox, Exposure};
 use dcr_solver::GOOD;
 use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
@@ -28,35 +27,34 @@ const STRIP_ROWS: usize = 512;
 
 /// A PSF-matched warp, its pixels still on disk.
 pub(crate) struct GivenWarp {
-    pub(crate) file: ExposureFile,
+    pub(crate) file: Arc<dyn Exposure>,
     /// Pixel values are multiplied by this.
     scale: f32,
     /// Pixels of the patch that are not to be used.
     excluded: Option<Arc<Array2<bool>>>,
 }
 
-/// Opens the PSF-matched warps of the visits, in their order; none if no file is given.
+/// The PSF-matched warps of the visits, in their order; none if none are given.
 ///
 /// # Errors
 ///
 /// [`CoaddError`] for the first file that cannot be opened, or a visit that has none, has two, or one that does not belong to it.
-pub(crate) fn open_given_warps(
-    paths: &[PathBuf],
+pub(crate) fn check_given_warps(
+    exposures: &[Arc<dyn Exposure>],
     inputs: &Inputs,
     config: &AssembleConfig,
 ) -> Result<Vec<GivenWarp>, CoaddError> {
-    if paths.is_empty() {
+    if exposures.is_empty() {
         return Ok(vec![]);
     }
-    let mut files: BTreeMap<u64, ExposureFile> = BTreeMap::new();
-    for path in paths {
-        let file = ExposureFile::open(path, &config.input.open_options(path))?;
+    let mut files: BTreeMap<u64, Arc<dyn Exposure>> = BTreeMap::new();
+    for file in exposures {
         let visit = file.visit().visit;
         if let Some(earlier) = files.get(&visit) {
             let first = earlier.path().to_owned();
-            return Err(CoaddError::SameVisit { visit, first, second: path.clone() });
+            return Err(CoaddError::SameVisit { visit, first, second: file.path().to_owned() });
         }
-        files.insert(visit, file);
+        files.insert(visit, Arc::clone(file));
     }
     let there = files.keys().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let of_visit = |input: &Input| {
@@ -73,16 +71,16 @@ pub(crate) fn open_given_warps(
 impl GivenWarp {
     /// That of an exposure, if it belongs to it.
     fn of(
-        file: ExposureFile,
+        file: Arc<dyn Exposure>,
         input: &Input,
         inputs: &Inputs,
         config: &AssembleConfig,
     ) -> Result<Self, CoaddError> {
-        check_grid(&file, &input.file, config.coadd.grid_tolerance_px)?;
+        check_grid(file.as_ref(), input.file.as_ref(), config.coadd.grid_tolerance_px)?;
         let (path, first) = (|| file.path().to_owned(), || input.file.path().to_owned());
         let against = format!("{} has", input.file.path().display());
-        check_filter(&file, file.visit().filter.as_deref(), input.sky.visit.filter.as_deref(), &against)?;
-        let (unit, expected) = (unit_of(&file)?, unit_of(&input.file)?);
+        check_filter(file.as_ref(), input.sky.visit.filter.as_deref(), &against)?;
+        let (unit, expected) = (unit_of(file.as_ref())?, unit_of(input.file.as_ref())?);
         if !unit::same(&unit, &expected) {
             return Err(CoaddError::Unit { path: path(), unit, first: first(), expected });
         }
@@ -92,12 +90,12 @@ impl GivenWarp {
         {
             return Err(CoaddError::OtherZeroPoint { path: path(), own, first: first(), expected });
         }
-        let scale = factor(&file, file.visit(), &config.input, inputs.zero_point_mag)? as f32;
+        let scale = factor(file.as_ref(), &config.input, inputs.zero_point_mag)? as f32;
         Ok(Self { file, scale, excluded: input.excluded.clone() })
     }
 
-    pub(super) fn file(&self) -> &ExposureFile {
-        &self.file
+    pub(super) fn file(&self) -> &dyn Exposure {
+        self.file.as_ref()
     }
 
     /// FWHM of its PSF in px at a place, from the PSF or else from the header.
@@ -114,7 +112,7 @@ impl GivenWarp {
     ) -> Result<Array2<f32>, CoaddError> {
         let whole = self.file.bbox();
         let part = BBox::new(whole.x0, whole.y0 + rows.start as i64, whole.width, rows.len());
-        let pixels = reader.read_file(&self.file, self.scale, self.excluded.as_deref(), part)?;
+        let pixels = reader.read_file(self.file.as_ref(), self.scale, self.excluded.as_deref(), part)?;
         let mut image = pixels.masked.image;
         Zip::from(&mut image).and(&pixels.flags).for_each(|value, flags| {
             if flags & GOOD == 0 {
@@ -129,7 +127,7 @@ impl GivenWarp {
         let (mut values, mut variances, mut flags) = (vec![], vec![], vec![]);
         let whole = self.file.bbox();
         for strip in whole.tiles((whole.width, STRIP_ROWS)) {
-            let pixels = reader.read_file(&self.file, self.scale, self.excluded.as_deref(), strip)?;
+            let pixels = reader.read_file(self.file.as_ref(), self.scale, self.excluded.as_deref(), strip)?;
             values.extend(pixels.masked.image.iter().step_by(NOISE_OF_EVERY));
             variances.extend(pixels.masked.variance.iter().step_by(NOISE_OF_EVERY));
             flags.extend(pixels.flags.iter().step_by(NOISE_OF_EVERY));

@@ -20,11 +20,11 @@ use dcr_solver::{GOOD, Observations, OutlierTest, PixelList, SubfilterShift, gro
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use super::Search;
 use super::psfs::{FWHM_PER_SIGMA, PsfKernels};
 use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::interpolate::fill_missing;
@@ -42,28 +42,28 @@ const FAINT: f64 = 3.0;
 ///
 /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
 pub(super) fn find(
-    search: &Search<'_>,
+    state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
     journal: &mut Journal<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
-    let shape = search.inputs.bbox.shape();
-    let kernels = PsfKernels::to_visits(search, &store.weights)?;
+    let shape = state.survey.inputs.bbox.shape();
+    let kernels = PsfKernels::to_visits(state, &store.weights)?;
     let rarity = settings.rarity();
     let psf_sigmas: Vec<f64> =
-        (0..store.visits()).map(|visit| search.fwhm_px(visit) / FWHM_PER_SIGMA).collect();
+        (0..store.visits()).map(|visit| state.fwhm_px(visit) / FWHM_PER_SIGMA).collect();
     journal.stage("finding artefacts", settings.matched_rounds.len())?;
-    let open_yx = search.open(config);
+    let open_yx = state.open();
     let mut found = vec![vec![]; store.visits()];
     for (round, factor) in settings.matched_rounds.iter().enumerate() {
         let model = match round {
-            0 => Model::Template(search.filled_template(&open_yx)),
-            _ => Model::Subfilters(solve_model(search, store, &open_yx, config, journal)?),
+            0 => Model::Template(state.filled_template(&open_yx)),
+            _ => Model::Subfilters(solve_model(state, store, &open_yx, config, journal)?),
         };
         store.leave_out(vec![]);
         let test = Test {
-            search,
+            state,
             store,
             kernels: &kernels,
             psf_sigmas: &psf_sigmas,
@@ -96,7 +96,7 @@ enum Model {
     Subfilters(ForwardPlanes),
 }
 
-impl Search<'_> {
+impl PatchState {
     /// The template with what is open filled from around it.
     fn filled_template(&self, open_yx: &Array2<bool>) -> Array2<f32> {
         let mut filled = self.template.image.clone();
@@ -107,7 +107,7 @@ impl Search<'_> {
 
 /// A model of a few iterations on the store as it is.
 fn solve_model(
-    search: &Search<'_>,
+    state: &PatchState,
     store: &Store,
     open_yx: &Array2<bool>,
     config: &AssembleConfig,
@@ -115,11 +115,11 @@ fn solve_model(
 ) -> Result<ForwardPlanes, CoaddError> {
     let problem = Problem {
         observations: store,
-        cells: &search.division.cell_regions,
-        basis: &search.division.basis,
-        fractions: &search.division.fractions,
-        template: search.template.image.view(),
-        detected: search.sources.view(),
+        cells: &state.division.cell_regions,
+        basis: &state.division.basis,
+        fractions: &state.division.fractions,
+        template: state.template.image.view(),
+        detected: state.sources.view(),
         bad: open_yx.view(),
     };
     let iterative = &config.solver.iterative;
@@ -133,12 +133,12 @@ fn solve_model(
         }
     }
     // Fourier shifts know no parts of planes; the highest order is the nearest to them.
-    Ok(ForwardPlanes::new(model_byx.view(), &search.division.basis, iterative.spline_order()))
+    Ok(ForwardPlanes::new(model_byx.view(), &state.division.basis, iterative.spline_order()))
 }
 
 /// All exposures against their predictions.
 struct Test<'a> {
-    search: &'a Search<'a>,
+    state: &'a PatchState,
     store: &'a Store,
     kernels: &'a PsfKernels,
     /// σ of each visit's PSF in px.
@@ -199,7 +199,7 @@ impl Test<'_> {
     ) -> Result<Strip, CoaddError> {
         let settings = &self.config.artefacts;
         let test = OutlierTest {
-            noise: self.search.noise[visit],
+            noise: self.state.survey.noise[visit],
             sigmas: settings.matched_sigmas * self.factor,
             fraction: settings.matched_fraction,
             psf_sigma: self.psf_sigmas[visit],
@@ -256,8 +256,8 @@ impl Test<'_> {
             }
         }
         let mut out = around.within(&wide).of(&template.view()).to_owned();
-        let faint = (FAINT * self.factor * self.search.noise[visit].sky_variance.sqrt()) as f32;
-        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
+        let faint = (FAINT * self.factor * self.state.survey.noise[visit].sky_variance.sqrt()) as f32;
+        for (cell, region) in self.state.division.cell_regions.iter().enumerate() {
             let part = region.intersection(around);
             if part.rows.is_empty() || part.cols.is_empty() {
                 continue;
@@ -280,7 +280,7 @@ impl Test<'_> {
         (template, has_light): (&mut Array2<f32>, &mut Array2<bool>),
     ) {
         let shape = self.open_yx.dim();
-        for (cell, region) in self.search.division.cell_regions.iter().enumerate() {
+        for (cell, region) in self.state.division.cell_regions.iter().enumerate() {
             let shifts = self.store.shifts(visit, cell);
             let part = region.intersection(wide);
             if !part.rows.is_empty() && !part.cols.is_empty() {

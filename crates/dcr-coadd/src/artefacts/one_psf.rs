@@ -11,10 +11,11 @@ use dcr_solver::{GOOD, Observations};
 use ndarray::{Array2, Zip, s};
 
 use super::psfs::{FWHM_PER_SIGMA, common_psf, stamp_at, turned_f32};
-use super::{Search, UNKNOWN_FWHM_PX};
+use crate::coadd::template_coadd::UNKNOWN_FWHM_PX;
 use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::psf_kernel::kernel_between;
@@ -26,7 +27,7 @@ const BLOCK: usize = 64;
 
 /// Exposures at one PSF.
 pub(super) struct OnePsf<'a> {
-    pub(super) search: &'a Search<'a>,
+    pub(super) state: &'a PatchState,
     pub(super) store: &'a Store,
     /// That of each exposure, turned for correlation; `None` to leave it as it is. None at all where PSF-matched warps are given.
     kernels: Vec<Option<Array2<f32>>>,
@@ -43,16 +44,16 @@ impl<'a> OnePsf<'a> {
     ///
     /// [`CoaddError`] if the width makes no PSF, or a warp that is given cannot be read.
     pub(super) fn new(
-        search: &'a Search<'a>,
+        state: &'a PatchState,
         store: &'a Store,
         settings: &ArtefactConfig,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
-        let place = search.inputs.bbox.centre();
-        let common = common_psf(search, settings.psf_fwhm_px)?;
+        let place = state.survey.inputs.bbox.centre();
+        let common = common_psf(state, settings.psf_fwhm_px)?;
         let common_fwhm = common.as_ref().and_then(|psf| psf.fwhm_px().ok());
         let (kernels, noise, fwhm_px);
-        if search.given.is_empty() {
+        if state.survey.given.is_empty() {
             let kernel = |(visit, own): (_, &Noise)| {
                 let Some((from, to)) = stamp_at(visit, place).zip(common.as_ref()) else {
                     return (None, *own);
@@ -62,21 +63,22 @@ impl<'a> OnePsf<'a> {
                 let noise = Noise { sky_variance: left * own.sky_variance, shot: left * own.shot };
                 (Some(kernel), noise)
             };
-            (kernels, noise) = search.inputs.visits.iter().zip(search.noise).map(kernel).unzip();
+            (kernels, noise) = state.survey.inputs.visits.iter().zip(&state.survey.noise).map(kernel).unzip();
             fwhm_px = common_fwhm;
         } else {
             kernels = vec![];
-            noise = search.noise_of_given(journal)?;
-            let stated = search.given.iter().filter_map(|warp| warp.fwhm_px(place)).max_by(f64::total_cmp);
+            noise = state.noise_of_given(journal)?;
+            let stated =
+                state.survey.given.iter().filter_map(|warp| warp.fwhm_px(place)).max_by(f64::total_cmp);
             fwhm_px = settings.psf_fwhm_px.or(stated).or(common_fwhm);
         }
         let sigma_px = fwhm_px.unwrap_or(UNKNOWN_FWHM_PX) / FWHM_PER_SIGMA;
-        Ok(Self { search, store, kernels, noise, sigma_px })
+        Ok(Self { state, store, kernels, noise, sigma_px })
     }
 
     /// Rows and columns of the patch.
     pub(super) fn shape(&self) -> (usize, usize) {
-        self.search.inputs.bbox.shape()
+        self.state.survey.inputs.bbox.shape()
     }
 
     /// The variance of a pixel of an exposure beside so much light of the sky.
@@ -87,8 +89,8 @@ impl<'a> OnePsf<'a> {
 
     /// Some rows of an exposure, NaN where too much is masked.
     pub(super) fn rows(&self, visit: usize, rows: Range<usize>) -> Result<Array2<f32>, CoaddError> {
-        match self.search.given.get(visit) {
-            Some(warp) => warp.rows(rows, self.search.reader),
+        match self.state.survey.given.get(visit) {
+            Some(warp) => warp.rows(rows, &self.state.reader()),
             None => self.convolved(visit, rows),
         }
     }
@@ -133,12 +135,12 @@ impl<'a> OnePsf<'a> {
     }
 }
 
-impl Search<'_> {
+impl PatchState {
     /// The noise of the PSF-matched warps that are given; where none can be told nothing can be found, and a warning says so.
     fn noise_of_given(&self, journal: &mut Journal<'_>) -> Result<Vec<Noise>, CoaddError> {
-        let mut noise = Vec::with_capacity(self.given.len());
-        for (warp, visit) in self.given.iter().zip(&self.inputs.visits) {
-            let own = warp.noise(self.reader)?;
+        let mut noise = Vec::with_capacity(self.survey.given.len());
+        for (warp, visit) in self.survey.given.iter().zip(&self.survey.inputs.visits) {
+            let own = warp.noise(&self.reader())?;
             if own.is_none() {
                 let file = warp.file().path().display();
                 let text =

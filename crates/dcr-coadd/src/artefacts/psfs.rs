@@ -3,11 +3,11 @@
 use dcr_image::{Psf, Stamp};
 use ndarray::Array2;
 
-use super::Search;
 use crate::coadd::psf_selection::average;
 use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::joint::atmospheric_stamp;
+use crate::patch::state::PatchState;
 use dcr_measure::convolve::turned;
 use dcr_measure::psf_kernel::kernel_between;
 
@@ -27,11 +27,11 @@ impl PsfKernels {
     /// # Errors
     ///
     /// [`CoaddError::Psf`] if the PSFs add up to nothing.
-    pub(super) fn to_visits(search: &Search<'_>, weights: &[f64]) -> Result<Self, CoaddError> {
-        let mut visits = vec![vec![]; search.inputs.visits.len()];
-        for place in places(search) {
+    pub(super) fn to_visits(state: &PatchState, weights: &[f64]) -> Result<Self, CoaddError> {
+        let mut visits = vec![vec![]; state.survey.inputs.visits.len()];
+        for place in places(state) {
             let stamps: Vec<Option<Stamp>> =
-                search.inputs.visits.iter().map(|visit| stamp_at(visit, place)).collect();
+                state.survey.inputs.visits.iter().map(|visit| stamp_at(visit, place)).collect();
             let known: Vec<(&Stamp, f64)> =
                 stamps.iter().zip(weights).filter_map(|(stamp, w)| Some((stamp.as_ref()?, *w))).collect();
             if known.is_empty() {
@@ -64,13 +64,13 @@ pub(super) fn turned_f32(kernel: &Array2<f64>) -> Array2<f32> {
 }
 
 /// Where PSFs are to be asked for: the middles of the cells, or only that of the patch if none varies.
-fn places(search: &Search<'_>) -> Vec<(f64, f64)> {
+fn places(state: &PatchState) -> Vec<(f64, f64)> {
     let varies =
         |visit: &Input| matches!(visit.file.psf(), Some(Psf::Grid(_) | Psf::PsfEx(_) | Psf::Parts(_)));
-    if search.inputs.visits.iter().any(varies) {
-        search.division.cells.iter().map(dcr_image::BBox::centre).collect()
+    if state.survey.inputs.visits.iter().any(varies) {
+        state.division.cells.iter().map(dcr_image::BBox::centre).collect()
     } else {
-        vec![search.inputs.bbox.centre()]
+        vec![state.survey.inputs.bbox.centre()]
     }
 }
 
@@ -79,12 +79,12 @@ fn places(search: &Search<'_>) -> Vec<(f64, f64)> {
 /// # Errors
 ///
 /// [`CoaddError::Psf`] if the width makes no PSF.
-pub(super) fn common_psf(search: &Search<'_>, fwhm_px: Option<f64>) -> Result<Option<Stamp>, CoaddError> {
-    let place = search.inputs.bbox.centre();
+pub(super) fn common_psf(state: &PatchState, fwhm_px: Option<f64>) -> Result<Option<Stamp>, CoaddError> {
+    let place = state.survey.inputs.bbox.centre();
     if let Some(fwhm_px) = fwhm_px {
         return atmospheric_stamp(&Psf::Gaussian { fwhm_px }, place).map(Some);
     }
-    let all = search.inputs.visits.iter().filter_map(|visit| {
+    let all = state.survey.inputs.visits.iter().filter_map(|visit| {
         let stamp = stamp_at(visit, place)?;
         let fwhm = stamp.fwhm_px().ok()?;
         Some((stamp, fwhm))

@@ -14,12 +14,12 @@ use dcr_solver::{GOOD, Observations, PixelList, groups};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
-use super::Search;
 use super::one_psf::OnePsf;
 use crate::coadd::plain::{Combination, Value, Work};
 use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 use dcr_measure::detection::{grown, without_small_groups};
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
@@ -33,14 +33,14 @@ const STRIP_ROWS: usize = 128;
 ///
 /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
 pub(super) fn find(
-    search: &Search<'_>,
+    state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
     journal: &mut Journal<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
-    journal.stage("finding artefacts", search.inputs.visits.len() + 1)?;
-    let exposures = OnePsf::new(search, store, settings, journal)?;
+    journal.stage("finding artefacts", state.survey.inputs.visits.len() + 1)?;
+    let exposures = OnePsf::new(state, store, settings, journal)?;
     let sky = exposures.static_sky(settings, &|| journal.go_on())?;
     journal.monitor.step("static sky");
     let spared = settings.source_threshold.map(|threshold| {
@@ -53,8 +53,8 @@ pub(super) fn find(
     for visit in 0..store.visits() {
         let mut found = exposures.candidates(visit, &sky, settings)?;
         found.retain(|group| !inside(group, spared.as_ref()));
-        candidates.push(search.not_masked(visit, found, settings)?);
-        journal.monitor.step(&search.inputs.visits[visit].name());
+        candidates.push(state.not_masked(visit, found, settings)?);
+        journal.monitor.step(&state.survey.inputs.visits[visit].name());
         journal.go_on()?;
     }
     let mut found = settings.rarity().rare(&candidates, &sky.count);
@@ -70,7 +70,7 @@ fn inside(group: &PixelList, flags: Option<&Array2<bool>>) -> bool {
     group.iter().all(|pixel| flags[[*pixel as usize / cols, *pixel as usize % cols]])
 }
 
-impl Search<'_> {
+impl PatchState {
     /// The groups of which enough pixels are off the mask planes that are set.
     fn not_masked(
         &self,
@@ -78,12 +78,12 @@ impl Search<'_> {
         mut groups: Vec<PixelList>,
         settings: &ArtefactConfig,
     ) -> Result<Vec<PixelList>, CoaddError> {
-        let file = &self.inputs.visits[visit].file;
+        let file = &self.survey.inputs.visits[visit].file;
         let bits = file.mask_planes().bits_of(&settings.prefilter_mask_planes);
         if groups.is_empty() || bits == 0 {
             return Ok(groups);
         }
-        let mask = file.read_mask(self.inputs.bbox)?;
+        let mask = file.read_mask(self.survey.inputs.bbox)?;
         let cols = mask.ncols();
         groups.retain(|group| {
             let free = |pixel: &&u32| mask[[**pixel as usize / cols, **pixel as usize % cols]] & bits == 0;
@@ -117,7 +117,7 @@ impl OnePsf<'_> {
             count: Array2::zeros(shape),
         };
         let row_bytes = (visits * shape.1 * size_of::<f32>()).max(1);
-        let strip_rows = (self.search.strip_bytes / row_bytes).clamp(1, STRIP_ROWS);
+        let strip_rows = (self.state.survey.memory.strip_bytes / row_bytes).clamp(1, STRIP_ROWS);
         for start in (0..shape.0).step_by(strip_rows) {
             go_on()?;
             let rows = start..(start + strip_rows).min(shape.0);
@@ -170,7 +170,7 @@ impl OnePsf<'_> {
             significance.slice_mut(s![*start..start + strip.nrows(), ..]).assign(&strip);
         }
         let empty =
-            significance.iter().zip(self.search.sources).filter(|(s, source)| s.is_finite() && !**source);
+            significance.iter().zip(&self.state.sources).filter(|(s, source)| s.is_finite() && !**source);
         let scatter = SIGMA_PER_MAD as f32 * median_of_pixels(empty.map(|(s, _)| s.abs()).collect());
         let threshold = settings.detection_threshold as f32 * if scatter > 0.0 { scatter } else { 1.0 };
         let mut above = significance.mapv(|s| s.abs() > threshold);

@@ -21,10 +21,10 @@ use dcr_solver::{GOOD, Observations, PixelList};
 use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
-use super::Search;
 use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 use dcr_measure::streaks::band::{Demands, Place, streak};
@@ -53,19 +53,19 @@ const PART: usize = 128;
 ///
 /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
 pub(super) fn find(
-    search: &Search<'_>,
+    state: &PatchState,
     store: &Store,
     settings: &ArtefactConfig,
     data_yx: &Array2<u16>,
     journal: &Journal<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
-    let grow = (0..store.visits()).map(|visit| search.fwhm_px(visit)).fold(0.0, f64::max) / 2.0;
-    let mut closed_yx = dilate_diamond(search.sources.view(), grow.ceil() as usize);
-    closed_yx.zip_mut_with(&search.template.image, |closed, light| *closed |= !light.is_finite());
+    let grow = (0..store.visits()).map(|visit| state.fwhm_px(visit)).fold(0.0, f64::max) / 2.0;
+    let mut closed_yx = dilate_diamond(state.sources.view(), grow.ceil() as usize);
+    closed_yx.zip_mut_with(&state.template.image, |closed, light| *closed |= !light.is_finite());
     let of_visit = |visit: usize| -> Result<Vec<PixelList>, CoaddError> {
         journal.go_on()?;
-        let streaks = Residual { search, store, visit, closed_yx: &closed_yx }.streaks(settings)?;
-        journal.monitor.step(&search.inputs.visits[visit].name());
+        let streaks = Residual { state, store, visit, closed_yx: &closed_yx }.streaks(settings)?;
+        journal.monitor.step(&state.survey.inputs.visits[visit].name());
         Ok(streaks)
     };
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =
@@ -77,7 +77,7 @@ pub(super) fn find(
 
 /// What an exposure has more than the plain coadd.
 struct Residual<'a> {
-    search: &'a Search<'a>,
+    state: &'a PatchState,
     store: &'a Store,
     visit: usize,
     /// Sources, and pixels without light.
@@ -95,7 +95,7 @@ struct Squares {
 
 impl Residual<'_> {
     fn streaks(&self, settings: &ArtefactConfig) -> Result<Vec<PixelList>, CoaddError> {
-        let fwhm = self.search.fwhm_px(self.visit);
+        let fwhm = self.state.fwhm_px(self.visit);
         let squares = self.squares((fwhm.round() as usize).clamp(SIDES.0, SIDES.1))?;
         let mut points = squares.points();
         let demands = Demands {
@@ -127,9 +127,9 @@ impl Residual<'_> {
     /// Departures from the plain coadd in σ of the sky; NaN where there are sources or no data.
     fn departures(&self, region: &Region) -> Result<(Array2<f32>, Array2<bool>), CoaddError> {
         let pixels = self.store.pixels(self.visit, region)?;
-        let sigma = self.search.noise[self.visit].sky_variance.sqrt() as f32;
+        let sigma = self.state.survey.noise[self.visit].sky_variance.sqrt() as f32;
         let good = pixels.flags.mapv(|flags| flags & GOOD != 0);
-        let template = self.search.template.image.view();
+        let template = self.state.template.image.view();
         let (light, closed) = (region.of(&template), self.closed_yx.view());
         let mut out = Array2::from_elem(region.shape(), f32::NAN);
         ndarray::Zip::from(&mut out)

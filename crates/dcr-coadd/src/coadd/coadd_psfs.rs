@@ -9,8 +9,8 @@ use dcr_physics::WavelengthGrid;
 use ndarray::Zip;
 use serde::Serialize;
 
-use crate::coadd::coadds::Coadds;
 use crate::coadd::psf_selection::{CoaddPsf, PsfCells};
+use crate::coadd::solved_planes::SolvedPlanes;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
 use crate::run::journal::Journal;
@@ -64,7 +64,7 @@ impl CoaddPsfs {
     /// All planes have the PSF of the joint solution, or the one that is measured in their sum if that is asked for and possible.
     pub(crate) fn of_solution(
         solution: &CoaddPsf,
-        coadds: &Coadds,
+        coadds: &SolvedPlanes,
         bad: i32,
         cells: &PsfCells<'_>,
         config: &AssembleConfig,
@@ -84,7 +84,7 @@ impl CoaddPsfs {
     /// [`CoaddError::Psf`] if a PSF cannot be scaled.
     pub(crate) fn of_coadds(
         selected: &CoaddPsf,
-        coadds: &Coadds,
+        coadds: &SolvedPlanes,
         bad: i32,
         cells: &PsfCells<'_>,
         grid: &WavelengthGrid,
@@ -120,7 +120,7 @@ impl CoaddPsfs {
 /// The PSF of the stars in the stacked coadd; `None` if that is not asked for, and after a warning if it cannot be had.
 fn measured(
     selected: &CoaddPsf,
-    coadds: &Coadds,
+    coadds: &SolvedPlanes,
     bad: i32,
     cells: &PsfCells<'_>,
     config: &PsfConfig,

@@ -38,7 +38,7 @@ const BYTES_PER_PIXEL: usize = 13;
 const SIGMA_PER_IQR: f64 = 0.741;
 
 /// A coadd of a patch. Pixels that no visit has are NaN, also in the variance.
-pub(crate) struct PlainCoadd {
+pub(crate) struct MeanCoadd {
     pub(crate) image: Array2<f32>,
     pub(crate) variance: Array2<f32>,
     /// In the dictionary given; NO_DATA where there are none.
@@ -136,16 +136,16 @@ struct Combined {
 /// # Errors
 ///
 /// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
-pub(crate) fn plain_coadd(
+pub(crate) fn mean_coadd(
     ingredients: &Ingredients<'_>,
     mut go_on: impl FnMut() -> bool,
-) -> Result<PlainCoadd, CoaddError> {
+) -> Result<MeanCoadd, CoaddError> {
     let Some(bbox) = ingredients.bbox() else { return Err(CoaddError::NoInputs) };
     let combination = ingredients.combination();
     if combination.statistic == Statistic::Mean {
         return running_mean(ingredients, &combination, bbox, go_on);
     }
-    let mut coadd = PlainCoadd::zeros(bbox.shape());
+    let mut coadd = MeanCoadd::zeros(bbox.shape());
     for strip in bbox.tiles((bbox.width, ingredients.strip_rows(bbox.width))) {
         if !go_on() {
             return Err(CoaddError::Cancelled);
@@ -172,7 +172,7 @@ pub(crate) fn plain_coadd(
     Ok(coadd)
 }
 
-impl PlainCoadd {
+impl MeanCoadd {
     pub(crate) fn zeros(shape: (usize, usize)) -> Self {
         Self {
             image: Array2::zeros(shape),
@@ -229,7 +229,7 @@ pub(crate) fn read_remapped(
     part: BBox,
     planes: &MaskPlanes,
 ) -> Result<VisitPixels, CoaddError> {
-    let mut pixels = reader.read(visit, part).map_err(|error: FitsError| CoaddError::Fits(error))?;
+    let mut pixels = reader.read(visit, part).map_err(CoaddError::from)?;
     remap(&mut pixels.masked.mask, visit.file.mask_planes(), planes)
         .map_err(|source| CoaddError::Mask { path: visit.file.path().to_owned(), source })?;
     Ok(pixels)

@@ -9,7 +9,7 @@
 
 use dcr_image::psf::{StampError, StampGrid};
 use dcr_image::resample::{WarpKernel, warp_stamp};
-use dcr_image::{BBox, ExposureFile, Psf, Stamp};
+use dcr_image::{BBox, Exposure, Psf, Stamp};
 use dcr_solver::GOOD;
 use ndarray::{Array2, s};
 use rayon::prelude::*;
@@ -41,7 +41,7 @@ pub struct PsfCells<'a> {
 }
 
 /// The PSF of the coadd, and which visits it is from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct CoaddPsf {
     /// In the middle of the patch; `None` if no visit has one.
     pub stamp: Option<Stamp>,
@@ -195,7 +195,7 @@ fn stamp_in_cell(
 ///
 /// [`CoaddError`] if an exposure cannot be read, or the PSFs add up to nothing.
 pub fn psf_at(
-    exposures: &[(&ExposureFile, f64)],
+    exposures: &[(&dyn Exposure, f64)],
     (x, y): (f64, f64),
     config: &CoaddConfig,
 ) -> Result<Option<Stamp>, CoaddError> {

@@ -7,7 +7,7 @@ use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, Observations, SubfilterShift};
 use ndarray::{Array3, Axis, s};
 
-use crate::coadd::coadds::Coadds;
+use crate::coadd::solved_planes::SolvedPlanes;
 use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::geometry::division::Division;
@@ -20,7 +20,7 @@ use crate::inputs::store::Store;
 ///
 /// [`CoaddError`] if pixels cannot be read.
 pub(crate) fn residual_rms(
-    coadds: &Coadds,
+    coadds: &SolvedPlanes,
     division: &Division,
     store: &Store,
     variances: &[f64],

@@ -5,7 +5,7 @@ use dcr_solver::GOOD;
 use ndarray::{Array2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use crate::coadd::plain::{Combination, Ingredients, PlainCoadd, read_remapped};
+use crate::coadd::plain::{Combination, Ingredients, MeanCoadd, read_remapped};
 use crate::error::CoaddError;
 use crate::inputs::pixels::VisitPixels;
 
@@ -37,9 +37,9 @@ pub(crate) fn running_mean(
     combination: &Combination<'_>,
     bbox: BBox,
     mut go_on: impl FnMut() -> bool,
-) -> Result<PlainCoadd, CoaddError> {
+) -> Result<MeanCoadd, CoaddError> {
     let Ingredients { visits, reader, planes, .. } = *ingredients;
-    let mut coadd = PlainCoadd::zeros(bbox.shape());
+    let mut coadd = MeanCoadd::zeros(bbox.shape());
     for strip in bbox.tiles((bbox.width, STRIP_ROWS)) {
         let mut sums = Array2::from_elem(strip.shape(), Sums::default());
         // Weight of the visits that have each plane with a threshold.

@@ -1,13 +1,11 @@
 //! The template coadd: the start of the solve, and what it stays at away from sources.
 
-use std::path::Path;
-
 use dcr_image::header::unit;
-use dcr_image::{ExposureFile, MaskPlanes, Psf, remap};
+use dcr_image::{Exposure, MaskPlanes, Psf, remap};
 use dcr_solver::kernel::dilate_diamond;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::plain::PlainCoadd;
+use crate::coadd::plain::MeanCoadd;
 use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::inputs::{Input, check_grid, unit_of};
@@ -19,35 +17,34 @@ const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
 pub(crate) const UNKNOWN_FWHM_PX: f64 = 3.5;
 
 /// A template coadd over the patch. Pixels without data are NaN and carry NO_DATA.
-pub(crate) struct TemplateCoadd {
+pub(crate) struct StartingCoadd {
     pub(crate) image: Array2<f32>,
     pub(crate) variance: Array2<f32>,
     pub(crate) mask: Array2<i32>,
     pub(crate) psf: Option<Psf>,
 }
 
-/// Opens a template coadd given as a file, and checks that it covers the patch.
-pub(crate) fn open_template(
-    path: &Path,
-    first: &ExposureFile,
+/// Refuses a template coadd that does not cover the patch, or is in another unit.
+pub(crate) fn check_template(
+    file: &dyn Exposure,
+    first: &dyn Exposure,
     config: &AssembleConfig,
-) -> Result<ExposureFile, CoaddError> {
-    let file = ExposureFile::open(path, &config.input.open_options(path))?;
-    check_grid(&file, first, config.coadd.grid_tolerance_px)?;
+) -> Result<(), CoaddError> {
+    check_grid(file, first, config.coadd.grid_tolerance_px)?;
     if file.unit().is_some() {
-        unit_of(&file)?;
+        unit_of(file)?;
     }
     if let (Some(unit), Some(expected)) = (file.unit(), first.unit())
         && !unit::same(unit, expected)
     {
         return Err(CoaddError::Unit {
-            path: path.to_owned(),
+            path: file.path().to_owned(),
             unit: unit.into(),
             first: first.path().to_owned(),
             expected: expected.into(),
         });
     }
-    Ok(file)
+    Ok(())
 }
 
 /// The template from a file. Where it has no data, the plain coadd stands in.
@@ -55,11 +52,11 @@ pub(crate) fn open_template(
 /// # Errors
 ///
 /// [`CoaddError`] if it cannot be read.
-pub(crate) fn given_template(
-    file: &ExposureFile,
-    plain: &PlainCoadd,
+pub(crate) fn given_coadd(
+    file: &dyn Exposure,
+    plain: &MeanCoadd,
     planes: &MaskPlanes,
-) -> Result<TemplateCoadd, CoaddError> {
+) -> Result<StartingCoadd, CoaddError> {
     let mut read = file.read(file.bbox())?;
     remap(&mut read.mask, file.mask_planes(), planes)
         .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
@@ -78,7 +75,7 @@ pub(crate) fn given_template(
                 *variance = *plain_variance;
             }
         });
-    Ok(TemplateCoadd {
+    Ok(StartingCoadd {
         image: read.image,
         variance: read.variance,
         mask: read.mask,
@@ -87,9 +84,9 @@ pub(crate) fn given_template(
 }
 
 /// The plain coadd as template, its sources yet to be detected.
-pub(crate) fn made_template(plain: &PlainCoadd, planes: &MaskPlanes) -> TemplateCoadd {
+pub(crate) fn made_coadd(plain: &MeanCoadd, planes: &MaskPlanes) -> StartingCoadd {
     let detected = planes.bits_of(["DETECTED", "DETECTED_NEGATIVE"]);
-    TemplateCoadd {
+    StartingCoadd {
         image: plain.image.clone(),
         variance: plain.variance.clone(),
         mask: plain.mask.mapv(|mask| mask & !detected),
@@ -97,7 +94,7 @@ pub(crate) fn made_template(plain: &PlainCoadd, planes: &MaskPlanes) -> Template
     }
 }
 
-impl TemplateCoadd {
+impl StartingCoadd {
     /// The pixels of sources: those of the convergence planes, or found here if no pixel has any of them; then they
     /// get DETECTED.
     pub(crate) fn sources(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dcr_image::ExposureFile;
+use dcr_image::header::StatedBand;
 use dcr_physics::{Assumption, Band, ReferenceWavelength, Throughput, Wavelength, builtin_bands};
 
 use super::table::table;
@@ -32,37 +32,10 @@ table! {
     }
 }
 
-/// What the header of a warp says of its band.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StatedBand {
-    /// The middle of the band in nm.
-    pub effective_nm: Option<f64>,
-    /// The full width in nm.
-    pub bandwidth_nm: Option<f64>,
-    /// The wavelength without displacement in nm.
-    pub reference_nm: Option<f64>,
-    /// The filter's name.
-    pub filter: Option<String>,
-}
-
-impl StatedBand {
-    /// Of an opened warp.
-    #[must_use]
-    pub fn of(warp: &ExposureFile) -> Self {
-        let positive = |keyword| warp.header().f64(keyword).filter(|nm| *nm > 0.0);
-        Self {
-            effective_nm: positive("EFFWAVE"),
-            bandwidth_nm: positive("BANDWID"),
-            reference_nm: positive("REFWAVE"),
-            filter: warp.visit().filter.clone(),
-        }
-    }
-
-    /// The middle and width in nm, from the cards or from a filter that tells them.
-    fn numbers(&self) -> Option<(f64, f64)> {
-        let cards = self.effective_nm.zip(self.bandwidth_nm);
-        cards.or_else(|| decam_numbers(self.filter.as_deref()?))
-    }
+/// The middle and width in nm, from the cards or from a filter that tells them.
+fn stated_numbers(stated: &StatedBand) -> Option<(f64, f64)> {
+    let cards = stated.effective_nm.zip(stated.bandwidth_nm);
+    cards.or_else(|| decam_numbers(stated.filter.as_deref()?))
 }
 
 /// A band, the wavelength that stays in place, and how both were found.
@@ -96,11 +69,13 @@ impl BandConfig {
             (effective, width, Some(known)) => {
                 Some((effective.unwrap_or(known.effective().nm()), width.unwrap_or(known.bandwidth_nm())))
             }
-            (None, None, None) if self.name.is_none() => stated.numbers().inspect(|(effective, width)| {
-                notes.push(note(format!(
+            (None, None, None) if self.name.is_none() => {
+                stated_numbers(stated).inspect(|(effective, width)| {
+                    notes.push(note(format!(
                     "No band was named; {effective} nm, {width} nm wide, were taken from the warps' headers."
                 )));
-            }),
+                })
+            }
             _ => None,
         };
         let (effective_nm, width_nm) = numbers.ok_or_else(|| self.unknown(stated))?;

@@ -215,12 +215,6 @@ impl InputConfig {
         }
     }
 
-    /// The circumstances of an exposure that was opened with [`InputConfig::open_options`].
-    #[must_use]
-    pub fn visit(&self, file: &ExposureFile) -> VisitInfo {
-        file.visit().clone()
-    }
-
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if let Some(zero_point) = self.common_zero_point_mag.filter(|mag| !mag.is_finite()) {
             return Err(refuse("input.common_zero_point_mag", zero_point, "a number"));

@@ -7,6 +7,7 @@ use dcr_solver::kernel::Region;
 use dcr_solver::{Observations, SpectralBasis, SubfilterShift};
 use ndarray::Array2;
 
+use crate::coadd::solver_choice::Solver;
 use crate::config::{AssembleConfig, ResolvedBand};
 use crate::error::CoaddError;
 use crate::geometry::basis::spectral_basis;
@@ -144,6 +145,7 @@ impl Division {
         psf_fwhm_px: Option<f64>,
         zero_point_mag: Option<f64>,
         config: &AssembleConfig,
+        solver: Solver,
     ) -> RunMetadata {
         RunMetadata {
             run: run.into(),
@@ -151,7 +153,7 @@ impl Division {
             band: self.band.band.clone(),
             reference: self.band.reference,
             subfilters: config.model.subfilters,
-            method: config.solver.method,
+            solver,
             refraction: config.model.refraction,
             rule: config.model.shift_rule,
             spectrum: config.model.spectrum,

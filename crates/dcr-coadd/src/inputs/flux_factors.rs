@@ -4,13 +4,12 @@
 //! says that they are still without it. With "header" the zero points decide, and FLXSCALE is not
 //! applied: both tell the same of one exposure.
 
-use dcr_image::ExposureFile;
+use dcr_image::Exposure;
 use dcr_image::header::unit::{self, UnitKind};
 use dcr_physics::{Assumption, VisitInfo};
 
 use crate::config::{AssembleConfig, InputConfig, ZeroPoint, ZeroPointOf};
 use crate::error::CoaddError;
-use crate::inputs::sky::Sky;
 
 /// Zero points in mag that are one, rounding of FLXSCALE included.
 const ONE_ZERO_POINT: f64 = 1e-5;
@@ -24,16 +23,12 @@ const EXPOSURE_RATIO: f64 = 1.1;
 /// # Errors
 ///
 /// [`CoaddError::NoZeroPoint`] if that is by zero points and one is missing.
-pub fn factor(
-    file: &ExposureFile,
-    visit: &VisitInfo,
-    input: &InputConfig,
-    common: Option<f64>,
-) -> Result<f64, CoaddError> {
+pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>) -> Result<f64, CoaddError> {
+    let visit = exposure.visit();
     match (input.zero_point, common, visit.zero_point_mag) {
         (ZeroPoint::Off, ..) => Ok(visit.flux_scale.unwrap_or(1.0)),
         (ZeroPoint::Header, Some(common), Some(own)) => Ok(10_f64.powf(0.4 * (common - own))),
-        (ZeroPoint::Header, ..) => Err(CoaddError::NoZeroPoint { path: file.path().to_owned() }),
+        (ZeroPoint::Header, ..) => Err(CoaddError::NoZeroPoint { path: exposure.path().to_owned() }),
     }
 }
 
@@ -49,10 +44,11 @@ pub fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
 ///
 /// As [`factor`].
 pub fn factors(
-    opened: &[(ExposureFile, Sky)],
+    exposures: &[&dyn Exposure],
     config: &AssembleConfig,
 ) -> Result<(Vec<f32>, Option<f64>), CoaddError> {
-    let scaled: Vec<Option<f64>> = opened.iter().map(|(_, sky)| scaled_zero_point(&sky.visit)).collect();
+    let scaled: Vec<Option<f64>> =
+        exposures.iter().map(|exposure| scaled_zero_point(exposure.visit())).collect();
     let common = match config.input.zero_point {
         ZeroPoint::Off => {
             let first = scaled.first().copied().flatten();
@@ -62,20 +58,18 @@ pub fn factors(
             first.filter(|_| scaled.iter().all(same))
         }
         ZeroPoint::Header => {
-            let first = opened.first().and_then(|(_, sky)| sky.visit.zero_point_mag);
+            let first = exposures.first().and_then(|exposure| exposure.visit().zero_point_mag);
             config.input.common_zero_point_mag.or(first)
         }
     };
-    let of = |(file, sky): &(ExposureFile, Sky)| {
-        factor(file, &sky.visit, &config.input, common).map(|factor| factor as f32)
-    };
-    Ok((opened.iter().map(of).collect::<Result<_, _>>()?, common))
+    let of = |exposure: &&dyn Exposure| factor(*exposure, &config.input, common).map(|factor| factor as f32);
+    Ok((exposures.iter().map(of).collect::<Result<_, _>>()?, common))
 }
 
 /// What is to be doubted of the zero points of a set, for all exposures alike.
-pub fn doubts(opened: &[(ExposureFile, Sky)], config: &AssembleConfig) -> Vec<Assumption> {
+pub fn doubts(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
     let warning = |text: String| Assumption { quantity: "zero point".into(), text, warning: true };
-    let visits = || opened.iter().map(|(_, sky)| &sky.visit);
+    let visits = || exposures.iter().map(|exposure| exposure.visit());
     let mut doubts = Vec::new();
     if config.input.zero_point == ZeroPoint::Header && visits().any(|visit| visit.flux_scale.is_some()) {
         doubts.push(warning(
@@ -92,10 +86,11 @@ pub fn doubts(opened: &[(ExposureFile, Sky)], config: &AssembleConfig) -> Vec<As
              scaled by them: set input.zero_point to \"header\", unless the pixels are on one scale already."
         )));
     }
-    let exposures: Option<Vec<f64>> = visits().map(|visit| visit.exposure_s).collect();
-    let Some((shortest, longest)) = exposures.as_deref().and_then(range) else { return doubts };
-    let counts =
-        opened.iter().all(|(file, _)| file.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
+    let times: Option<Vec<f64>> = visits().map(|visit| visit.exposure_s).collect();
+    let Some((shortest, longest)) = times.as_deref().and_then(range) else { return doubts };
+    let counts = exposures
+        .iter()
+        .all(|exposure| exposure.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
     let unscaled = visits().all(|visit| visit.flux_scale.is_none());
     if config.input.zero_point_of == ZeroPointOf::Auto
         && counts

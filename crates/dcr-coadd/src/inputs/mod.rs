@@ -12,18 +12,20 @@ pub mod store;
 pub mod transmission;
 pub mod weights;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dcr_image::header::StatedBand;
 use dcr_image::header::unit::{self, UnitKind};
-use dcr_image::{BBox, ExposureFile, MaskPlanes, Wcs};
+use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, Wcs};
 use dcr_solver::PixelList;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use crate::config::{AssembleConfig, StatedBand, ZeroPoint};
+use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::{CoaddError, GridDifference};
-use crate::inputs::parts::{Opened, join_visits};
+use crate::inputs::parts::join_visits;
 use crate::inputs::sky::Sky;
 
 /// The zero point in AB mag of pixel values in nJy.
@@ -31,7 +33,7 @@ const NANOJANSKY_MAG: f64 = 31.4;
 
 /// A warp, its pixels still on disk.
 pub struct Input {
-    pub file: ExposureFile,
+    pub file: Arc<dyn Exposure>,
     pub sky: Sky,
     /// Pixel values are multiplied by this.
     pub scale: f32,
@@ -73,60 +75,94 @@ impl Input {
     }
 }
 
+/// Opens the files of the exposures in the order given; files that are CCDs of one visit are joined.
+///
+/// # Errors
+///
+/// [`CoaddError`] for the first file, in that order, that cannot be opened, does not belong to those
+/// before it, or has the visit number of another without being a CCD of the same exposure.
+pub fn open_exposures(
+    paths: &[PathBuf],
+    config: &AssembleConfig,
+) -> Result<Vec<Arc<dyn Exposure>>, CoaddError> {
+    let open = |path: &PathBuf| ExposureFile::open(path, &config.input.open_options(path));
+    let opened: Vec<Result<ExposureFile, _>> = paths.par_iter().map(open).collect();
+    let files: Vec<ExposureFile> = opened.into_iter().collect::<Result<_, _>>()?;
+    let files = selected(files, |file| file.visit().visit, config)?;
+    let exposures: Vec<&dyn Exposure> = files.iter().map(|file| file as &dyn Exposure).collect();
+    check_together(&exposures, config)?;
+    let (scales, _) = flux_factors::factors(&exposures, config)?;
+    let scaled = files.into_iter().zip(scales).collect();
+    let joined = join_visits(scaled, &config.input, config.coadd.grid_tolerance_px)?;
+    Ok(joined.into_iter().map(|file| Arc::new(file) as Arc<dyn Exposure>).collect())
+}
+
+/// The exposures whose visits are wanted (`input.visits`).
+fn selected<T>(
+    mut all: Vec<T>,
+    visit: impl Fn(&T) -> u64,
+    config: &AssembleConfig,
+) -> Result<Vec<T>, CoaddError> {
+    let given = all.len();
+    if let Some(wanted) = &config.input.visits {
+        all.retain(|one| wanted.contains(&visit(one)));
+        if all.is_empty() && given > 0 {
+            return Err(CoaddError::NotSelected { given, wanted: wanted.len() });
+        }
+    }
+    Ok(all)
+}
+
+/// Refuses exposures of different grids, units or filters.
+fn check_together(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Result<(), CoaddError> {
+    let Some(first) = exposures.first().copied() else { return Err(CoaddError::NoInputs) };
+    let unit = unit_of(first)?;
+    let filter = |exposure: &dyn Exposure| exposure.visit().filter.clone();
+    check_filter(first, config.band.name.as_deref(), "band.name is")?;
+    for exposure in exposures.iter().copied() {
+        check_grid(exposure, first, config.coadd.grid_tolerance_px)?;
+        let own_unit = unit_of(exposure)?;
+        if !unit::same(&own_unit, &unit) {
+            return Err(CoaddError::Unit {
+                path: exposure.path().to_owned(),
+                unit: own_unit,
+                first: first.path().to_owned(),
+                expected: unit,
+            });
+        }
+        let against = format!("{} has", first.path().display());
+        check_filter(exposure, filter(first).as_deref(), &against)?;
+    }
+    Ok(())
+}
+
 impl Inputs {
-    /// Opens the warps, in the order given.
+    /// Checks that the exposures belong together, and works out sky, air and flux scale of each.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] for the first file, in that order, that cannot be opened or does not belong to those before it.
-    pub fn open(paths: &[PathBuf], config: &AssembleConfig) -> Result<Self, CoaddError> {
-        let opened: Vec<Result<(ExposureFile, Sky), CoaddError>> = paths
+    /// [`CoaddError`] for the first exposure, in the order given, that cannot be used.
+    pub fn new(exposures: Vec<Arc<dyn Exposure>>, config: &AssembleConfig) -> Result<Self, CoaddError> {
+        let exposures = selected(exposures, |exposure| exposure.visit().visit, config)?;
+        let all: Vec<&dyn Exposure> = exposures.iter().map(Arc::as_ref).collect();
+        check_together(&all, config)?;
+        check_numbers(&all)?;
+        let skies: Vec<Result<Sky, CoaddError>> = all
             .par_iter()
-            .map(|path| {
-                let file = ExposureFile::open(path, &config.input.open_options(path))?;
-                let sky = Sky::of(&file, &config.input, config.model.refraction)?;
-                Ok((file, sky))
-            })
+            .map(|exposure| Sky::of(*exposure, &config.input, config.model.refraction))
             .collect();
-        let mut opened: Vec<(ExposureFile, Sky)> = opened.into_iter().collect::<Result<_, _>>()?;
-        if let Some(wanted) = &config.input.visits {
-            let given = opened.len();
-            opened.retain(|(_, sky)| wanted.contains(&sky.visit.visit));
-            if opened.is_empty() {
-                return Err(CoaddError::NotSelected { given, wanted: wanted.len() });
-            }
-        }
-        let Some((first, first_sky)) = opened.first() else { return Err(CoaddError::NoInputs) };
-        let unit = unit_of(first)?;
-        let (bbox, wcs, stated) = (first.bbox(), first.wcs().clone(), StatedBand::of(first));
-        check_filter(first, first_sky.visit.filter.as_deref(), config.band.name.as_deref(), "band.name is")?;
-
-        for (file, sky) in &opened {
-            check_grid(file, first, config.coadd.grid_tolerance_px)?;
-            let own_unit = unit_of(file)?;
-            if !unit::same(&own_unit, &unit) {
-                return Err(CoaddError::Unit {
-                    path: file.path().to_owned(),
-                    unit: own_unit,
-                    first: first.path().to_owned(),
-                    expected: unit,
-                });
-            }
-            let against = format!("{} has", first.path().display());
-            check_filter(file, sky.visit.filter.as_deref(), first_sky.visit.filter.as_deref(), &against)?;
-        }
-        let (scales, zero_point_mag) = flux_factors::factors(&opened, config)?;
-        let doubts = flux_factors::doubts(&opened, config);
-        opened.iter_mut().for_each(|(_, sky)| sky.notes.extend_from_slice(&doubts));
-        let unit = if config.input.zero_point == ZeroPoint::Header && zero_point_mag == Some(NANOJANSKY_MAG) {
-            "nJy".to_owned()
-        } else {
-            unit
+        let mut skies: Vec<Sky> = skies.into_iter().collect::<Result<_, _>>()?;
+        let (scales, zero_point_mag) = flux_factors::factors(&all, config)?;
+        let doubts = flux_factors::doubts(&all, config);
+        skies.iter_mut().for_each(|sky| sky.notes.extend_from_slice(&doubts));
+        let unit = match (config.input.zero_point, zero_point_mag) {
+            (ZeroPoint::Header, Some(NANOJANSKY_MAG)) => "nJy".to_owned(),
+            _ => unit_of(all[0])?,
         };
-        let opened = opened.into_iter().zip(scales).map(|((file, sky), scale)| Opened { file, sky, scale });
-        let visits = join_visits(opened.collect(), &config.input, config.coadd.grid_tolerance_px)?
-            .into_iter()
-            .map(|Opened { file, sky, scale }| Input { file, sky, scale, excluded: None, glitches: vec![] })
+        let (bbox, wcs, stated) = (all[0].bbox(), all[0].wcs().clone(), all[0].stated_band());
+        let visits = exposures.into_iter().zip(skies).zip(scales);
+        let visits = visits
+            .map(|((file, sky), scale)| Input { file, sky, scale, excluded: None, glitches: vec![] })
             .collect();
         Ok(Self { visits, bbox, wcs, unit, zero_point_mag, stated })
     }
@@ -142,9 +178,9 @@ impl Inputs {
     /// # Errors
     ///
     /// [`CoaddError::Mask`] if there are more than 31.
-    pub fn planes(&self, others: Option<&ExposureFile>) -> Result<MaskPlanes, CoaddError> {
+    pub fn planes(&self, template: Option<&dyn Exposure>) -> Result<MaskPlanes, CoaddError> {
         let mut planes = MaskPlanes::canonical();
-        for file in self.visits.iter().map(|visit| &visit.file).chain(others) {
+        for file in self.visits.iter().map(|visit| visit.file.as_ref()).chain(template) {
             planes
                 .merge(file.mask_planes())
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
@@ -153,8 +189,23 @@ impl Inputs {
     }
 }
 
+/// Refuses two exposures of one visit.
+fn check_numbers(exposures: &[&dyn Exposure]) -> Result<(), CoaddError> {
+    let mut first_of: BTreeMap<u64, &dyn Exposure> = BTreeMap::new();
+    for exposure in exposures.iter().copied() {
+        if let Some(first) = first_of.insert(exposure.visit().visit, exposure) {
+            return Err(CoaddError::SameVisit {
+                visit: exposure.visit().visit,
+                first: first.path().to_owned(),
+                second: exposure.path().to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a file that does not cover the pixels of `first`, or covers other places with them.
-pub fn check_grid(file: &ExposureFile, first: &ExposureFile, allowed_px: f64) -> Result<(), CoaddError> {
+pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) -> Result<(), CoaddError> {
     let difference = if file.bbox() == first.bbox() {
         grid_difference(first.wcs(), file.wcs(), &first.bbox(), allowed_px)
     } else {
@@ -182,7 +233,7 @@ pub fn grid_difference(expected: &Wcs, got: &Wcs, bbox: &BBox, allowed_px: f64) 
 /// # Errors
 ///
 /// [`CoaddError::NoUnit`] without one, [`CoaddError::NotFlux`] for magnitudes and logarithms.
-pub fn unit_of(file: &ExposureFile) -> Result<String, CoaddError> {
+pub fn unit_of(file: &dyn Exposure) -> Result<String, CoaddError> {
     let unit = file.unit().ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })?;
     if unit::kind(unit) == UnitKind::NotFlux {
         return Err(CoaddError::NotFlux { path: file.path().to_owned(), unit: unit.to_owned() });
@@ -191,13 +242,8 @@ pub fn unit_of(file: &ExposureFile) -> Result<String, CoaddError> {
 }
 
 /// Refuses a filter that is another than `expected`, if both are known.
-pub fn check_filter(
-    file: &ExposureFile,
-    filter: Option<&str>,
-    expected: Option<&str>,
-    against: &str,
-) -> Result<(), CoaddError> {
-    let (Some(filter), Some(expected)) = (filter, expected) else { return Ok(()) };
+pub fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) -> Result<(), CoaddError> {
+    let (Some(filter), Some(expected)) = (file.visit().filter.as_deref(), expected) else { return Ok(()) };
     if may_be_the_same(filter, expected) {
         return Ok(());
     }

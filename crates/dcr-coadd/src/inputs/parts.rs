@@ -15,7 +15,6 @@ use dcr_physics::{Assumption, Instant, VisitInfo};
 
 use crate::config::{InputConfig, ZeroPoint};
 use crate::error::CoaddError;
-use crate::inputs::sky::Sky;
 use crate::inputs::{check_grid, may_be_the_same};
 
 /// Seconds of a day.
@@ -29,13 +28,8 @@ const SAME_EXPOSURE: f64 = 0.01;
 /// used.
 const SAME_ZERO_POINT: f64 = 0.005;
 
-/// An opened file of a visit.
-pub struct Opened {
-    pub file: ExposureFile,
-    pub sky: Sky,
-    /// Pixel values are multiplied by this.
-    pub scale: f32,
-}
+/// An opened file, and the factor that brings its pixel values to the scale of all files.
+pub type ScaledFile = (ExposureFile, f32);
 
 /// Joins the files that are parts of one visit, in the order of the first of each.
 ///
@@ -44,14 +38,14 @@ pub struct Opened {
 /// [`CoaddError::NotOneVisit`] for files with one visit number that are no parts of an exposure,
 /// and whatever is wrong with the files.
 pub fn join_visits(
-    opened: Vec<Opened>,
+    opened: Vec<ScaledFile>,
     input: &InputConfig,
     allowed_px: f64,
-) -> Result<Vec<Opened>, CoaddError> {
+) -> Result<Vec<ExposureFile>, CoaddError> {
     let mut place_of_visit: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut visits: Vec<Vec<Opened>> = Vec::new();
+    let mut visits: Vec<Vec<ScaledFile>> = Vec::new();
     for one in opened {
-        let place = *place_of_visit.entry(one.sky.visit.visit).or_insert(visits.len());
+        let place = *place_of_visit.entry(one.0.visit().visit).or_insert(visits.len());
         match visits.get_mut(place) {
             Some(parts) => parts.push(one),
             None => visits.push(vec![one]),
@@ -61,38 +55,38 @@ pub fn join_visits(
 }
 
 /// Joins the files of one visit.
-fn join(parts: Vec<Opened>, input: &InputConfig, allowed_px: f64) -> Result<Opened, CoaddError> {
+fn join(parts: Vec<ScaledFile>, input: &InputConfig, allowed_px: f64) -> Result<ExposureFile, CoaddError> {
     let mut parts = parts.into_iter();
-    let Some(mut first) = parts.next() else { return Err(CoaddError::NoInputs) };
+    let Some((first, scale)) = parts.next() else { return Err(CoaddError::NoInputs) };
     if parts.len() == 0 {
         return Ok(first);
     }
-    let visit = first.sky.visit.visit;
+    let visit = first.visit().visit;
     let not_one = |first: PathBuf, second: PathBuf, reason: String| CoaddError::NotOneVisit {
         visit,
         first,
         second,
         reason,
     };
-    let parts: Vec<Opened> = parts.collect();
+    let parts: Vec<ScaledFile> = parts.collect();
     let mut notes = Vec::new();
-    let all: Vec<&Opened> = std::iter::once(&first).chain(&parts).collect();
+    let all: Vec<&ExposureFile> = std::iter::once(&first).chain(parts.iter().map(|(file, _)| file)).collect();
     for (i, one) in all.iter().enumerate() {
         for earlier in &all[..i] {
-            let paths = || (earlier.file.path().to_owned(), one.file.path().to_owned());
+            let paths = || (earlier.path().to_owned(), one.path().to_owned());
             if let Some(reason) = contradiction(earlier, one) {
                 let (first, second) = paths();
                 return Err(not_one(first, second, reason));
             }
-            check_grid(&one.file, &earlier.file, allowed_px)?;
+            check_grid(*one, *earlier, allowed_px)?;
         }
     }
-    if all.iter().any(|one| one.file.detector().is_none()) {
+    if all.iter().any(|one| one.detector().is_none()) {
         notes.push(warning(
             "No header card names the detector: files of one visit number and time are taken for parts of one exposure.",
         ));
     }
-    let zero_points: Vec<f64> = all.iter().filter_map(|one| one.sky.visit.zero_point_mag).collect();
+    let zero_points: Vec<f64> = all.iter().filter_map(|one| one.visit().zero_point_mag).collect();
     let [lowest, highest] = [f64::min, f64::max].map(|of| zero_points.iter().copied().reduce(of));
     if let (ZeroPoint::Off, Some(lowest), Some(highest)) = (input.zero_point, lowest, highest)
         && highest - lowest > SAME_ZERO_POINT
@@ -103,12 +97,8 @@ fn join(parts: Vec<Opened>, input: &InputConfig, allowed_px: f64) -> Result<Open
         ));
     }
     drop(all);
-    let mut others = Vec::with_capacity(parts.len());
-    for part in parts {
-        notes.extend(part.sky.notes);
-        others.push((part.file, part.scale / first.scale));
-    }
-    first.file = first.file.join(others).map_err(|error| match error {
+    let others = parts.into_iter().map(|(file, own)| (file, own / scale)).collect();
+    let mut joined = first.join(others).map_err(|error| match error {
         JoinError::Overlap { first, second, share } => {
             let reason = format!(
                 "both have data in {:.0} % of the pixels of the smaller, as parts of one exposure on one grid cannot",
@@ -118,21 +108,16 @@ fn join(parts: Vec<Opened>, input: &InputConfig, allowed_px: f64) -> Result<Open
         }
         JoinError::Fits(error) => CoaddError::Fits(error),
     })?;
-    notes.extend(first.file.visit().assumptions.iter().cloned());
-    for note in notes {
-        if !first.sky.notes.contains(&note) {
-            first.sky.notes.push(note);
-        }
-    }
-    Ok(first)
+    notes.into_iter().for_each(|note| joined.add_assumption(note));
+    Ok(joined)
 }
 
 /// Why two files cannot be parts of one exposure; `None` if they can.
-fn contradiction(first: &Opened, second: &Opened) -> Option<String> {
-    if first.file.path() == second.file.path() {
+fn contradiction(first: &ExposureFile, second: &ExposureFile) -> Option<String> {
+    if first.path() == second.path() {
         return Some("they are one file, given twice".into());
     }
-    let (a, b) = (&first.sky.visit, &second.sky.visit);
+    let (a, b) = (first.visit(), second.visit());
     let seconds = a.mid_time.zip(b.mid_time).map(|(a, b)| apart(a, b));
     let exposure = a.exposure_s.zip(b.exposure_s);
     let same_time = SAME_TIME.0.max(exposure.map_or(0.0, |(a, b)| SAME_TIME.1 * a.min(b)));
@@ -149,7 +134,7 @@ fn contradiction(first: &Opened, second: &Opened) -> Option<String> {
     {
         return Some(format!("their filters are {a:?} and {b:?}"));
     }
-    match (first.file.detector(), second.file.detector()) {
+    match (first.detector(), second.detector()) {
         (Some(a), Some(b)) if a == b => Some(format!("both are of one detector ({a})")),
         (Some(_), Some(_)) => None,
         _ if seconds.is_some() => None,

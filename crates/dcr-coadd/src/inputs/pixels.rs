@@ -1,6 +1,6 @@
 //! The pixels of a warp as the coadd sees them: which may be used, which are of sources.
 
-use dcr_image::{BBox, ExposureFile, FitsError, MaskPlanes, MaskedImage};
+use dcr_image::{BBox, Exposure, MaskPlanes, MaskedImage, ReadError};
 use dcr_solver::{DETECTED, GOOD};
 use ndarray::{Array2, Zip, s};
 
@@ -60,8 +60,8 @@ impl<'a> PixelReader<'a> {
 
     /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged [`ARTEFACT`] and
     /// not good.
-    pub fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, FitsError> {
-        let mut pixels = self.read_file(&visit.file, visit.scale, visit.excluded.as_deref(), part)?;
+    pub fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, ReadError> {
+        let mut pixels = self.read_file(visit.file.as_ref(), visit.scale, visit.excluded.as_deref(), part)?;
         if let Some((rows, cols)) = part.slice_in(&visit.file.bbox()) {
             let width = visit.file.bbox().width;
             for (row, col) in visit.glitches.iter().map(|at| (*at as usize / width, *at as usize % width)) {
@@ -76,11 +76,11 @@ impl<'a> PixelReader<'a> {
     /// Reads a box of a file, multiplied by `scale`, without the pixels that are `excluded`.
     pub fn read_file(
         &self,
-        file: &ExposureFile,
+        file: &dyn Exposure,
         scale: f32,
         excluded: Option<&Array2<bool>>,
         part: BBox,
-    ) -> Result<VisitPixels, FitsError> {
+    ) -> Result<VisitPixels, ReadError> {
         let mut masked = file.read(part)?;
         if scale != 1.0 {
             masked.image *= scale;

@@ -1,6 +1,6 @@
 //! The sky and the air of one exposure: where the zenith was, and how refraction is computed.
 
-use dcr_image::ExposureFile;
+use dcr_image::Exposure;
 use dcr_physics::{
     Angle, Assumption, LocalSky, Refraction, RefractionModel, Site, SkyPosition, VisitInfo, Weather,
     ZenithGeometry,
@@ -30,9 +30,13 @@ impl Sky {
     ///
     /// [`CoaddError`] if the header does not tell where the zenith was, contradicts itself and that is not to be
     /// passed over, or tells nothing of the height or pressure at which the telescope stands.
-    pub fn of(file: &ExposureFile, input: &InputConfig, model: RefractionModel) -> Result<Self, CoaddError> {
-        let path = || file.path().to_owned();
-        let visit = input.visit(file);
+    pub fn of(
+        exposure: &dyn Exposure,
+        input: &InputConfig,
+        model: RefractionModel,
+    ) -> Result<Self, CoaddError> {
+        let path = || exposure.path().to_owned();
+        let visit = exposure.visit().clone();
         let geometry = ZenithGeometry::resolve(&visit, input.geometry)
             .map_err(|source| CoaddError::Geometry { path: path(), source })?;
         if geometry.disagreement().is_some() && input.on_disagreement == OnDisagreement::Refuse {

@@ -1,7 +1,7 @@
 //! How much each visit counts: the inverse of its noise.
 
 use dcr_image::fits::ScratchFile;
-use dcr_image::{BBox, FitsError, MaskedImage};
+use dcr_image::{BBox, MaskedImage, ReadError};
 use dcr_solver::joint::Noise;
 use dcr_solver::{GOOD, PixelList};
 use multiversion::multiversion;
@@ -26,7 +26,7 @@ const CLIP_PASSES: usize = 2;
 const STRIP_ROWS: usize = 512;
 
 /// A visit that has been read once.
-pub(crate) struct Survey {
+pub(crate) struct VisitSurvey {
     /// Clipped mean of the variance of its good pixels; `None` if there are none.
     pub(crate) variance: Option<f64>,
     /// The share of good pixels.
@@ -68,8 +68,8 @@ pub(crate) fn survey(
     noise: Option<usize>,
     cells: &[BBox],
     done: &(dyn Fn(&Input) + Sync),
-) -> Result<Vec<Survey>, FitsError> {
-    let surveys: Vec<Result<Survey, FitsError>> = visits
+) -> Result<Vec<VisitSurvey>, ReadError> {
+    let surveys: Vec<Result<VisitSurvey, ReadError>> = visits
         .par_iter()
         .enumerate()
         .map(|(slot, visit)| {
@@ -88,7 +88,7 @@ fn survey_visit(
     keep: Keep,
     noise: Option<usize>,
     cells: &[BBox],
-) -> Result<Survey, FitsError> {
+) -> Result<VisitSurvey, ReadError> {
     let bbox = visit.file.bbox();
     let in_memory = matches!(keep, Keep::InMemory);
     let mut planes = in_memory.then(|| (Array2::zeros(bbox.shape()), Array2::zeros(bbox.shape())));
@@ -131,7 +131,7 @@ fn survey_visit(
     let usable = variances.len() as f64 / bbox.area().max(1) as f64;
     let noise = noise.and_then(|every| noise_of(&values, &variances, &kinds, every));
     coverage.iter_mut().zip(cells).for_each(|(count, cell)| *count /= cell.area().max(1) as f64);
-    Ok(Survey {
+    Ok(VisitSurvey {
         variance: clipped_mean(&variances),
         usable,
         planes,
@@ -151,7 +151,7 @@ fn read_without_glitches(
     reader: &PixelReader<'_>,
     strip: BBox,
     contrast: &Contrast,
-) -> Result<(VisitPixels, Vec<Glitch>), FitsError> {
+) -> Result<(VisitPixels, Vec<Glitch>), ReadError> {
     let around = BBox::new(strip.x0, strip.y0 - REACH_PX as i64, strip.width, strip.height + 2 * REACH_PX)
         .clipped(&visit.file.bbox());
     let mut pixels = reader.read(visit, around)?;

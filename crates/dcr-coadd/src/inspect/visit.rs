@@ -10,7 +10,7 @@ use dcr_physics::{
 };
 use serde::Serialize;
 
-use crate::config::{AssembleConfig, ConfigError, StatedBand};
+use crate::config::{AssembleConfig, ConfigError};
 
 /// Side in px of the middle part of the image whose noise is looked at.
 const NOISE_SIDE: usize = 1024;
@@ -120,7 +120,7 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
         ..config.input.open_options(path)
     };
     let file = ExposureFile::open(path, &options)?;
-    let visit = config.input.visit(&file);
+    let visit = file.visit().clone();
     let mut notes = visit.assumptions.clone();
     let mut seen = VisitInspection {
         file: path.to_owned(),
@@ -191,13 +191,14 @@ fn refract(
     let (weather, weather_notes) = visit.weather.complete(elevation_m);
     notes.extend(weather_notes);
     seen.weather = Some(weather);
-    let resolved = match config.band.resolve(config.throughput.as_ref(), &StatedBand::of(file)) {
-        Ok(resolved) => resolved,
-        Err(error) => {
-            notes.push(warning("band", without_band(&error)));
-            return;
-        }
-    };
+    let resolved =
+        match config.band.resolve(config.throughput.as_ref(), &dcr_image::Exposure::stated_band(file)) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                notes.push(warning("band", without_band(&error)));
+                return;
+            }
+        };
     notes.extend(resolved.notes);
     let range = resolved.band.range();
     let Some(site) = visit.site else {

@@ -4,7 +4,6 @@
 //! Beside the coadds, a run of it leaves `joint.fits`, in which is all that a later template needs: the planes with a border around the
 //! patch, where they rest on data, their noise, and the PSF that they have.
 
-pub mod file;
 mod results;
 pub mod visits;
 
@@ -17,7 +16,6 @@ use dcr_solver::joint::{
 use crate::error::CoaddError;
 use crate::run::journal::Journal;
 
-pub(crate) use file::JointRecord;
 pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales, warn_of_offsets};
 pub(crate) use visits::{PatchVisits, atmospheric_stamp};
 

@@ -7,11 +7,12 @@ use dcr_solver::{GOOD, SourceError};
 use ndarray::{Array2, Axis, Zip};
 
 use super::PatchVisits;
-use crate::coadd::coadds::{Coadd, Coadds, Patch};
 use crate::coadd::psf_selection::CoaddPsf;
+use crate::coadd::solved_planes::{SolvedPlane, SolvedPlanes};
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
+use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 use crate::run::summary::{JointSummary, JointVisitSummary};
 
@@ -28,29 +29,30 @@ const FAR_OFF_PX: f64 = 0.2;
 /// Rows of a visit that are counted at a time.
 const STRIP_ROWS: usize = 512;
 
-impl Coadds {
-    /// The coadds of a solution. Where no visit has data that were used they are flagged NO_DATA.
+impl SolvedPlanes {
+    /// The planes of a joint solution. Where no visit has data that were used they are flagged NO_DATA.
     ///
     /// # Errors
     ///
     /// [`CoaddError`] if pixels cannot be read.
-    pub(crate) fn joint(
-        patch: &Patch<'_>,
+    pub(crate) fn of_joint_solution(
+        state: &PatchState,
+        clipped: &Array2<bool>,
         visits: &PatchVisits<'_>,
         solution: &JointSolution,
     ) -> Result<Self, CoaddError> {
         let unseen = solution.covered_yx.mapv(|covered| !covered);
-        let mut mask = patch.mask(&unseen);
-        let no_data = patch.planes.bits_of(["NO_DATA"]);
-        let low_coverage = patch.planes.bits_of([LOW_COVERAGE]);
+        let mut mask = state.solved_mask(&unseen, clipped);
+        let no_data = state.planes.bits_of(["NO_DATA"]);
+        let low_coverage = state.planes.bits_of([LOW_COVERAGE]);
         Zip::from(&mut mask).and(&solution.coverage_yx).for_each(|mask, coverage| {
             if *coverage < RELIABLE_COVERAGE {
                 *mask |= low_coverage;
             }
         });
         let n_image = used_visits(visits, solution)?;
-        let n = patch.fractions.len();
-        let of_template = patch.config.coadd.variance == OutputVariance::Template;
+        let n = state.division.fractions.len();
+        let of_template = state.config.coadd.variance == OutputVariance::Template;
         // Where nothing is known the solver says infinite; in files that is NaN and NO_DATA.
         let mut without_infinity = |mut variance: Array2<f32>| {
             Zip::from(&mut variance).and(&mut mask).for_each(|variance, mask| {
@@ -60,13 +62,13 @@ impl Coadds {
             });
             variance
         };
-        let subfilters: Vec<Coadd> = solution
+        let subfilters: Vec<SolvedPlane> = solution
             .patch_planes()
             .axis_iter(Axis(0))
             .enumerate()
             .map(|(a, plane)| {
                 let mut image = plane.to_owned();
-                if !patch.config.coadd.interpolate {
+                if !state.config.coadd.interpolate {
                     Zip::from(&mut image).and(&unseen).for_each(|value, unseen| {
                         if *unseen {
                             *value = f32::NAN;
@@ -74,18 +76,18 @@ impl Coadds {
                     });
                 }
                 let variance = match of_template {
-                    true => &patch.template.variance / n as f32,
+                    true => &state.template.variance / n as f32,
                     false => without_infinity(solution.plane_variance(a)),
                 };
-                Coadd { image, variance, n_image: n_image.clone() }
+                SolvedPlane { image, variance, n_image: n_image.clone() }
             })
             .collect();
         let variance = match of_template {
-            true => patch.template.variance.clone(),
+            true => state.template.variance.clone(),
             false => without_infinity(solution.total_variance()),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
-        let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };
+        let mut sum = SolvedPlane { image: Array2::zeros(mask.dim()), variance, n_image };
         for subfilter in &subfilters {
             sum.image += &subfilter.image;
         }

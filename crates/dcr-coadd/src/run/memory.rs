@@ -3,7 +3,8 @@
 use dcr_image::BBox;
 use dcr_image::fits::free_memory;
 
-use crate::config::{AssembleConfig, Method, PixelsIn};
+use crate::coadd::solver_choice::Solver;
+use crate::config::{AssembleConfig, PixelsIn};
 use crate::error::CoaddError;
 
 /// Bytes of a visit's pixel that is kept: `f32` and a byte of flags.
@@ -38,11 +39,16 @@ impl MemoryPlan {
     /// # Errors
     ///
     /// [`CoaddError::Memory`] if not even the patch's own planes fit.
-    pub(crate) fn new(visits: usize, bbox: &BBox, config: &AssembleConfig) -> Result<Self, CoaddError> {
+    pub(crate) fn new(
+        visits: usize,
+        bbox: &BBox,
+        solver: Solver,
+        config: &AssembleConfig,
+    ) -> Result<Self, CoaddError> {
         let given = config.coadd.memory_limit.map(|size| size.0);
-        let solver = match config.solver.method {
-            Method::Auto | Method::Iterative => 0,
-            Method::Joint => bytes_of_a_tile(visits, bbox, config),
+        let solver = match solver {
+            Solver::Iterative => 0,
+            Solver::Joint => bytes_of_a_tile(visits, bbox, config),
         };
         let limit = given.or_else(|| free_memory().map(|free| free / 2)).unwrap_or(u64::MAX);
         Self::within(limit, config.coadd.pixels_in, visits, bbox, config.model.subfilters, solver)

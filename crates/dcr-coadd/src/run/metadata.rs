@@ -8,7 +8,8 @@ use dcr_physics::{Band, RefractionModel, Throughput, Wavelength, WavelengthGrid}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{Method, ShiftRule, Spectrum};
+use crate::coadd::solver_choice::Solver;
+use crate::config::{ShiftRule, Spectrum};
 use crate::error::CoaddError;
 
 /// What all files of a run share.
@@ -23,7 +24,7 @@ pub struct RunMetadata {
     pub reference: Wavelength,
     pub subfilters: usize,
     /// How the subfilters were solved for.
-    pub method: Method,
+    pub solver: Solver,
     pub refraction: RefractionModel,
     pub rule: ShiftRule,
     pub spectrum: Spectrum,
@@ -48,7 +49,7 @@ impl RunMetadata {
             Card::new("BANDWID", self.band.bandwidth_nm()).with_comment("[nm] full width of the band"),
             Card::new("REFWAVE", self.reference.nm()).with_comment("[nm] not displaced"),
             Card::new("NSUBFILT", self.subfilters as i64).with_comment("number of subfilters"),
-            Card::new("METHOD", word(&self.method)).with_comment("of solving for the subfilters"),
+            Card::new("METHOD", word(&self.solver)).with_comment("of solving for the subfilters"),
             Card::new("REFRMOD", word(&self.refraction)).with_comment("refraction model"),
             Card::new("SHIFTRUL", word(&self.rule)).with_comment("rule of displacements"),
             Card::new("SPECTRUM", word(&self.spectrum)).with_comment("inside subfilters"),
@@ -94,7 +95,7 @@ impl RunMetadata {
             reference: Wavelength::from_nm(number("REFWAVE")?),
             subfilters: count("NSUBFILT")?,
             // Runs of versions with one method do not say which.
-            method: header.text("METHOD").map_or(Ok(Method::Iterative), |_| named(header, path, "METHOD"))?,
+            solver: header.text("METHOD").map_or(Ok(Solver::Iterative), |_| named(header, path, "METHOD"))?,
             refraction: named(header, path, "REFRMOD")?,
             rule: named(header, path, "SHIFTRUL")?,
             spectrum: named(header, path, "SPECTRUM")?,

@@ -17,17 +17,14 @@ const SAME_GRID_PX: f64 = 1e-6;
 
 /// The subfilter coadds of a run, still on disk.
 pub(crate) struct FinishedRun {
-    pub(crate) metadata: RunMetadata,
     /// Blue to red.
     pub(crate) files: Vec<ExposureFile>,
     /// The planes of all files' masks.
     pub(crate) planes: MaskPlanes,
-    /// The run's `summary.json`, which says that all files are there.
-    seal: Seal,
 }
 
-/// The model in a box.
-pub(crate) struct ModelPlanes {
+/// The subfilter coadds in a box.
+pub(crate) struct RunPlanes {
     /// `(subfilters, rows, cols)`; pixels without data are 0, and flagged.
     pub(crate) image_byx: Array3<f32>,
     /// Likewise.
@@ -85,35 +82,7 @@ impl FinishedRun {
                 .merge(file.mask_planes())
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
         }
-        Ok(Self { metadata, files, planes, seal })
-    }
-
-    /// Refuses the run if it was replaced since it was opened.
-    ///
-    /// # Errors
-    ///
-    /// [`CoaddError`] naming its `summary.json`.
-    pub(crate) fn check_unchanged(&self) -> Result<(), CoaddError> {
-        Ok(self.seal.check()?)
-    }
-
-    /// Refuses a file in the folder that says it is of another run.
-    ///
-    /// # Errors
-    ///
-    /// [`CoaddError::MixedRuns`].
-    pub(crate) fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
-        check_run(path, run, &self.files[0], &self.metadata)
-    }
-
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.files[0].path().parent().unwrap_or(Path::new("."))
-    }
-
-    /// The pixels of all subfilters.
-    pub(crate) fn bbox(&self) -> BBox {
-        self.files[0].bbox()
+        Ok(Self { files, planes })
     }
 
     /// Reads a box of all subfilters.
@@ -121,9 +90,9 @@ impl FinishedRun {
     /// # Errors
     ///
     /// [`CoaddError`] if a file cannot be read.
-    pub(crate) fn read(&self, part: BBox) -> Result<ModelPlanes, CoaddError> {
+    pub(crate) fn read(&self, part: BBox) -> Result<RunPlanes, CoaddError> {
         let shape = (self.files.len(), part.height, part.width);
-        let mut out = ModelPlanes {
+        let mut out = RunPlanes {
             image_byx: Array3::zeros(shape),
             variance_byx: Array3::zeros(shape),
             mask: Array2::zeros(part.shape()),
@@ -148,7 +117,7 @@ impl FinishedRun {
 }
 
 /// The run that a `summary.json` is of.
-fn run_of(seal: &Seal) -> Result<String, CoaddError> {
+pub(crate) fn run_of(seal: &Seal) -> Result<String, CoaddError> {
     #[derive(Deserialize)]
     struct Named {
         run: String,

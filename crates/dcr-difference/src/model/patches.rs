@@ -1,93 +1,137 @@
-//! The patches that templates are made of: finished runs, checked to be of one kind.
+//! The patches that templates are made of: models, checked to be of one kind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use dcr_coadd::model::Model;
+use dcr_coadd::run::metadata::RunMetadata;
+use dcr_coadd::run::outputs::SUMMARY;
+use dcr_coadd::{CoaddError, Disagreement};
 use dcr_image::MaskPlanes;
+use dcr_image::fits::{self, Seal};
 use dcr_physics::Throughput;
 
-use crate::model::finished_run::FinishedRun;
+use crate::model::finished_run::run_of;
 use crate::template::scales::Calibration;
-use dcr_coadd::run::metadata::RunMetadata;
-use dcr_coadd::{CoaddError, Disagreement};
 
-/// Finished runs of one band, with one model of it and one calibration; there is at least one.
+/// Models of one band, with one description of it and one calibration; there is at least one.
 pub(crate) struct Patches {
-    pub(crate) runs: Vec<FinishedRun>,
-    /// The planes of all runs' masks.
+    pub(crate) models: Vec<Model>,
+    /// The `summary.json` beside each model that was named by its folder.
+    seals: Vec<Seal>,
+    /// The planes of all models' masks.
     pub(crate) planes: MaskPlanes,
 }
 
 impl Patches {
-    /// Opens the folders. A run that is given twice is taken once.
+    /// Opens models, each named by its file or by the folder of its run. A run that is named twice
+    /// is taken once.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a folder holds no run, or one that differs from the first in what all must share.
-    pub(crate) fn open(folders: &[PathBuf]) -> Result<Self, CoaddError> {
-        let mut runs: Vec<FinishedRun> = Vec::with_capacity(folders.len());
+    /// [`CoaddError`] if there is no model, or one that differs from the first in what all must
+    /// share. A folder without `summary.json` holds an incomplete run, and one with the summary of
+    /// another run holds files of several.
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, CoaddError> {
+        let mut models: Vec<Model> = Vec::with_capacity(paths.len());
+        let mut seals = vec![];
         let mut planes = MaskPlanes::canonical();
-        for folder in folders {
-            let run = FinishedRun::open(folder)?;
-            if runs.iter().any(|known| known.metadata.run == run.metadata.run) {
+        for path in paths {
+            // Reading the seal completes a run that was stopped while its files got their names.
+            let seal = if fits::is_dir(path)? { Some(Seal::read(path, SUMMARY)?) } else { None };
+            let model = Model::open(path)?;
+            if let Some(seal) = seal {
+                let seal = seal.ok_or_else(|| CoaddError::NoSummary { path: path.join(SUMMARY) })?;
+                check_run(seal.path(), &run_of(&seal)?, &model)?;
+                seals.push(seal);
+            }
+            if models.iter().any(|known| known.metadata.run == model.metadata.run) {
                 continue;
             }
-            if let Some(first) = runs.first() {
-                check_agreement(first, &run)?;
+            if let Some(first) = models.first() {
+                check_agreement(first, &model)?;
             } else {
-                planes = run.planes.clone();
+                planes = model.planes.clone();
             }
             planes
-                .merge(&run.planes)
-                .map_err(|source| CoaddError::Mask { path: run.files[0].path().to_owned(), source })?;
-            runs.push(run);
+                .merge(&model.planes)
+                .map_err(|source| CoaddError::Mask { path: model.path().to_owned(), source })?;
+            models.push(model);
         }
-        if runs.is_empty() {
+        if models.is_empty() {
             return Err(CoaddError::NoPatches);
         }
-        Ok(Self { runs, planes })
+        Ok(Self { models, seals, planes })
     }
 
     /// Refuses runs that were replaced since they were opened.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the run's `summary.json`.
+    /// [`CoaddError`] naming the run's `summary.json`, or the file of the model.
     pub(crate) fn check_unchanged(&self) -> Result<(), CoaddError> {
-        self.runs.iter().try_for_each(FinishedRun::check_unchanged)
+        self.seals.iter().try_for_each(Seal::check)?;
+        for model in &self.models {
+            check_run(model.path(), &Model::open(model.path())?.metadata.run, model)?;
+        }
+        Ok(())
     }
 
-    /// What all runs share, as the first has it.
+    /// Refuses a file beside the first model that says it is of another run.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError::MixedRuns`].
+    pub(crate) fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+        check_run(path, run, &self.models[0])
+    }
+
+    /// What all models share, as the first has it.
     pub(crate) fn metadata(&self) -> &RunMetadata {
-        &self.runs[0].metadata
+        &self.models[0].metadata
     }
 
     /// The unit of the pixel values.
     pub(crate) fn unit(&self) -> &str {
-        self.runs[0].files[0].unit().unwrap_or_default()
-    }
-
-    /// Zero point and unit of the pixel values.
-    pub(crate) fn calibration(&self) -> Calibration {
-        Calibration::new(self.metadata().zero_point_mag, self.runs[0].files[0].unit())
-    }
-
-    /// NO_DATA as a mask value.
-    pub(crate) fn no_data(&self) -> i32 {
-        self.planes.bits_of(["NO_DATA"])
+        &self.models[0].unit
     }
 
     /// The folders, for messages.
     pub(crate) fn names(&self) -> String {
-        let names: Vec<String> = self.runs.iter().map(|run| run.folder().display().to_string()).collect();
+        let names: Vec<String> =
+            self.models.iter().map(|model| folder(model).display().to_string()).collect();
         names.join(", ")
     }
+}
+
+/// The folder of a model.
+pub(crate) fn folder(model: &Model) -> &Path {
+    model.path().parent().unwrap_or(Path::new("."))
+}
+
+/// Zero point and unit of the pixel values of a model.
+pub(crate) fn calibration(model: &Model) -> Calibration {
+    let unit = Some(model.unit.as_str()).filter(|unit| !unit.is_empty());
+    Calibration::new(model.metadata.zero_point_mag, unit)
+}
+
+/// Refuses a file of another run than a model's.
+pub(crate) fn check_run(path: &Path, run: &str, model: &Model) -> Result<(), CoaddError> {
+    if run == model.metadata.run {
+        return Ok(());
+    }
+    Err(CoaddError::MixedRuns {
+        path: path.to_owned(),
+        run: run.into(),
+        beside: model.path().to_owned(),
+        expected: model.metadata.run.clone(),
+    })
 }
 
 /// Something that all patches share.
 struct Shared {
     what: &'static str,
     /// As a text, which differs where the thing does; `None` if the run does not say.
-    of: fn(&FinishedRun) -> Option<String>,
+    of: fn(&Model) -> Option<String>,
     remedy: &'static str,
 }
 
@@ -98,48 +142,48 @@ const CALIBRATE_ALIKE: &str = "bring the warps of both to one calibration, and a
 const SHARED: [Shared; 8] = [
     Shared {
         what: "band",
-        of: |run| Some(run.metadata.band.name().into()),
+        of: |model| Some(model.metadata.band.name().into()),
         remedy: "give patches of one band",
     },
     Shared {
         what: "band",
-        of: |run| {
-            let band = &run.metadata.band;
+        of: |model| {
+            let band = &model.metadata.band;
             Some(format!("{} ± {} nm", band.effective().nm(), band.bandwidth_nm() / 2.0))
         },
         remedy: ASSEMBLE_ALIKE,
     },
     Shared {
         what: "number of subfilters",
-        of: |run| Some(run.metadata.subfilters.to_string()),
+        of: |model| Some(model.metadata.subfilters.to_string()),
         remedy: "assemble both with the same model.subfilters",
     },
     Shared {
         what: "throughput",
-        of: |run| Some(run.metadata.band.throughput().map_or_else(|| "even".into(), curve)),
+        of: |model| Some(model.metadata.band.throughput().map_or_else(|| "even".into(), curve)),
         remedy: "assemble both with the same band.throughput",
     },
     Shared {
         what: "wavelength that stays in place",
-        of: |run| Some(format!("{} nm", run.metadata.reference.nm())),
+        of: |model| Some(format!("{} nm", model.metadata.reference.nm())),
         remedy: ASSEMBLE_ALIKE,
     },
     Shared {
         what: "model of refraction and spectra",
-        of: |run| {
-            let RunMetadata { refraction, rule, spectrum, .. } = &run.metadata;
+        of: |model| {
+            let RunMetadata { refraction, rule, spectrum, .. } = &model.metadata;
             Some(format!("{refraction:?}, {rule:?}, {spectrum:?}"))
         },
         remedy: ASSEMBLE_ALIKE,
     },
     Shared {
         what: "unit of the pixels (BUNIT)",
-        of: |run| Some(run.files[0].unit().unwrap_or("none").into()),
+        of: |model| Some(if model.unit.is_empty() { "none".into() } else { model.unit.clone() }),
         remedy: CALIBRATE_ALIKE,
     },
     Shared {
         what: "zero point",
-        of: |run| Some(format!("{:.4} mag", run.metadata.zero_point_mag?)),
+        of: |model| Some(format!("{:.4} mag", model.metadata.zero_point_mag?)),
         remedy: CALIBRATE_ALIKE,
     },
 ];
@@ -156,14 +200,14 @@ fn curve(throughput: &Throughput) -> String {
 }
 
 /// Refuses a run whose templates cannot be joined to those of the first.
-fn check_agreement(first: &FinishedRun, run: &FinishedRun) -> Result<(), CoaddError> {
+fn check_agreement(first: &Model, model: &Model) -> Result<(), CoaddError> {
     for Shared { what, of, remedy } in SHARED {
-        if let (Some(expected), Some(got)) = (of(first), of(run))
+        if let (Some(expected), Some(got)) = (of(first), of(model))
             && expected != got
         {
             return Err(CoaddError::PatchesDisagree(Box::new(Disagreement {
-                path: run.files[0].path().to_owned(),
-                first: first.files[0].path().to_owned(),
+                path: model.path().to_owned(),
+                first: first.path().to_owned(),
                 what,
                 got,
                 expected,

@@ -3,7 +3,7 @@
 //! The sharper of the two is convolved ([`dcr_measure::matching_kernel`]); the difference is in the exposure's units either way. Widths
 //! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
 
-use dcr_image::{ExposureFile, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation, Wcs};
+use dcr_image::{Exposure, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation, Wcs};
 use ndarray::{Array2, Zip};
 use serde::Serialize;
 
@@ -129,7 +129,7 @@ impl Side {
     /// # Errors
     ///
     /// [`CoaddError`] if it cannot be read.
-    pub(crate) fn of(file: &ExposureFile) -> Result<Self, CoaddError> {
+    pub(crate) fn of(file: &dyn Exposure) -> Result<Self, CoaddError> {
         let (x, y) = file.bbox().centre();
         let psf = file.psf().and_then(|psf| Some((psf.stamp_at(x, y).ok()?, psf.fwhm_px(x, y).ok()?)));
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })

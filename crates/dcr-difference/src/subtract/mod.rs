@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use dcr_image::fits::{AtomicFile, OutputFolder};
 use dcr_image::header::Card;
-use dcr_image::{ExposureFile, FitsError};
+use dcr_image::{Exposure, FitsError};
 use ndarray::Zip;
 
 use self::source::{Subject, TemplateOf, TemplateSource, check_visits, given_templates};
@@ -23,8 +23,9 @@ use crate::subtract::plain::PlainCoadds;
 use crate::subtract::residual_table::{ResidualTable, quoted};
 use crate::summary::{PsfOf, SubtractSummary, SubtractedVisit};
 use crate::template::dropped::Dropped;
+use crate::template::files::warn_of_coadds_psf;
+use crate::template::maker::TemplateMaker;
 use crate::template::scales::Scale;
-use crate::template::{TemplateMaker, warn_of_coadds_psf};
 use dcr_coadd::CoaddError;
 use dcr_coadd::Monitor;
 use dcr_coadd::config::{SubtractConfig, TableFormat};
@@ -87,9 +88,10 @@ pub fn subtract(
         None => None,
     };
     let source = match &patches {
-        Some(patches) if request.templates.is_empty() => {
-            TemplateSource::Made(TemplateMaker::new(patches, &config.template)?, patches)
-        }
+        Some(patches) if request.templates.is_empty() => TemplateSource::Made(
+            TemplateMaker::new(&patches.models, &patches.planes, &config.template)?,
+            patches,
+        ),
         _ => TemplateSource::Given(given_templates(&request.templates)?),
     };
     let mut dropped = Dropped::among(request.exposures.len());
@@ -137,7 +139,7 @@ pub fn subtract(
     };
     let summary = SubtractSummary {
         version: env!("CARGO_PKG_VERSION").into(),
-        runs: patches.iter().flat_map(|p| &p.runs).map(|run| run.metadata.run.clone()).collect(),
+        runs: patches.iter().flat_map(|p| &p.models).map(|model| model.metadata.run.clone()).collect(),
         outcome: dropped.outcome(),
         threshold: config.subtract.threshold,
         matched: total(&|visit| Some(visit.matched)),
@@ -169,7 +171,7 @@ struct Job<'a> {
 
 /// An exposure's difference and what was found in it, before it is written.
 struct Done<'a> {
-    file: &'a ExposureFile,
+    file: &'a dyn Exposure,
     difference: Difference,
     found: Found,
     /// Residuals of the plain coadd.
@@ -286,7 +288,7 @@ impl Job<'_> {
 
     fn difference(
         &self,
-        file: &ExposureFile,
+        file: &dyn Exposure,
         exposure: &Side,
         template: &Side,
     ) -> Result<(Difference, Found), CoaddError> {

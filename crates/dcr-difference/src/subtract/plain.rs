@@ -3,13 +3,13 @@
 //! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
 //! coadd that light of the reference wavelength would make.
 
-use dcr_image::{BBox, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
+use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
 
-use crate::model::finished_run::FinishedRun;
-use crate::model::patches::Patches;
+use crate::model::patches::{Patches, check_run, folder};
 use crate::subtract::difference::Side;
 use crate::template::mosaic::{Placement, Sheet};
 use dcr_coadd::CoaddError;
+use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 
 /// The names under which plain coadds are looked for.
@@ -38,8 +38,8 @@ impl PlainCoadds {
         let mut in_all = None;
         for name in NAMES {
             let mut missing = 0;
-            for run in &patches.runs {
-                missing += usize::from(!fits::exists(&run.folder().join(name))?);
+            for model in &patches.models {
+                missing += usize::from(!fits::exists(&folder(model).join(name))?);
             }
             if missing == 0 {
                 in_all = Some(name);
@@ -49,8 +49,8 @@ impl PlainCoadds {
         let Some(name) = in_all else { return Ok(None) };
         let mut planes = MaskPlanes::canonical();
         let mut files = Vec::new();
-        for run in &patches.runs {
-            let file = open_one(run, name)?;
+        for model in &patches.models {
+            let file = open_one(model, name)?;
             planes
                 .merge(file.mask_planes())
                 .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
@@ -84,7 +84,7 @@ impl PlainCoadds {
     /// [`CoaddError`] if none lies there, or a file cannot be read.
     pub(crate) fn on(
         &self,
-        exposure: &ExposureFile,
+        exposure: &dyn Exposure,
         kernel: dcr_image::resample::WarpKernel,
         patches_named: impl FnOnce() -> String,
     ) -> Result<Side, CoaddError> {
@@ -103,12 +103,12 @@ impl PlainCoadds {
     }
 }
 
-fn open_one(run: &FinishedRun, name: &str) -> Result<ExposureFile, CoaddError> {
-    let path = run.folder().join(name);
+fn open_one(model: &Model, name: &str) -> Result<ExposureFile, CoaddError> {
+    let path = folder(model).join(name);
     let file = ExposureFile::open(&path, &OpenOptions::of_run())?;
-    run.check_run(&path, &RunMetadata::of(&file)?.run)?;
-    if file.bbox() != run.bbox() {
-        let reason = "its pixels are not those of subfilter_0.fits".into();
+    check_run(&path, &RunMetadata::of(&file)?.run, model)?;
+    if file.bbox() != model.bbox {
+        let reason = "its pixels are not those of the model".into();
         return Err(CoaddError::NotARun { path, reason });
     }
     Ok(file)

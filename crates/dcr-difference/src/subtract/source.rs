@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use dcr_image::{ExposureFile, MaskPlanes, OpenOptions};
+use dcr_image::{Exposure, ExposureFile, MaskPlanes, OpenOptions};
 
 use crate::model::patches::Patches;
 use crate::subtract::difference::Side;
 use crate::summary::PsfOf;
 use crate::template::dropped::Dropped;
-use crate::template::exposure::Exposure;
+use crate::template::files::psf_of;
+use crate::template::maker::TemplateMaker;
 use crate::template::mosaic::GRID_TOLERANCE_PX;
 use crate::template::scales::{Calibration, Scale};
-use crate::template::{TemplateMaker, psf_of};
+use crate::template::target::Target;
 use dcr_coadd::config::SubtractConfig;
 use dcr_coadd::inputs::grid_difference;
 use dcr_coadd::run::journal::Journal;
@@ -29,15 +30,15 @@ pub(super) enum TemplateSource<'a> {
 /// An exposure to subtract from.
 pub(super) enum Subject {
     /// Its sky is known, as a template must be made for it.
-    WithSky(Box<Exposure>),
+    WithSky(Box<Target>),
     Alone(Box<ExposureFile>),
 }
 
 impl Subject {
-    pub(super) fn file(&self) -> &ExposureFile {
+    pub(super) fn file(&self) -> &dyn Exposure {
         match self {
-            Self::WithSky(exposure) => &exposure.file,
-            Self::Alone(file) => file,
+            Self::WithSky(target) => target.file.as_ref(),
+            Self::Alone(file) => file.as_ref(),
         }
     }
 }
@@ -65,8 +66,8 @@ impl TemplateSource<'_> {
         for path in paths {
             match self {
                 Self::Made(_, patches) => {
-                    let exposure = Exposure::open(path, patches, input, true);
-                    with_sky.extend(dropped.or_drop(path, exposure, journal)?);
+                    let opened = Target::open(path, &patches.models[0], input, true);
+                    with_sky.extend(dropped.or_drop(path, opened, journal)?.map(|(file, _)| file));
                 }
                 Self::Given(_) => {
                     let file = ExposureFile::open(path, &input.open_options(path)).map_err(CoaddError::from);
@@ -76,7 +77,11 @@ impl TemplateSource<'_> {
             journal.monitor.step(&path.display().to_string());
         }
         dropped.check_any(with_sky.len() + alone.len())?;
-        let joined = Exposure::join(with_sky, input)?.into_iter().map(|e| Subject::WithSky(Box::new(e)));
+        let joined = match self {
+            Self::Made(_, patches) => Target::join(with_sky, &patches.models[0], input)?,
+            Self::Given(_) => vec![],
+        };
+        let joined = joined.into_iter().map(|target| Subject::WithSky(Box::new(target)));
         Ok(joined.chain(alone.into_iter().map(|file| Subject::Alone(Box::new(file)))).collect())
     }
 
@@ -159,7 +164,7 @@ pub(super) fn check_visits(subjects: &[Subject]) -> Result<(), CoaddError> {
 }
 
 /// Refuses a template that is not on the exposure's pixels.
-fn check_same_pixels(template: &ExposureFile, exposure: &ExposureFile) -> Result<(), CoaddError> {
+fn check_same_pixels(template: &dyn Exposure, exposure: &dyn Exposure) -> Result<(), CoaddError> {
     let (got, expected) = (template.bbox(), exposure.bbox());
     let difference = if got == expected {
         grid_difference(exposure.wcs(), template.wcs(), &expected, GRID_TOLERANCE_PX)

@@ -10,40 +10,38 @@ use dcr_image::header::Card;
 use dcr_image::resample::WarpKernel;
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, remap};
 use dcr_solver::joint::{
-    JointModel, JointNoise, JointVisits, NoiseMaps, Spectrum, TemplatePsf, TemplateWanted, joint_template,
-    template_reach,
+    JointNoise, JointVisits, NoiseMaps, Spectrum, TemplatePsf, TemplateWanted, joint_template, template_reach,
 };
 use dcr_solver::kernel::Region;
 use dcr_solver::{PixelShift, SubfilterShift};
 use ndarray::{Array2, Zip, s};
 
-use super::joint_exposure::OnPatch;
-use crate::model::finished_run::FinishedRun;
+use super::joint_target::OnPatch;
 use crate::summary::PsfOf;
-use crate::template::exposure::Exposure;
+use crate::template::target::Target;
 use dcr_coadd::CoaddError;
 use dcr_coadd::config::MatchConfig;
 use dcr_coadd::geometry::cells::region_in;
 use dcr_coadd::geometry::prediction::{RESPONSE_REACH, predict_mask};
 use dcr_coadd::geometry::shifts::{ShiftPlan, Split};
-use dcr_coadd::joint::file::{JointPlanes, JointRun};
 use dcr_coadd::joint::joint_spectrum;
 use dcr_coadd::joint::visits::corners;
+use dcr_coadd::model::{JointModel, JointModelPart, Model};
 
 /// The card that tells whose PSF a template has.
 pub(crate) const PSF_OF: &str = "PSFOF";
 
 /// Makes predictions of one joint run.
 pub(crate) struct JointMatcher<'a> {
-    run: &'a FinishedRun,
+    model: &'a Model,
+    joint: &'a JointModel,
     /// The dictionary of the masks made.
     planes: &'a MaskPlanes,
     config: &'a MatchConfig,
     plan: ShiftPlan,
     spectrum: Spectrum,
-    model: JointRun,
     /// What was read last: exposures often lie on the same pixels.
-    planes_read: Mutex<Option<Arc<JointPlanes>>>,
+    planes_read: Mutex<Option<Arc<JointModelPart>>>,
 }
 
 /// How a prediction was fitted to its exposure.
@@ -78,18 +76,17 @@ impl<'a> JointMatcher<'a> {
     ///
     /// [`CoaddError`] if the run's file cannot be read, or the band cannot be divided.
     pub(crate) fn new(
-        run: &'a FinishedRun,
+        model: &'a Model,
+        joint: &'a JointModel,
         planes: &'a MaskPlanes,
         config: &'a MatchConfig,
     ) -> Result<Self, CoaddError> {
-        let metadata = &run.metadata;
+        let metadata = &model.metadata;
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let spectrum = joint_spectrum(&metadata.band, &grid)?;
         let plan =
             ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
-        let (model, planes_read) =
-            (JointRun::open(run.folder(), &run.metadata, run.bbox())?, Mutex::new(None));
-        Ok(Self { run, planes, config, plan, spectrum, model, planes_read })
+        Ok(Self { model, joint, planes, config, plan, spectrum, planes_read: Mutex::new(None) })
     }
 
     /// The PSF that predictions for the exposure have, in the exposure's pixels, if that is its own.
@@ -97,7 +94,7 @@ impl<'a> JointMatcher<'a> {
     /// # Errors
     ///
     /// [`CoaddError`] if it makes no stamp.
-    pub(crate) fn own_psf(exposure: &Exposure) -> Result<Option<Stamp>, CoaddError> {
+    pub(crate) fn own_psf(exposure: &Target) -> Result<Option<Stamp>, CoaddError> {
         let Some(psf) = exposure.file.psf() else { return Ok(None) };
         dcr_coadd::joint::visits::atmospheric_stamp(psf, exposure.file.bbox().centre()).map(Some)
     }
@@ -109,37 +106,37 @@ impl<'a> JointMatcher<'a> {
     /// [`CoaddError`] if a file cannot be read, or the exposure's displacements cannot be told.
     pub(crate) fn predict(
         &self,
-        exposure: &Exposure,
+        exposure: &Target,
         part: BBox,
         warp: Option<WarpKernel>,
     ) -> Result<(MaskedImage, Registration), CoaddError> {
-        let (path, patch, wcs) = (exposure.file.path(), self.run.bbox(), self.run.files[0].wcs());
+        let (path, patch, wcs) = (exposure.file.path(), self.model.bbox, &self.model.wcs);
         for corner in corners(&patch) {
             self.plan.displacements(path, &exposure.sky, wcs, corner)?;
         }
         let seen = match warp {
-            Some(_) => OnPatch::elsewhere(exposure, self.run, &self.plan, warp),
+            Some(_) => OnPatch::elsewhere(exposure, self.model, &self.plan, warp),
             None => {
-                let settings = &self.model.settings;
-                OnPatch::same_pixels(exposure, self.run, &self.plan, settings, self.config.register)?
+                let settings = &self.joint.settings;
+                OnPatch::same_pixels(exposure, self.model, &self.plan, settings, self.config.register)?
             }
         };
         let displacements = seen.displacements(0, &Region::whole(patch.shape()));
-        let around = part.grown(template_reach(&self.model.fiducial, &displacements)).clipped(&patch);
+        let around = part.grown(template_reach(&self.joint.fiducial, &displacements)).clipped(&patch);
         let planes = self.planes_over(around)?;
-        let model = JointModel {
+        let solved = dcr_solver::joint::JointModel {
             patch: patch.shape(),
             held: region_in(&planes.held, &patch),
             planes_ayx: planes.planes_ayx.view(),
-            border: self.model.border,
+            border: self.joint.border,
             covered_yx: planes.covered_yx.view(),
             spectrum: &self.spectrum,
-            fiducial: &self.model.fiducial,
+            fiducial: &self.joint.fiducial,
             noise: Some(JointNoise {
-                covariance: &self.model.covariance,
+                covariance: &self.joint.covariance,
                 maps: NoiseMaps {
                     coverage_yx: planes.coverage_yx.view(),
-                    freedom_yx: planes.freedom_yx.view(),
+                    freedom_yx: planes.prior_scale_yx.view(),
                     source_noise_yx: planes.source_noise_yx.view(),
                 },
             }),
@@ -153,7 +150,7 @@ impl<'a> JointMatcher<'a> {
             },
             register: seen.can_be_registered(),
         };
-        let template = joint_template(&model, &seen, 0, &wanted, &self.model.settings.joint)?;
+        let template = joint_template(&solved, &seen, 0, &wanted, &self.joint.settings.joint)?;
         let mut mask = self.mask(exposure, part)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
         let mut variance = template.variance.unwrap_or_else(|| Array2::from_elem(part.shape(), f32::NAN));
@@ -177,24 +174,24 @@ impl<'a> JointMatcher<'a> {
     }
 
     /// The model's planes over a box, or more.
-    fn planes_over(&self, part: BBox) -> Result<Arc<JointPlanes>, CoaddError> {
+    fn planes_over(&self, part: BBox) -> Result<Arc<JointModelPart>, CoaddError> {
         // What another thread left half done was not kept.
         let mut last = self.planes_read.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some(planes) if planes.held.contains_box(&part) => Ok(planes.clone()),
-            _ => Ok(last.insert(Arc::new(self.model.read(part)?)).clone()),
+            _ => Ok(last.insert(Arc::new(self.joint.part(part, &self.model.bbox)?)).clone()),
         }
     }
 
     /// The union of the model's mask over the pixels that light comes from.
-    fn mask(&self, exposure: &Exposure, part: BBox) -> Result<Array2<i32>, CoaddError> {
-        let (file, patch) = (&self.run.files[0], self.run.bbox());
-        let shifts = self.plan.shifts(exposure.file.path(), &exposure.sky, file.wcs(), &patch, &patch)?;
+    fn mask(&self, exposure: &Target, part: BBox) -> Result<Array2<i32>, CoaddError> {
+        let (model, patch) = (self.model, self.model.bbox);
+        let shifts = self.plan.shifts(exposure.file.path(), &exposure.sky, &model.wcs, &patch, &patch)?;
         let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
         let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&patch);
-        let mut mask = file.read_mask(around)?;
-        remap(&mut mask, file.mask_planes(), self.planes)
-            .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        let mut mask = model.mask(around)?;
+        remap(&mut mask, &model.planes, self.planes)
+            .map_err(|source| CoaddError::Mask { path: model.path().to_owned(), source })?;
         // What no visit saw is told by `trusted`, which reaches further.
         let no_data = self.planes.bits_of(["NO_DATA"]);
         mask.mapv_inplace(|bits| bits & !no_data);

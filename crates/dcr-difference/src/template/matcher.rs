@@ -9,9 +9,7 @@ use dcr_solver::{SpectralBasis, SubfilterShift};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use crate::model::finished_run::{FinishedRun, ModelPlanes};
 use dcr_coadd::CoaddError;
-use dcr_coadd::coadd::psf_selection::average;
 use dcr_coadd::config::{MatchConfig, TemplateVariance};
 use dcr_coadd::geometry::basis::spectral_basis;
 use dcr_coadd::geometry::cells::{cells, region_in};
@@ -20,10 +18,11 @@ use dcr_coadd::geometry::prediction::{
 };
 use dcr_coadd::geometry::shifts::{ShiftPlan, Split};
 use dcr_coadd::inputs::sky::Sky;
+use dcr_coadd::model::{Model, SubfilterPart};
 
 /// Makes predictions of one run.
 pub(crate) struct Matcher<'a> {
-    run: &'a FinishedRun,
+    model: &'a Model,
     /// The dictionary of the masks made.
     planes: &'a MaskPlanes,
     config: &'a MatchConfig,
@@ -45,18 +44,18 @@ impl<'a> Matcher<'a> {
     ///
     /// [`CoaddError`] if the band cannot be divided.
     pub(crate) fn new(
-        run: &'a FinishedRun,
+        model: &'a Model,
         planes: &'a MaskPlanes,
         config: &'a MatchConfig,
     ) -> Result<Self, CoaddError> {
-        let metadata = &run.metadata;
+        let metadata = &model.metadata;
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let basis = spectral_basis(&grid, metadata.spectrum);
         let split = if config.split_subfilters { Split::From(0.0) } else { Split::Never };
         let split = split.of_subfilters(metadata.subfilters);
         let plan = ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split };
-        let cells = cells(&run.bbox(), metadata.cell);
-        Ok(Self { run, planes, config, plan, basis, cells, kept: None })
+        let cells = cells(&model.bbox, metadata.cell);
+        Ok(Self { model, planes, config, plan, basis, cells, kept: None })
     }
 
     /// Keeps the model in memory, for many exposures. One that is displaced by Fourier shifts is read anew for each.
@@ -66,26 +65,28 @@ impl<'a> Matcher<'a> {
     /// [`CoaddError`] if the run cannot be read.
     pub(crate) fn keep_model(&mut self) -> Result<(), CoaddError> {
         if let Interpolation::Spline(order) = self.config.order {
-            let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(self.run.bbox())?;
+            let SubfilterPart { image_byx, variance_byx, mask } = self.part(self.model.bbox)?;
             let planes = ForwardPlanes::new(image_byx.view(), &self.basis, order);
             self.kept = Some(Kept { planes, variance_byx, mask });
         }
         Ok(())
     }
 
-    /// The PSF at a place of the patch: the mean of the subfilters'. `None` if they have none.
+    /// The subfilters in a box.
+    fn part(&self, part: BBox) -> Result<SubfilterPart, CoaddError> {
+        self.model.subfilters(part)?.ok_or_else(|| CoaddError::NotARun {
+            path: self.model.path().to_owned(),
+            reason: "it is a model of the joint solver".into(),
+        })
+    }
+
+    /// The PSF at a place of the patch; `None` if the coadd has none.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Psf`] if one makes no stamp there.
+    /// [`CoaddError::Psf`] if it makes no stamp there.
     pub(crate) fn psf_at(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
-        let psfs = self.run.files.iter().filter_map(|file| file.psf());
-        let stamps = psfs.map(|psf| psf.stamp_at(x, y)).collect::<Result<Vec<_>, _>>()?;
-        if stamps.is_empty() {
-            return Ok(None);
-        }
-        let stamps: Vec<(&Stamp, f64)> = stamps.iter().map(|stamp| (stamp, 1.0)).collect();
-        Ok(Some(average(&stamps)?))
+        Ok(self.model.psf.as_ref().map(|psf| psf.stamp_at(x, y)).transpose()?)
     }
 
     /// The displacements in the middle of a box of an image with the WCS `wcs`.
@@ -110,11 +111,11 @@ impl<'a> Matcher<'a> {
     ///
     /// [`CoaddError`] if the run cannot be read, or the exposure's displacements cannot be told.
     pub(crate) fn predict(&self, path: &Path, sky: &Sky, own: BBox) -> Result<MaskedImage, CoaddError> {
-        let (patch, wcs) = (self.run.bbox(), self.run.files[0].wcs());
+        let (patch, wcs) = (self.model.bbox, &self.model.wcs);
         let mut out = MaskedImage {
             bbox: own,
             image: Array2::from_elem(own.shape(), f32::NAN),
-            mask: Array2::from_elem(own.shape(), self.run.planes.bits_of(["NO_DATA"])),
+            mask: Array2::from_elem(own.shape(), self.model.planes.bits_of(["NO_DATA"])),
             variance: Array2::from_elem(own.shape(), f32::NAN),
         };
         let parts: Vec<(BBox, &BBox)> =
@@ -133,9 +134,9 @@ impl<'a> Matcher<'a> {
             target.of_mut(out.variance.view_mut()).assign(&part.variance);
             target.of_mut(out.mask.view_mut()).assign(&part.mask);
         }
-        if self.run.planes != *self.planes {
-            remap(&mut out.mask, &self.run.planes, self.planes)
-                .map_err(|source| CoaddError::Mask { path: self.run.files[0].path().to_owned(), source })?;
+        if self.model.planes != *self.planes {
+            remap(&mut out.mask, &self.model.planes, self.planes)
+                .map_err(|source| CoaddError::Mask { path: self.model.path().to_owned(), source })?;
         }
         Ok(out)
     }
@@ -147,7 +148,7 @@ impl<'a> Matcher<'a> {
         shifts: &[SubfilterShift],
     ) -> Result<Option<MaskedImage>, CoaddError> {
         let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
-        let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&self.run.bbox());
+        let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&self.model.bbox);
         let supported = support(around.shape(), shifts).intersection(&region_in(part, &around));
         if supported.rows.is_empty() || supported.cols.is_empty() {
             return Ok(None);
@@ -161,13 +162,13 @@ impl<'a> Matcher<'a> {
         let (image, (variance, mask)) = match &self.kept {
             Some(kept) => {
                 let mut image = Array2::zeros(bbox.shape());
-                kept.planes.forward(shifts, &region_in(&bbox, &self.run.bbox()), image.view_mut());
-                let Region { rows, cols } = region_in(&around, &self.run.bbox());
+                kept.planes.forward(shifts, &region_in(&bbox, &self.model.bbox), image.view_mut());
+                let Region { rows, cols } = region_in(&around, &self.model.bbox);
                 let variance_byx = kept.variance_byx.slice(s![.., rows.clone(), cols.clone()]);
                 (image, self.noise_and_mask(variance_byx, kept.mask.slice(s![rows, cols]), shifts))
             }
             None => {
-                let ModelPlanes { image_byx, variance_byx, mask } = self.run.read(around)?;
+                let SubfilterPart { image_byx, variance_byx, mask } = self.part(around)?;
                 let image = predict_image(image_byx.view(), &self.basis, shifts, self.config.order);
                 (cut(&image, &supported), self.noise_and_mask(variance_byx.view(), mask.view(), shifts))
             }

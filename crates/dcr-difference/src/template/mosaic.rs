@@ -11,7 +11,7 @@
 //! noise is taken for the same: the variance is the weighted mean of theirs, not less. The mask is the union of theirs.
 
 use dcr_image::resample::{PositionMap, Resampler, WarpKernel, warp_stamp};
-use dcr_image::{BBox, ExposureFile, MaskedImage, Stamp, Wcs};
+use dcr_image::{BBox, Exposure, MaskedImage, Stamp, Wcs};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
@@ -61,7 +61,7 @@ impl Placement {
     ///
     /// [`CoaddError::NothingOverlaps`] if there is none; `patches_named` is for the message.
     pub(crate) fn find(
-        exposure: &ExposureFile,
+        exposure: &dyn Exposure,
         sheets: &[Sheet<'_>],
         kernel: WarpKernel,
         patches_named: impl FnOnce() -> String,
@@ -157,7 +157,7 @@ impl Placement {
 }
 
 impl Overlap {
-    fn of(exposure: &ExposureFile, patch: usize, sheet: &Sheet<'_>, kernel: WarpKernel) -> Option<Self> {
+    fn of(exposure: &dyn Exposure, patch: usize, sheet: &Sheet<'_>, kernel: WarpKernel) -> Option<Self> {
         let own = exposure.bbox();
         if far_apart(exposure.wcs(), &own, sheet) {
             return None;

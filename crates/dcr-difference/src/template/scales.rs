@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use dcr_image::ExposureFile;
+use dcr_image::Exposure;
 use dcr_image::header::unit;
 
 use dcr_coadd::CoaddError;
@@ -61,7 +61,7 @@ impl Calibration {
     }
 
     /// Of a file.
-    pub(crate) fn of(file: &ExposureFile) -> Self {
+    pub(crate) fn of(file: &dyn Exposure) -> Self {
         Self::new(file.visit().zero_point_mag, file.unit()).with_flux_scale(file.visit().flux_scale)
     }
 }

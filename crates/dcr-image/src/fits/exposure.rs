@@ -230,6 +230,13 @@ impl ExposureFile {
         })
     }
 
+    /// Adds an assumption about the exposure, unless it is known already.
+    pub fn add_assumption(&mut self, assumption: Assumption) {
+        if !self.visit.assumptions.contains(&assumption) {
+            self.visit.assumptions.push(assumption);
+        }
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -20,7 +20,7 @@ use super::cleanup::{Unfinished, naming, remove_folder};
 use super::error::io_error;
 use super::lock::{FolderLock, Hold, LOCK};
 use super::plan::{PLAN, Plan};
-use super::{FitsError, ScratchFile, exists, is_dir};
+use super::{FitsError, exists, is_dir};
 
 /// Beginning of the name of the folder in which results are written; hidden, and on the same disk.
 const STAGE: &str = ".unfinished";
@@ -104,13 +104,10 @@ impl OutputFolder {
         &self.folder
     }
 
-    /// A file on the same disk for pixels that memory has no room for.
-    ///
-    /// # Errors
-    ///
-    /// [`FitsError::Io`] if it cannot be made.
-    pub fn scratch(&self, exposures: usize, shape: (usize, usize)) -> Result<ScratchFile, FitsError> {
-        ScratchFile::create(&self.stage, exposures, shape)
+    /// The hidden folder, on the same disk, that holds the files until they are published.
+    #[must_use]
+    pub fn stage(&self) -> &Path {
+        &self.stage
     }
 
     /// Where to write the file that will be called `name`.

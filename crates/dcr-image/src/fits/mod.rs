@@ -58,6 +58,7 @@ pub use plane::PlaneFile;
 pub use presence::{exists, is_dir, is_file};
 pub(crate) use reader::{FitsReader, HduKind};
 pub use reader::{hdu_labels, verify_checksums};
+pub use samples::Pixel;
 pub use scratch::ScratchFile;
 pub use seal::Seal;
 pub use write::{

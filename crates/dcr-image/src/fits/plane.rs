@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::layout::PlaneSource;
+use super::samples::Pixel;
 use super::{FitsError, FitsReader, inventory, survey};
 
 /// A two-dimensional image HDU on disk. Each read opens the file anew, so that a value can be shared between threads.
@@ -43,6 +44,19 @@ impl PlaneFile {
     ///
     /// [`FitsError`] if there are no such rows and columns, or the file cannot be read.
     pub fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>, FitsError> {
+        self.read_as(rows, columns)
+    }
+
+    /// Reads rows and columns, counted from 0, as numbers of the type `T`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PlaneFile::read`], and for a number that `T` cannot hold.
+    pub fn read_as<T: Pixel>(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Array2<T>, FitsError> {
         let PlaneSource { path, index, label, shape, .. } = &self.0;
         let content = |reason| FitsError::Content { path: path.clone(), hdu: label.clone(), reason };
         if rows.end > shape.0 || columns.end > shape.1 {
@@ -51,7 +65,7 @@ impl PlaneFile {
         let mut reader = FitsReader::open(path)?;
         reader.go_to(*index)?;
         let size = (rows.len(), columns.len());
-        let pixels = reader.pixels::<f32>(rows, columns, label)?;
+        let pixels = reader.pixels::<T>(rows, columns, label)?;
         Array2::from_shape_vec(size, pixels).map_err(|error| content(error.to_string()))
     }
 

@@ -7,7 +7,7 @@
 use crate::header::{Header, Value};
 
 /// A number that pixels are converted to.
-pub(crate) trait Pixel: Copy {
+pub trait Pixel: Copy + Send + Sync {
     /// 0.
     const ZERO: Self;
     /// An undefined pixel; `None`: undefined pixels keep their stored value.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 
 use super::atomic::AtomicFile;
 use super::checksum::{Sum, encode};
@@ -47,6 +47,19 @@ pub enum Pixels<'a> {
     /// Unsigned 16-bit integers: counts.
     U16(ArrayView2<'a, u16>),
 }
+
+// Views of arrays as the pixels of an image HDU.
+macro_rules! pixels_of {
+    ($($number:ty => $variant:ident),+) => { $(
+        impl<'a> From<&'a Array2<$number>> for Pixels<'a> {
+            fn from(plane: &'a Array2<$number>) -> Self {
+                Self::$variant(plane.view())
+            }
+        }
+    )+ };
+}
+
+pixels_of!(f32 => F32, f64 => F64, i32 => I32, u16 => U16);
 
 /// A binary table.
 #[derive(Clone, Debug)]

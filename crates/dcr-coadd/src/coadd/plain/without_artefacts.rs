@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use dcr_image::BBox;
 
-use super::{Ingredients, PlainCoadd, Work};
+use super::{Ingredients, MeanCoadd, Work};
 use crate::artefacts::PixelList;
 use crate::error::CoaddError;
 use crate::inputs::pixels::leave_out;
@@ -16,7 +16,7 @@ use crate::inputs::pixels::leave_out;
 /// So many rows without artefacts between rows that have some are read with them.
 const ROWS_BETWEEN: usize = 8;
 
-impl PlainCoadd {
+impl MeanCoadd {
     /// Combines anew the pixels that some visit loses, and has not lost `before`, or the other way round: for each visit `row × cols + col` in
     /// ascending order.
     ///

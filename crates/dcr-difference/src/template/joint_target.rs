@@ -9,15 +9,14 @@ use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Pixels, SourceError};
 use ndarray::Array2;
 
-use crate::model::finished_run::FinishedRun;
-use crate::template::exposure::Exposure;
+use crate::template::target::Target;
 use dcr_coadd::CoaddError;
 use dcr_coadd::config::CoaddConfig;
 use dcr_coadd::geometry::shifts::ShiftPlan;
 use dcr_coadd::inputs::pixels::{PixelReader, leave_out};
-use dcr_coadd::joint::file::Settings;
 use dcr_coadd::joint::solver_stamp;
 use dcr_coadd::joint::visits::{atmospheric_stamp, displacements_at, middle};
+use dcr_coadd::model::{JointSettings, Model};
 use dcr_measure::glitches::{Contrast, glitches};
 
 /// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
@@ -25,8 +24,8 @@ const NO_NOISE: Noise = Noise { sky_variance: 1.0, shot: 0.0 };
 
 /// One exposure over a patch. Pixels are asked for inside the exposure only.
 pub(super) struct OnPatch<'a> {
-    exposure: &'a Exposure,
-    run: &'a FinishedRun,
+    exposure: &'a Target,
+    model: &'a Model,
     plan: &'a ShiftPlan,
     /// If the exposure lies on other pixels, how its PSF is brought to the patch's.
     warp: Option<WarpKernel>,
@@ -42,14 +41,14 @@ impl<'a> OnPatch<'a> {
     ///
     /// [`CoaddError`] if the pixels cannot be read.
     pub(super) fn same_pixels(
-        exposure: &'a Exposure,
-        run: &'a FinishedRun,
+        exposure: &'a Target,
+        model: &'a Model,
         plan: &'a ShiftPlan,
-        settings: &Settings,
+        settings: &JointSettings,
         read: bool,
     ) -> Result<Self, CoaddError> {
-        let patch = run.bbox();
-        let mut out = Self::elsewhere(exposure, run, plan, None);
+        let patch = model.bbox;
+        let mut out = Self::elsewhere(exposure, model, plan, None);
         let place = exposure.file.bbox().slice_in(&patch).map(|(rows, cols)| Region { rows, cols });
         let Some(place) = place.filter(|_| read) else {
             return Ok(out);
@@ -81,12 +80,12 @@ impl<'a> OnPatch<'a> {
 
     /// An exposure on other pixels than the patch's.
     pub(super) fn elsewhere(
-        exposure: &'a Exposure,
-        run: &'a FinishedRun,
+        exposure: &'a Target,
+        model: &'a Model,
         plan: &'a ShiftPlan,
         warp: Option<WarpKernel>,
     ) -> Self {
-        Self { exposure, run, plan, warp, noise: NO_NOISE, pixels: None }
+        Self { exposure, model, plan, warp, noise: NO_NOISE, pixels: None }
     }
 
     /// Whether there are pixels to register to.
@@ -103,7 +102,7 @@ impl<'a> OnPatch<'a> {
         let file = &self.exposure.file;
         let Some(psf) = file.psf() else { return Ok(None) };
         let Some(kernel) = self.warp else { return atmospheric_stamp(psf, (x, y)).map(Some) };
-        let patch = self.run.files[0].wcs();
+        let patch = &self.model.wcs;
         let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
         let (u, v) =
             file.wcs().sky_to_pixel(patch.pixel_to_sky(x, y).map_err(wcs_error)?).map_err(wcs_error)?;
@@ -128,14 +127,14 @@ impl JointVisits for OnPatch<'_> {
     fn psf(&self, _visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
         let missing = || CoaddError::NoPsf { path: self.exposure.file.path().to_owned() };
         let psf = self.exposure.file.psf().ok_or_else(missing)?;
-        let stamp = self.stamp(middle(&self.run.bbox(), region))?.ok_or_else(missing)?;
+        let stamp = self.stamp(middle(&self.model.bbox, region))?.ok_or_else(missing)?;
         Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
     }
 
     fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {
-        let Exposure { file, sky, .. } = self.exposure;
-        let place = middle(&self.run.bbox(), region);
-        displacements_at(self.plan, file.path(), sky, self.run.files[0].wcs(), place)
+        let Target { file, sky, .. } = self.exposure;
+        let place = middle(&self.model.bbox, region);
+        displacements_at(self.plan, file.path(), sky, &self.model.wcs, place)
     }
 
     fn pixels(&self, _visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {

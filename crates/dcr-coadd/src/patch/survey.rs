@@ -1,17 +1,18 @@
-//! The usable warps of a run, read once.
+//! The survey of a patch: every exposure is read once, and statistics of its pixels are kept.
 
 use std::sync::Arc;
 
-use dcr_image::fits::{OutputFolder, ScratchFile};
+use dcr_image::fits::ScratchFile;
 use dcr_image::mask::same_plane;
-use dcr_image::{BBox, ExposureFile};
+use dcr_image::{BBox, Exposure};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
-use super::AssembleRequest;
-use crate::artefacts::{GivenWarp, open_given_warps};
-use crate::coadd::template_coadd::open_template;
-use crate::config::{AssembleConfig, FindArtefacts, Method};
+use super::Exposures;
+use crate::artefacts::given_warps::{GivenWarp, check_given_warps};
+use crate::coadd::solver_choice::Solver;
+use crate::coadd::template_coadd::check_template;
+use crate::config::{AssembleConfig, FindArtefacts};
 use crate::error::CoaddError;
 use crate::geometry::cells::cells;
 use crate::geometry::division::Division;
@@ -20,7 +21,7 @@ use crate::inputs::losses::warn_of_masks;
 use crate::inputs::mask_settings::check_assembling;
 use crate::inputs::pixels::PixelReader;
 use crate::inputs::store::{StoredPixels, Stream};
-use crate::inputs::weights::{Keep, NOISE_OF_EVERY, Survey, of_mean_one, survey, visit_weights};
+use crate::inputs::weights::{Keep, NOISE_OF_EVERY, VisitSurvey, of_mean_one, survey, visit_weights};
 use crate::inputs::{Input, Inputs};
 use crate::regions::covered_by;
 use crate::run::journal::Journal;
@@ -30,78 +31,87 @@ use crate::run::summary::Warning;
 use dcr_measure::glitches::GlitchCount;
 
 /// The mask plane of the regions of `coadd.bright_objects`.
-pub(super) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
+pub(crate) const BRIGHT_OBJECT: &str = "BRIGHT_OBJECT";
 
-/// The usable warps, read once.
-pub(super) struct Gathered {
-    pub(super) inputs: Inputs,
+/// The usable exposures and the statistics of their pixels.
+pub(crate) struct Survey {
+    pub(crate) inputs: Inputs,
     /// The pixels of bright objects.
-    pub(super) bright: Array2<bool>,
-    pub(super) template_file: Option<ExposureFile>,
+    pub(crate) bright: Array2<bool>,
+    /// The coadd to start from, if one is given.
+    pub(crate) starting: Option<Arc<dyn Exposure>>,
     /// The visits' PSF-matched warps, if any are given.
-    pub(super) given: Vec<GivenWarp>,
+    pub(crate) given: Vec<GivenWarp>,
     /// Clipped mean of each visit's variance.
-    pub(super) variances: Vec<f64>,
+    pub(crate) variances: Vec<f64>,
     /// How each visit's noise follows signal, for the joint method and to find artefacts.
-    pub(super) noise: Vec<Noise>,
+    pub(crate) noise: Vec<Noise>,
     /// Share of each visit's pixels that are good.
-    pub(super) usable: Vec<f64>,
+    pub(crate) usable: Vec<f64>,
     /// Pixels of each visit with data, masked or not.
-    pub(super) with_data: Vec<usize>,
+    pub(crate) with_data: Vec<usize>,
     /// The cells of the grid of PSFs, and the share of each visit's pixels there that are good.
-    pub(super) psf_cells: Vec<BBox>,
-    pub(super) coverage: Vec<Vec<f64>>,
+    pub(crate) psf_cells: Vec<BBox>,
+    pub(crate) coverage: Vec<Vec<f64>>,
     /// Images and flags, if they are kept in memory.
-    pub(super) pixels: Vec<(Array2<f32>, Array2<u8>)>,
+    pub(crate) pixels: Vec<(Array2<f32>, Array2<u8>)>,
     /// The file in which they are else, and each visit's number there.
-    pub(super) on_disk: Option<(Arc<ScratchFile>, Vec<usize>)>,
-    pub(super) memory: MemoryPlan,
-    pub(super) dropped: Vec<Warning>,
+    pub(crate) on_disk: Option<(Arc<ScratchFile>, Vec<usize>)>,
+    pub(crate) memory: MemoryPlan,
+    pub(crate) dropped: Vec<Warning>,
 }
 
-impl Gathered {
-    pub(super) fn read(
-        request: &AssembleRequest,
+impl Survey {
+    /// Reads every exposure once. Exposures without a usable pixel are dropped, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`CoaddError`] if none is left, one cannot be read, or the patch does not fit into memory.
+    pub(crate) fn take(
+        exposures: &Exposures,
         mut inputs: Inputs,
-        folder: &OutputFolder,
         config: &AssembleConfig,
-        reader: &PixelReader<'_>,
+        solver: Solver,
         journal: &mut Journal<'_>,
     ) -> Result<Self, CoaddError> {
         let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
         if config.coadd.bad_mask_planes.iter().any(|plane| same_plane(plane, BRIGHT_OBJECT)) {
             inputs.exclude(bright.clone());
         }
-        let template_file = match &request.template {
-            Some(path) => Some(open_template(path, &inputs.visits[0].file, config)?),
-            None => None,
-        };
-        let given_warps = open_given_warps(&request.matched, &inputs, config)?;
+        let starting = exposures.starting.clone();
+        if let Some(starting) = &starting {
+            check_template(starting.as_ref(), inputs.visits[0].file.as_ref(), config)?;
+        }
+        let given_warps = check_given_warps(&exposures.matched, &inputs, config)?;
         let files = inputs.visits.iter().map(|visit| &visit.file);
-        let files = files.chain(&template_file).chain(given_warps.iter().map(|given| &given.file));
-        check_assembling(config, files.map(ExposureFile::mask_planes), journal)?;
-        let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, config)?;
+        let files = files.chain(&starting).chain(given_warps.iter().map(|given| &given.file));
+        check_assembling(config, files.map(|file| file.mask_planes()), journal)?;
+        let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, solver, config)?;
         let file = match memory.in_memory {
             true => None,
-            false => Some(folder.scratch(inputs.visits.len(), inputs.bbox.shape())?),
+            false => {
+                let folder = exposures.scratch.clone().unwrap_or_else(std::env::temp_dir);
+                Some(ScratchFile::create(&folder, inputs.visits.len(), inputs.bbox.shape())?)
+            }
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
         let monitor = journal.monitor;
-        let noise = match (config.solver.method, config.artefacts.find) {
-            (Method::Joint, _) => Some(1),
-            (Method::Auto | Method::Iterative, FindArtefacts::Off) => None,
-            (Method::Auto | Method::Iterative, _) => Some(NOISE_OF_EVERY),
+        let noise = match (solver, config.artefacts.find) {
+            (Solver::Joint, _) => Some(1),
+            (Solver::Iterative, FindArtefacts::Off) => None,
+            (Solver::Iterative, _) => Some(NOISE_OF_EVERY),
         };
+        let reader = PixelReader::new(&config.coadd);
         let psf_cells = cells(&inputs.bbox, [config.psf.grid_spacing; 2]);
         let surveys =
-            survey(&inputs.visits, reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
+            survey(&inputs.visits, &reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
         journal.warn_of_findings(all.iter().map(|visit| (visit.number(), visit.file.findings())));
         let count = all.len();
         let mut out = Self {
             inputs,
             bright,
-            template_file,
+            starting,
             given: vec![],
             variances: vec![],
             noise: vec![],
@@ -133,7 +143,7 @@ impl Gathered {
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
-        warn_of_skies(&skies, config.solver.method == Method::Joint, journal);
+        warn_of_skies(&skies, solver == Solver::Joint, journal);
         warn_of_masks(&losses, journal);
         if let Some(text) = glitches.warning() {
             journal.warn("glitches", text);
@@ -149,7 +159,7 @@ impl Gathered {
         &mut self,
         slot: usize,
         mut input: Input,
-        survey: Survey,
+        survey: VisitSurvey,
         journal: &mut Journal<'_>,
     ) -> bool {
         let Some(variance) = survey.variance else {
@@ -173,13 +183,13 @@ impl Gathered {
     }
 
     /// Number of good pixels of each visit, before anything was clipped.
-    pub(super) fn good_pixels(&self) -> Vec<usize> {
+    pub(crate) fn good_pixels(&self) -> Vec<usize> {
         let area = self.inputs.bbox.area() as f64;
         self.usable.iter().map(|share| (share * area).round() as usize).collect()
     }
 
     /// The visits' pixels, for the solver.
-    pub(super) fn take_pixels(&mut self) -> StoredPixels {
+    pub(crate) fn take_pixels(&mut self) -> StoredPixels {
         match self.on_disk.take() {
             None => {
                 let visits = std::mem::take(&mut self.pixels);
@@ -194,7 +204,7 @@ impl Gathered {
     /// # Errors
     ///
     /// [`CoaddError::NoWeight`] if weights are given, but none for a visit.
-    pub(super) fn weights(
+    pub(crate) fn weights(
         &self,
         division: &Division,
         config: &AssembleConfig,
@@ -216,7 +226,7 @@ impl Gathered {
     }
 
     /// A name that tells runs of other settings, visits or results apart.
-    pub(super) fn run_name(&self, weights: &[f64], coadd: &Array2<f32>, config: &AssembleConfig) -> String {
+    pub(crate) fn run_name(&self, weights: &[f64], coadd: &Array2<f32>, config: &AssembleConfig) -> String {
         let settings = serde_json::to_vec(config).unwrap_or_default();
         let mut parts: Vec<Vec<u8>> = vec![env!("CARGO_PKG_VERSION").into(), settings];
         for (visit, weight) in self.inputs.visits.iter().zip(weights) {

@@ -1,67 +1,55 @@
 //! From the solver's planes to what is written: masks, variances, counts, and pixels without data filled.
 
-use dcr_image::MaskPlanes;
 use dcr_solver::Observations;
 use dcr_solver::iterative::{Edge, FrequencyClamp, Solution, SolveReport, weights::model_weights};
 use dcr_solver::kernel::{Region, dilate_diamond};
 use ndarray::{Array2, Array3, Axis, Zip, s};
 
-use crate::coadd::plain::PlainCoadd;
-use crate::coadd::template_coadd::TemplateCoadd;
 use crate::coadd::variance::{LinearSolve, propagated};
-use crate::config::{AssembleConfig, OutputVariance};
+use crate::config::OutputVariance;
 use crate::inputs::store::Store;
+use crate::patch::state::PatchState;
 use dcr_measure::interpolate::fill_missing;
 
 /// The planes that say what became of the visits, whatever the template is.
 const MARKS_OF_VISITS: [&str; 3] = ["REJECTED", "SENSOR_EDGE", "INEXACT_PSF"];
 
-/// A patch whose model has been solved for, with what it was solved from.
-pub(crate) struct Patch<'a> {
-    pub(crate) store: &'a Store,
-    /// Each visit's variance of a pixel.
-    pub(crate) variances: &'a [f64],
-    pub(crate) fractions: &'a [f64],
-    pub(crate) plain: &'a PlainCoadd,
-    pub(crate) template: &'a TemplateCoadd,
-    pub(crate) sources: &'a Array2<bool>,
-    pub(crate) planes: &'a MaskPlanes,
-    /// Pixels that a visit lost to an artefact.
-    pub(crate) clipped: &'a Array2<bool>,
-    pub(crate) cells: &'a [Region],
-    pub(crate) config: &'a AssembleConfig,
-}
-
-/// An image to be written.
-pub(crate) struct Coadd {
+/// A solved plane, or the sum of all.
+pub(crate) struct SolvedPlane {
     pub(crate) image: Array2<f32>,
     pub(crate) variance: Array2<f32>,
     pub(crate) n_image: Array2<u16>,
 }
 
-/// All images to be written, with one mask.
-pub(crate) struct Coadds {
-    pub(crate) subfilters: Vec<Coadd>,
-    pub(crate) sum: Coadd,
+/// The planes of all subfilters and their sum, with one mask.
+pub(crate) struct SolvedPlanes {
+    pub(crate) subfilters: Vec<SolvedPlane>,
+    pub(crate) sum: SolvedPlane,
     pub(crate) mask: Array2<i32>,
     pub(crate) reports: Vec<SolveReport>,
 }
 
-impl Coadds {
-    pub(crate) fn new(patch: &Patch<'_>, solution: Solution) -> Self {
+impl SolvedPlanes {
+    /// The planes of the iterative solver. `clipped` are the pixels that a visit lost to an artefact.
+    pub(crate) fn of_iteration(
+        state: &PatchState,
+        store: &Store,
+        clipped: &Array2<bool>,
+        solution: Solution,
+    ) -> Self {
         let Solution { model_byx, n_image_byx, reports, .. } = solution;
         let unseen = n_image_byx.index_axis(Axis(0), 0).mapv(|count| count == 0);
-        let mask = patch.mask(&unseen);
-        let (variances, variance) = patch.variances(&unseen, &reports);
-        let missing = patch.template.image.mapv(|value| !value.is_finite());
+        let mask = state.solved_mask(&unseen, clipped);
+        let (variances, variance) = state.variances(store, &unseen, &reports);
+        let missing = state.template.image.mapv(|value| !value.is_finite());
         let unfilled = Zip::from(&missing).and(&unseen).map_collect(|missing, unseen| *missing && *unseen);
-        let subfilters: Vec<Coadd> = model_byx
+        let subfilters: Vec<SolvedPlane> = model_byx
             .axis_iter(Axis(0))
             .zip(variances)
             .zip(n_image_byx.axis_iter(Axis(0)))
             .map(|((plane, variance), n_image)| {
                 let mut image = plane.to_owned();
-                if patch.config.coadd.interpolate {
+                if state.config.coadd.interpolate {
                     fill_missing(&mut image, unfilled.view());
                 } else {
                     Zip::from(&mut image).and(&unfilled).for_each(|value, unfilled| {
@@ -70,11 +58,11 @@ impl Coadds {
                         }
                     });
                 }
-                Coadd { image, variance, n_image: n_image.to_owned() }
+                SolvedPlane { image, variance, n_image: n_image.to_owned() }
             })
             .collect();
         let mut sum =
-            Coadd { image: Array2::zeros(mask.dim()), variance, n_image: Array2::zeros(mask.dim()) };
+            SolvedPlane { image: Array2::zeros(mask.dim()), variance, n_image: Array2::zeros(mask.dim()) };
         for subfilter in &subfilters {
             sum.image += &subfilter.image;
             sum.n_image.zip_mut_with(&subfilter.n_image, |sum, count| *sum = sum.saturating_add(*count));
@@ -83,17 +71,17 @@ impl Coadds {
     }
 }
 
-impl Patch<'_> {
+impl PatchState {
     /// The template's mask, what the visits propagate, NO_DATA where no visit constrains the model, and CLIPPED where one was left out:
     /// there the PSF is not quite that of the others together.
-    pub(crate) fn mask(&self, unseen: &Array2<bool>) -> Array2<i32> {
+    pub(crate) fn solved_mask(&self, unseen: &Array2<bool>, clipped: &Array2<bool>) -> Array2<i32> {
         let config = &self.config.coadd;
         let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys())
             | self.planes.bits_of(MARKS_OF_VISITS);
         let removed = self.planes.bits_of(&config.remove_mask_planes);
         let no_data = self.planes.bits_of(["NO_DATA"]);
         let clipped_bits = self.planes.bits_of(["CLIPPED", "INEXACT_PSF"]);
-        Zip::from(&self.template.mask).and(&self.plain.mask).and(unseen).and(self.clipped).map_collect(
+        Zip::from(&self.template.mask).and(&self.plain.mask).and(unseen).and(clipped).map_collect(
             |template, plain, unseen, clipped| {
                 let empty = if *unseen { no_data } else { 0 };
                 let lost = if *clipped { clipped_bits } else { 0 };
@@ -103,27 +91,33 @@ impl Patch<'_> {
     }
 
     /// The variance of each subfilter, and of their sum.
-    fn variances(&self, unseen: &Array2<bool>, reports: &[SolveReport]) -> (Vec<Array2<f32>>, Array2<f32>) {
-        let n = self.fractions.len();
+    fn variances(
+        &self,
+        store: &Store,
+        unseen: &Array2<bool>,
+        reports: &[SolveReport],
+    ) -> (Vec<Array2<f32>>, Array2<f32>) {
+        let fractions = &self.division.fractions;
+        let n = fractions.len();
         let template = &self.template.variance;
         if self.config.coadd.variance == OutputVariance::Template {
             return (vec![template / n as f32; n], template.clone());
         }
-        let free = self.freedom(unseen);
+        let free = self.freedom(store, unseen);
         let shape = template.dim();
         let mut subfilters: Array3<f32> = Array3::zeros((n, shape.0, shape.1));
         let mut sum = Array2::zeros(shape);
         // One report is of all cells, or there is one for each.
-        for (cell, region) in self.cells.iter().enumerate() {
+        for (cell, region) in self.division.cell_regions.iter().enumerate() {
             let Some(report) = reports.get(cell).or(reports.first()) else { continue };
             let gains: Vec<f64> = report.iterations.iter().map(|iteration| iteration.gain).collect();
-            let factors = self.linear_solve(cell, &gains).noise_factors();
+            let factors = self.linear_solve(store, cell, &gains).noise_factors();
             let of = |plane: &Array2<f32>| region.of(&plane.view()).to_owned();
             let (plain, template, free) = (of(&self.plain.variance), of(template), of(&free));
-            let smooth = factors.with_smooth_colours(self.fractions, self.pixels_of_a_colour());
+            let smooth = factors.with_smooth_colours(fractions, self.pixels_of_a_colour());
             let at = s![region.rows.clone(), region.cols.clone()];
             for (b, factor) in smooth.into_iter().enumerate() {
-                let variance = propagated(&plain, &template, &free, self.fractions[b], factor);
+                let variance = propagated(&plain, &template, &free, fractions[b], factor);
                 subfilters.index_axis_mut(Axis(0), b).slice_mut(at).assign(&variance);
             }
             sum.slice_mut(at).assign(&propagated(&plain, &template, &free, 1.0, factors.sum));
@@ -132,14 +126,14 @@ impl Patch<'_> {
     }
 
     /// How far each pixel was the solve's to decide (ALGORITHM §5.5).
-    fn freedom(&self, unseen: &Array2<bool>) -> Array2<f32> {
+    fn freedom(&self, store: &Store, unseen: &Array2<bool>) -> Array2<f32> {
         let iterative = &self.config.solver.iterative;
         let mut free = if !iterative.use_model_weights {
             Array2::ones(unseen.dim())
         } else if iterative.edge == Edge::Zero {
             model_weights(self.sources.view(), iterative.model_weights_width)
         } else {
-            let reach = self.store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component());
+            let reach = store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component());
             let reach = reach.fold(0.0, f64::max).ceil() as usize + 1;
             let grown = dilate_diamond(self.sources.view(), reach);
             model_weights(grown.view(), iterative.model_weights_width)
@@ -152,12 +146,12 @@ impl Patch<'_> {
         free
     }
 
-    fn linear_solve<'b>(&'b self, cell: usize, gains: &'b [f64]) -> LinearSolve<'b> {
+    fn linear_solve<'a>(&'a self, store: &'a Store, cell: usize, gains: &'a [f64]) -> LinearSolve<'a> {
         LinearSolve {
-            shifts: (0..self.store.visits()).map(|visit| self.store.shifts(visit, cell)).collect(),
-            weights: &self.store.weights,
-            variances: self.variances,
-            fractions: self.fractions,
+            shifts: (0..store.visits()).map(|visit| store.shifts(visit, cell)).collect(),
+            weights: &store.weights,
+            variances: &self.survey.variances,
+            fractions: &self.division.fractions,
             contrast: self.config.solver.iterative.accelerate_model.max(1.0),
             gains,
         }
