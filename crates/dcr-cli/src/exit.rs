@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use dcr_coadd::config::ConfigError;
 use dcr_coadd::{CoaddError, Outcome};
+use dcr_difference::DifferenceError;
 use signal_hook::consts::SIGINT;
 
 use crate::args::LogFormat;
 use crate::logging::LogError;
-use crate::output;
 use crate::settings::SettingError;
+use crate::{hints, output};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,14 @@ impl From<Exit> for ExitCode {
 /// Prints an error in one line, and tells how to end after it. After a `signal` any error is taken for
 /// its consequence.
 pub(crate) fn report(error: &anyhow::Error, format: LogFormat, signal: Option<i32>) -> Exit {
-    let cancelled = matches!(error.downcast_ref(), Some(CoaddError::Cancelled));
+    let cancelled = matches!(error.downcast_ref(), Some(CoaddError::Cancelled))
+        || error.downcast_ref().is_some_and(DifferenceError::is_cancelled);
     let line = match signal {
         Some(_) if !cancelled => CoaddError::Cancelled.to_string(),
-        _ => one_line(error),
+        _ => match hints::hint(error) {
+            Some(hint) => format!("{} ({hint})", one_line(error)),
+            None => one_line(error),
+        },
     };
     match format {
         LogFormat::Text => output::complain(&format!("error: {line}")),

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod console;
 mod exit;
+mod hints;
 mod interrupt;
 mod logging;
 mod output;

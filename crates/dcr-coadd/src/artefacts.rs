@@ -11,19 +11,16 @@ mod psfs;
 mod static_sky;
 mod streaks;
 
+use dcr_image::BBox;
 use dcr_image::fits::{Column, ColumnValues, TableHdu};
-use dcr_image::{BBox, MaskPlanes};
-use dcr_solver::joint::Noise;
-use ndarray::{Array2, Zip};
+use ndarray::Array2;
 
 use crate::coadd::solver_choice::Solver;
-use crate::coadd::template_coadd::{StartingCoadd, UNKNOWN_FWHM_PX};
+use crate::coadd::template_coadd::UNKNOWN_FWHM_PX;
 use crate::config::{AssembleConfig, FindArtefacts};
 use crate::error::CoaddError;
-use crate::geometry::division::Division;
-use crate::inputs::pixels::PixelReader;
+use crate::inputs::Input;
 use crate::inputs::store::Store;
-use crate::inputs::{Input, Inputs};
 use crate::patch::state::PatchState;
 use crate::run::journal::Journal;
 
@@ -48,7 +45,7 @@ pub(crate) fn matched_warps_config(
         FindArtefacts::Matched => {
             settled.artefacts.find = FindArtefacts::StaticSky;
             let text = "PSF-matched warps are given, so artefacts are looked for against their clipped mean (artefacts.find = \
-                        \"static_sky\"), beside which stars that refraction displaces look like artefacts. Leave --matched out to have \
+                        \"static_sky\"), beside which stars that refraction displaces look like artefacts. Leave them out to have \
                         exposures compared with a model's predictions alone.";
             journal.warn("artefacts", text);
         }

@@ -27,7 +27,7 @@ pub use assemble::{AssembleRequest, assemble};
 pub use coadd::coadd_psfs::{PsfOrigin, PsfSummary};
 pub use coadd::psf_selection::psf_at;
 pub use coadd::solver_choice::Solver;
-pub use error::{CoaddError, Disagreement, GridDifference};
+pub use error::{CoaddError, GridDifference, InputError, ModelError};
 pub use patch::{Coadd, Coadds, Exposures, coadd};
 pub use run::progress::{Monitor, Unmonitored};
 pub use run::summary::{

@@ -4,6 +4,7 @@
 //! [`dcr_coadd::assemble`] wrote. [`subtract`] takes the prediction away from the exposure and
 //! lists the residuals. [`review`] looks at a finished run through its own exposures.
 
+mod error;
 mod model;
 pub mod review;
 mod subtract;
@@ -12,6 +13,7 @@ mod template;
 
 pub use dcr_measure::matching_kernel::MatchError;
 pub use dcr_measure::residuals::ResidualCounts;
+pub use error::{DifferenceError, Disagreement};
 pub use subtract::difference::{Convolution, Matching};
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{MatchedTemplate, PsfOf, SubtractSummary, SubtractedVisit, TemplateSummary};

@@ -6,6 +6,8 @@
 mod remainder;
 mod stars;
 
+use crate::error::DifferenceError;
+use dcr_coadd::{CoaddError, InputError};
 use std::path::{Path, PathBuf};
 
 use dcr_image::fits::MissingVariance;
@@ -16,11 +18,10 @@ pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
 use crate::model::finished_run::{FinishedRun, RunPlanes};
 use crate::model::patches::Patches;
-use crate::subtract::difference::{Difference, DifferenceError, Side, subtract as difference_of};
+use crate::subtract::difference::{Difference, PairError, Side, subtract as difference_of};
 use crate::subtract::plain::PlainCoadds;
 use crate::template::maker::TemplateMaker;
 use crate::template::target::Target;
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::{Background, SubtractConfig, ZeroPoint};
 use dcr_coadd::inputs::flux_factors;
 
@@ -74,8 +75,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the folder holds no run, or files of several.
-    pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, CoaddError> {
+    /// [`DifferenceError`] if the folder holds no run, or files of several.
+    pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, DifferenceError> {
         let patches = Patches::open(&[folder.to_owned()])?;
         let mut plain = PlainCoadds::open(&patches)?;
         plain.iter_mut().try_for_each(PlainCoadds::keep)?;
@@ -87,8 +88,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it cannot be read.
-    pub fn scale_to(&mut self, exposure: &Path) -> Result<(), CoaddError> {
+    /// [`DifferenceError`] if it cannot be read.
+    pub fn scale_to(&mut self, exposure: &Path) -> Result<(), DifferenceError> {
         let input = &self.config.template.input;
         if input.zero_point == ZeroPoint::Header && self.zero_point.is_none() {
             let file = ExposureFile::open(exposure, &input.open_options(exposure))?;
@@ -107,8 +108,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::MixedRuns`].
-    pub fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+    /// [`ModelError::MixedRuns`].
+    pub fn check_run(&self, path: &Path, run: &str) -> Result<(), DifferenceError> {
         self.patches.check_run(path, run)
     }
 
@@ -128,8 +129,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a file cannot be read.
-    pub fn coadds(&self) -> Result<CoaddPlanes, CoaddError> {
+    /// [`DifferenceError`] if a file cannot be read.
+    pub fn coadds(&self) -> Result<CoaddPlanes, DifferenceError> {
         let run = &self.run;
         let RunPlanes { mut image_byx, mut variance_byx, mask } = run.read(self.bbox())?;
         let (no_data, detected) = (run.planes.bits_of(["NO_DATA"]), run.planes.bits_of(["DETECTED"]));
@@ -172,8 +173,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the PSF makes no stamp. Without a PSF there are none.
-    pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, CoaddError> {
+    /// [`DifferenceError`] if the PSF makes no stamp. Without a PSF there are none.
+    pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, DifferenceError> {
         let file = &self.run.files[0];
         let (x, y) = file.bbox().centre();
         match file.psf() {
@@ -186,8 +187,8 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if what templates are made from cannot be read.
-    pub fn exposures(&self) -> Result<Exposures<'_>, CoaddError> {
+    /// [`DifferenceError`] if what templates are made from cannot be read.
+    pub fn exposures(&self) -> Result<Exposures<'_>, DifferenceError> {
         let mut maker =
             TemplateMaker::new(&self.patches.models, &self.patches.planes, &self.config.template)?;
         maker.keep_models()?;
@@ -205,7 +206,7 @@ impl Review {
         file: &dyn Exposure,
         exposure: &Side,
         mut template: Side,
-    ) -> Result<Unsearched, CoaddError> {
+    ) -> Result<Unsearched, DifferenceError> {
         let path = || PathBuf::from(file.path());
         let psf_known = exposure.psf.is_some() || template.psf.is_some();
         if !psf_known {
@@ -214,7 +215,7 @@ impl Review {
         }
         let mut config = self.config.subtract.clone();
         let mut difference = difference_of(exposure, &template, &config);
-        if let Err(DifferenceError::Match(_) | DifferenceError::NoPsf) = difference {
+        if let Err(PairError::Match(_) | PairError::NoPsf) = difference {
             config.match_psf = false;
             difference = difference_of(exposure, &template, &config);
         }
@@ -223,9 +224,9 @@ impl Review {
                 difference,
                 search: psf_known.then_some((config.threshold, config.background)),
             }),
-            Err(DifferenceError::NoPsf) => Err(CoaddError::NoPsf { path: path() }),
-            Err(DifferenceError::Match(source)) => Err(CoaddError::Match { path: path(), source }),
-            Err(DifferenceError::Mask(source)) => Err(CoaddError::Mask { path: path(), source }),
+            Err(PairError::NoPsf) => Err(DifferenceError::NoPsf { path: path() }),
+            Err(PairError::Match(source)) => Err(DifferenceError::Match { path: path(), source }),
+            Err(PairError::Mask(source)) => Err(InputError::Mask { path: path(), source }.into()),
         }
     }
 }
@@ -235,14 +236,14 @@ impl Exposures<'_> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it cannot be read, or does not fit the run.
-    pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, CoaddError> {
+    /// [`DifferenceError`] if it cannot be read, or does not fit the run.
+    pub fn visit(&self, paths: &[PathBuf]) -> Result<VisitReview, DifferenceError> {
         let review = self.review;
         let input = &review.config.template.input;
         let model = &review.patches.models[0];
         let opened = paths.iter().map(|path| Ok(Target::open(path, model, input, true)?.0));
-        let subjects = Target::join(opened.collect::<Result<_, CoaddError>>()?, model, input)?;
-        let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs) };
+        let subjects = Target::join(opened.collect::<Result<_, DifferenceError>>()?, model, input)?;
+        let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs.into()) };
         let mut exposure = Side::of(subject.file.as_ref())?;
         exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
         let scale = review.scale(subject.file.as_ref());

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::SubtractConfig;
 use dcr_coadd::{CoaddError, Monitor};
+use dcr_difference::DifferenceError;
 use dcr_difference::ResidualCounts;
 use dcr_difference::review::{CoaddPlanes, Exposures, Remainder, Review, Star};
+use dcr_image::BBox;
 use dcr_image::fits::is_file;
-use dcr_image::{BBox, FitsError};
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
 
@@ -106,13 +107,13 @@ impl Findings {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are not there, or cannot be read,
+    /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are not there, or cannot be read,
     /// are findings.
     pub(crate) fn gather(
         folder: &Path,
         summary: RunSummary,
         monitor: &dyn Monitor,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let mut config = SubtractConfig::from(&summary.settings());
         config.subtract.match_psf |= seeing_varies(&summary.visits);
         let (psfs_matched, threshold) = (config.subtract.match_psf, config.subtract.threshold);
@@ -244,14 +245,14 @@ fn in_groups<T: Send>(
     visits: &[usize],
     bbox: &BBox,
     monitor: &dyn Monitor,
-    work: impl Fn(usize) -> Result<T, CoaddError> + Sync,
-) -> Result<Vec<T>, CoaddError> {
+    work: impl Fn(usize) -> Result<T, DifferenceError> + Sync,
+) -> Result<Vec<T>, DifferenceError> {
     let mut out = Vec::with_capacity(visits.len());
     for group in visits.chunks(at_a_time(bbox)) {
         if monitor.cancelled() {
-            return Err(CoaddError::Cancelled);
+            return Err(CoaddError::Cancelled.into());
         }
-        let done: Vec<Result<T, CoaddError>> = group.par_iter().map(|visit| work(*visit)).collect();
+        let done: Vec<Result<T, DifferenceError>> = group.par_iter().map(|visit| work(*visit)).collect();
         for result in done {
             out.push(result?);
         }
@@ -271,8 +272,8 @@ fn seeing_varies(visits: &[Visit]) -> bool {
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if the operating system cannot tell.
-fn located(file: &Path, folder: &Path) -> Result<Option<PathBuf>, CoaddError> {
+/// [`DifferenceError`] if the operating system cannot tell.
+fn located(file: &Path, folder: &Path) -> Result<Option<PathBuf>, DifferenceError> {
     let base = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     for path in std::iter::once(file.to_owned()).chain(base.ancestors().map(|above| above.join(file))) {
         if is_file(&path)? {
@@ -288,7 +289,7 @@ fn at_a_time(bbox: &BBox) -> usize {
 }
 
 /// The files of a visit, if all are there.
-fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, CoaddError> {
+fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, DifferenceError> {
     let mut files = Vec::new();
     for file in std::iter::once(&visit.file).chain(&visit.other_files) {
         match located(file, folder)? {
@@ -303,13 +304,13 @@ fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, CoaddE
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if the operating system fails to read it: the page would be another next time.
+/// [`DifferenceError`] if the operating system fails to read it: the page would be another next time.
 fn look(
     exposures: &Exposures<'_>,
     visit: &Visit,
     files: Option<&[PathBuf]>,
     bbox: &BBox,
-) -> Result<Finding, CoaddError> {
+) -> Result<Finding, DifferenceError> {
     let missing = |reason: String| Ok(Finding::Missing(reason));
     let Some(files) = files else {
         return missing(format!("{} is not there any more", visit.file.display()));
@@ -317,7 +318,7 @@ fn look(
     let file = &visit.file;
     let seen = match exposures.visit(files) {
         Ok(seen) => seen,
-        Err(error @ CoaddError::Fits(FitsError::Io { .. })) => return Err(error),
+        Err(error) if error.is_io() => return Err(error),
         Err(error) => return missing(error.to_string()),
     };
     if seen.exposure.dim() != bbox.shape() {

@@ -20,7 +20,8 @@ mod words;
 
 use std::path::Path;
 
-use dcr_coadd::{CoaddError, Monitor};
+use dcr_coadd::Monitor;
+use dcr_difference::DifferenceError;
 
 use crate::findings::Findings;
 use crate::headline::Headline;
@@ -46,7 +47,7 @@ pub enum ReportError {
     Summary(String),
     /// The coadds cannot be read, or the run was cancelled.
     #[error(transparent)]
-    Coadd(#[from] CoaddError),
+    Difference(#[from] DifferenceError),
 }
 
 /// Makes the page of the run in `folder`, given the text of its `summary.json`.

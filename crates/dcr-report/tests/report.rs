@@ -301,5 +301,5 @@ fn report_of_no_run_is_refused() {
         &fs::read_to_string(bench.run().join("summary.json")).unwrap(),
         &Unmonitored,
     );
-    assert!(matches!(elsewhere, Err(ReportError::Coadd(_))));
+    assert!(matches!(elsewhere, Err(ReportError::Difference(_))));
 }

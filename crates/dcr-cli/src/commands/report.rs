@@ -34,7 +34,7 @@ pub(crate) fn write(folder: &Path, monitor: &dyn Monitor) -> anyhow::Result<Stri
         format!("cannot read {}; name the folder that dcr assemble has written", source.display())
     })?;
     let report = dcr_report::report(folder, &summary, monitor).map_err(|error| match error {
-        ReportError::Coadd(error) => error.into(),
+        ReportError::Difference(error) => error.into(),
         other => anyhow::Error::new(other).context(source.display().to_string()),
     })?;
     let path = folder.join("report.html");

@@ -14,7 +14,7 @@ use dcr_solver::joint::Noise;
 use ndarray::{Array2, Zip};
 
 use crate::config::{AssembleConfig, ZeroPoint};
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::inputs::flux_factors::{factor, scaled_zero_point};
 use crate::inputs::pixels::PixelReader;
 use crate::inputs::weights::{NOISE_OF_EVERY, noise_of};
@@ -52,7 +52,7 @@ pub(crate) fn check_given_warps(
         let visit = file.visit().visit;
         if let Some(earlier) = files.get(&visit) {
             let first = earlier.path().to_owned();
-            return Err(CoaddError::SameVisit { visit, first, second: file.path().to_owned() });
+            return Err(InputError::SameVisit { visit, first, second: file.path().to_owned() }.into());
         }
         files.insert(visit, Arc::clone(file));
     }
@@ -61,7 +61,7 @@ pub(crate) fn check_given_warps(
         let visit = input.number();
         let none = || {
             let (path, there) = (input.file.path().to_owned(), there.clone());
-            CoaddError::NoMatchedWarp { path, visit, there }
+            InputError::NoMatchedWarp { path, visit, there }
         };
         GivenWarp::of(files.remove(&visit).ok_or_else(none)?, input, inputs, config)
     };
@@ -82,13 +82,13 @@ impl GivenWarp {
         check_filter(file.as_ref(), input.sky.visit.filter.as_deref(), &against)?;
         let (unit, expected) = (unit_of(file.as_ref())?, unit_of(input.file.as_ref())?);
         if !unit::same(&unit, &expected) {
-            return Err(CoaddError::Unit { path: path(), unit, first: first(), expected });
+            return Err(InputError::Unit { path: path(), unit, first: first(), expected }.into());
         }
         let zero_points = (scaled_zero_point(file.visit()), scaled_zero_point(&input.sky.visit));
         if let (ZeroPoint::Off, (Some(own), Some(expected))) = (config.input.zero_point, zero_points)
             && (own - expected).abs() > SAME_ZERO_POINT
         {
-            return Err(CoaddError::OtherZeroPoint { path: path(), own, first: first(), expected });
+            return Err(InputError::OtherZeroPoint { path: path(), own, first: first(), expected }.into());
         }
         let scale = factor(file.as_ref(), &config.input, inputs.zero_point_mag)? as f32;
         Ok(Self { file, scale, excluded: input.excluded.clone() })

@@ -21,14 +21,14 @@ mod without_artefacts;
 
 use std::f64::consts::FRAC_PI_2;
 
-use dcr_image::{BBox, FitsError, MaskPlanes, remap};
+use dcr_image::{BBox, MaskPlanes, remap};
 use dcr_solver::GOOD;
 use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use crate::coadd::running_mean::running_mean;
 use crate::config::{CoaddConfig, Statistic};
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::inputs::Input;
 use crate::inputs::pixels::{ARTEFACT, PixelReader, VisitPixels, VisitRow};
 
@@ -231,7 +231,7 @@ pub(crate) fn read_remapped(
 ) -> Result<VisitPixels, CoaddError> {
     let mut pixels = reader.read(visit, part).map_err(CoaddError::from)?;
     remap(&mut pixels.masked.mask, visit.file.mask_planes(), planes)
-        .map_err(|source| CoaddError::Mask { path: visit.file.path().to_owned(), source })?;
+        .map_err(|source| InputError::Mask { path: visit.file.path().to_owned(), source })?;
     Ok(pixels)
 }
 

@@ -2,7 +2,7 @@
 
 use dcr_solver::Observations;
 use dcr_solver::iterative::{Edge, FrequencyClamp, Solution, SolveReport, weights::model_weights};
-use dcr_solver::kernel::{Region, dilate_diamond};
+use dcr_solver::kernel::dilate_diamond;
 use ndarray::{Array2, Array3, Axis, Zip, s};
 
 use crate::coadd::variance::{LinearSolve, propagated};

@@ -7,7 +7,7 @@ use ndarray::{Array2, Zip};
 
 use crate::coadd::plain::MeanCoadd;
 use crate::config::AssembleConfig;
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::inputs::{Input, check_grid, unit_of};
 use dcr_measure::detection::Detection;
 
@@ -37,12 +37,13 @@ pub(crate) fn check_template(
     if let (Some(unit), Some(expected)) = (file.unit(), first.unit())
         && !unit::same(unit, expected)
     {
-        return Err(CoaddError::Unit {
+        return Err(InputError::Unit {
             path: file.path().to_owned(),
             unit: unit.into(),
             first: first.path().to_owned(),
             expected: expected.into(),
-        });
+        }
+        .into());
     }
     Ok(())
 }
@@ -59,7 +60,7 @@ pub(crate) fn given_coadd(
 ) -> Result<StartingCoadd, CoaddError> {
     let mut read = file.read(file.bbox())?;
     remap(&mut read.mask, file.mask_planes(), planes)
-        .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+        .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
     let no_data = planes.bits_of(["NO_DATA"]);
     Zip::from(&mut read.image)
         .and(&mut read.variance)

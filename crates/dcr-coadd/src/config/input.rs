@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use dcr_image::OpenOptions;
 use dcr_image::fits::{Checksums, CompanionFile, MissingVariance, UncertaintyKind};
 use dcr_image::header::{self, Given};
 use dcr_image::wcs::Distortions;
-use dcr_image::{ExposureFile, OpenOptions};
-use dcr_physics::{GeometrySource, VisitInfo};
+use dcr_physics::GeometrySource;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;

@@ -24,7 +24,7 @@ use dcr_physics::{
 use dcr_solver::{ForwardShift, PixelShift, SubfilterShift};
 
 use crate::config::ShiftRule;
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::inputs::sky::Sky;
 
 /// Whether the halves of a subfilter are displaced apart.
@@ -124,8 +124,8 @@ impl ShiftPlan {
         wcs: &Wcs,
         (x, y): (f64, f64),
     ) -> Result<Vec<PixelShift>, CoaddError> {
-        let wcs_error = |source: WcsError| CoaddError::Wcs { path: path.to_owned(), source };
-        let too_low = |source: RefractionError| CoaddError::Refraction { path: path.to_owned(), source };
+        let wcs_error = |source: WcsError| InputError::Wcs { path: path.to_owned(), source };
+        let too_low = |source: RefractionError| InputError::Refraction { path: path.to_owned(), source };
         let lit = self.grid.points().iter().filter(|point| point.weight > 0.0);
         let local = sky.at(wcs.pixel_to_sky(x, y).map_err(wcs_error)?);
         let zenith = wcs.zenith_direction(x, y, local.parallactic_angle).map_err(wcs_error)?;
@@ -153,8 +153,8 @@ impl ShiftPlan {
         patch: &BBox,
         cell: &BBox,
     ) -> Result<Vec<SubfilterShift>, CoaddError> {
-        let wcs_error = |source: WcsError| CoaddError::Wcs { path: path.to_owned(), source };
-        let too_low = |source: RefractionError| CoaddError::Refraction { path: path.to_owned(), source };
+        let wcs_error = |source: WcsError| InputError::Wcs { path: path.to_owned(), source };
+        let too_low = |source: RefractionError| InputError::Refraction { path: path.to_owned(), source };
         let air: &dyn Refraction = sky.air.as_ref();
         match self.rule {
             // One subfilter is no model of DCR: it is the plain coadd, each exposure where its WCS says.
@@ -170,7 +170,7 @@ impl ShiftPlan {
                 Ok(integrated_shifts(&dispersion, &zenith, self.split))
             }
             ShiftRule::Reference => {
-                let lacks = |lacks| CoaddError::ReferenceAngle { path: path.to_owned(), lacks };
+                let lacks = |lacks| InputError::ReferenceAngle { path: path.to_owned(), lacks };
                 let altitude = sky.visit.altitude.ok_or_else(|| lacks("altitude"))?;
                 let parallactic =
                     sky.visit.parallactic_angle.ok_or_else(|| lacks("parallactic angle (BORE-PARANG)"))?;

@@ -9,7 +9,7 @@ use dcr_image::header::unit::{self, UnitKind};
 use dcr_physics::{Assumption, VisitInfo};
 
 use crate::config::{AssembleConfig, InputConfig, ZeroPoint, ZeroPointOf};
-use crate::error::CoaddError;
+use crate::error::InputError;
 
 /// Zero points in mag that are one, rounding of FLXSCALE included.
 const ONE_ZERO_POINT: f64 = 1e-5;
@@ -22,13 +22,13 @@ const EXPOSURE_RATIO: f64 = 1.1;
 ///
 /// # Errors
 ///
-/// [`CoaddError::NoZeroPoint`] if that is by zero points and one is missing.
-pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>) -> Result<f64, CoaddError> {
+/// [`InputError::NoZeroPoint`] if that is by zero points and one is missing.
+pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>) -> Result<f64, InputError> {
     let visit = exposure.visit();
     match (input.zero_point, common, visit.zero_point_mag) {
         (ZeroPoint::Off, ..) => Ok(visit.flux_scale.unwrap_or(1.0)),
         (ZeroPoint::Header, Some(common), Some(own)) => Ok(10_f64.powf(0.4 * (common - own))),
-        (ZeroPoint::Header, ..) => Err(CoaddError::NoZeroPoint { path: exposure.path().to_owned() }),
+        (ZeroPoint::Header, ..) => Err(InputError::NoZeroPoint { path: exposure.path().to_owned() }),
     }
 }
 
@@ -46,7 +46,7 @@ pub fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
 pub fn factors(
     exposures: &[&dyn Exposure],
     config: &AssembleConfig,
-) -> Result<(Vec<f32>, Option<f64>), CoaddError> {
+) -> Result<(Vec<f32>, Option<f64>), InputError> {
     let scaled: Vec<Option<f64>> =
         exposures.iter().map(|exposure| scaled_zero_point(exposure.visit())).collect();
     let common = match config.input.zero_point {

@@ -24,7 +24,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::config::{AssembleConfig, ZeroPoint};
-use crate::error::{CoaddError, GridDifference};
+use crate::error::{CoaddError, GridDifference, InputError};
 use crate::inputs::parts::join_visits;
 use crate::inputs::sky::Sky;
 
@@ -114,8 +114,8 @@ fn selected<T>(
 }
 
 /// Refuses exposures of different grids, units or filters.
-fn check_together(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Result<(), CoaddError> {
-    let Some(first) = exposures.first().copied() else { return Err(CoaddError::NoInputs) };
+fn check_together(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Result<(), InputError> {
+    let Some(first) = exposures.first().copied() else { return Ok(()) };
     let unit = unit_of(first)?;
     let filter = |exposure: &dyn Exposure| exposure.visit().filter.clone();
     check_filter(first, config.band.name.as_deref(), "band.name is")?;
@@ -123,7 +123,7 @@ fn check_together(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Resul
         check_grid(exposure, first, config.coadd.grid_tolerance_px)?;
         let own_unit = unit_of(exposure)?;
         if !unit::same(&own_unit, &unit) {
-            return Err(CoaddError::Unit {
+            return Err(InputError::Unit {
                 path: exposure.path().to_owned(),
                 unit: own_unit,
                 first: first.path().to_owned(),
@@ -144,10 +144,13 @@ impl Inputs {
     /// [`CoaddError`] for the first exposure, in the order given, that cannot be used.
     pub fn new(exposures: Vec<Arc<dyn Exposure>>, config: &AssembleConfig) -> Result<Self, CoaddError> {
         let exposures = selected(exposures, |exposure| exposure.visit().visit, config)?;
+        if exposures.is_empty() {
+            return Err(CoaddError::NoInputs);
+        }
         let all: Vec<&dyn Exposure> = exposures.iter().map(Arc::as_ref).collect();
         check_together(&all, config)?;
         check_numbers(&all)?;
-        let skies: Vec<Result<Sky, CoaddError>> = all
+        let skies: Vec<Result<Sky, InputError>> = all
             .par_iter()
             .map(|exposure| Sky::of(*exposure, &config.input, config.model.refraction))
             .collect();
@@ -177,24 +180,24 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Mask`] if there are more than 31.
+    /// [`InputError::Mask`] if there are more than 31.
     pub fn planes(&self, template: Option<&dyn Exposure>) -> Result<MaskPlanes, CoaddError> {
         let mut planes = MaskPlanes::canonical();
         for file in self.visits.iter().map(|visit| visit.file.as_ref()).chain(template) {
             planes
                 .merge(file.mask_planes())
-                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
         }
         Ok(planes)
     }
 }
 
 /// Refuses two exposures of one visit.
-fn check_numbers(exposures: &[&dyn Exposure]) -> Result<(), CoaddError> {
+fn check_numbers(exposures: &[&dyn Exposure]) -> Result<(), InputError> {
     let mut first_of: BTreeMap<u64, &dyn Exposure> = BTreeMap::new();
     for exposure in exposures.iter().copied() {
         if let Some(first) = first_of.insert(exposure.visit().visit, exposure) {
-            return Err(CoaddError::SameVisit {
+            return Err(InputError::SameVisit {
                 visit: exposure.visit().visit,
                 first: first.path().to_owned(),
                 second: exposure.path().to_owned(),
@@ -205,7 +208,7 @@ fn check_numbers(exposures: &[&dyn Exposure]) -> Result<(), CoaddError> {
 }
 
 /// Refuses a file that does not cover the pixels of `first`, or covers other places with them.
-pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) -> Result<(), CoaddError> {
+pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) -> Result<(), InputError> {
     let difference = if file.bbox() == first.bbox() {
         grid_difference(first.wcs(), file.wcs(), &first.bbox(), allowed_px)
     } else {
@@ -214,7 +217,7 @@ pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) ->
     match difference {
         None => Ok(()),
         Some(difference) => {
-            Err(CoaddError::Grid { path: file.path().to_owned(), first: first.path().to_owned(), difference })
+            Err(InputError::Grid { path: file.path().to_owned(), first: first.path().to_owned(), difference })
         }
     }
 }
@@ -232,22 +235,22 @@ pub fn grid_difference(expected: &Wcs, got: &Wcs, bbox: &BBox, allowed_px: f64) 
 ///
 /// # Errors
 ///
-/// [`CoaddError::NoUnit`] without one, [`CoaddError::NotFlux`] for magnitudes and logarithms.
-pub fn unit_of(file: &dyn Exposure) -> Result<String, CoaddError> {
-    let unit = file.unit().ok_or_else(|| CoaddError::NoUnit { path: file.path().to_owned() })?;
+/// [`InputError::NoUnit`] without one, [`InputError::NotFlux`] for magnitudes and logarithms.
+pub fn unit_of(file: &dyn Exposure) -> Result<String, InputError> {
+    let unit = file.unit().ok_or_else(|| InputError::NoUnit { path: file.path().to_owned() })?;
     if unit::kind(unit) == UnitKind::NotFlux {
-        return Err(CoaddError::NotFlux { path: file.path().to_owned(), unit: unit.to_owned() });
+        return Err(InputError::NotFlux { path: file.path().to_owned(), unit: unit.to_owned() });
     }
     Ok(unit.to_owned())
 }
 
 /// Refuses a filter that is another than `expected`, if both are known.
-pub fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) -> Result<(), CoaddError> {
+pub fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) -> Result<(), InputError> {
     let (Some(filter), Some(expected)) = (file.visit().filter.as_deref(), expected) else { return Ok(()) };
     if may_be_the_same(filter, expected) {
         return Ok(());
     }
-    Err(CoaddError::Filter {
+    Err(InputError::Filter {
         path: file.path().to_owned(),
         filter: filter.into(),
         against: against.into(),

@@ -14,7 +14,7 @@ use dcr_image::fits::JoinError;
 use dcr_physics::{Assumption, Instant, VisitInfo};
 
 use crate::config::{InputConfig, ZeroPoint};
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::inputs::{check_grid, may_be_the_same};
 
 /// Seconds of a day.
@@ -35,7 +35,7 @@ pub type ScaledFile = (ExposureFile, f32);
 ///
 /// # Errors
 ///
-/// [`CoaddError::NotOneVisit`] for files with one visit number that are no parts of an exposure,
+/// [`InputError::NotOneVisit`] for files with one visit number that are no parts of an exposure,
 /// and whatever is wrong with the files.
 pub fn join_visits(
     opened: Vec<ScaledFile>,
@@ -62,7 +62,7 @@ fn join(parts: Vec<ScaledFile>, input: &InputConfig, allowed_px: f64) -> Result<
         return Ok(first);
     }
     let visit = first.visit().visit;
-    let not_one = |first: PathBuf, second: PathBuf, reason: String| CoaddError::NotOneVisit {
+    let not_one = |first: PathBuf, second: PathBuf, reason: String| InputError::NotOneVisit {
         visit,
         first,
         second,
@@ -76,7 +76,7 @@ fn join(parts: Vec<ScaledFile>, input: &InputConfig, allowed_px: f64) -> Result<
             let paths = || (earlier.path().to_owned(), one.path().to_owned());
             if let Some(reason) = contradiction(earlier, one) {
                 let (first, second) = paths();
-                return Err(not_one(first, second, reason));
+                return Err(not_one(first, second, reason).into());
             }
             check_grid(*one, *earlier, allowed_px)?;
         }
@@ -104,7 +104,7 @@ fn join(parts: Vec<ScaledFile>, input: &InputConfig, allowed_px: f64) -> Result<
                 "both have data in {:.0} % of the pixels of the smaller, as parts of one exposure on one grid cannot",
                 100.0 * share
             );
-            not_one(first, second, reason)
+            CoaddError::from(not_one(first, second, reason))
         }
         JoinError::Fits(error) => CoaddError::Fits(error),
     })?;

@@ -7,7 +7,7 @@ use dcr_physics::{
 };
 
 use crate::config::{InputConfig, OnDisagreement};
-use crate::error::CoaddError;
+use crate::error::InputError;
 
 /// Where the zenith was during an exposure, and the air.
 pub struct Sky {
@@ -34,15 +34,15 @@ impl Sky {
         exposure: &dyn Exposure,
         input: &InputConfig,
         model: RefractionModel,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, InputError> {
         let path = || exposure.path().to_owned();
         let visit = exposure.visit().clone();
         let geometry = ZenithGeometry::resolve(&visit, input.geometry)
-            .map_err(|source| CoaddError::Geometry { path: path(), source })?;
+            .map_err(|source| InputError::Geometry { path: path(), source })?;
         if geometry.disagreement().is_some() && input.on_disagreement == OnDisagreement::Refuse {
             let contradiction = geometry.assumptions().iter().rfind(|note| note.warning);
             let contradiction = contradiction.map_or_else(String::new, |note| note.text.clone());
-            return Err(CoaddError::Disagreement { path: path(), contradiction });
+            return Err(InputError::Disagreement { path: path(), contradiction });
         }
         let mut notes = visit.assumptions.clone();
         notes.extend(geometry.assumptions().iter().cloned());
@@ -53,7 +53,7 @@ impl Sky {
                 let known = match (height, visit.weather.pressure_pa) {
                     (Some(_), _) => "input.site gives the height",
                     (None, Some(_)) => "the air pressure is known",
-                    (None, None) => return Err(CoaddError::NoSite { path: path() }),
+                    (None, None) => return Err(InputError::NoSite { path: path() }),
                 };
                 notes.push(Assumption {
                     quantity: "site".into(),

@@ -8,7 +8,7 @@ use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Observations, Pixels, SourceError};
 
 use super::solver_stamp;
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::geometry::shifts::ShiftPlan;
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
@@ -38,7 +38,7 @@ impl<'a> PatchVisits<'a> {
         let (x, y) = bbox.centre();
         for Input { file, sky, .. } in &inputs.visits {
             let Some(psf) = file.psf() else {
-                return Err(CoaddError::NoPsfToSolve { path: file.path().to_owned() });
+                return Err(InputError::NoPsf { path: file.path().to_owned() }.into());
             };
             atmospheric_stamp(psf, (x, y))?;
             for corner in corners(bbox) {
@@ -61,7 +61,7 @@ impl JointVisits for PatchVisits<'_> {
     fn psf(&self, visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
         let file = &self.inputs.visits[visit].file;
         let Some(psf) = file.psf() else {
-            return Err(CoaddError::NoPsfToSolve { path: file.path().to_owned() }.into());
+            return Err(InputError::NoPsf { path: file.path().to_owned() }.into());
         };
         let stamp = atmospheric_stamp(psf, middle(&self.inputs.bbox, region))?;
         Ok(Cow::Owned(solver_stamp(&stamp, psf)?))

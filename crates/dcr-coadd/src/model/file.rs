@@ -23,7 +23,7 @@ use super::joint::{JointModel, JointSettings};
 use super::plane::ModelPlane;
 use super::{Model, ModelContent};
 use crate::coadd::solver_choice::Solver;
-use crate::error::CoaddError;
+use crate::error::{CoaddError, ModelError};
 use crate::run::metadata::RunMetadata;
 use crate::run::summary::JointSummary;
 
@@ -125,11 +125,11 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::NotARun`] if there is no such file, or it lacks something; [`CoaddError::Fits`]
+    /// [`ModelError::NotARun`] if there is no such file, or it lacks something; [`CoaddError::Fits`]
     /// if it cannot be read.
     pub fn open(path: &Path) -> Result<Self, CoaddError> {
         let path = if fits::is_dir(path)? { path.join(MODEL_FILE) } else { path.to_owned() };
-        let not_a_model = |reason: String| CoaddError::NotARun { path: path.clone(), reason };
+        let not_a_model = |reason: String| ModelError::NotARun { path: path.clone(), reason };
         if !fits::exists(&path)? {
             let earlier = path
                 .parent()
@@ -137,7 +137,7 @@ impl Model {
             return Err(not_a_model(match earlier {
                 true => "there is no such file, so the coadds beside it are of an earlier version: assemble them again".into(),
                 false => "there is no such file".into(),
-            }));
+            }).into());
         }
         let open = |hdu: &str| {
             let options = OpenOptions {
@@ -153,7 +153,8 @@ impl Model {
         if first.header().i64("MODELFMT") != Some(LAYOUT) {
             return Err(not_a_model(format!(
                 "its layout (card MODELFMT) is not version {LAYOUT}; assemble again"
-            )));
+            ))
+            .into());
         }
         // The planes of the joint solver reach beyond the patch.
         let first = if metadata.solver == Solver::Joint { open("COVERAGE")? } else { first };
@@ -227,7 +228,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, reason: impl Into<String>) -> CoaddError {
-        CoaddError::NotARun { path: self.path.to_owned(), reason: reason.into() }
+        ModelError::NotARun { path: self.path.to_owned(), reason: reason.into() }.into()
     }
 
     fn plane(&self, name: &str, shape: (usize, usize)) -> Result<PlaneFile, CoaddError> {

@@ -9,7 +9,7 @@ use crate::coadd::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::{StartingCoadd, UNKNOWN_FWHM_PX, given_coadd, made_coadd};
 use crate::config::AssembleConfig;
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
 use crate::joint::LOW_COVERAGE;
@@ -155,7 +155,7 @@ impl PatchState {
 fn planes_of(survey: &Survey, solver: Solver) -> Result<MaskPlanes, CoaddError> {
     let mut planes = survey.inputs.planes(survey.starting.as_deref())?;
     if survey.bright.iter().any(|bright| *bright) {
-        planes.insert(BRIGHT_OBJECT).map_err(|source| CoaddError::Mask {
+        planes.insert(BRIGHT_OBJECT).map_err(|source| InputError::Mask {
             path: survey.inputs.visits[0].file.path().to_owned(),
             source,
         })?;

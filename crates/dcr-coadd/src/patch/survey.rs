@@ -13,7 +13,7 @@ use crate::artefacts::given_warps::{GivenWarp, check_given_warps};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::check_template;
 use crate::config::{AssembleConfig, FindArtefacts};
-use crate::error::CoaddError;
+use crate::error::{CoaddError, InputError};
 use crate::geometry::cells::cells;
 use crate::geometry::division::Division;
 use crate::inputs::background::{VisitSky, warn_of_skies};
@@ -203,7 +203,7 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::NoWeight`] if weights are given, but none for a visit.
+    /// [`InputError::NoWeight`] if weights are given, but none for a visit.
     pub(crate) fn weights(
         &self,
         division: &Division,
@@ -213,7 +213,7 @@ impl Survey {
             let weight = |input: &Input| {
                 let weight = given.get(&input.number()).copied().filter(|w| *w > 0.0 && w.is_finite());
                 let none =
-                    || CoaddError::NoWeight { path: input.file.path().to_owned(), visit: input.number() };
+                    || InputError::NoWeight { path: input.file.path().to_owned(), visit: input.number() };
                 weight.ok_or_else(none)
             };
             let weights = self.inputs.visits.iter().map(weight).collect::<Result<Vec<_>, _>>()?;

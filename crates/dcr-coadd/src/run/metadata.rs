@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::coadd::solver_choice::Solver;
 use crate::config::{ShiftRule, Spectrum};
-use crate::error::CoaddError;
+use crate::error::{CoaddError, ModelError};
 
 /// What all files of a run share.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl RunMetadata {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::NotARun`] for a file that lacks one of them.
+    /// [`ModelError::NotARun`] for a file that lacks one of them.
     pub fn of(file: &ExposureFile) -> Result<Self, CoaddError> {
         let (header, path) = (file.header(), file.path());
         let text =
@@ -86,7 +86,8 @@ impl RunMetadata {
         let mut band =
             Band::new(text("FILTER")?, Wavelength::from_nm(number("EFFWAVE")?), number("BANDWID")?)?;
         if let Some(points) = header.text("THRUCURV") {
-            band = band.with_throughput(Throughput::parse(&points.replace(';', "\n"))?)?;
+            band = band
+                .with_throughput(Throughput::parse(&points.replace(';', "\n")).map_err(ModelError::from)?)?;
         }
         Ok(Self {
             run: text("DCRRUN")?,
@@ -128,13 +129,13 @@ pub fn subfilter_cards(grid: &WavelengthGrid, subfilter: usize) -> Vec<Card> {
 }
 
 /// The subfilter that a file is of.
-pub fn subfilter_of(file: &ExposureFile) -> Result<usize, CoaddError> {
+pub fn subfilter_of(file: &ExposureFile) -> Result<usize, ModelError> {
     let value = file.header().i64("SUBFILT").and_then(|value| usize::try_from(value).ok());
     value.ok_or_else(|| lacks(file.path(), "SUBFILT"))
 }
 
-fn lacks(path: &Path, keyword: &str) -> CoaddError {
-    CoaddError::NotARun {
+fn lacks(path: &Path, keyword: &str) -> ModelError {
+    ModelError::NotARun {
         path: path.to_owned(),
         reason: format!("card {keyword} is missing or has no usable value"),
     }
@@ -148,7 +149,7 @@ fn word(choice: &impl Serialize) -> String {
     }
 }
 
-fn named<T: DeserializeOwned>(header: &Header, path: &Path, keyword: &str) -> Result<T, CoaddError> {
+fn named<T: DeserializeOwned>(header: &Header, path: &Path, keyword: &str) -> Result<T, ModelError> {
     let word = header.text(keyword).ok_or_else(|| lacks(path, keyword))?;
     serde_json::from_value(word.into()).map_err(|_| lacks(path, keyword))
 }

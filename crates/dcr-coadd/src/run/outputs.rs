@@ -31,7 +31,7 @@ pub enum Writer {
 
 impl Writer {
     const ALL: [(Self, &'static str, &'static str); 2] =
-        [(Self::Assemble, "dcr assemble", "configuration"), (Self::Subtract, "dcr subtract", "threshold")];
+        [(Self::Assemble, "coadds", "configuration"), (Self::Subtract, "difference images", "threshold")];
 
     /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
     ///

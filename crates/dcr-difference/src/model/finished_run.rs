@@ -1,5 +1,7 @@
 //! The files of a finished run, opened again.
 
+use crate::error::DifferenceError;
+use dcr_coadd::{InputError, ModelError};
 use std::path::Path;
 
 use dcr_image::fits::{self, Seal};
@@ -7,7 +9,6 @@ use dcr_image::{BBox, ExposureFile, MaskPlanes, OpenOptions, remap};
 use ndarray::{Array2, Array3, Axis};
 use serde::Deserialize;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::inputs::grid_difference;
 use dcr_coadd::run::metadata::{RunMetadata, subfilter_of};
 use dcr_coadd::run::outputs::SUMMARY;
@@ -38,49 +39,49 @@ impl FinishedRun {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the file that is missing, or is of another run, subfilter or grid. A run without
+    /// [`DifferenceError`] naming the file that is missing, or is of another run, subfilter or grid. A run without
     /// `summary.json` is incomplete.
-    pub(crate) fn open(folder: &Path) -> Result<Self, CoaddError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, DifferenceError> {
         let path = |a: usize| folder.join(format!("subfilter_{a}.fits"));
         let seal = Seal::read(folder, SUMMARY)?;
         if !fits::exists(&path(0))? {
             let reason = "there is no such file".into();
-            return Err(CoaddError::NotARun { path: path(0), reason });
+            return Err(ModelError::NotARun { path: path(0), reason }.into());
         }
         let first = ExposureFile::open(&path(0), &OpenOptions::of_run())?;
         let metadata = RunMetadata::of(&first)?;
-        let seal = seal.ok_or_else(|| CoaddError::NoSummary { path: folder.join(SUMMARY) })?;
+        let seal = seal.ok_or_else(|| ModelError::NoSummary { path: folder.join(SUMMARY) })?;
         check_run(seal.path(), &run_of(&seal)?, &first, &metadata)?;
         let mut files = vec![first];
         for a in 1..metadata.subfilters {
             let reason = format!("there is no such file, but {} subfilters", metadata.subfilters);
             if !fits::exists(&path(a))? {
-                return Err(CoaddError::NotARun { path: path(a), reason });
+                return Err(ModelError::NotARun { path: path(a), reason }.into());
             }
             files.push(ExposureFile::open(&path(a), &OpenOptions::of_run())?);
         }
         let mut planes = MaskPlanes::new();
         for (a, file) in files.iter().enumerate() {
-            let not_a_run = |reason| CoaddError::NotARun { path: file.path().to_owned(), reason };
+            let not_a_run = |reason| ModelError::NotARun { path: file.path().to_owned(), reason };
             let own = RunMetadata::of(file)?;
             check_run(file.path(), &own.run, &files[0], &metadata)?;
             // Each subfilter has a PSF of its own.
             if (RunMetadata { psf_fwhm_px: metadata.psf_fwhm_px, ..own }) != metadata {
-                return Err(not_a_run("its cards differ from those of subfilter_0.fits".into()));
+                return Err(not_a_run("its cards differ from those of subfilter_0.fits".into()).into());
             }
             let subfilter = subfilter_of(file)?;
             if subfilter != a {
-                return Err(not_a_run(format!("it says that it is subfilter {subfilter}")));
+                return Err(not_a_run(format!("it says that it is subfilter {subfilter}")).into());
             }
             let bbox = files[0].bbox();
             if file.bbox() != bbox
                 || grid_difference(files[0].wcs(), file.wcs(), &bbox, SAME_GRID_PX).is_some()
             {
-                return Err(not_a_run("its grid is not that of subfilter_0.fits".into()));
+                return Err(not_a_run("its grid is not that of subfilter_0.fits".into()).into());
             }
             planes
                 .merge(file.mask_planes())
-                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
         }
         Ok(Self { files, planes })
     }
@@ -89,8 +90,8 @@ impl FinishedRun {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a file cannot be read.
-    pub(crate) fn read(&self, part: BBox) -> Result<RunPlanes, CoaddError> {
+    /// [`DifferenceError`] if a file cannot be read.
+    pub(crate) fn read(&self, part: BBox) -> Result<RunPlanes, DifferenceError> {
         let shape = (self.files.len(), part.height, part.width);
         let mut out = RunPlanes {
             image_byx: Array3::zeros(shape),
@@ -101,7 +102,7 @@ impl FinishedRun {
         for (a, file) in self.files.iter().enumerate() {
             let mut read = file.read(part)?;
             remap(&mut read.mask, file.mask_planes(), &self.planes)
-                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
             out.mask.zip_mut_with(&read.mask, |all, own| *all |= own);
             out.mask.zip_mut_with(&read.image, |all, value| {
                 if !value.is_finite() {
@@ -117,12 +118,12 @@ impl FinishedRun {
 }
 
 /// The run that a `summary.json` is of.
-pub(crate) fn run_of(seal: &Seal) -> Result<String, CoaddError> {
+pub(crate) fn run_of(seal: &Seal) -> Result<String, DifferenceError> {
     #[derive(Deserialize)]
     struct Named {
         run: String,
     }
-    let named: Named = serde_json::from_str(seal.text()).map_err(|error| CoaddError::NotARun {
+    let named: Named = serde_json::from_str(seal.text()).map_err(|error| ModelError::NotARun {
         path: seal.path().to_owned(),
         reason: format!("it is no summary of dcr assemble ({error})"),
     })?;
@@ -130,14 +131,20 @@ pub(crate) fn run_of(seal: &Seal) -> Result<String, CoaddError> {
 }
 
 /// Refuses a file of another run than that of `first`, whose metadata are given.
-fn check_run(path: &Path, run: &str, first: &ExposureFile, metadata: &RunMetadata) -> Result<(), CoaddError> {
+fn check_run(
+    path: &Path,
+    run: &str,
+    first: &ExposureFile,
+    metadata: &RunMetadata,
+) -> Result<(), DifferenceError> {
     if run == metadata.run {
         return Ok(());
     }
-    Err(CoaddError::MixedRuns {
+    Err(ModelError::MixedRuns {
         path: path.to_owned(),
         run: run.into(),
         beside: first.path().to_owned(),
         expected: metadata.run.clone(),
-    })
+    }
+    .into())
 }

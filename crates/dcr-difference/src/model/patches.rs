@@ -1,11 +1,12 @@
 //! The patches that templates are made of: models, checked to be of one kind.
 
+use crate::error::{DifferenceError, Disagreement};
+use dcr_coadd::{InputError, ModelError};
 use std::path::{Path, PathBuf};
 
 use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 use dcr_coadd::run::outputs::SUMMARY;
-use dcr_coadd::{CoaddError, Disagreement};
 use dcr_image::MaskPlanes;
 use dcr_image::fits::{self, Seal};
 use dcr_physics::Throughput;
@@ -28,10 +29,10 @@ impl Patches {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if there is no model, or one that differs from the first in what all must
+    /// [`DifferenceError`] if there is no model, or one that differs from the first in what all must
     /// share. A folder without `summary.json` holds an incomplete run, and one with the summary of
     /// another run holds files of several.
-    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, CoaddError> {
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, DifferenceError> {
         let mut models: Vec<Model> = Vec::with_capacity(paths.len());
         let mut seals = vec![];
         let mut planes = MaskPlanes::canonical();
@@ -40,7 +41,7 @@ impl Patches {
             let seal = if fits::is_dir(path)? { Some(Seal::read(path, SUMMARY)?) } else { None };
             let model = Model::open(path)?;
             if let Some(seal) = seal {
-                let seal = seal.ok_or_else(|| CoaddError::NoSummary { path: path.join(SUMMARY) })?;
+                let seal = seal.ok_or_else(|| ModelError::NoSummary { path: path.join(SUMMARY) })?;
                 check_run(seal.path(), &run_of(&seal)?, &model)?;
                 seals.push(seal);
             }
@@ -54,11 +55,11 @@ impl Patches {
             }
             planes
                 .merge(&model.planes)
-                .map_err(|source| CoaddError::Mask { path: model.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: model.path().to_owned(), source })?;
             models.push(model);
         }
         if models.is_empty() {
-            return Err(CoaddError::NoPatches);
+            return Err(DifferenceError::NoPatches);
         }
         Ok(Self { models, seals, planes })
     }
@@ -67,8 +68,8 @@ impl Patches {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the run's `summary.json`, or the file of the model.
-    pub(crate) fn check_unchanged(&self) -> Result<(), CoaddError> {
+    /// [`DifferenceError`] naming the run's `summary.json`, or the file of the model.
+    pub(crate) fn check_unchanged(&self) -> Result<(), DifferenceError> {
         self.seals.iter().try_for_each(Seal::check)?;
         for model in &self.models {
             check_run(model.path(), &Model::open(model.path())?.metadata.run, model)?;
@@ -80,8 +81,8 @@ impl Patches {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::MixedRuns`].
-    pub(crate) fn check_run(&self, path: &Path, run: &str) -> Result<(), CoaddError> {
+    /// [`ModelError::MixedRuns`].
+    pub(crate) fn check_run(&self, path: &Path, run: &str) -> Result<(), DifferenceError> {
         check_run(path, run, &self.models[0])
     }
 
@@ -115,16 +116,17 @@ pub(crate) fn calibration(model: &Model) -> Calibration {
 }
 
 /// Refuses a file of another run than a model's.
-pub(crate) fn check_run(path: &Path, run: &str, model: &Model) -> Result<(), CoaddError> {
+pub(crate) fn check_run(path: &Path, run: &str, model: &Model) -> Result<(), DifferenceError> {
     if run == model.metadata.run {
         return Ok(());
     }
-    Err(CoaddError::MixedRuns {
+    Err(ModelError::MixedRuns {
         path: path.to_owned(),
         run: run.into(),
         beside: model.path().to_owned(),
         expected: model.metadata.run.clone(),
-    })
+    }
+    .into())
 }
 
 /// Something that all patches share.
@@ -200,12 +202,12 @@ fn curve(throughput: &Throughput) -> String {
 }
 
 /// Refuses a run whose templates cannot be joined to those of the first.
-fn check_agreement(first: &Model, model: &Model) -> Result<(), CoaddError> {
+fn check_agreement(first: &Model, model: &Model) -> Result<(), DifferenceError> {
     for Shared { what, of, remedy } in SHARED {
         if let (Some(expected), Some(got)) = (of(first), of(model))
             && expected != got
         {
-            return Err(CoaddError::PatchesDisagree(Box::new(Disagreement {
+            return Err(DifferenceError::PatchesDisagree(Box::new(Disagreement {
                 path: model.path().to_owned(),
                 first: first.path().to_owned(),
                 what,

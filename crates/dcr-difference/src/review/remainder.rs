@@ -5,7 +5,7 @@ use ndarray::{Array2, Zip};
 
 use crate::subtract::difference::{Difference, Matching};
 use dcr_coadd::config::Background;
-use dcr_measure::residuals::{ResidualCounts, Scene};
+use dcr_measure::residuals::ResidualCounts;
 use dcr_measure::statistics::median_and_scatter;
 
 /// Fewer pixels do not tell a scatter.

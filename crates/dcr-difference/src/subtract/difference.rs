@@ -3,11 +3,11 @@
 //! The sharper of the two is convolved ([`dcr_measure::matching_kernel`]); the difference is in the exposure's units either way. Widths
 //! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
 
+use crate::error::DifferenceError;
 use dcr_image::{Exposure, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation, Wcs};
 use ndarray::{Array2, Zip};
 use serde::Serialize;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::{Background, DifferenceConfig};
 use dcr_measure::glitches::{Contrast, Glitch, glitches_of};
 use dcr_measure::matching_kernel::{Frame, MatchError, fit};
@@ -89,7 +89,7 @@ pub enum Convolution {
 
 /// Why no difference can be made.
 #[derive(Debug)]
-pub(crate) enum DifferenceError {
+pub(crate) enum PairError {
     /// Neither image has a PSF, or the one to be matched has none.
     NoPsf,
     Match(MatchError),
@@ -128,8 +128,8 @@ impl Side {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it cannot be read.
-    pub(crate) fn of(file: &dyn Exposure) -> Result<Self, CoaddError> {
+    /// [`DifferenceError`] if it cannot be read.
+    pub(crate) fn of(file: &dyn Exposure) -> Result<Self, DifferenceError> {
         let (x, y) = file.bbox().centre();
         let psf = file.psf().and_then(|psf| Some((psf.stamp_at(x, y).ok()?, psf.fwhm_px(x, y).ok()?)));
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
@@ -174,12 +174,12 @@ impl Side {
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
+/// [`PairError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
 pub(crate) fn subtract(
     exposure: &Side,
     template: &Side,
     config: &DifferenceConfig,
-) -> Result<Difference, DifferenceError> {
+) -> Result<Difference, PairError> {
     let of_coadds: Vec<String> = config
         .bad_mask_planes
         .iter()
@@ -194,7 +194,7 @@ pub(crate) fn subtract(
         unmatched(exposure, template, (&bad.0, &bad.1))?
     };
     let (planes, [from_exposure, from_template]) =
-        joined_planes(exposure, template).map_err(DifferenceError::Mask)?;
+        joined_planes(exposure, template).map_err(PairError::Mask)?;
     let (no_data, detected) = (planes.bits_of(["NO_DATA"]), planes.bits_of(["DETECTED"]));
     let joined = |own: i32, other: i32| from_exposure.of(own) | from_template.of(other);
     let masks = Zip::from(&exposure.pixels.mask).and(&template.pixels.mask);
@@ -233,12 +233,12 @@ fn unmatched(
     exposure: &Side,
     template: &Side,
     bad: (&Array2<bool>, &Array2<bool>),
-) -> Result<Pair, DifferenceError> {
+) -> Result<Pair, PairError> {
     Ok(Pair {
         image: &exposure.pixels.image - &template.pixels.image,
         variance: &exposure.pixels.variance + &template.pixels.variance,
         bad: Zip::from(bad.0).and(bad.1).map_collect(|a, b| *a || *b),
-        psf: exposure.psf.clone().or_else(|| template.psf.clone()).ok_or(DifferenceError::NoPsf)?,
+        psf: exposure.psf.clone().or_else(|| template.psf.clone()).ok_or(PairError::NoPsf)?,
         matching: None,
     })
 }
@@ -249,9 +249,9 @@ fn matched(
     template: &Side,
     bad: (&Array2<bool>, &Array2<bool>),
     config: &DifferenceConfig,
-) -> Result<Pair, DifferenceError> {
+) -> Result<Pair, PairError> {
     let (Some((_, own_fwhm)), Some((_, other_fwhm))) = (&exposure.psf, &template.psf) else {
-        return Err(DifferenceError::NoPsf);
+        return Err(PairError::NoPsf);
     };
     let frames = (frame(exposure, bad.0, *own_fwhm), frame(template, bad.1, *other_fwhm));
     let convolved =
@@ -260,11 +260,10 @@ fn matched(
         Convolution::Template => (&frames.1, &frames.0),
         Convolution::Exposure => (&frames.0, &frames.1),
     };
-    let kernel =
-        fit(sharp, wide, config.kernel_order, config.background_order).map_err(DifferenceError::Match)?;
+    let kernel = fit(sharp, wide, config.kernel_order, config.background_order).map_err(PairError::Match)?;
     let sum = kernel.sum();
     if sum.is_nan() || sum <= 0.0 {
-        return Err(DifferenceError::Match(MatchError::Undetermined));
+        return Err(PairError::Match(MatchError::Undetermined));
     }
     let done = kernel.apply(sharp);
     // A convolved exposure is in the template's units; the difference is in the exposure's.
@@ -277,7 +276,7 @@ fn matched(
         image: (&done.image - wide.image) * factor,
         variance: (&done.variance + wide.variance) * (factor * factor),
         bad: Zip::from(&done.bad).and(wide.bad).map_collect(|a, b| *a || *b),
-        psf: psf.ok_or(DifferenceError::NoPsf)?,
+        psf: psf.ok_or(PairError::NoPsf)?,
         matching: Some(Matching {
             convolved,
             scale: sum,

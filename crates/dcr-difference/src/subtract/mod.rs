@@ -5,6 +5,8 @@ pub(crate) mod plain;
 pub(crate) mod residual_table;
 mod source;
 
+use crate::error::DifferenceError;
+use dcr_coadd::{CoaddError, InputError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,9 +18,7 @@ use ndarray::Zip;
 
 use self::source::{Subject, TemplateOf, TemplateSource, check_visits, given_templates};
 use crate::model::patches::Patches;
-use crate::subtract::difference::{
-    Convolution, Difference, DifferenceError, Side, subtract as difference_of,
-};
+use crate::subtract::difference::{Convolution, Difference, PairError, Side, subtract as difference_of};
 use crate::subtract::plain::PlainCoadds;
 use crate::subtract::residual_table::{ResidualTable, quoted};
 use crate::summary::{PsfOf, SubtractSummary, SubtractedVisit};
@@ -26,14 +26,13 @@ use crate::template::dropped::Dropped;
 use crate::template::files::warn_of_coadds_psf;
 use crate::template::maker::TemplateMaker;
 use crate::template::scales::Scale;
-use dcr_coadd::CoaddError;
 use dcr_coadd::Monitor;
 use dcr_coadd::config::{SubtractConfig, TableFormat};
 use dcr_coadd::inputs::mask_settings::check_subtracting;
 use dcr_coadd::run::journal::Journal;
 use dcr_coadd::run::outputs::{Canvas, Planes, SUMMARY, Writer, write_options};
 use dcr_measure::glitches::{GlitchCount, largest};
-use dcr_measure::residuals::{Found, ResidualCounts, Scene};
+use dcr_measure::residuals::{Found, ResidualCounts};
 
 /// Noise in a difference, over that of its variances, that is reported. Resampling leaves up to
 /// 1.5: neighbouring pixels share noise.
@@ -63,21 +62,21 @@ pub struct SubtractRequest {
 ///
 /// # Errors
 ///
-/// [`CoaddError`] for the first thing that is wrong with settings, runs or templates, or if no
+/// [`DifferenceError`] for the first thing that is wrong with settings, runs or templates, or if no
 /// exposure can be used; nothing is written then. An exposure that cannot be used is left out, with
 /// a warning, if there are others.
 pub fn subtract(
     request: &SubtractRequest,
     config: &SubtractConfig,
     monitor: &dyn Monitor,
-) -> Result<SubtractSummary, CoaddError> {
+) -> Result<SubtractSummary, DifferenceError> {
     let started = Instant::now();
     let mut journal = Journal::new(monitor);
     if request.exposures.is_empty() {
-        return Err(CoaddError::NoInputs);
+        return Err(CoaddError::NoInputs.into());
     }
     if request.coadds.is_empty() && request.templates.is_empty() {
-        return Err(CoaddError::NothingToSubtract);
+        return Err(DifferenceError::NothingToSubtract);
     }
     Writer::Subtract.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
@@ -219,7 +218,7 @@ impl Done<'_> {
 
 impl Job<'_> {
     /// Makes the difference and finds the residuals of one exposure.
-    fn visit<'b>(&self, subject: &'b Subject) -> Result<Done<'b>, CoaddError> {
+    fn visit<'b>(&self, subject: &'b Subject) -> Result<Done<'b>, DifferenceError> {
         let file = subject.file();
         let mut exposure = Side::of(file)?;
         let fwhm_px = match subject {
@@ -259,7 +258,7 @@ impl Job<'_> {
     }
 
     /// Writes the difference and the residuals of one exposure.
-    fn write(&self, done: Done<'_>, folder: &OutputFolder) -> Result<SubtractedVisit, CoaddError> {
+    fn write(&self, done: Done<'_>, folder: &OutputFolder) -> Result<SubtractedVisit, DifferenceError> {
         let visit = done.file.visit().visit;
         let unit = done.file.unit().or(self.patches.map(Patches::unit)).unwrap_or_default();
         let table = ResidualTable::new(&done.found.residuals, unit);
@@ -291,13 +290,13 @@ impl Job<'_> {
         file: &dyn Exposure,
         exposure: &Side,
         template: &Side,
-    ) -> Result<(Difference, Found), CoaddError> {
+    ) -> Result<(Difference, Found), DifferenceError> {
         let path = || file.path().to_owned();
         let difference =
             difference_of(exposure, template, &self.config.subtract).map_err(|error| match error {
-                DifferenceError::NoPsf => CoaddError::NoPsf { path: path() },
-                DifferenceError::Match(source) => CoaddError::Match { path: path(), source },
-                DifferenceError::Mask(source) => CoaddError::Mask { path: path(), source },
+                PairError::NoPsf => DifferenceError::NoPsf { path: path() },
+                PairError::Match(source) => DifferenceError::Match { path: path(), source },
+                PairError::Mask(source) => InputError::Mask { path: path(), source }.into(),
             })?;
         let subtract = &self.config.subtract;
         let found = difference.scene(file.wcs(), subtract.background).search(subtract.threshold);

@@ -3,12 +3,13 @@
 //! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
 //! coadd that light of the reference wavelength would make.
 
+use crate::error::DifferenceError;
+use dcr_coadd::{InputError, ModelError};
 use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
 
 use crate::model::patches::{Patches, check_run, folder};
 use crate::subtract::difference::Side;
 use crate::template::mosaic::{Placement, Sheet};
-use dcr_coadd::CoaddError;
 use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 
@@ -33,8 +34,8 @@ impl PlainCoadds {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a file is there and is no image on the run's pixels.
-    pub(crate) fn open(patches: &Patches) -> Result<Option<Self>, CoaddError> {
+    /// [`DifferenceError`] if a file is there and is no image on the run's pixels.
+    pub(crate) fn open(patches: &Patches) -> Result<Option<Self>, DifferenceError> {
         let mut in_all = None;
         for name in NAMES {
             let mut missing = 0;
@@ -53,7 +54,7 @@ impl PlainCoadds {
             let file = open_one(model, name)?;
             planes
                 .merge(file.mask_planes())
-                .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
             files.push(file);
         }
         Ok(Some(Self { files, kept: vec![], planes, name }))
@@ -63,17 +64,17 @@ impl PlainCoadds {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a file cannot be read.
-    pub(crate) fn keep(&mut self) -> Result<(), CoaddError> {
+    /// [`DifferenceError`] if a file cannot be read.
+    pub(crate) fn keep(&mut self) -> Result<(), DifferenceError> {
         let whole = self.files.iter().map(|file| self.fetch(file, file.bbox()));
         self.kept = whole.collect::<Result<_, _>>()?;
         Ok(())
     }
 
-    fn fetch(&self, file: &ExposureFile, part: BBox) -> Result<MaskedImage, CoaddError> {
+    fn fetch(&self, file: &ExposureFile, part: BBox) -> Result<MaskedImage, DifferenceError> {
         let mut pixels = file.read(part)?;
         remap(&mut pixels.mask, file.mask_planes(), &self.planes)
-            .map_err(|source| CoaddError::Mask { path: file.path().to_owned(), source })?;
+            .map_err(|source| InputError::Mask { path: file.path().to_owned(), source })?;
         Ok(pixels)
     }
 
@@ -81,13 +82,13 @@ impl PlainCoadds {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if none lies there, or a file cannot be read.
+    /// [`DifferenceError`] if none lies there, or a file cannot be read.
     pub(crate) fn on(
         &self,
         exposure: &dyn Exposure,
         kernel: dcr_image::resample::WarpKernel,
         patches_named: impl FnOnce() -> String,
-    ) -> Result<Side, CoaddError> {
+    ) -> Result<Side, DifferenceError> {
         let sheets: Vec<Sheet<'_>> =
             self.files.iter().map(|file| Sheet { bbox: file.bbox(), wcs: file.wcs() }).collect();
         let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
@@ -103,13 +104,13 @@ impl PlainCoadds {
     }
 }
 
-fn open_one(model: &Model, name: &str) -> Result<ExposureFile, CoaddError> {
+fn open_one(model: &Model, name: &str) -> Result<ExposureFile, DifferenceError> {
     let path = folder(model).join(name);
     let file = ExposureFile::open(&path, &OpenOptions::of_run())?;
     check_run(&path, &RunMetadata::of(&file)?.run, model)?;
     if file.bbox() != model.bbox {
         let reason = "its pixels are not those of the model".into();
-        return Err(CoaddError::NotARun { path, reason });
+        return Err(ModelError::NotARun { path, reason }.into());
     }
     Ok(file)
 }

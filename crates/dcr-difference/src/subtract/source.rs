@@ -1,5 +1,7 @@
 //! Exposures to subtract from, and the source of their templates.
 
+use crate::error::DifferenceError;
+use dcr_coadd::InputError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +16,10 @@ use crate::template::maker::TemplateMaker;
 use crate::template::mosaic::GRID_TOLERANCE_PX;
 use crate::template::scales::{Calibration, Scale};
 use crate::template::target::Target;
+use dcr_coadd::GridDifference;
 use dcr_coadd::config::SubtractConfig;
 use dcr_coadd::inputs::grid_difference;
 use dcr_coadd::run::journal::Journal;
-use dcr_coadd::{CoaddError, GridDifference};
 
 /// Where templates come from.
 pub(super) enum TemplateSource<'a> {
@@ -59,7 +61,7 @@ impl TemplateSource<'_> {
         config: &SubtractConfig,
         dropped: &mut Dropped,
         journal: &mut Journal<'_>,
-    ) -> Result<Vec<Subject>, CoaddError> {
+    ) -> Result<Vec<Subject>, DifferenceError> {
         let input = &config.template.input;
         let mut with_sky = vec![];
         let mut alone = vec![];
@@ -70,7 +72,8 @@ impl TemplateSource<'_> {
                     with_sky.extend(dropped.or_drop(path, opened, journal)?.map(|(file, _)| file));
                 }
                 Self::Given(_) => {
-                    let file = ExposureFile::open(path, &input.open_options(path)).map_err(CoaddError::from);
+                    let file =
+                        ExposureFile::open(path, &input.open_options(path)).map_err(DifferenceError::from);
                     alone.extend(dropped.or_drop(path, file, journal)?);
                 }
             }
@@ -87,7 +90,7 @@ impl TemplateSource<'_> {
 
     /// The template of an exposure in the run's scale, that scale against the exposure's, the exposure's
     /// airmass if it is known, and whose PSF the template has if it is of a joint run.
-    pub(super) fn template(&self, subject: &Subject) -> Result<TemplateOf, CoaddError> {
+    pub(super) fn template(&self, subject: &Subject) -> Result<TemplateOf, DifferenceError> {
         let file = subject.file();
         match (self, subject) {
             (Self::Made(maker, patches), Subject::WithSky(exposure)) => {
@@ -98,7 +101,7 @@ impl TemplateSource<'_> {
             }
             (Self::Given(templates), _) => {
                 let visit = file.visit().visit;
-                let template = templates.get(&visit).ok_or_else(|| CoaddError::NoTemplate {
+                let template = templates.get(&visit).ok_or_else(|| DifferenceError::NoTemplate {
                     path: file.path().to_owned(),
                     visit,
                     there: templates.keys().map(u64::to_string).collect::<Vec<_>>().join(", "),
@@ -130,17 +133,18 @@ pub(super) struct TemplateOf {
 }
 
 /// Templates by the visits that they are of.
-pub(super) fn given_templates(paths: &[PathBuf]) -> Result<BTreeMap<u64, ExposureFile>, CoaddError> {
+pub(super) fn given_templates(paths: &[PathBuf]) -> Result<BTreeMap<u64, ExposureFile>, DifferenceError> {
     let mut templates: BTreeMap<u64, ExposureFile> = BTreeMap::new();
     for path in paths {
         let file = ExposureFile::open(path, &OpenOptions::default())?;
         let visit = file.visit().visit;
         if let Some(earlier) = templates.get(&visit) {
-            return Err(CoaddError::SameVisit {
+            return Err(InputError::SameVisit {
                 visit,
                 first: earlier.path().to_owned(),
                 second: path.clone(),
-            });
+            }
+            .into());
         }
         templates.insert(visit, file);
     }
@@ -148,23 +152,24 @@ pub(super) fn given_templates(paths: &[PathBuf]) -> Result<BTreeMap<u64, Exposur
 }
 
 /// Refuses two exposures of one visit, whose results would have one name.
-pub(super) fn check_visits(subjects: &[Subject]) -> Result<(), CoaddError> {
+pub(super) fn check_visits(subjects: &[Subject]) -> Result<(), DifferenceError> {
     let mut files: BTreeMap<u64, &Path> = BTreeMap::new();
     for file in subjects.iter().map(Subject::file) {
         let visit = file.visit().visit;
         if let Some(earlier) = files.insert(visit, file.path()) {
-            return Err(CoaddError::SameVisit {
+            return Err(InputError::SameVisit {
                 visit,
                 first: earlier.to_owned(),
                 second: file.path().to_owned(),
-            });
+            }
+            .into());
         }
     }
     Ok(())
 }
 
 /// Refuses a template that is not on the exposure's pixels.
-fn check_same_pixels(template: &dyn Exposure, exposure: &dyn Exposure) -> Result<(), CoaddError> {
+fn check_same_pixels(template: &dyn Exposure, exposure: &dyn Exposure) -> Result<(), DifferenceError> {
     let (got, expected) = (template.bbox(), exposure.bbox());
     let difference = if got == expected {
         grid_difference(exposure.wcs(), template.wcs(), &expected, GRID_TOLERANCE_PX)
@@ -173,7 +178,7 @@ fn check_same_pixels(template: &dyn Exposure, exposure: &dyn Exposure) -> Result
     };
     match difference {
         None => Ok(()),
-        Some(difference) => Err(CoaddError::OtherGrid {
+        Some(difference) => Err(DifferenceError::OtherGrid {
             path: template.path().to_owned(),
             exposure: exposure.path().to_owned(),
             difference: Box::new(difference),

@@ -1,10 +1,8 @@
 //! Exposures that cannot be used: left out, so that they do not stop the others.
 
+use crate::error::DifferenceError;
 use std::path::Path;
 
-use dcr_image::FitsError;
-
-use dcr_coadd::CoaddError;
 use dcr_coadd::run::journal::Journal;
 use dcr_coadd::{Outcome, Warning};
 
@@ -14,7 +12,7 @@ pub(crate) struct Dropped {
     /// Whether there is no other exposure.
     only_one: bool,
     /// The first error, to end with if there is no other exposure.
-    first: Option<CoaddError>,
+    first: Option<DifferenceError>,
 }
 
 impl Dropped {
@@ -33,12 +31,12 @@ impl Dropped {
     pub(crate) fn or_drop<T>(
         &mut self,
         path: &Path,
-        result: Result<T, CoaddError>,
+        result: Result<T, DifferenceError>,
         journal: &mut Journal<'_>,
-    ) -> Result<Option<T>, CoaddError> {
+    ) -> Result<Option<T>, DifferenceError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error @ (CoaddError::Cancelled | CoaddError::Fits(FitsError::Io { .. }))) => Err(error),
+            Err(error) if error.is_cancelled() || error.is_io() => Err(error),
             Err(error) if self.only_one => Err(error),
             Err(error) => {
                 let subject = path.display().to_string();
@@ -56,7 +54,7 @@ impl Dropped {
     /// # Errors
     ///
     /// The first that was met.
-    pub(crate) fn check_any(&mut self, used: usize) -> Result<(), CoaddError> {
+    pub(crate) fn check_any(&mut self, used: usize) -> Result<(), DifferenceError> {
         match self.first.take() {
             Some(error) if used == 0 => Err(error),
             first => {

@@ -1,11 +1,13 @@
 //! The files of matched templates: exposures are opened, templates made and written.
 
+use crate::error::DifferenceError;
+use dcr_coadd::{CoaddError, InputError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use dcr_coadd::Monitor;
 use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::run::journal::Journal;
-use dcr_coadd::{CoaddError, Monitor};
 use dcr_image::fits::{self, OutputFolder};
 use dcr_image::{ExposureFile, FitsError};
 
@@ -36,17 +38,17 @@ pub struct TemplateRequest {
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if the runs' files are not of runs, or not of one kind; if no patch lies under an exposure; if an exposure was
+/// [`DifferenceError`] if the runs' files are not of runs, or not of one kind; if no patch lies under an exposure; if an exposure was
 /// taken through another filter, or if its zenith cannot be told.
 pub fn matched_templates(
     request: &TemplateRequest,
     config: &TemplateConfig,
     monitor: &dyn Monitor,
-) -> Result<TemplateSummary, CoaddError> {
+) -> Result<TemplateSummary, DifferenceError> {
     let started = Instant::now();
     let mut journal = Journal::new(monitor);
     if request.exposures.is_empty() {
-        return Err(CoaddError::NoInputs);
+        return Err(CoaddError::NoInputs.into());
     }
     journal.stage("reading", request.exposures.len())?;
     let patches = Patches::open(&request.coadds)?;
@@ -109,11 +111,11 @@ pub fn matched_templates(
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if two have one name, or one is there and may not be replaced.
+/// [`DifferenceError`] if two have one name, or one is there and may not be replaced.
 fn destination(
     request: &TemplateRequest,
     exposures: &[Target],
-) -> Result<(PathBuf, Vec<String>), CoaddError> {
+) -> Result<(PathBuf, Vec<String>), DifferenceError> {
     let is_file = request.output.extension().is_some_and(|extension| extension == "fits")
         && exposures.len() == 1
         && !fits::is_dir(&request.output)?;
@@ -130,11 +132,12 @@ fn destination(
     };
     for (i, name) in names.iter().enumerate() {
         if let Some(earlier) = names[..i].iter().position(|other| other == name) {
-            return Err(CoaddError::SameVisit {
+            return Err(InputError::SameVisit {
                 visit: exposures[i].sky.visit.visit,
                 first: exposures[earlier].file.path().to_owned(),
                 second: exposures[i].file.path().to_owned(),
-            });
+            }
+            .into());
         }
         let path = folder.join(name);
         if !request.overwrite && fits::exists(&path)? {
@@ -167,8 +170,7 @@ pub(crate) fn warn_of_coadds_psf(
         subject,
         format!(
             "The exposure has no PSF: its template has the PSF of the coadd{width}, not its own. Stars leave residuals \
-             where the two differ. Give the exposure's PSF (input.psfs), or match the two (subtract.match_psf, dcr \
-             subtract --match)."
+             where the two differ. Give the exposure's PSF (input.psfs), or match the two (subtract.match_psf)."
         ),
     );
 }

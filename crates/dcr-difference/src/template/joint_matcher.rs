@@ -4,6 +4,8 @@
 //! by the offset of the exposure that fits its stars best. Its variance is noise alone; pixels whose light comes from where the model rests
 //! on no data are flagged NO_DATA.
 
+use crate::error::DifferenceError;
+use dcr_coadd::InputError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dcr_image::header::Card;
@@ -19,7 +21,6 @@ use ndarray::{Array2, Zip, s};
 use super::joint_target::OnPatch;
 use crate::summary::PsfOf;
 use crate::template::target::Target;
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::MatchConfig;
 use dcr_coadd::geometry::cells::region_in;
 use dcr_coadd::geometry::prediction::{RESPONSE_REACH, predict_mask};
@@ -74,13 +75,13 @@ impl Registration {
 impl<'a> JointMatcher<'a> {
     /// # Errors
     ///
-    /// [`CoaddError`] if the run's file cannot be read, or the band cannot be divided.
+    /// [`DifferenceError`] if the run's file cannot be read, or the band cannot be divided.
     pub(crate) fn new(
         model: &'a Model,
         joint: &'a JointModel,
         planes: &'a MaskPlanes,
         config: &'a MatchConfig,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let metadata = &model.metadata;
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let spectrum = joint_spectrum(&metadata.band, &grid)?;
@@ -93,23 +94,23 @@ impl<'a> JointMatcher<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it makes no stamp.
-    pub(crate) fn own_psf(exposure: &Target) -> Result<Option<Stamp>, CoaddError> {
+    /// [`DifferenceError`] if it makes no stamp.
+    pub(crate) fn own_psf(exposure: &Target) -> Result<Option<Stamp>, DifferenceError> {
         let Some(psf) = exposure.file.psf() else { return Ok(None) };
-        dcr_coadd::joint::visits::atmospheric_stamp(psf, exposure.file.bbox().centre()).map(Some)
+        Ok(Some(dcr_coadd::joint::visits::atmospheric_stamp(psf, exposure.file.bbox().centre())?))
     }
 
     /// What the exposure sees in the box `part` of the patch. `warp` is set if it lies on other pixels than the patch's.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a file cannot be read, or the exposure's displacements cannot be told.
+    /// [`DifferenceError`] if a file cannot be read, or the exposure's displacements cannot be told.
     pub(crate) fn predict(
         &self,
         exposure: &Target,
         part: BBox,
         warp: Option<WarpKernel>,
-    ) -> Result<(MaskedImage, Registration), CoaddError> {
+    ) -> Result<(MaskedImage, Registration), DifferenceError> {
         let (path, patch, wcs) = (exposure.file.path(), self.model.bbox, &self.model.wcs);
         for corner in corners(&patch) {
             self.plan.displacements(path, &exposure.sky, wcs, corner)?;
@@ -174,7 +175,7 @@ impl<'a> JointMatcher<'a> {
     }
 
     /// The model's planes over a box, or more.
-    fn planes_over(&self, part: BBox) -> Result<Arc<JointModelPart>, CoaddError> {
+    fn planes_over(&self, part: BBox) -> Result<Arc<JointModelPart>, DifferenceError> {
         // What another thread left half done was not kept.
         let mut last = self.planes_read.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -184,14 +185,14 @@ impl<'a> JointMatcher<'a> {
     }
 
     /// The union of the model's mask over the pixels that light comes from.
-    fn mask(&self, exposure: &Target, part: BBox) -> Result<Array2<i32>, CoaddError> {
+    fn mask(&self, exposure: &Target, part: BBox) -> Result<Array2<i32>, DifferenceError> {
         let (model, patch) = (self.model, self.model.bbox);
         let shifts = self.plan.shifts(exposure.file.path(), &exposure.sky, &model.wcs, &patch, &patch)?;
         let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
         let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&patch);
         let mut mask = model.mask(around)?;
         remap(&mut mask, &model.planes, self.planes)
-            .map_err(|source| CoaddError::Mask { path: model.path().to_owned(), source })?;
+            .map_err(|source| InputError::Mask { path: model.path().to_owned(), source })?;
         // What no visit saw is told by `trusted`, which reaches further.
         let no_data = self.planes.bits_of(["NO_DATA"]);
         mask.mapv_inplace(|bits| bits & !no_data);

@@ -1,5 +1,7 @@
 //! An exposure as the joint solver asks for it, on the pixels of a patch.
 
+use crate::error::DifferenceError;
+use dcr_coadd::InputError;
 use std::borrow::Cow;
 
 use dcr_image::Stamp;
@@ -10,7 +12,6 @@ use dcr_solver::{Pixels, SourceError};
 use ndarray::Array2;
 
 use crate::template::target::Target;
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::CoaddConfig;
 use dcr_coadd::geometry::shifts::ShiftPlan;
 use dcr_coadd::inputs::pixels::{PixelReader, leave_out};
@@ -39,14 +40,14 @@ impl<'a> OnPatch<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the pixels cannot be read.
+    /// [`DifferenceError`] if the pixels cannot be read.
     pub(super) fn same_pixels(
         exposure: &'a Target,
         model: &'a Model,
         plan: &'a ShiftPlan,
         settings: &JointSettings,
         read: bool,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let patch = model.bbox;
         let mut out = Self::elsewhere(exposure, model, plan, None);
         let place = exposure.file.bbox().slice_in(&patch).map(|(rows, cols)| Region { rows, cols });
@@ -97,13 +98,13 @@ impl<'a> OnPatch<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if it makes no stamp there, or the exposure's WCS does not reach there.
-    pub(super) fn stamp(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
+    /// [`DifferenceError`] if it makes no stamp there, or the exposure's WCS does not reach there.
+    pub(super) fn stamp(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, DifferenceError> {
         let file = &self.exposure.file;
         let Some(psf) = file.psf() else { return Ok(None) };
-        let Some(kernel) = self.warp else { return atmospheric_stamp(psf, (x, y)).map(Some) };
+        let Some(kernel) = self.warp else { return Ok(Some(atmospheric_stamp(psf, (x, y))?)) };
         let patch = &self.model.wcs;
-        let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
+        let wcs_error = |source| InputError::Wcs { path: file.path().to_owned(), source };
         let (u, v) =
             file.wcs().sky_to_pixel(patch.pixel_to_sky(x, y).map_err(wcs_error)?).map_err(wcs_error)?;
         let from = patch.jacobian(x, y).map_err(wcs_error)?;
@@ -125,7 +126,7 @@ impl JointVisits for OnPatch<'_> {
     }
 
     fn psf(&self, _visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
-        let missing = || CoaddError::NoPsf { path: self.exposure.file.path().to_owned() };
+        let missing = || DifferenceError::NoPsf { path: self.exposure.file.path().to_owned() };
         let psf = self.exposure.file.psf().ok_or_else(missing)?;
         let stamp = self.stamp(middle(&self.model.bbox, region))?.ok_or_else(missing)?;
         Ok(Cow::Owned(solver_stamp(&stamp, psf)?))

@@ -1,8 +1,9 @@
 //! The maker of templates: predictions of each patch, joined on the pixels of an exposure.
 
+use crate::error::DifferenceError;
+use dcr_coadd::InputError;
 use std::path::{Path, PathBuf};
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::{Model, ModelContent};
 use dcr_coadd::run::outputs::{Canvas, Planes, write_options};
@@ -85,14 +86,14 @@ impl<'a> TemplateMaker<'a> {
         models: &'a [Model],
         planes: &'a MaskPlanes,
         config: &'a TemplateConfig,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let matchers = models.iter().map(|model| Matcher::new(model, planes, &config.template));
-        let matchers = matchers.collect::<Result<_, CoaddError>>()?;
+        let matchers = matchers.collect::<Result<_, DifferenceError>>()?;
         let joint = models.iter().map(|model| match &model.content {
             ModelContent::Joint(joint) => JointMatcher::new(model, joint, planes, &config.template).map(Some),
             ModelContent::Subfilters { .. } => Ok(None),
         });
-        let joint = joint.collect::<Result<_, CoaddError>>()?;
+        let joint = joint.collect::<Result<_, DifferenceError>>()?;
         let sheets = models.iter().map(|model| Sheet { bbox: model.bbox, wcs: &model.wcs }).collect();
         Ok(Self { models, planes, config, matchers, joint, sheets })
     }
@@ -108,8 +109,8 @@ impl<'a> TemplateMaker<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a run cannot be read.
-    pub(crate) fn keep_models(&mut self) -> Result<(), CoaddError> {
+    /// [`DifferenceError`] if a run cannot be read.
+    pub(crate) fn keep_models(&mut self) -> Result<(), DifferenceError> {
         let matchers = self.matchers.iter_mut().zip(&self.joint);
         matchers.filter(|(_, joint)| joint.is_none()).try_for_each(|(matcher, _)| matcher.keep_model())
     }
@@ -118,8 +119,8 @@ impl<'a> TemplateMaker<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if no patch lies under the exposure, or a file cannot be read.
-    pub(crate) fn make(&self, exposure: &Target) -> Result<Template, CoaddError> {
+    /// [`DifferenceError`] if no patch lies under the exposure, or a file cannot be read.
+    pub(crate) fn make(&self, exposure: &Target) -> Result<Template, DifferenceError> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);
         let placement = Placement::find(file.as_ref(), &self.sheets, kernel, || self.names())?;
@@ -144,7 +145,7 @@ impl<'a> TemplateMaker<'a> {
             _ => placement.psf(&own, kernel, |patch, place| self.matchers[patch].psf_at(place))?,
         };
         let (x, y) = own.centre();
-        let wcs_error = |source| CoaddError::Wcs { path: file.path().to_owned(), source };
+        let wcs_error = |source| InputError::Wcs { path: file.path().to_owned(), source };
         let local = sky.at(file.wcs().pixel_to_sky(x, y).map_err(wcs_error)?);
         Ok(Template {
             pixels,
@@ -184,7 +185,7 @@ impl<'a> TemplateMaker<'a> {
         exposure: &Target,
         template: &Template,
         path: &Path,
-    ) -> Result<(), CoaddError> {
+    ) -> Result<(), DifferenceError> {
         let used = template.placement.patches();
         let mut metadata = self.models[used[0]].metadata.clone();
         metadata.psf_fwhm_px = template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok());

@@ -1,5 +1,7 @@
 //! What one patch's model predicts for an exposure, on the patch's own pixels (ALGORITHM §11).
 
+use crate::error::DifferenceError;
+use dcr_coadd::{InputError, ModelError};
 use std::path::Path;
 
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, Wcs, remap};
@@ -9,7 +11,6 @@ use dcr_solver::{SpectralBasis, SubfilterShift};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::{MatchConfig, TemplateVariance};
 use dcr_coadd::geometry::basis::spectral_basis;
 use dcr_coadd::geometry::cells::{cells, region_in};
@@ -42,12 +43,12 @@ struct Kept {
 impl<'a> Matcher<'a> {
     /// # Errors
     ///
-    /// [`CoaddError`] if the band cannot be divided.
+    /// [`DifferenceError`] if the band cannot be divided.
     pub(crate) fn new(
         model: &'a Model,
         planes: &'a MaskPlanes,
         config: &'a MatchConfig,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let metadata = &model.metadata;
         let grid = metadata.band.wavelength_grid(metadata.subfilters)?;
         let basis = spectral_basis(&grid, metadata.spectrum);
@@ -62,8 +63,8 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the run cannot be read.
-    pub(crate) fn keep_model(&mut self) -> Result<(), CoaddError> {
+    /// [`DifferenceError`] if the run cannot be read.
+    pub(crate) fn keep_model(&mut self) -> Result<(), DifferenceError> {
         if let Interpolation::Spline(order) = self.config.order {
             let SubfilterPart { image_byx, variance_byx, mask } = self.part(self.model.bbox)?;
             let planes = ForwardPlanes::new(image_byx.view(), &self.basis, order);
@@ -73,11 +74,12 @@ impl<'a> Matcher<'a> {
     }
 
     /// The subfilters in a box.
-    fn part(&self, part: BBox) -> Result<SubfilterPart, CoaddError> {
-        self.model.subfilters(part)?.ok_or_else(|| CoaddError::NotARun {
+    fn part(&self, part: BBox) -> Result<SubfilterPart, DifferenceError> {
+        let not_iterative = || ModelError::NotARun {
             path: self.model.path().to_owned(),
             reason: "it is a model of the joint solver".into(),
-        })
+        };
+        Ok(self.model.subfilters(part)?.ok_or_else(not_iterative)?)
     }
 
     /// The PSF at a place of the patch; `None` if the coadd has none.
@@ -85,7 +87,7 @@ impl<'a> Matcher<'a> {
     /// # Errors
     ///
     /// [`CoaddError::Psf`] if it makes no stamp there.
-    pub(crate) fn psf_at(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, CoaddError> {
+    pub(crate) fn psf_at(&self, (x, y): (f64, f64)) -> Result<Option<Stamp>, DifferenceError> {
         Ok(self.model.psf.as_ref().map(|psf| psf.stamp_at(x, y)).transpose()?)
     }
 
@@ -100,8 +102,8 @@ impl<'a> Matcher<'a> {
         sky: &Sky,
         wcs: &Wcs,
         bbox: &BBox,
-    ) -> Result<Vec<SubfilterShift>, CoaddError> {
-        self.plan.shifts(path, sky, wcs, bbox, bbox)
+    ) -> Result<Vec<SubfilterShift>, DifferenceError> {
+        Ok(self.plan.shifts(path, sky, wcs, bbox, bbox)?)
     }
 
     /// What the exposure at `path` under this sky sees in a box of the patch. Pixels to which light comes from beyond the patch are
@@ -109,8 +111,8 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the run cannot be read, or the exposure's displacements cannot be told.
-    pub(crate) fn predict(&self, path: &Path, sky: &Sky, own: BBox) -> Result<MaskedImage, CoaddError> {
+    /// [`DifferenceError`] if the run cannot be read, or the exposure's displacements cannot be told.
+    pub(crate) fn predict(&self, path: &Path, sky: &Sky, own: BBox) -> Result<MaskedImage, DifferenceError> {
         let (patch, wcs) = (self.model.bbox, &self.model.wcs);
         let mut out = MaskedImage {
             bbox: own,
@@ -120,7 +122,7 @@ impl<'a> Matcher<'a> {
         };
         let parts: Vec<(BBox, &BBox)> =
             self.cells.iter().filter_map(|cell| Some((cell.intersection(&own)?, cell))).collect();
-        let predicted: Vec<Result<Option<MaskedImage>, CoaddError>> = parts
+        let predicted: Vec<Result<Option<MaskedImage>, DifferenceError>> = parts
             .par_iter()
             .map(|(part, cell)| {
                 let shifts = self.plan.shifts(path, sky, wcs, &patch, cell)?;
@@ -136,7 +138,7 @@ impl<'a> Matcher<'a> {
         }
         if self.model.planes != *self.planes {
             remap(&mut out.mask, &self.model.planes, self.planes)
-                .map_err(|source| CoaddError::Mask { path: self.model.path().to_owned(), source })?;
+                .map_err(|source| InputError::Mask { path: self.model.path().to_owned(), source })?;
         }
         Ok(out)
     }
@@ -146,7 +148,7 @@ impl<'a> Matcher<'a> {
         &self,
         part: &BBox,
         shifts: &[SubfilterShift],
-    ) -> Result<Option<MaskedImage>, CoaddError> {
+    ) -> Result<Option<MaskedImage>, DifferenceError> {
         let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
         let around = part.grown(reach.ceil() as usize + RESPONSE_REACH).clipped(&self.model.bbox);
         let supported = support(around.shape(), shifts).intersection(&region_in(part, &around));

@@ -12,9 +12,9 @@ pub(crate) mod mosaic;
 pub(crate) mod scales;
 pub(crate) mod target;
 
+use crate::error::DifferenceError;
 use std::sync::Arc;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::Model;
 use dcr_image::Exposure;
@@ -32,7 +32,7 @@ use self::target::Target;
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if the patch does not lie under the exposure, the exposure was taken through
+/// [`DifferenceError`] if the patch does not lie under the exposure, the exposure was taken through
 /// another filter or is in another unit, or its zenith is unknown.
 ///
 /// # Example
@@ -57,7 +57,7 @@ pub fn template(
     model: &Model,
     exposure: &Arc<dyn Exposure>,
     config: &TemplateConfig,
-) -> Result<Template, CoaddError> {
+) -> Result<Template, DifferenceError> {
     let target = Target::new(Arc::clone(exposure), model, &config.input)?;
     target.scale.check_unit(exposure.path())?;
     let maker = TemplateMaker::new(std::slice::from_ref(model), &model.planes, config)?;

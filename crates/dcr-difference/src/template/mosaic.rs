@@ -10,12 +10,12 @@
 //! inverse variance, tapered towards the edges of patches, so that no seam shows where one begins. Patches share visits, so their
 //! noise is taken for the same: the variance is the weighted mean of theirs, not less. The mask is the union of theirs.
 
+use crate::error::DifferenceError;
 use dcr_image::resample::{PositionMap, Resampler, WarpKernel, warp_stamp};
 use dcr_image::{BBox, Exposure, MaskedImage, Stamp, Wcs};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::coadd::psf_selection::average;
 use dcr_coadd::inputs::grid_difference;
 
@@ -59,13 +59,13 @@ impl Placement {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::NothingOverlaps`] if there is none; `patches_named` is for the message.
+    /// [`DifferenceError::NothingOverlaps`] if there is none; `patches_named` is for the message.
     pub(crate) fn find(
         exposure: &dyn Exposure,
         sheets: &[Sheet<'_>],
         kernel: WarpKernel,
         patches_named: impl FnOnce() -> String,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let own = exposure.bbox();
         let same = |sheet: &Sheet<'_>| {
             sheet.bbox.contains_box(&own)
@@ -81,7 +81,7 @@ impl Placement {
             .collect();
         if overlaps.is_empty() {
             let (x, y) = own.centre();
-            return Err(CoaddError::NothingOverlaps {
+            return Err(DifferenceError::NothingOverlaps {
                 path: exposure.path().to_owned(),
                 place: exposure.wcs().pixel_to_sky(x, y).ok(),
                 patches: patches_named(),
@@ -109,8 +109,8 @@ impl Placement {
         sheets: &[Sheet<'_>],
         kernel: WarpKernel,
         no_data: i32,
-        mut fetch: impl FnMut(usize, BBox) -> Result<MaskedImage, CoaddError>,
-    ) -> Result<MaskedImage, CoaddError> {
+        mut fetch: impl FnMut(usize, BBox) -> Result<MaskedImage, DifferenceError>,
+    ) -> Result<MaskedImage, DifferenceError> {
         match self {
             Self::SamePixels(patch) => fetch(*patch, own),
             Self::Warped(overlaps) => {
@@ -121,7 +121,7 @@ impl Placement {
                         let source = Resampler::new(pixels, no_data, kernel, overlap.area);
                         Ok(Source { source, map: &overlap.map, patch: sheets[overlap.patch].bbox })
                     })
-                    .collect::<Result<Vec<_>, CoaddError>>()?;
+                    .collect::<Result<Vec<_>, DifferenceError>>()?;
                 Ok(joined(own, &sources, no_data))
             }
         }
@@ -137,8 +137,8 @@ impl Placement {
         &self,
         own: &BBox,
         kernel: WarpKernel,
-        stamp_of: impl Fn(usize, (f64, f64)) -> Result<Option<Stamp>, CoaddError>,
-    ) -> Result<Option<Stamp>, CoaddError> {
+        stamp_of: impl Fn(usize, (f64, f64)) -> Result<Option<Stamp>, DifferenceError>,
+    ) -> Result<Option<Stamp>, DifferenceError> {
         let overlaps = match self {
             Self::SamePixels(patch) => return stamp_of(*patch, own.centre()),
             Self::Warped(overlaps) => overlaps,

@@ -6,12 +6,11 @@
 //! FLXSCALE of the exposure counts, which leads from its pixels to the common scale; without it the
 //! units decide: equal ones are taken for one scale, different ones are refused.
 
+use crate::error::DifferenceError;
 use std::path::Path;
 
 use dcr_image::Exposure;
 use dcr_image::header::unit;
-
-use dcr_coadd::CoaddError;
 
 /// Zero points in AB mag of units of flux density.
 const FLUX_DENSITIES: [(&str, f64); 4] = [("nJy", 31.4), ("nanomaggy", 22.5), ("uJy", 23.9), ("Jy", 8.9)];
@@ -104,11 +103,11 @@ impl Scale {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::OtherUnit`].
-    pub(crate) fn check_unit(&self, exposure: &Path) -> Result<(), CoaddError> {
+    /// [`DifferenceError::OtherUnit`].
+    pub(crate) fn check_unit(&self, exposure: &Path) -> Result<(), DifferenceError> {
         match &self.other_unit {
             None => Ok(()),
-            Some((unit, expected)) => Err(CoaddError::OtherUnit {
+            Some((unit, expected)) => Err(DifferenceError::OtherUnit {
                 path: exposure.to_owned(),
                 unit: unit.clone(),
                 expected: expected.clone(),

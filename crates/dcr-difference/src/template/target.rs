@@ -1,9 +1,10 @@
 //! An exposure that a template is made for, checked to be of the band.
 
+use crate::error::DifferenceError;
+use dcr_coadd::{CoaddError, InputError};
 use std::path::Path;
 use std::sync::Arc;
 
-use dcr_coadd::CoaddError;
 use dcr_coadd::config::InputConfig;
 use dcr_coadd::inputs::may_be_the_same;
 use dcr_coadd::inputs::parts::{join_visits, relative_scale};
@@ -29,21 +30,22 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if its zenith is unknown, or it was taken through another filter.
+    /// [`DifferenceError`] if its zenith is unknown, or it was taken through another filter.
     pub(crate) fn new(
         file: Arc<dyn Exposure>,
         model: &Model,
         input: &InputConfig,
-    ) -> Result<Self, CoaddError> {
+    ) -> Result<Self, DifferenceError> {
         let sky = Sky::of(file.as_ref(), input, model.metadata.refraction)?;
         let band = model.metadata.band.name();
         if let Some(filter) = sky.visit.filter.as_deref().filter(|filter| !may_be_the_same(filter, band)) {
-            return Err(CoaddError::Filter {
+            return Err(InputError::Filter {
                 path: file.path().to_owned(),
                 filter: filter.into(),
                 against: format!("the coadd in {} has", model.path().display()),
                 expected: band.into(),
-            });
+            }
+            .into());
         }
         let own =
             Calibration::new(sky.visit.zero_point_mag, file.unit()).with_flux_scale(sky.visit.flux_scale);
@@ -62,7 +64,7 @@ impl Target {
         model: &Model,
         input: &InputConfig,
         pixels_are_used: bool,
-    ) -> Result<(ExposureFile, Scale), CoaddError> {
+    ) -> Result<(ExposureFile, Scale), DifferenceError> {
         let mut options = input.open_options(path);
         if !pixels_are_used {
             options.missing_variance = MissingVariance::Estimate;
@@ -78,12 +80,12 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`CoaddError::NotOneVisit`] for two of one visit that are not.
+    /// [`InputError::NotOneVisit`] for two of one visit that are not.
     pub(crate) fn join(
         files: Vec<ExposureFile>,
         model: &Model,
         input: &InputConfig,
-    ) -> Result<Vec<Self>, CoaddError> {
+    ) -> Result<Vec<Self>, DifferenceError> {
         let mut scaled: Vec<(ExposureFile, f32)> = Vec::with_capacity(files.len());
         for file in files {
             let first = scaled.iter().find(|(other, _)| other.visit().visit == file.visit().visit);

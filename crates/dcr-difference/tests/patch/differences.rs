@@ -1,10 +1,11 @@
 //! `subtract` on synthetic fields: what is found, what is not, and either image convolved.
 
 use dcr_coadd::config::{SubtractConfig, TableFormat};
-use dcr_coadd::{CoaddError, Outcome, Unmonitored};
+use dcr_coadd::{Outcome, Unmonitored};
 use dcr_difference::review::Review;
 use dcr_difference::{
-    Convolution, SubtractRequest, SubtractSummary, TemplateRequest, matched_templates, subtract,
+    Convolution, DifferenceError, SubtractRequest, SubtractSummary, TemplateRequest, matched_templates,
+    subtract,
 };
 use dcr_image::{ExposureFile, OpenOptions};
 use dcr_sim::{Field, FieldConfig, SourceSettings, VisitSettings};
@@ -23,7 +24,7 @@ fn request(bench: &Bench, output: &str) -> SubtractRequest {
     }
 }
 
-fn run(request: &SubtractRequest, match_psf: bool) -> Result<SubtractSummary, CoaddError> {
+fn run(request: &SubtractRequest, match_psf: bool) -> Result<SubtractSummary, DifferenceError> {
     let mut config = SubtractConfig::default();
     config.subtract.match_psf = match_psf;
     subtract(request, &config, &Unmonitored)
@@ -282,7 +283,7 @@ fn subtract_says_where_one_zero_point_is_unknown_and_refuses_units_that_nothing_
     );
     exposure.unit = Some("adu".into());
     exposure.write(&bench.path("exposure.fits"));
-    assert!(matches!(run(&request(&bench, "out"), false), Err(CoaddError::OtherUnit { .. })));
+    assert!(matches!(run(&request(&bench, "out"), false), Err(DifferenceError::OtherUnit { .. })));
     let template = TemplateRequest {
         coadds: vec![bench.path("run")],
         exposures: vec![bench.path("exposure.fits")],
@@ -290,7 +291,7 @@ fn subtract_says_where_one_zero_point_is_unknown_and_refuses_units_that_nothing_
         overwrite: true,
     };
     let refused = matched_templates(&template, &SubtractConfig::default().template, &Unmonitored);
-    assert!(matches!(refused, Err(CoaddError::OtherUnit { .. })));
+    assert!(matches!(refused, Err(DifferenceError::OtherUnit { .. })));
 }
 
 /// The sky slopes by 2.4 σ of a pixel; a star of S/N 14 is new.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use dcr_coadd::Unmonitored;
 use dcr_coadd::config::{AssembleConfig, TemplateConfig, ZeroPoint};
-use dcr_coadd::{CoaddError, Unmonitored};
+use dcr_difference::DifferenceError;
 use dcr_difference::{TemplateRequest, TemplateSummary, matched_templates};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use ndarray::Zip;
@@ -26,7 +27,7 @@ fn templates(
     exposure: &str,
     output: &str,
     config: &TemplateConfig,
-) -> Result<TemplateSummary, CoaddError> {
+) -> Result<TemplateSummary, DifferenceError> {
     let request = TemplateRequest {
         coadds: runs.iter().map(|run| bench.path(run)).collect(),
         exposures: vec![bench.path(exposure)],

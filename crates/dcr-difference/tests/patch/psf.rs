@@ -159,7 +159,7 @@ fn psf_of_a_place_is_that_of_the_visits_with_data_there() {
     // At one place, straight from the visits: chips end where masks say so.
     let files: Vec<ExposureFile> =
         bench.warps.iter().map(|path| ExposureFile::open(path, &OpenOptions::default()).unwrap()).collect();
-    let visits: Vec<(&ExposureFile, f64)> = files.iter().map(|file| (file, 1.0)).collect();
+    let visits: Vec<(&dyn Exposure, f64)> = files.iter().map(|file| (file as &dyn Exposure, 1.0)).collect();
     let at =
         |x: f64| psf_at(&visits, (x, 40.0), &config.coadd).unwrap().map(|stamp| stamp.fwhm_px().unwrap());
     assert!((at(90.0).unwrap() - 5.1).abs() < 0.1);

@@ -16,7 +16,7 @@ const LARGEST_HALF: usize = 30;
 
 /// The shapes: the first of sum 1, all others of sum 0, all of one odd side.
 #[derive(Clone, Debug)]
-pub struct Shapes {
+pub(super) struct Shapes {
     pub planes: Vec<Array2<f64>>,
     pub half: usize,
     /// How far in px most of such a kernel reaches.
@@ -30,7 +30,7 @@ impl Shapes {
     ///
     /// The Gaussian that would match Gaussian PSFs has `σ² = σ_wide² − σ_sharp²`. One Gaussian is as wide as that, one twice, and one so
     /// narrow that it moves and trims.
-    pub fn between(sharp_fwhm: f64, wide_fwhm: f64) -> Self {
+    pub(super) fn between(sharp_fwhm: f64, wide_fwhm: f64) -> Self {
         let base = (wide_fwhm * wide_fwhm - sharp_fwhm * sharp_fwhm).max(0.0).sqrt() / FWHM_PER_SIGMA;
         let sigmas = [NARROWEST, base.max(LEAST[0]), (2.0 * base).max(LEAST[1])];
         let half = ((REACH_SIGMA * sigmas[2]).ceil() as usize).min(LARGEST_HALF);

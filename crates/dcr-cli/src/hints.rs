@@ -1,0 +1,28 @@
+//! Options of the command line that help against an error of the libraries, which speak of settings.
+
+use dcr_coadd::{CoaddError, InputError, ModelError};
+use dcr_difference::DifferenceError;
+use dcr_image::FitsError;
+
+/// The option that helps against an error, if there is one.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    let error = error.chain().find_map(|cause| {
+        let of_difference = cause.downcast_ref::<DifferenceError>().and_then(|error| match error {
+            DifferenceError::Coadd(error) => Some(error),
+            _ => None,
+        });
+        of_difference.or_else(|| cause.downcast_ref::<CoaddError>())
+    })?;
+    match error {
+        CoaddError::NotSelected { .. } => Some("--visits; `dcr inspect` prints the numbers"),
+        CoaddError::Memory { .. } => Some("--memory-limit"),
+        CoaddError::MatchedUnused | CoaddError::Input(InputError::NoMatchedWarp { .. }) => Some("--matched"),
+        CoaddError::Fits(FitsError::Exists { .. } | FitsError::NotEmpty { .. }) => Some("--overwrite"),
+        CoaddError::Fits(FitsError::SeveralImages { .. }) => Some("as --set input.image_hdu=1"),
+        CoaddError::Model(ModelError::NoSummary { .. } | ModelError::MixedRuns { .. }) => {
+            Some("`dcr assemble` with --overwrite")
+        }
+        CoaddError::Model(ModelError::NotARun { .. }) => Some("`dcr assemble` writes it"),
+        _ => None,
+    }
+}
