@@ -5,7 +5,7 @@ use dcr_coadd::{PsfOrigin, Unmonitored, psf_at};
 use dcr_difference::{TemplateRequest, matched_templates};
 use dcr_image::header::Header;
 use dcr_image::psf::Moments;
-use dcr_image::{BBox, ExposureFile, OpenOptions, Psf, Stamp};
+use dcr_image::{BBox, Exposure, ExposureFile, OpenOptions, Psf, Stamp};
 use dcr_physics::Throughput;
 use dcr_sim::{FieldConfig, PsfShape, SourceSettings, VisitSettings};
 use ndarray::{Array2, s};
