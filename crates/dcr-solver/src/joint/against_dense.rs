@@ -6,16 +6,16 @@ use ndarray::{Array1, Array2, s};
 use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::config::JointConfig;
-use crate::joint::fourier::{Grid, Way};
-use crate::joint::modes::inner;
-use crate::joint::operator::{FULL, Slot, Tile, TileVisit, inner_product, predict};
-use crate::joint::pace::Pace;
-use crate::joint::psf::PsfStamp;
-use crate::joint::source::{MARGIN, SourceSolve};
-use crate::joint::spectrum::Spectrum;
-use crate::joint::transfer::{Fiducial, visit_transfer};
-use crate::joint::uniform::{UniformPrior, UniformSolve};
-use crate::joint::visits::Noise;
+use crate::joint::fourier::grid::{Grid, Way};
+use crate::joint::fourier::modes::inner;
+use crate::joint::operator::tile::{FULL, Slot, Tile, TileVisit, inner_product, predict};
+use crate::joint::operator::transfer::{Fiducial, visit_transfer};
+use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::spectrum::Spectrum;
+use crate::joint::problem::visits::Noise;
+use crate::joint::progress::Pace;
+use crate::joint::solve::first::{UniformPrior, UniformSolve};
+use crate::joint::solve::last::{MARGIN, SourceSolve};
 use crate::kernel::PixelShift;
 
 /// A solve against the dense one, over the peak: conjugate gradients end at 1e-7, single precision at about the same.
@@ -305,7 +305,7 @@ fn adjoint_of_the_prediction_is_the_back_projection() {
             let residual = &slot.spectrum[ix * grid.ky()..][..grid.ky()];
             for (a, back) in back.chunks_exact_mut(grid.ky()).enumerate() {
                 let transfer = &transfer[(ix * n + a) * grid.ky()..][..grid.ky()];
-                crate::joint::modes::add_conjugate_product(back, transfer, residual);
+                crate::joint::fourier::modes::add_conjugate_product(back, transfer, residual);
             }
         }
         let in_modes = inner_product(&grid, &model, &back);

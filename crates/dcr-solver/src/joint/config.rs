@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::psf_includes_dcr::PsfIncludesDcr;
+use super::problem::psf_includes_dcr::PsfIncludesDcr;
 use crate::Rarity;
 
 /// Settings of the joint solver. The equations are in the module's documentation; numbers behind the defaults were measured on

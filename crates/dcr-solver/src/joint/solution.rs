@@ -3,10 +3,10 @@
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
-use super::covariance::{Covariance, NoiseMaps};
-use super::identifiability::Identifiability;
-use super::psf::PsfStamp;
-use super::star_noise::StarNoise;
+use crate::joint::noise::covariance::{Covariance, NoiseMaps};
+use crate::joint::noise::identifiability::Identifiability;
+use crate::joint::noise::stars::StarNoise;
+use crate::joint::problem::psf::PsfStamp;
 use crate::kernel::PixelShift;
 
 /// A solved patch.
@@ -43,6 +43,18 @@ pub struct JointSolution {
     pub clipped: Vec<Vec<u32>>,
     /// The course of the work.
     pub report: JointReport,
+}
+
+impl JointSolution {
+    /// Back from this unit to that of the images.
+    pub(crate) fn out_of(mut self, unit: f32) -> Self {
+        self.planes_ayx *= unit;
+        self.freedom_yx *= unit;
+        self.sigma *= f64::from(unit);
+        self.covariance.scale(unit);
+        self.star_noise.scale(unit * unit);
+        self
+    }
 }
 
 impl JointSolution {

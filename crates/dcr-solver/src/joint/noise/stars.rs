@@ -1,0 +1,256 @@
+//! The noise of subfilters on bright sources, where the prior is as local as the light, and so is the noise that the light makes.
+//!
+//! A prior that is as wide everywhere as it is on a star ([`super::covariance`]) overstates the noise of the star's colour: slow variations of it, of which data
+//! know little, are free only on the star. Here the problem without masks is solved in a disc, as in [`crate::joint::precondition::bright_stars`]. With the total
+//! eliminated as in [`crate::joint::precondition::mask_free`], a plane is what the total would be without departures, and what departures make of it:
+//!
+//! ```text
+//! y_a = f_a t₀ + Σ_j q_aj ∗ τ u_j,    t₀ = F⁻¹ fᵀb/T,    q_aj = F⁻¹ P (E_aj − f_a fᵀHE_j/T),    T = fᵀHf + window
+//! K u = τ r,    K = 1 + τBτ,    noise of r: B
+//! ```
+//!
+//! with `b` what the data say, and `r` what they say of departures. At a pixel `p`,
+//!
+//! ```text
+//! w = τ q_a(p − ·),    var y_a(p) = (f_a² var t₀ + wᵀ (K⁻¹ − K⁻²) w) (1 + e)
+//! ```
+//!
+//! where `e` is what light of sources adds to the noise of the sky ([`super::starlight`]).
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use super::kernels::{FARTHEST, NoiseKernels, at};
+use super::starlight::{StarLight, TOGETHER};
+use crate::joint::linalg::cholesky::{LANES, cholesky, solve_triangles_together, triangle};
+
+/// Pixels are bright where `τ² B₀` exceeds this.
+const BRIGHT: f64 = 0.5;
+/// Radius of a disc, in units of the FWHM of the PSF, …
+const RADIUS: f64 = 1.3;
+/// … of the part of it for which it answers, in units of the radius, …
+const OWN: f64 = 0.8;
+/// … and the most unknowns in it.
+const MOST_UNKNOWNS: f64 = 480.0;
+/// The largest part of the patch's pixels that is looked at, the brightest first, so that a crowded field does not take longer than its solution.
+const MOST_PIXELS: f64 = 0.1;
+
+/// Where sources add less than this share to the noise of the sky, they add the same to the planes' as to the total's.
+const FAINT: f32 = 0.05;
+
+/// Noise in bright pixels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StarNoise {
+    /// Indices `row × cols + col` in the patch, ascending.
+    pixels: Vec<u32>,
+    /// Of each pixel, subfilter by subfilter, as they would be if all visits covered it.
+    variances: Vec<f32>,
+    /// Of each pixel of the total, what sources add to the noise of the sky, over that.
+    source_noise: Vec<f32>,
+}
+
+/// Noise in a bright pixel.
+#[derive(Clone)]
+struct OfPixel {
+    pixel: u32,
+    variances: Vec<f32>,
+    source_noise: f32,
+}
+
+/// The patch as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// τ.
+    pub(crate) width_yx: &'a Array2<f32>,
+    /// The planes' sum, without light that is given: weights know that one.
+    pub(crate) total_yx: ArrayView2<'a, f32>,
+    /// What sources add to the total's noise, as the mean of the visits has it.
+    pub(crate) source_noise_yx: &'a Array2<f32>,
+}
+
+impl StarNoise {
+    pub(crate) fn new(kernels: &NoiseKernels, found: &Found, fwhm_px: f64) -> Self {
+        if kernels.m == 0 {
+            return Self::default();
+        }
+        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * kernels.m as f64)).sqrt();
+        let radius = (RADIUS * fwhm_px).min(most).min(FARTHEST as f64 / 2.0).max(1.0);
+        let discs = discs(found.width_yx, kernels.largest(), radius);
+        let offsets = circle(radius);
+        let light_yx = kernels.light(found.total_yx);
+        let of_disc = |disc: &Disc| disc.noise(kernels, found, &light_yx, &offsets);
+        let mut pixels: Vec<OfPixel> = discs.par_iter().flat_map_iter(of_disc).collect();
+        pixels.sort_unstable_by_key(|of| of.pixel);
+        Self {
+            pixels: pixels.iter().map(|of| of.pixel).collect(),
+            variances: pixels.iter().flat_map(|of| &of.variances).copied().collect(),
+            source_noise: pixels.iter().map(|of| of.source_noise).collect(),
+        }
+    }
+
+    /// In another unit: variances are multiplied by this factor.
+    pub(crate) fn scale(&mut self, factor: f32) {
+        self.variances.iter_mut().for_each(|variance| *variance *= factor);
+    }
+
+    /// Puts what sources add to the noise of the planes' sum in bright pixels into a map of it.
+    pub(crate) fn write_source_noise(&self, source_noise_yx: &mut Array2<f32>) {
+        let cols = source_noise_yx.ncols();
+        for (pixel, value) in self.pixels.iter().zip(&self.source_noise) {
+            source_noise_yx[[*pixel as usize / cols, *pixel as usize % cols]] = *value;
+        }
+    }
+
+    /// Puts the variances of subfilter `a` of `n` into its plane.
+    pub(crate) fn write(&self, a: usize, n: usize, coverage_yx: &Array2<f32>, variance_yx: &mut Array2<f32>) {
+        let cols = variance_yx.ncols();
+        for (pixel, variances) in self.pixels.iter().zip(self.variances.chunks_exact(n)) {
+            let at = [*pixel as usize / cols, *pixel as usize % cols];
+            if variance_yx[at].is_finite() {
+                variance_yx[at] = variances[a] / coverage_yx[at];
+            }
+        }
+    }
+}
+
+/// Lags within a radius, row by row.
+fn circle(radius: f64) -> Vec<(isize, isize)> {
+    let reach = radius as isize;
+    let square = (-reach..=reach).flat_map(|y| (-reach..=reach).map(move |x| (y, x)));
+    square.filter(|(y, x)| (*y as f64).hypot(*x as f64) <= radius).collect()
+}
+
+/// A bright place.
+struct Disc {
+    centre: (isize, isize),
+    /// The pixels for which it answers.
+    own: Vec<(isize, isize)>,
+}
+
+/// Discs about the brightest pixels that are in none yet, given the largest of B₀.
+fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
+    let (rows, cols) = width_yx.dim();
+    let width = |i: u32| width_yx[[i as usize / cols, i as usize % cols]];
+    let is_bright = |i: u32| f64::from(width(i)).powi(2) * largest > BRIGHT;
+    let mut bright: Vec<u32> = (0..width_yx.len() as u32).filter(|i| is_bright(*i)).collect();
+    bright.sort_unstable_by(|a, b| width(*b).total_cmp(&width(*a)).then(a.cmp(b)));
+    let mut open = Array2::from_shape_fn((rows, cols), |(y, x)| is_bright((y * cols + x) as u32));
+    let offsets = circle(OWN * radius);
+    let mut left = (MOST_PIXELS * width_yx.len() as f64) as usize;
+    let mut out = vec![];
+    for pixel in bright {
+        let centre = (pixel as usize / cols, pixel as usize % cols);
+        if !open[centre] || left == 0 {
+            continue;
+        }
+        let centre = (centre.0 as isize, centre.1 as isize);
+        let mut own = vec![];
+        for at in offsets.iter().map(|o| (centre.0 + o.0, centre.1 + o.1)) {
+            if let Some(open) = open.get_mut([at.0 as usize, at.1 as usize]).filter(|open| **open) {
+                *open = false;
+                own.push(at);
+            }
+        }
+        left = left.saturating_sub(own.len());
+        out.push(Disc { centre, own });
+    }
+    out
+}
+
+impl Disc {
+    /// The noise of its own pixels.
+    fn noise(
+        &self,
+        kernels: &NoiseKernels,
+        found: &Found,
+        light_yx: &[Array2<f32>],
+        offsets: &[(isize, isize)],
+    ) -> Vec<OfPixel> {
+        let (rows, cols) = found.width_yx.dim();
+        let inside =
+            |(y, x): &(isize, isize)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x);
+        let places = offsets.iter().map(|o| (self.centre.0 + o.0, self.centre.1 + o.1));
+        let places: Vec<(isize, isize)> = places.filter(inside).collect();
+        let width: Vec<f64> =
+            places.iter().map(|(y, x)| f64::from(found.width_yx[[*y as usize, *x as usize]])).collect();
+        let factor = cholesky(&matrix(kernels, &places, &width));
+        let n = kernels.n;
+        let nearly = |(y, x): &(isize, isize)| found.source_noise_yx[[*y as usize, *x as usize]];
+        let (lit, dim): (Vec<_>, Vec<_>) = self.own.iter().partition(|at| nearly(at) >= FAINT);
+        let light = (!lit.is_empty()).then(|| StarLight::around(kernels, &places, light_yx));
+        // The variance that the sky makes, and `x`.
+        let solved = |asked: &[((isize, isize), usize)]| {
+            let mut w = vec![[0.0; LANES]; kernels.m * places.len()];
+            for (lane, ((y, x), a)) in asked.iter().enumerate() {
+                let shown = &kernels.shown[a * kernels.m..];
+                for (w, shown) in w.chunks_exact_mut(places.len()).zip(shown) {
+                    for ((w, place), tau) in w.iter_mut().zip(&places).zip(&width) {
+                        w[lane] = tau * at(shown, y - place.0, x - place.1);
+                    }
+                }
+            }
+            let mut x = w.clone();
+            solve_triangles_together(&factor, &mut x);
+            let of_plane = |(lane, (_, a)): (usize, &(_, usize))| {
+                let of_departures: f64 = w.iter().zip(&x).map(|(w, x)| x[lane] * (w[lane] - x[lane])).sum();
+                kernels.fractions[*a].powi(2) * kernels.total_noise + of_departures
+            };
+            (asked.iter().enumerate().map(of_plane).collect::<Vec<f64>>(), x)
+        };
+        let together = |asked: &[((isize, isize), usize)]| {
+            let (mut of_sky, mut tau_x) = (vec![], vec![[0.0; TOGETHER]; kernels.m * places.len()]);
+            for (part, asked) in asked.chunks(LANES).enumerate() {
+                let (variances, x) = solved(asked);
+                of_sky.extend(variances);
+                for ((out, x), tau) in tau_x.iter_mut().zip(&x).zip(width.iter().cycle()) {
+                    out[part * LANES..][..LANES]
+                        .iter_mut()
+                        .zip(x)
+                        .for_each(|(out, x)| *out = (x * tau) as f32);
+                }
+            }
+            let excess: Vec<f64> = match &light {
+                Some(light) if nearly(&asked[0].0) >= FAINT => {
+                    let asked: Vec<_> = asked.iter().map(|(at, a)| (*at, kernels.fractions[*a])).collect();
+                    light.excess(&asked, &tau_x).to_vec()
+                }
+                _ => asked.iter().map(|(at, _)| f64::from(nearly(at))).collect(),
+            };
+            of_sky.into_iter().zip(excess).map(|(v, excess)| (v * (1.0 + excess)) as f32).collect::<Vec<_>>()
+        };
+        let of_own = |own: &[(isize, isize)]| -> Vec<OfPixel> {
+            let asked: Vec<_> = own.iter().flat_map(|at| (0..n).map(move |a| (*at, a))).collect();
+            let variances: Vec<f32> = asked.chunks(TOGETHER).flat_map(together).collect();
+            let of_pixel = |(at, variances): (&(isize, isize), &[f32])| OfPixel {
+                pixel: (at.0 as usize * cols + at.1 as usize) as u32,
+                variances: variances.to_vec(),
+                source_noise: match &light {
+                    Some(light) if nearly(at) >= FAINT => light.of_total(*at),
+                    _ => nearly(at),
+                },
+            };
+            own.iter().zip(variances.chunks_exact(n)).map(of_pixel).collect()
+        };
+        [of_own(&lit), of_own(&dim)].concat()
+    }
+}
+
+/// The lower triangle of `1 + τBτ` among some pixels, departure by departure.
+fn matrix(kernels: &NoiseKernels, places: &[(isize, isize)], width: &[f64]) -> Vec<f64> {
+    let m = kernels.m;
+    let mut out = Vec::with_capacity(triangle(m * places.len()));
+    for j in 0..m {
+        for (p, here) in places.iter().enumerate() {
+            for k in 0..=j {
+                let others = if k == j { &places[..=p] } else { places };
+                for (o, other) in others.iter().enumerate() {
+                    // What k at `other` gives j at `here`, the kernel of (k, j) being what j gives k.
+                    let b = at(kernels.pair(k, j), other.0 - here.0, other.1 - here.1);
+                    let one = f64::from(u8::from(k == j && o == p));
+                    out.push(one + b * width[p] * width[o]);
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,5 @@
+//! The forward model and its adjoint on a tile: transfer functions, prediction, back-projection.
+
+pub(crate) mod tile;
+pub(crate) mod transfer;
+pub(crate) mod unknowns;

@@ -1,0 +1,220 @@
+//! A tile at work: its visits on their grid, and the first solve with its rounds of clipping.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use rustfft::num_complex::Complex32;
+
+use super::division::TileRegion;
+use crate::joint::config::JointConfig;
+use crate::joint::error::JointError;
+use crate::joint::fourier::grid::Grid;
+use crate::joint::operator::tile::{FULL, Tile, TileVisit, share};
+use crate::joint::operator::transfer::{Fiducial, displace, visit_transfer};
+use crate::joint::problem::JointProblem;
+use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::visits::check_displacements;
+use crate::joint::progress::Pace;
+use crate::joint::robust::clip::clip;
+use crate::joint::robust::offsets::{OffsetFit, fit_tile, trusted_pixels};
+use crate::joint::robust::saturated::{hidden_stars, light};
+use crate::joint::robust::variables::give_back_variables;
+use crate::joint::solve::first::{UniformPrior, UniformSolve};
+use crate::kernel::{PixelShift, Region};
+use crate::observation::GOOD;
+
+/// An open tile.
+pub(crate) struct Session {
+    pub(crate) tile: Tile,
+    /// Which visits of the patch the tile's are.
+    pub(crate) indices: Vec<usize>,
+    /// The offsets that transfer functions contain.
+    applied: Vec<PixelShift>,
+    /// |P| at every mode.
+    pub(crate) amplitude: Vec<f32>,
+    /// Largest displacement along an axis, and FWHM of the fiducial PSF, in pixels.
+    furthest: f64,
+    pub(crate) fiducial_fwhm_px: f64,
+    pub(crate) first: UniformSolve,
+}
+
+/// What all tiles have in common.
+pub(crate) struct Common {
+    pub(crate) fiducial: PsfStamp,
+    /// Noise per pixel of the weighted coadd.
+    pub(crate) sigma: f64,
+    /// Largest displacement of any visit's light along an axis, in pixels.
+    pub(crate) furthest: f64,
+}
+
+impl Session {
+    /// Reads a region and prepares its transfer functions. Visits without a good pixel there are left out.
+    pub(crate) fn open(
+        problem: &JointProblem,
+        config: &JointConfig,
+        region: &Region,
+        common: &Common,
+    ) -> Result<Self, JointError> {
+        let (sigma, furthest, fiducial_fwhm_px) =
+            (common.sigma, common.furthest, common.fiducial.seeing_px());
+        let grid = Grid::new(region.shape(), config.padding);
+        let fiducial = Fiducial::new(&common.fiducial, &grid.frequencies());
+        let visits: Vec<Option<(usize, TileVisit)>> = (0..problem.visits.visits())
+            .into_par_iter()
+            .map(|i| {
+                let visit = read(problem, config, region, i, &grid, &fiducial)?;
+                Ok(visit.map(|v| (i, v)))
+            })
+            .collect::<Result<_, JointError>>()?;
+        let (indices, visits): (Vec<usize>, Vec<TileVisit>) = visits.into_iter().flatten().unzip();
+        let amplitude = fiducial.amplitude();
+        let n = problem.spectrum.count();
+        let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
+        let mut tile = Tile::new(grid, n, visits, sigma);
+        let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
+        tile.give(light(&stars, &tile.grid, &fiducial));
+        let first = UniformSolve::new(&tile, prior, problem.spectrum, reach(furthest, fiducial_fwhm_px));
+        let applied = vec![PixelShift::default(); indices.len()];
+        Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
+    }
+
+    /// Brings transfer functions to the visits' present offsets.
+    pub(crate) fn displace(&mut self, offsets: &[PixelShift]) {
+        let (frequencies, n) = (self.tile.grid.frequencies(), self.tile.n);
+        let visits = self.tile.visits.par_iter_mut().zip(&self.indices).zip(&mut self.applied);
+        visits.for_each(|((visit, index), applied)| {
+            let offset = offsets[*index];
+            let further = PixelShift { dy: offset.dy - applied.dy, dx: offset.dx - applied.dx };
+            if further != PixelShift::default() {
+                displace(&mut visit.transfer, &frequencies, n, further);
+            }
+            *applied = offset;
+        });
+    }
+
+    /// The first solve. From the beginning: once with all good pixels, then once for every round of clipping. On from an earlier
+    /// one: the last round of clipping, which no longer needs the earlier rounds' caution.
+    pub(crate) fn solve_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<Vec<f64>> {
+        let limits = (config.uniform_iterations, config.uniform_tolerance);
+        let mut courses = vec![];
+        let mut rounds = config.clip_rounds.as_slice();
+        if self.first.is_fresh() {
+            courses.push(self.first.start(&mut self.tile, limits, pace));
+        } else if rounds.is_empty() {
+            courses.push(
+                self.first
+                    .resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out)),
+            );
+        } else {
+            rounds = &rounds[rounds.len() - 1..];
+        }
+        let reach = self.reach();
+        for (i, factor) in rounds.iter().enumerate() {
+            let last = i + 1 == rounds.len();
+            courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
+                tile.add_chosen_residual(y, out, |grid, visit, model| {
+                    clip(grid, visit, model, *factor, config)
+                });
+                if last {
+                    give_back_variables(tile, y, out, reach, config);
+                }
+            }));
+        }
+        courses
+    }
+
+    /// How far light of a pixel is seen.
+    pub(crate) fn reach(&self) -> usize {
+        reach(self.furthest, self.fiducial_fwhm_px)
+    }
+
+    /// Carries the first solve on to the final solve's tolerance.
+    pub(crate) fn refine_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
+        let limits = (config.source_iterations, config.source_tolerance);
+        self.first.resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out))
+    }
+
+    /// Fits every visit that the tile has over the tile's own pixels: its index in the patch, and its normal equations.
+    pub(crate) fn fit_offsets(&mut self, region: &TileRegion) -> Vec<(usize, OffsetFit)> {
+        let tile = &mut self.tile;
+        let mut covered = vec![false; tile.grid.shape.0 * tile.grid.shape.1];
+        for visit in &tile.visits {
+            covered.iter_mut().zip(&visit.used).for_each(|(c, used)| *c |= *used != 0);
+        }
+        let covered = ArrayView2::from_shape(tile.grid.shape, &covered).expect("flags cover the tile");
+        let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
+        let mut own = region.own_pixels();
+        own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
+        let model = tile.whole(&self.first.model);
+        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &model, Some(&own));
+        self.indices.iter().copied().zip(fits).collect()
+    }
+
+    /// For every visit that the tile has, the sum of its squared residuals over its sky variance, over the pixels used inside `within`.
+    /// Added to `source_noise`, at every pixel, is the sum over visits of weight² times the variance that sources' light has.
+    pub(crate) fn look_back(
+        &mut self,
+        model: &[Complex32],
+        within: &[bool],
+        source_noise: &mut [f32],
+    ) -> Vec<f64> {
+        let mut sums = vec![];
+        let of_visit = |visit: &TileVisit, prediction: &[f32]| {
+            let pixels = visit.image.iter().zip(prediction).zip(&visit.used).zip(within);
+            let used = pixels.filter(|((_, used), within)| **used != 0 && **within);
+            let squares = used.map(|(((s, m), used), _)| f64::from((s - m).powi(2) * share(*used)));
+            let sum = squares.sum::<f64>() * visit.weight();
+            let of_pixel = |(at, (m, used)): (usize, (&f32, &u8))| {
+                (visit.weight() as f32 * share(*used)).powi(2) * visit.noise_of_light(at, *m)
+            };
+            let noise: Vec<f32> = prediction.iter().zip(&visit.used).enumerate().map(of_pixel).collect();
+            (sum, noise)
+        };
+        self.tile.with_predictions(model, of_visit, |(sum, noise)| {
+            sums.push(sum);
+            source_noise.iter_mut().zip(noise).for_each(|(out, noise)| *out += noise);
+        });
+        sums
+    }
+}
+
+/// How far light of a pixel is seen.
+fn reach(furthest: f64, fwhm_px: f64) -> usize {
+    (furthest + 2.0 * fwhm_px).ceil() as usize
+}
+
+fn read(
+    problem: &JointProblem,
+    config: &JointConfig,
+    region: &Region,
+    index: usize,
+    grid: &Grid,
+    fiducial: &Fiducial,
+) -> Result<Option<TileVisit>, JointError> {
+    let pixels = problem.visits.pixels(index, region).map_err(JointError::Source)?;
+    let (got, expected) = (pixels.image.dim(), region.shape());
+    if got != expected || pixels.flags.dim() != expected {
+        return Err(JointError::Shape { visit: index, got, expected });
+    }
+    let good: Vec<u8> = pixels
+        .image
+        .iter()
+        .zip(pixels.flags.iter())
+        .map(|(s, flags)| FULL * u8::from(flags & GOOD != 0 && s.is_finite()))
+        .collect();
+    if good.iter().all(|g| *g == 0) {
+        return Ok(None);
+    }
+    let image = pixels.image.iter().zip(&good).map(|(s, g)| if *g != 0 { *s } else { 0.0 }).collect();
+    let psf = problem.visits.psf(index, region).map_err(JointError::Source)?;
+    let displacements = problem.visits.displacements(index, region);
+    check_displacements(index, &displacements, problem.spectrum)?;
+    let spectrum = problem.spectrum;
+    Ok(Some(TileVisit {
+        transfer: visit_transfer(&grid.frequencies(), spectrum, fiducial, Some(&psf), &displacements, config),
+        image,
+        used: good.clone(),
+        good,
+        noise: problem.visits.noise(index),
+        seeing_px: psf.seeing_px(),
+    }))
+}

@@ -1,0 +1,292 @@
+//! The first solve: a prior that is the same everywhere, so that without masks every mode could be solved on its own.
+//!
+//! The penalty on a model is, with `z_a = y_a/f_a − t`, `t` the total and `σ` the noise per pixel of the weighted coadd,
+//!
+//! ```text
+//! Σ_k Σ_a |z_a(k)|² / ((τσ)² S(k)) + floor Σ_k |t(k)|² / σ²,      S = |P|²/⟨|P|²⟩ + 10⁻³
+//! ```
+//!
+//! Colours are expected where sources have their light: the shape `S` is an unresolved source's. The normal equations are solved
+//! by conjugate gradients with the inverse of the mean Hessian, mode by mode, as preconditioner, and an addition for light that no visit
+//! sees ([`crate::joint::precondition::unobserved`]).
+
+use rayon::prelude::*;
+use rustfft::num_complex::{Complex32, Complex64};
+
+use crate::joint::config::JointConfig;
+use crate::joint::fourier::grid::Grid;
+use crate::joint::fourier::modes::{
+    add_conjugate_product, add_product, add_scaled, add_weighted, next_direction,
+};
+use crate::joint::linalg::hermitian::{Hermitian, upper};
+use crate::joint::operator::tile::Tile;
+use crate::joint::operator::transfer::Fiducial;
+use crate::joint::precondition::unobserved::Unseen;
+use crate::joint::problem::spectrum::Spectrum;
+use crate::joint::progress::Pace;
+
+/// What the shape of the prior does not fall below, relative to its mean.
+const SHAPE_FLOOR: f64 = 1e-3;
+
+/// The penalty, mode by mode.
+pub(crate) struct UniformPrior {
+    /// `DᵀD` with `D = diag(1/f) − 1`, row by row.
+    matrix: Vec<f32>,
+    /// `1/((τσ)² S)` at every mode.
+    strength: Vec<f32>,
+    /// `floor/σ²`, and more where the window leaves the data little to say, at every mode.
+    pub(crate) total: Vec<f32>,
+}
+
+impl UniformPrior {
+    pub(crate) fn new(
+        grid: &Grid,
+        spectrum: &Spectrum,
+        fiducial: &Fiducial,
+        sigma: f64,
+        config: &JointConfig,
+    ) -> Self {
+        let amplitude = fiducial.amplitude();
+        let n = spectrum.count();
+        let f = spectrum.fractions();
+        let d = |a: usize, b: usize| f64::from(u8::from(a == b)) / f[a] - 1.0;
+        let element = |a: usize, b: usize| (0..n).map(|c| d(c, a) * d(c, b)).sum::<f64>();
+        let matrix = match n {
+            1 => vec![0.0],
+            _ => (0..n * n).map(|i| element(i / n, i % n) as f32).collect(),
+        };
+        let power = |modes: &[f32]| modes.iter().map(|p| f64::from(*p).powi(2)).sum::<f64>();
+        let rows = amplitude.chunks_exact(grid.ky()).enumerate();
+        let mean: f64 = rows.map(|(ix, modes)| grid.multiplicity(ix) * power(modes)).sum();
+        let width = config.uniform_width * sigma;
+        let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
+        let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
+        Self { matrix, strength, total: total_strength(fiducial, floor_of_total(n, config), sigma) }
+    }
+
+    /// `out = R y` for all `ky` of one `kx`.
+    fn apply(&self, ix: usize, y: &[Complex32], out: &mut [Complex32]) {
+        let n = self.matrix.len().isqrt();
+        let ky = y.len() / n;
+        out.fill(Complex32::default());
+        for a in 0..n {
+            let out = &mut out[a * ky..][..ky];
+            for b in 0..n {
+                let y = &y[b * ky..][..ky];
+                add_weighted(out, 1.0, &self.total[ix * ky..][..ky], y);
+                if n > 1 {
+                    add_weighted(out, self.matrix[a * n + b], &self.strength[ix * ky..][..ky], y);
+                }
+            }
+        }
+    }
+
+    /// The matrix at one mode.
+    pub(crate) fn at(&self, mode: usize) -> Hermitian {
+        let n = self.matrix.len().isqrt();
+        let mut out = Hermitian::zeros(n);
+        for (a, b) in upper(n) {
+            let value = f64::from(self.matrix[a * n + b]) * f64::from(self.strength[mode])
+                + f64::from(self.total[mode]);
+            out.add(a, b, Complex64::from(value));
+        }
+        out
+    }
+}
+
+/// The first solve on a tile, with the room that it needs; it can be continued after masks have changed.
+pub(crate) struct UniformSolve {
+    prior: UniformPrior,
+    /// Inverse of the mean Hessian: upper triangles, laid out `kx × pair × ky`.
+    inverse: Vec<Complex32>,
+    /// Solves for light that no visit sees.
+    pub(crate) unseen: Unseen,
+    /// The model, `kx × subfilter × ky`.
+    pub(crate) model: Vec<Complex32>,
+    residual: Vec<Complex32>,
+    direction: Vec<Complex32>,
+    product: Vec<Complex32>,
+    started: bool,
+}
+
+impl UniformSolve {
+    /// Light that no visit sees is seen from `reach` pixels around.
+    pub(crate) fn new(tile: &Tile, prior: UniformPrior, spectrum: &Spectrum, reach: usize) -> Self {
+        let unseen = Unseen::new(tile, spectrum.fractions(), &prior.total, reach);
+        let zeros = || vec![Complex32::default(); tile.unknowns()];
+        let inverse = inverse_mean_hessian(tile, &prior);
+        Self {
+            prior,
+            inverse,
+            unseen,
+            model: zeros(),
+            residual: zeros(),
+            direction: zeros(),
+            product: zeros(),
+            started: false,
+        }
+    }
+
+    /// The prior's weight on the total.
+    pub(crate) fn total(&self) -> &[f32] {
+        &self.prior.total
+    }
+
+    /// Whether nothing was solved yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.started
+    }
+
+    /// What is needed to go on later: the model.
+    pub(crate) fn into_model(self) -> Vec<Complex32> {
+        self.model
+    }
+
+    /// Goes on from an earlier solve.
+    pub(crate) fn restore(&mut self, model: Vec<Complex32>) {
+        (self.model, self.started) = (model, true);
+    }
+
+    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
+    pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
+        self.model.fill(Complex32::default());
+        self.residual.fill(Complex32::default());
+        tile.add_residual(None, &mut self.residual);
+        self.started = true;
+        let squared = self.precondition(tile);
+        self.iterate(tile, squared, limits, pace)
+    }
+
+    /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
+    pub(crate) fn resume(
+        &mut self,
+        tile: &mut Tile,
+        limits: (usize, f64),
+        pace: &mut Pace,
+        data: impl FnOnce(&mut Tile, &[Complex32], &mut [Complex32]),
+    ) -> Vec<f64> {
+        let (prior, model) = (&self.prior, &self.model);
+        let row = tile.n * tile.grid.ky();
+        self.residual.par_chunks_exact_mut(row).zip(model.par_chunks_exact(row)).enumerate().for_each(
+            |(ix, (residual, model))| {
+                prior.apply(ix, model, residual);
+                residual.iter_mut().for_each(|r| *r = -*r);
+            },
+        );
+        data(tile, &self.model, &mut self.residual);
+        let squared = self.precondition(tile);
+        self.iterate(tile, squared, limits, pace)
+    }
+
+    /// Conjugate gradients; `product` holds the preconditioned residual and `squared` its product with the residual.
+    fn iterate(
+        &mut self,
+        tile: &mut Tile,
+        mut squared: f64,
+        (iterations, tolerance): (usize, f64),
+        pace: &mut Pace,
+    ) -> Vec<f64> {
+        let row = tile.n * tile.grid.ky();
+        let mut course = vec![];
+        self.direction.copy_from_slice(&self.product);
+        for _ in 0..iterations {
+            let (prior, direction) = (&self.prior, &self.direction);
+            self.product
+                .par_chunks_exact_mut(row)
+                .zip(direction.par_chunks_exact(row))
+                .enumerate()
+                .for_each(|(ix, (product, direction))| prior.apply(ix, direction, product));
+            tile.add_hessian(&self.direction, &mut self.product);
+            let curvature = tile.inner(&self.direction, &self.product);
+            if curvature.is_nan() || curvature <= 0.0 {
+                break;
+            }
+            let step = (squared / curvature) as f32;
+            add_all(&mut self.model, step, &self.direction, row);
+            add_all(&mut self.residual, -step, &self.product, row);
+            let before = squared;
+            squared = self.precondition(tile);
+            let factor = (squared / before) as f32;
+            self.direction
+                .par_chunks_exact_mut(row)
+                .zip(self.product.par_chunks_exact(row))
+                .for_each(|(direction, z)| next_direction(direction, factor, z));
+            let error = tile.error_of(squared);
+            course.push(error);
+            if !pace.step() || error < tolerance {
+                break;
+            }
+        }
+        pace.skip(iterations - course.len());
+        course
+    }
+
+    /// Writes the preconditioned residual to `product` and gives back its inner product with the residual.
+    fn precondition(&mut self, tile: &Tile) -> f64 {
+        let (n, ky) = (tile.n, tile.grid.ky());
+        let pairs = n * (n + 1) / 2;
+        let (inverse, residual) = (&self.inverse, &self.residual);
+        self.product
+            .par_chunks_exact_mut(n * ky)
+            .zip(residual.par_chunks_exact(n * ky))
+            .zip(inverse.par_chunks_exact(pairs * ky))
+            .for_each(|((out, residual), inverse)| apply_packed(n, ky, inverse, residual, out));
+        self.unseen.add(&tile.grid, &self.residual, &mut self.product);
+        tile.inner(&self.residual, &self.product)
+    }
+}
+
+/// The floor under the total. With one subfilter the first solve is the last, and nothing undoes that it is held to 0: it is a tenth then.
+pub(crate) fn floor_of_total(subfilters: usize, config: &JointConfig) -> f64 {
+    if subfilters == 1 { 0.1 * config.total_floor } else { config.total_floor }
+}
+
+/// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
+/// noise is not amplified.
+pub(crate) fn total_strength(fiducial: &Fiducial, floor: f64, sigma: f64) -> Vec<f32> {
+    fiducial.window().map(|w| ((floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
+}
+
+/// `out = M r` for all `ky` of one `kx`, `M` an upper triangle laid out `pair × ky`.
+pub(crate) fn apply_packed(
+    n: usize,
+    ky: usize,
+    upper_rows: &[Complex32],
+    r: &[Complex32],
+    out: &mut [Complex32],
+) {
+    out.fill(Complex32::default());
+    for ((a, b), m) in upper(n).zip(upper_rows.chunks_exact(ky)) {
+        add_product(&mut out[a * ky..][..ky], m, &r[b * ky..][..ky]);
+        if a != b {
+            add_conjugate_product(&mut out[b * ky..][..ky], m, &r[a * ky..][..ky]);
+        }
+    }
+}
+
+/// `out += step·a`, row by row.
+fn add_all(out: &mut [Complex32], step: f32, a: &[Complex32], row: usize) {
+    out.par_chunks_exact_mut(row).zip(a.par_chunks_exact(row)).for_each(|(out, a)| add_scaled(out, step, a));
+}
+
+fn inverse_mean_hessian(tile: &Tile, prior: &UniformPrior) -> Vec<Complex32> {
+    let (n, ky) = (tile.n, tile.grid.ky());
+    let pairs = n * (n + 1) / 2;
+    let covers = tile.covers();
+    let mut out = vec![Complex32::default(); tile.grid.kx() * pairs * ky];
+    out.par_chunks_exact_mut(pairs * ky).enumerate().for_each(|(ix, out)| {
+        let hessian = tile.mean_hessian(ix, &covers);
+        for iy in 0..ky {
+            let mut matrix = prior.at(ix * ky + iy);
+            for (pair, (a, b)) in upper(n).enumerate() {
+                matrix.add(a, b, hessian[pair * ky + iy]);
+            }
+            let inverse = matrix.inverse();
+            for (pair, (a, b)) in upper(n).enumerate() {
+                let value = inverse.at(a, b);
+                out[pair * ky + iy] = Complex32::new(value.re as f32, value.im as f32);
+            }
+        }
+    });
+    out
+}

@@ -1,0 +1,197 @@
+//! The matched template: the model as an exposure would see it.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::blocks::{Block, Blocks, OVERLAP, Seen};
+use super::model::{JointModel, JointNoise, TemplatePsf};
+use crate::joint::config::JointConfig;
+use crate::joint::error::JointError;
+use crate::joint::noise::coarse::coarse_transfer;
+use crate::joint::noise::covariance::NoiseMaps;
+use crate::joint::operator::tile::Slot;
+use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::visits::JointVisits;
+use crate::joint::robust::offsets::{
+    FitPixel, fit_pixel, fit_pixels, furthest, is_bright, trust_reach, trusted_pixels,
+};
+use crate::kernel::{PixelShift, Region};
+use crate::observation::GOOD;
+
+/// Rounds of fitting an exposure's offset: the second corrects what a large first one leaves.
+const ROUNDS: usize = 2;
+/// Central differences of the sixth order: weights of the pixels 1, 2 and 3 px on, and, with the other sign, back.
+/// The slope of a well sampled star is good to 1 %, of which as much of an offset remains after a round.
+const SLOPE: [f32; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
+
+/// What template is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateWanted {
+    /// The part of the patch that it is to cover.
+    pub region: Region,
+    /// Its PSF.
+    pub psf: TemplatePsf,
+    /// Whether it is registered to the exposure: displaced by the offset that fits its pixels best.
+    pub register: bool,
+}
+
+/// A template for one exposure: all planes are of the region that was wanted.
+#[derive(Clone, Debug)]
+pub struct JointTemplate {
+    /// What the exposure should see of the model.
+    pub image: Array2<f32>,
+    /// Its variance, if the model came with its noise; infinite where nothing is known.
+    pub variance: Option<Array2<f32>>,
+    /// Pixels whose light comes from where the model rests on data: no pixel within the reach of the exposure's refraction and the
+    /// PSF's FWHM is without.
+    pub trusted_yx: Array2<bool>,
+    /// The offset of the exposure that the template has, in pixels.
+    pub offset: PixelShift,
+    /// The exposure's flux over the template's, minus 1: reported, not applied. `None` if nothing was bright enough to tell, or registration was off.
+    pub flux_excess: Option<f64>,
+}
+
+/// How far beyond the part of the patch that is wanted a template needs the model, in pixels, given the displacements of the exposure's light.
+#[must_use]
+pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usize {
+    OVERLAP.max(trust_reach(furthest(displacements), fiducial.seeing_px()))
+}
+
+/// The template for exposure `index` of `exposures`.
+///
+/// Tiles are those of the patch, so that what is asked for in parts is what the whole would be there: to 3·10⁻⁵ of the brightest pixel,
+/// and where it is registered, to what its offset differs for having fewer stars. The result does not depend on the number of threads.
+///
+/// # Errors
+///
+/// [`JointError::Source`] if pixels or PSF cannot be had, [`JointError::Config`] for settings that cannot be meant.
+///
+/// # Panics
+///
+/// If the model's planes, coverage and spectrum do not agree in shape, or do not hold what is wanted.
+pub fn joint_template(
+    model: &JointModel,
+    exposures: &dyn JointVisits,
+    index: usize,
+    wanted: &TemplateWanted,
+    config: &JointConfig,
+) -> Result<JointTemplate, JointError> {
+    config.validate()?;
+    let (rows, cols) = model.held.shape();
+    let bordered = (model.spectrum.count(), rows + 2 * model.border, cols + 2 * model.border);
+    assert_eq!(
+        model.planes_ayx.dim(),
+        bordered,
+        "one plane for each subfilter, over what is held and its border"
+    );
+    assert_eq!(model.covered_yx.dim(), model.held.shape(), "the coverage of what is held");
+    assert_eq!(wanted.region, wanted.region.intersection(&model.held), "what is wanted is held");
+    let region = &wanted.region;
+    let trusted_yx = trusted(model, exposures, index, region);
+    let blocks = Blocks::new(model, exposures, index, wanted.psf, region, config)?;
+    let (mut offset, mut flux_excess) = (PixelShift::default(), None);
+    let planes = if wanted.register {
+        let seen = blocks.map(|_, block, slot| blocks.see(block, slot));
+        for _ in 0..ROUNDS {
+            let scene =
+                Scene { blocks: &blocks, exposures, index, offset, region, trusted_yx: trusted_yx.view() };
+            let pixels = blocks.map(|i, block, slot| scene.bright_pixels(block, &seen[i], slot));
+            let pixels: Vec<Vec<FitPixel>> = pixels.into_iter().collect::<Result<_, _>>()?;
+            let Some([dy, dx, flux]) = fit_pixels(&pixels.concat()).solve() else { break };
+            offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
+            flux_excess = Some(flux);
+        }
+        blocks.map(|i, block, slot| blocks.draw(block, &seen[i], offset, 0, slot))
+    } else {
+        blocks.map(|_, block, slot| {
+            let seen = blocks.see(block, slot);
+            blocks.draw(block, &seen, offset, 0, slot)
+        })
+    };
+    let variance = match &model.noise {
+        Some(noise) => Some(variance(model, noise, exposures, index, wanted, config)?),
+        None => None,
+    };
+    Ok(JointTemplate { image: blocks.join(&planes), variance, trusted_yx, offset, flux_excess })
+}
+
+/// The template's variance, with the PSF and displacements of the patch's middle: an offset does not change it.
+fn variance(
+    model: &JointModel,
+    noise: &JointNoise,
+    exposures: &dyn JointVisits,
+    index: usize,
+    wanted: &TemplateWanted,
+    config: &JointConfig,
+) -> Result<Array2<f32>, JointError> {
+    let whole = Region::whole(model.patch);
+    let own = match wanted.psf {
+        TemplatePsf::Exposure => Some(exposures.psf(index, &whole).map_err(JointError::Source)?),
+        TemplatePsf::Fiducial => None,
+    };
+    let displacements = exposures.displacements(index, &whole);
+    let transfer = coarse_transfer(model.spectrum, model.fiducial, own.as_deref(), &displacements, config);
+    let inside = wanted.region.within(&model.held);
+    let maps = NoiseMaps {
+        coverage_yx: inside.of(&noise.maps.coverage_yx),
+        freedom_yx: inside.of(&noise.maps.freedom_yx),
+        source_noise_yx: inside.of(&noise.maps.source_noise_yx),
+    };
+    Ok(noise.covariance.template_variance(&transfer, &maps))
+}
+
+/// Pixels with no uncovered one within reach.
+fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region: &Region) -> Array2<bool> {
+    let displacements = exposures.displacements(index, &Region::whole(model.patch));
+    let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.seeing_px());
+    let around = region.grown(trust_reach(furthest, fwhm_px), &model.held);
+    let covered = around.within(&model.held).of(&model.covered_yx);
+    let trusted = trusted_pixels(covered, furthest, fwhm_px);
+    region.within(&around).of(&trusted.view()).to_owned()
+}
+
+/// An exposure held against what is predicted for it at an offset.
+struct Scene<'a, 'm> {
+    blocks: &'a Blocks<'a, 'm>,
+    exposures: &'a dyn JointVisits,
+    index: usize,
+    offset: PixelShift,
+    region: &'a Region,
+    /// Of the region.
+    trusted_yx: ArrayView2<'a, bool>,
+}
+
+impl Scene<'_, '_> {
+    /// The pixels of a block that tell of the offset, none of them in another block.
+    fn bright_pixels(
+        &self,
+        block: &Block,
+        seen: &Seen,
+        slot: &mut Slot,
+    ) -> Result<Vec<FitPixel>, JointError> {
+        let own = self.blocks.own(block);
+        if own.rows.is_empty() || own.cols.is_empty() {
+            return Ok(vec![]);
+        }
+        let margin = SLOPE.len();
+        let model = self.blocks.draw(block, seen, self.offset, margin, slot);
+        let noise = self.exposures.noise(self.index);
+        let pixels = self.exposures.pixels(self.index, &own).map_err(JointError::Source)?;
+        let trusted = own.within(self.region).of(&self.trusted_yx);
+        let mut out = vec![];
+        for ((row, col), image) in pixels.image.indexed_iter() {
+            let (y, x) = block.at((own.rows.start + row, own.cols.start + col), margin);
+            let good = pixels.flags[[row, col]] & GOOD != 0 && image.is_finite() && trusted[[row, col]];
+            if good && is_bright(model[[y, x]], &noise) {
+                let along = |at: &dyn Fn(usize) -> f32| {
+                    // Light that moves on leaves less where it becomes fainter.
+                    let pairs = SLOPE.iter().enumerate().map(|(i, weight)| (i + 1, weight));
+                    pairs.map(|(d, weight)| weight * (at(margin - d) - at(margin + d))).sum()
+                };
+                let by_dy = along(&|i| model[[y + i - margin, x]]);
+                let by_dx = along(&|i| model[[y, x + i - margin]]);
+                out.push(fit_pixel([by_dy, by_dx], model[[y, x]], *image, &noise));
+            }
+        }
+        Ok(out)
+    }
+}
