@@ -298,10 +298,9 @@ impl Tile {
         self.visits.iter().map(TileVisit::cover).collect()
     }
 
-    /// The rms error of predictions that is left, per pixel of the tile and in units of the weighted coadd's noise, given the residual of the
-    /// normal equations times itself, preconditioned. Unlike a measure relative to the data it does not care how bright they are.
-    pub(crate) fn error_of(&self, squared: f64) -> f64 {
-        (squared.max(0.0) / (self.grid.shape.0 * self.grid.shape.1) as f64).sqrt()
+    /// Pixels of the tile.
+    pub(crate) fn area(&self) -> usize {
+        self.grid.shape.0 * self.grid.shape.1
     }
 
     /// The inner product of two sets of modes, as of their planes' pixels.
@@ -402,6 +401,13 @@ pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f6
         .map(|(ix, (a, b))| grid.multiplicity(ix) * inner(a, b))
         .collect();
     parts.iter().sum()
+}
+
+/// The rms error of predictions that is left, per pixel of a tile of that area and in units of the weighted coadd's
+/// noise, given the residual of the normal equations times itself, preconditioned. Unlike a measure relative to the
+/// data, it does not depend on how bright they are.
+pub(crate) fn rms_error(squared: f64, area: usize) -> f64 {
+    (squared.max(0.0) / area as f64).sqrt()
 }
 
 /// `line *= weight` where used, 0 elsewhere.

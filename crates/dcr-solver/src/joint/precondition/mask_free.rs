@@ -17,6 +17,7 @@ use super::bright_stars::BrightDiscs;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_conjugate_product, add_product};
 use crate::joint::linalg::hermitian::{Hermitian, upper};
+use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::operator::tile::{Slot, Tile};
 use crate::joint::operator::unknowns::{
     Unknowns, add_planes, from_modes, inner_planes, to_modes, turn_planes,
@@ -38,7 +39,9 @@ pub(crate) struct Stationary {
     schur: Vec<Complex32>,
     /// Solves for the departures, nearly.
     discs: BrightDiscs,
-    inner: Inner,
+    workspace: Workspace<Vec<f32>>,
+    /// The most iterations for the departures.
+    most: usize,
 }
 
 impl Stationary {
@@ -95,7 +98,9 @@ impl Stationary {
             });
         let discs = BrightDiscs::new(grid, width, &schur, m, fwhm_px);
         let most = (tile.visits.len() / m).clamp(INNER_ITERATIONS, 3 * INNER_ITERATIONS);
-        Self { inverse_total, coupling, schur, discs, inner: Inner::new(grid, m, most) }
+        let zeros = || vec![0.0; m * grid.pixels()];
+        let workspace = Workspace { residual: zeros(), direction: zeros(), product: zeros(), previous: None };
+        Self { inverse_total, coupling, schur, discs, workspace, most }
     }
 
     /// `z ≈ M⁻¹ r`, the problem without masks.
@@ -121,9 +126,9 @@ impl Stationary {
                 add_conjugate_product(out, &coupling[j * ky..][..ky], t);
             }
         });
-        from_modes(grid, width, slots, &mut self.inner.residual);
-        let planes =
-            self.inner.residual.par_chunks_mut(grid.padded.1).zip(r.departures.par_chunks(grid.padded.1));
+        let residual = &mut self.workspace.residual;
+        from_modes(grid, width, slots, residual);
+        let planes = residual.par_chunks_mut(grid.padded.1).zip(r.departures.par_chunks(grid.padded.1));
         planes.for_each(|(out, r)| out.iter_mut().zip(r).for_each(|(out, r)| *out = r - *out));
         self.solve_departures(grid, width, slots, &mut z.departures);
         // t given u.
@@ -141,55 +146,54 @@ impl Stationary {
         });
     }
 
-    /// A few conjugate gradients on `(1 + τBτ) u = inner.residual`, from 0.
-    fn solve_departures(&mut self, grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut [f32]) {
-        let inner = &mut self.inner;
+    /// A few conjugate gradients on `(1 + τBτ) u = r`, from 0, with `r` in the workspace.
+    fn solve_departures(&mut self, grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut Vec<f32>) {
         u.fill(0.0);
-        let mut squared = inner.scale(grid, &self.discs);
-        let first = squared;
-        inner.direction.copy_from_slice(&inner.scaled);
-        for _ in 0..inner.most {
-            if squared.is_nan() || squared <= INNER_TOLERANCE * INNER_TOLERANCE * first {
-                break;
-            }
-            to_modes(grid, width, &inner.direction, slots);
-            apply_schur(grid, &self.schur, slots);
-            from_modes(grid, width, slots, &mut inner.product);
-            add_planes(grid, &mut inner.product, 1.0, &inner.direction);
-            let curvature = inner_planes(grid, &inner.direction, &inner.product);
-            if curvature.is_nan() || curvature <= 0.0 {
-                break;
-            }
-            let step = (squared / curvature) as f32;
-            add_planes(grid, u, step, &inner.direction);
-            add_planes(grid, &mut inner.residual, -step, &inner.product);
-            let before = squared;
-            squared = inner.scale(grid, &self.discs);
-            turn_planes(grid, &mut inner.direction, (squared / before) as f32, &inner.scaled);
-        }
+        let Self { schur, discs, workspace, most, .. } = self;
+        let mut system = DepartureSystem { grid, width, slots, schur, discs };
+        conjugate_gradients(&mut system, u, workspace, *most, |first, squared| {
+            squared > INNER_TOLERANCE * INNER_TOLERANCE * first
+        });
     }
 }
 
-/// Room for the preconditioner's own iteration.
-struct Inner {
-    residual: Vec<f32>,
-    scaled: Vec<f32>,
-    direction: Vec<f32>,
-    product: Vec<f32>,
-    /// The most iterations.
-    most: usize,
+/// `1 + τBτ`, preconditioned on bright stars.
+struct DepartureSystem<'a> {
+    grid: &'a Grid,
+    width: &'a [f32],
+    slots: &'a mut [Slot],
+    schur: &'a [Complex32],
+    discs: &'a BrightDiscs,
 }
 
-impl Inner {
-    fn new(grid: &Grid, m: usize, most: usize) -> Self {
-        let zeros = || vec![0.0; m * grid.pixels()];
-        Self { residual: zeros(), scaled: zeros(), direction: zeros(), product: zeros(), most }
+impl System for DepartureSystem<'_> {
+    type Vector = Vec<f32>;
+
+    fn apply(&mut self, x: &Vec<f32>, out: &mut Vec<f32>) {
+        to_modes(self.grid, self.width, x, self.slots);
+        apply_schur(self.grid, self.schur, self.slots);
+        from_modes(self.grid, self.width, self.slots, out);
+        add_planes(self.grid, out, 1.0, x);
     }
 
-    /// `scaled` is the residual, preconditioned; gives back its inner product with the residual.
-    fn scale(&mut self, grid: &Grid, discs: &BrightDiscs) -> f64 {
-        discs.apply(grid, &self.residual, &mut self.scaled);
-        inner_planes(grid, &self.residual, &self.scaled)
+    fn precondition(&mut self, r: &Vec<f32>, out: &mut Vec<f32>) {
+        self.discs.apply(self.grid, r, out);
+    }
+
+    fn inner(&self, a: &Vec<f32>, b: &Vec<f32>) -> f64 {
+        inner_planes(self.grid, a, b)
+    }
+
+    fn add(&self, y: &mut Vec<f32>, step: f32, x: &Vec<f32>) {
+        add_planes(self.grid, y, step, x);
+    }
+
+    fn scale_and_add(&self, y: &mut Vec<f32>, factor: f32, x: &Vec<f32>) {
+        turn_planes(self.grid, y, factor, x);
+    }
+
+    fn copy(&self, y: &mut Vec<f32>, x: &Vec<f32>) {
+        y.copy_from_slice(x);
     }
 }
 

@@ -19,7 +19,8 @@ use crate::joint::fourier::modes::{
     add_conjugate_product, add_product, add_scaled, add_weighted, next_direction,
 };
 use crate::joint::linalg::hermitian::{Hermitian, upper};
-use crate::joint::operator::tile::Tile;
+use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
+use crate::joint::operator::tile::{Tile, rms_error};
 use crate::joint::operator::transfer::Fiducial;
 use crate::joint::precondition::unobserved::Unseen;
 use crate::joint::problem::spectrum::Spectrum;
@@ -103,9 +104,7 @@ pub(crate) struct UniformSolve {
     pub(crate) unseen: Unseen,
     /// The model, `kx × subfilter × ky`.
     pub(crate) model: Vec<Complex32>,
-    residual: Vec<Complex32>,
-    direction: Vec<Complex32>,
-    product: Vec<Complex32>,
+    workspace: Workspace<Vec<Complex32>>,
     started: bool,
 }
 
@@ -120,9 +119,7 @@ impl UniformSolve {
             inverse,
             unseen,
             model: zeros(),
-            residual: zeros(),
-            direction: zeros(),
-            product: zeros(),
+            workspace: Workspace { residual: zeros(), direction: zeros(), product: zeros(), previous: None },
             started: false,
         }
     }
@@ -150,11 +147,10 @@ impl UniformSolve {
     /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
     pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
         self.model.fill(Complex32::default());
-        self.residual.fill(Complex32::default());
-        tile.add_residual(None, &mut self.residual);
+        self.workspace.residual.fill(Complex32::default());
+        tile.add_residual(None, &mut self.workspace.residual);
         self.started = true;
-        let squared = self.precondition(tile);
-        self.iterate(tile, squared, limits, pace)
+        self.iterate(tile, limits, pace)
     }
 
     /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
@@ -167,72 +163,91 @@ impl UniformSolve {
     ) -> Vec<f64> {
         let (prior, model) = (&self.prior, &self.model);
         let row = tile.n * tile.grid.ky();
-        self.residual.par_chunks_exact_mut(row).zip(model.par_chunks_exact(row)).enumerate().for_each(
+        let residual = &mut self.workspace.residual;
+        residual.par_chunks_exact_mut(row).zip(model.par_chunks_exact(row)).enumerate().for_each(
             |(ix, (residual, model))| {
                 prior.apply(ix, model, residual);
                 residual.iter_mut().for_each(|r| *r = -*r);
             },
         );
-        data(tile, &self.model, &mut self.residual);
-        let squared = self.precondition(tile);
-        self.iterate(tile, squared, limits, pace)
+        data(tile, &self.model, residual);
+        self.iterate(tile, limits, pace)
     }
 
-    /// Conjugate gradients; `product` holds the preconditioned residual and `squared` its product with the residual.
+    /// Conjugate gradients from the present model and its residual. Returns the error that is left after each
+    /// iteration.
     fn iterate(
         &mut self,
         tile: &mut Tile,
-        mut squared: f64,
         (iterations, tolerance): (usize, f64),
         pace: &mut Pace,
     ) -> Vec<f64> {
-        let row = tile.n * tile.grid.ky();
         let mut course = vec![];
-        self.direction.copy_from_slice(&self.product);
-        for _ in 0..iterations {
-            let (prior, direction) = (&self.prior, &self.direction);
-            self.product
-                .par_chunks_exact_mut(row)
-                .zip(direction.par_chunks_exact(row))
-                .enumerate()
-                .for_each(|(ix, (product, direction))| prior.apply(ix, direction, product));
-            tile.add_hessian(&self.direction, &mut self.product);
-            let curvature = tile.inner(&self.direction, &self.product);
-            if curvature.is_nan() || curvature <= 0.0 {
-                break;
-            }
-            let step = (squared / curvature) as f32;
-            add_all(&mut self.model, step, &self.direction, row);
-            add_all(&mut self.residual, -step, &self.product, row);
-            let before = squared;
-            squared = self.precondition(tile);
-            let factor = (squared / before) as f32;
-            self.direction
-                .par_chunks_exact_mut(row)
-                .zip(self.product.par_chunks_exact(row))
-                .for_each(|(direction, z)| next_direction(direction, factor, z));
-            let error = tile.error_of(squared);
+        let Self { prior, inverse, unseen, model, workspace, .. } = self;
+        let area = tile.area();
+        let mut system = FirstSystem { tile, prior, inverse, unseen };
+        conjugate_gradients(&mut system, model, workspace, iterations, |_, squared| {
+            let error = rms_error(squared, area);
             course.push(error);
-            if !pace.step() || error < tolerance {
-                break;
-            }
-        }
+            pace.step() && error >= tolerance
+        });
         pace.skip(iterations - course.len());
         course
     }
+}
 
-    /// Writes the preconditioned residual to `product` and gives back its inner product with the residual.
-    fn precondition(&mut self, tile: &Tile) -> f64 {
-        let (n, ky) = (tile.n, tile.grid.ky());
+/// The normal equations of the first solve, preconditioned by the inverse mean Hessian.
+struct FirstSystem<'a> {
+    tile: &'a mut Tile,
+    prior: &'a UniformPrior,
+    inverse: &'a [Complex32],
+    unseen: &'a Unseen,
+}
+
+impl FirstSystem<'_> {
+    /// Modes of a `kx`.
+    fn row(&self) -> usize {
+        self.tile.n * self.tile.grid.ky()
+    }
+}
+
+impl System for FirstSystem<'_> {
+    type Vector = Vec<Complex32>;
+
+    fn apply(&mut self, x: &Vec<Complex32>, out: &mut Vec<Complex32>) {
+        let (row, prior) = (self.row(), self.prior);
+        let rows = out.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row));
+        rows.enumerate().for_each(|(ix, (out, x))| prior.apply(ix, x, out));
+        self.tile.add_hessian(x, out);
+    }
+
+    fn precondition(&mut self, r: &Vec<Complex32>, out: &mut Vec<Complex32>) {
+        let (n, ky, row) = (self.tile.n, self.tile.grid.ky(), self.row());
         let pairs = n * (n + 1) / 2;
-        let (inverse, residual) = (&self.inverse, &self.residual);
-        self.product
-            .par_chunks_exact_mut(n * ky)
-            .zip(residual.par_chunks_exact(n * ky))
-            .zip(inverse.par_chunks_exact(pairs * ky))
-            .for_each(|((out, residual), inverse)| apply_packed(n, ky, inverse, residual, out));
-        self.unseen.add(&tile.grid, &self.residual, &mut self.product);
-        tile.inner(&self.residual, &self.product)
+        out.par_chunks_exact_mut(row)
+            .zip(r.par_chunks_exact(row))
+            .zip(self.inverse.par_chunks_exact(pairs * ky))
+            .for_each(|((out, r), inverse)| apply_packed(n, ky, inverse, r, out));
+        self.unseen.add(&self.tile.grid, r, out);
+    }
+
+    fn inner(&self, a: &Vec<Complex32>, b: &Vec<Complex32>) -> f64 {
+        self.tile.inner(a, b)
+    }
+
+    fn add(&self, y: &mut Vec<Complex32>, step: f32, x: &Vec<Complex32>) {
+        let row = self.row();
+        y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row)).for_each(|(y, x)| add_scaled(y, step, x));
+    }
+
+    fn scale_and_add(&self, y: &mut Vec<Complex32>, factor: f32, x: &Vec<Complex32>) {
+        let row = self.row();
+        let rows = y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row));
+        rows.for_each(|(y, x)| next_direction(y, factor, x));
+    }
+
+    fn copy(&self, y: &mut Vec<Complex32>, x: &Vec<Complex32>) {
+        y.copy_from_slice(x);
     }
 }
 
@@ -262,11 +277,6 @@ pub(crate) fn apply_packed(
             add_conjugate_product(&mut out[b * ky..][..ky], m, &r[a * ky..][..ky]);
         }
     }
-}
-
-/// `out += step·a`, row by row.
-fn add_all(out: &mut [Complex32], step: f32, a: &[Complex32], row: usize) {
-    out.par_chunks_exact_mut(row).zip(a.par_chunks_exact(row)).for_each(|(out, a)| add_scaled(out, step, a));
 }
 
 fn inverse_mean_hessian(tile: &Tile, prior: &UniformPrior) -> Vec<Complex32> {

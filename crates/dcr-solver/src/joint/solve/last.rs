@@ -26,7 +26,8 @@ use super::first::UniformSolve;
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_scaled, add_weighted};
-use crate::joint::operator::tile::{Slot, Tile};
+use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
+use crate::joint::operator::tile::{Slot, Tile, rms_error};
 use crate::joint::operator::unknowns::{Unknowns, add_planes, from_modes, to_modes};
 use crate::joint::precondition::cut_stars::{Cut, CutStars};
 use crate::joint::precondition::mask_free::Stationary;
@@ -117,36 +118,22 @@ impl<'a> SourceSolve<'a> {
     /// [`Self::into_model`]. Gives back the error that is left after each pass over the data.
     pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
         let zeros = Unknowns::zeros(&tile.grid, self.m);
-        let (mut residual, mut z) = (zeros.clone(), zeros.clone());
-        let (mut product, mut before) = (zeros.clone(), zeros.clone());
-        let mut x = Unknowns { total: std::mem::take(&mut self.start), departures: zeros.departures };
-        let mut course = vec![];
+        let mut x = Unknowns { total: std::mem::take(&mut self.start), departures: zeros.departures.clone() };
+        let mut workspace = Workspace {
+            residual: zeros.clone(),
+            direction: zeros.clone(),
+            product: zeros.clone(),
+            previous: Some(zeros),
+        };
         // The penalty has no pull at the start.
-        self.residual(tile, &x, &mut residual);
-        self.precondition(&tile.grid, &residual, &mut z);
-        let mut squared = residual.inner(&z, &tile.grid);
-        let mut direction = z.clone();
-        for _ in 0..config.source_iterations {
-            self.apply(tile, &direction, &mut product);
-            let curvature = direction.inner(&product, &tile.grid);
-            if curvature.is_nan() || curvature <= 0.0 {
-                break;
-            }
-            let step = (residual.inner(&direction, &tile.grid) / curvature) as f32;
-            x.add(step, &direction, &tile.grid);
-            before.copy_from(&residual);
-            residual.add(-step, &product, &tile.grid);
-            self.precondition(&tile.grid, &residual, &mut z);
-            let now = residual.inner(&z, &tile.grid);
-            let factor = (now - before.inner(&z, &tile.grid)) / squared;
-            squared = now;
-            direction.turn(factor as f32, &z, &tile.grid);
-            let error = tile.error_of(squared);
+        self.residual(tile, &x, &mut workspace.residual);
+        let (area, mut course) = (tile.area(), vec![]);
+        let mut system = LastSystem { solve: self, tile };
+        conjugate_gradients(&mut system, &mut x, &mut workspace, config.source_iterations, |_, squared| {
+            let error = rms_error(squared, area);
             course.push(error);
-            if !pace.step() || error < config.source_tolerance {
-                break;
-            }
-        }
+            pace.step() && error >= config.source_tolerance
+        });
         pace.skip(config.source_iterations - course.len());
         self.spread(&tile.grid, &x);
         course
@@ -246,6 +233,40 @@ impl<'a> SourceSolve<'a> {
             }
         });
         from_modes(grid, &self.width, &mut self.slots, &mut out.departures);
+    }
+}
+
+/// The normal equations of the final solve.
+struct LastSystem<'a, 'b> {
+    solve: &'a mut SourceSolve<'b>,
+    tile: &'a mut Tile,
+}
+
+impl System for LastSystem<'_, '_> {
+    type Vector = Unknowns;
+
+    fn apply(&mut self, x: &Unknowns, out: &mut Unknowns) {
+        self.solve.apply(self.tile, x, out);
+    }
+
+    fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns) {
+        self.solve.precondition(&self.tile.grid, r, out);
+    }
+
+    fn inner(&self, a: &Unknowns, b: &Unknowns) -> f64 {
+        a.inner(b, &self.tile.grid)
+    }
+
+    fn add(&self, y: &mut Unknowns, step: f32, x: &Unknowns) {
+        y.add(step, x, &self.tile.grid);
+    }
+
+    fn scale_and_add(&self, y: &mut Unknowns, factor: f32, x: &Unknowns) {
+        y.turn(factor, x, &self.tile.grid);
+    }
+
+    fn copy(&self, y: &mut Unknowns, x: &Unknowns) {
+        y.copy_from(x);
     }
 }
 
