@@ -22,16 +22,16 @@ use rayon::prelude::*;
 
 use super::kernels::{FARTHEST, NoiseKernels, at};
 use super::starlight::{StarLight, TOGETHER};
-use crate::joint::linalg::cholesky::{LANES, cholesky, solve_triangles_together, triangle};
+use crate::joint::linalg::cholesky::{LANES, cholesky, solve_triangles_together};
+use crate::joint::precondition::cover::{circle, greedy_cover, limited_radius};
+use crate::joint::precondition::schwarz::mask_free_matrix;
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f64 = 0.5;
-/// Radius of a disc, in units of the FWHM of the PSF, …
+/// Radius of a disc, in units of the FWHM of the PSF.
 const RADIUS: f64 = 1.3;
-/// … of the part of it for which it answers, in units of the radius, …
-const OWN: f64 = 0.8;
-/// … and the most unknowns in it.
-const MOST_UNKNOWNS: f64 = 480.0;
+/// Core of a disc, for whose pixels it answers, in units of the radius.
+const CORE: f64 = 0.8;
 /// The largest part of the patch's pixels that is looked at, the brightest first, so that a crowded field does not take longer than its solution.
 const MOST_PIXELS: f64 = 0.1;
 
@@ -73,8 +73,7 @@ impl StarNoise {
         if kernels.m == 0 {
             return Self::default();
         }
-        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * kernels.m as f64)).sqrt();
-        let radius = (RADIUS * fwhm_px).min(most).min(FARTHEST as f64 / 2.0).max(1.0);
+        let radius = limited_radius(RADIUS * fwhm_px, kernels.m).min(FARTHEST as f64 / 2.0).max(1.0);
         let discs = discs(found.width_yx, kernels.largest(), radius);
         let offsets = circle(radius);
         let light_yx = kernels.light(found.total_yx);
@@ -113,13 +112,6 @@ impl StarNoise {
     }
 }
 
-/// Lags within a radius, row by row.
-fn circle(radius: f64) -> Vec<(isize, isize)> {
-    let reach = radius as isize;
-    let square = (-reach..=reach).flat_map(|y| (-reach..=reach).map(move |x| (y, x)));
-    square.filter(|(y, x)| (*y as f64).hypot(*x as f64) <= radius).collect()
-}
-
 /// A bright place.
 struct Disc {
     centre: (isize, isize),
@@ -130,30 +122,28 @@ struct Disc {
 /// Discs about the brightest pixels that are in none yet, given the largest of B₀.
 fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
     let (rows, cols) = width_yx.dim();
-    let width = |i: u32| width_yx[[i as usize / cols, i as usize % cols]];
-    let is_bright = |i: u32| f64::from(width(i)).powi(2) * largest > BRIGHT;
-    let mut bright: Vec<u32> = (0..width_yx.len() as u32).filter(|i| is_bright(*i)).collect();
-    bright.sort_unstable_by(|a, b| width(*b).total_cmp(&width(*a)).then(a.cmp(b)));
-    let mut open = Array2::from_shape_fn((rows, cols), |(y, x)| is_bright((y * cols + x) as u32));
-    let offsets = circle(OWN * radius);
-    let mut left = (MOST_PIXELS * width_yx.len() as f64) as usize;
+    let width_yx = width_yx.as_standard_layout();
+    let width = width_yx.as_slice().expect("the layout is standard");
+    let is_bright = |i: u32| f64::from(width[i as usize]).powi(2) * largest > BRIGHT;
+    let bright: Vec<u32> = (0..width.len() as u32).filter(|i| is_bright(*i)).collect();
+    let offsets = circle(CORE * radius);
+    let place = |i: u32| (i as isize / cols as isize, i as isize % cols as isize);
+    let core = |centre: u32| {
+        let (y, x) = place(centre);
+        let around = offsets.iter().map(|o| (y + o.0, x + o.1));
+        let inside = around.filter(|(y, x)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x));
+        inside.map(|(y, x)| (y * cols as isize + x) as u32).filter(|i| is_bright(*i)).collect()
+    };
+    let mut left = (MOST_PIXELS * width.len() as f64) as usize;
     let mut out = vec![];
-    for pixel in bright {
-        let centre = (pixel as usize / cols, pixel as usize % cols);
-        if !open[centre] || left == 0 {
-            continue;
-        }
-        let centre = (centre.0 as isize, centre.1 as isize);
-        let mut own = vec![];
-        for at in offsets.iter().map(|o| (centre.0 + o.0, centre.1 + o.1)) {
-            if let Some(open) = open.get_mut([at.0 as usize, at.1 as usize]).filter(|open| **open) {
-                *open = false;
-                own.push(at);
-            }
-        }
-        left = left.saturating_sub(own.len());
-        out.push(Disc { centre, own });
+    if left == 0 {
+        return out;
     }
+    greedy_cover(width, bright, core, |centre, own| {
+        left = left.saturating_sub(own.len());
+        out.push(Disc { centre: place(centre), own: own.into_iter().map(place).collect() });
+        left > 0
+    });
     out
 }
 
@@ -173,7 +163,8 @@ impl Disc {
         let places: Vec<(isize, isize)> = places.filter(inside).collect();
         let width: Vec<f64> =
             places.iter().map(|(y, x)| f64::from(found.width_yx[[*y as usize, *x as usize]])).collect();
-        let factor = cholesky(&matrix(kernels, &places, &width));
+        let kernel = |j, k, (dy, dx)| at(kernels.pair(j, k), dy, dx);
+        let factor = cholesky(&mask_free_matrix(&places, &width, kernels.m, kernel));
         let n = kernels.n;
         let nearly = |(y, x): &(isize, isize)| found.source_noise_yx[[*y as usize, *x as usize]];
         let (lit, dim): (Vec<_>, Vec<_>) = self.own.iter().partition(|at| nearly(at) >= FAINT);
@@ -233,24 +224,4 @@ impl Disc {
         };
         [of_own(&lit), of_own(&dim)].concat()
     }
-}
-
-/// The lower triangle of `1 + τBτ` among some pixels, departure by departure.
-fn matrix(kernels: &NoiseKernels, places: &[(isize, isize)], width: &[f64]) -> Vec<f64> {
-    let m = kernels.m;
-    let mut out = Vec::with_capacity(triangle(m * places.len()));
-    for j in 0..m {
-        for (p, here) in places.iter().enumerate() {
-            for k in 0..=j {
-                let others = if k == j { &places[..=p] } else { places };
-                for (o, other) in others.iter().enumerate() {
-                    // What k at `other` gives j at `here`, the kernel of (k, j) being what j gives k.
-                    let b = at(kernels.pair(k, j), other.0 - here.0, other.1 - here.1);
-                    let one = f64::from(u8::from(k == j && o == p));
-                    out.push(one + b * width[p] * width[o]);
-                }
-            }
-        }
-    }
-    out
 }

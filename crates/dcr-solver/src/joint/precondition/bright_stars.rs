@@ -1,161 +1,72 @@
-//! A preconditioner for `1 + τ B τ`, the problem of the departures without masks, where τ varies over orders of magnitude.
+//! Bright stars: a preconditioner for `1 + τBτ`, the mask-free problem of the colour components, where the prior scale
+//! τ varies over orders of magnitude.
 //!
-//! Away from sources `τ B τ` is small, and the inverse of the diagonal does. On a bright star it is large, but local, for `B` reaches as far as the PSF:
-//! in a disc around the star the problem is solved directly. Discs overlap, and a pixel in several of them belongs to each in part (additive Schwarz,
-//! with a symmetric partition of unity). With the diagonal alone, iterations grow with the contrast of the brightest star:
-//! 30 to 100 where discs take 6 to 9.
+//! Away from sources `τBτ` is small, and the inverse diagonal is good enough. On a bright star it is large but local,
+//! because `B` reaches only as far as the PSF: discs around bright pixels are Schwarz subdomains ([`super::schwarz`]).
+//! With the diagonal alone the iterations grow with the contrast of the brightest star: 30 to 100 where discs take 6 to
+//! 9.
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
+use super::cover::{disc_size, discs, limited_radius, window_sum};
+use super::schwarz::{Schwarz, Subdomain, mask_free_matrix};
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::{cholesky, solve_triangles, triangle};
+use crate::joint::linalg::cholesky::{cholesky, triangle};
 use crate::joint::linalg::hermitian::upper;
 use crate::joint::operator::tile::Slot;
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f32 = 2.0;
-/// Radius of a disc, in units of the FWHM of the PSF, …
+/// Radius of a disc, in units of the FWHM of the PSF.
 const RADIUS: f64 = 1.8;
-/// … and of the part of it in which it leaves no pixel to another, in units of the radius.
-const OWN: f64 = 0.65;
-/// The most unknowns in a disc: its radius is less than it might be with many subfilters or a wide PSF.
-const MOST_UNKNOWNS: f64 = 480.0;
-/// Room for the discs' matrices, in numbers per pixel of the grid; the brightest pixels come first, …
+/// Memory budget for all Cholesky factors, in numbers per pixel of the grid. The brightest pixels come first.
 const ROOM: usize = 25;
-/// … and so many discs there may always be.
+/// Number of discs allowed regardless of that budget.
 const FEW: usize = 8;
 
 /// The preconditioner.
-pub(crate) struct BrightDiscs {
-    discs: Vec<Disc>,
-    /// Inverse of the diagonal, for each departure at every pixel of the grid; 0 in discs.
+pub(crate) struct BrightStars {
+    discs: Schwarz,
+    /// Inverse diagonal, for each component at every pixel of the grid; 0 in discs.
     diagonal: Vec<f32>,
 }
 
-/// Pixels around a bright one.
-struct Disc {
-    /// Indices in the grid.
-    pixels: Vec<u32>,
-    /// The root of the share that it has in each.
-    share: Vec<f32>,
-    /// Cholesky factor of the problem in the disc, departure by departure: the rows of a lower triangle, one after the other.
-    factor: Vec<f32>,
-}
-
-impl BrightDiscs {
-    /// `width` is τ at every pixel of the grid, `schur` holds the modes of B, upper triangles `kx × pair × ky` for `m` departures.
+impl BrightStars {
+    /// `width` is τ at every pixel of the grid, `schur` holds the modes of B, upper triangles `kx × pair × ky` for `m`
+    /// components.
     pub(crate) fn new(grid: &Grid, width: &[f32], schur: &[Complex32], m: usize, fwhm_px: f64) -> Self {
         let kernels = kernels(grid, schur, m);
         let largest =
             upper(m).zip(&kernels).filter(|((j, k), _)| j == k).map(|(_, b)| b[0]).fold(0.0, f32::max);
-        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * m.max(1) as f64)).sqrt();
-        let shape = Shape::new(grid, (RADIUS * fwhm_px).min(most));
-        let room = ROOM * grid.pixels() / triangle(m * shape.offsets.len()).max(1);
-        let discs = shape.around_the_brightest(width, (BRIGHT / largest).sqrt(), room.max(FEW));
-        let mut weight = vec![0.0_f32; grid.pixels()];
-        for disc in &discs {
-            disc.iter().zip(&shape.window).for_each(|(pixel, w)| weight[*pixel as usize] += w);
-        }
-        let discs = discs.into_par_iter().map(|pixels| {
-            let share =
-                pixels.iter().zip(&shape.window).map(|(p, w)| (w / weight[*p as usize]).sqrt()).collect();
-            let factor = cholesky(&matrix(grid, &pixels, width, &kernels, m));
-            Disc { pixels, share, factor }
+        let radius = limited_radius(RADIUS * fwhm_px, m);
+        let room = ROOM * grid.pixels() / triangle(m * disc_size(grid, radius)).max(1);
+        let patches = discs(grid, width, radius, (BRIGHT / largest).sqrt(), room.max(FEW));
+        let sum = window_sum(grid, &patches);
+        let subdomains = patches.into_par_iter().map(|patch| Subdomain {
+            root: patch.partition_root(&sum),
+            factor: cholesky(&matrix(grid, &patch.pixels, width, &kernels, m)),
+            pixels: patch.pixels,
+            total: None,
         });
-        let discs = discs.collect();
         let diagonal = (0..m).flat_map(|j| {
             let own = upper(m).position(|pair| pair == (j, j)).map_or(0.0, |pair| kernels[pair][0]);
-            let pixels = width.iter().zip(&weight);
+            let pixels = width.iter().zip(&sum);
             pixels.map(move |(tau, w)| if *w > 0.0 { 0.0 } else { 1.0 / (1.0 + tau * tau * own) })
         });
-        Self { discs, diagonal: diagonal.collect() }
+        Self { discs: Schwarz::new(grid, subdomains.collect(), 1.0), diagonal: diagonal.collect() }
     }
 
-    /// `out ≈ (1 + τ B τ)⁻¹ r`, for each departure at every pixel of the grid.
+    /// `out ≈ (1 + τBτ)⁻¹ r`, for each component at every pixel of the grid.
     pub(crate) fn apply(&self, grid: &Grid, r: &[f32], out: &mut [f32]) {
         let row = grid.padded.1;
         let rows = out.par_chunks_mut(row).zip(r.par_chunks(row)).zip(self.diagonal.par_chunks(row));
         rows.for_each(|((out, r), d)| out.iter_mut().zip(r).zip(d).for_each(|((out, r), d)| *out = r * d));
-        let plane = grid.pixels();
-        let solved: Vec<Vec<f32>> = self.discs.par_iter().map(|disc| disc.solve(r, plane)).collect();
-        for (disc, solved) in self.discs.iter().zip(&solved) {
-            for (out, solved) in out.chunks_exact_mut(plane).zip(solved.chunks_exact(disc.pixels.len())) {
-                disc.pixels.iter().zip(solved).for_each(|(pixel, v)| out[*pixel as usize] += v);
-            }
-        }
+        self.discs.add_to_components(grid, r, out);
     }
 }
 
-impl Disc {
-    /// Its part of the answer, departure by departure.
-    fn solve(&self, r: &[f32], plane: usize) -> Vec<f32> {
-        let shared = |r: &[f32]| -> Vec<f32> {
-            self.pixels.iter().zip(&self.share).map(|(pixel, share)| share * r[*pixel as usize]).collect()
-        };
-        let mut x: Vec<f32> = r.chunks_exact(plane).flat_map(shared).collect();
-        solve_triangles(&self.factor, &mut x);
-        x.chunks_exact_mut(self.pixels.len())
-            .for_each(|x| x.iter_mut().zip(&self.share).for_each(|(x, s)| *x *= s));
-        x
-    }
-}
-
-/// The form of discs.
-pub(crate) struct Shape {
-    /// Pixels of a disc about its middle.
-    offsets: Vec<(isize, isize)>,
-    /// What its pixels weigh where it overlaps with others.
-    pub(crate) window: Vec<f32>,
-    /// Pixels that it leaves to no other.
-    own: Vec<(isize, isize)>,
-    padded: (usize, usize),
-}
-
-impl Shape {
-    /// Of no less than a pixel, and no more than there is room for.
-    pub(crate) fn new(grid: &Grid, radius: f64) -> Self {
-        let radius = radius.min(0.5 * (grid.padded.0.min(grid.padded.1) as f64 - 2.0)).max(1.0);
-        let reach = radius as isize;
-        let square = (-reach..=reach).flat_map(|y| (-reach..=reach).map(move |x| (y, x)));
-        let distance = |(y, x): &(isize, isize)| (*y as f64).hypot(*x as f64);
-        let offsets: Vec<_> = square.filter(|o| distance(o) <= radius).collect();
-        let window = offsets
-            .iter()
-            .map(|o| (0.5 * std::f64::consts::PI * distance(o) / (radius + 1.0)).cos().powi(2) as f32);
-        let window = window.collect();
-        let own = offsets.iter().filter(|o| distance(o) <= OWN * radius).copied().collect();
-        Self { offsets, window, own, padded: grid.padded }
-    }
-
-    /// Pixels of discs about the brightest pixels that are in none yet, no more than `most` discs, for pixels of which the width exceeds the
-    /// least. The grid is periodic.
-    pub(crate) fn around_the_brightest(&self, width: &[f32], least: f32, most: usize) -> Vec<Vec<u32>> {
-        let mut bright: Vec<u32> = (0..width.len() as u32).filter(|i| width[*i as usize] > least).collect();
-        bright.sort_unstable_by(|a, b| width[*b as usize].total_cmp(&width[*a as usize]).then(a.cmp(b)));
-        let mut taken = vec![false; width.len()];
-        let mut discs = vec![];
-        for pixel in bright {
-            if taken[pixel as usize] {
-                continue;
-            }
-            if discs.len() == most {
-                break;
-            }
-            self.own.iter().for_each(|o| taken[self.at(pixel, *o) as usize] = true);
-            discs.push(self.offsets.iter().map(|o| self.at(pixel, *o)).collect());
-        }
-        discs
-    }
-
-    fn at(&self, pixel: u32, (dy, dx): (isize, isize)) -> u32 {
-        let (rows, cols) = (self.padded.0 as isize, self.padded.1 as isize);
-        let (y, x) = (pixel as isize / cols, pixel as isize % cols);
-        ((y + dy).rem_euclid(rows) * cols + (x + dx).rem_euclid(cols)) as u32
-    }
-}
-
-/// What B does to a single pixel, for each pair of departures: planes of the grid, about its first pixel.
+/// Response of every pair of components to a unit of light in the first pixel of the grid: planes of the grid.
 fn kernels(grid: &Grid, schur: &[Complex32], m: usize) -> Vec<Vec<f32>> {
     let (ky, pairs, scale) = (grid.ky(), upper(m).count(), grid.scale());
     let of_pair = |pair: usize| {
@@ -172,27 +83,16 @@ fn kernels(grid: &Grid, schur: &[Complex32], m: usize) -> Vec<Vec<f32>> {
     (0..pairs).into_par_iter().map(of_pair).collect()
 }
 
-/// The lower triangle of `1 + τ B τ` among the pixels of a disc, row by row, departure by departure.
+/// The lower triangle of `1 + τBτ` among pixels of the periodic grid.
 fn matrix(grid: &Grid, pixels: &[u32], width: &[f32], kernels: &[Vec<f32>], m: usize) -> Vec<f32> {
-    let (rows, cols) = grid.padded;
-    let place = |pixel: u32| (pixel as usize / cols, pixel as usize % cols);
-    let pair = |j: usize, k: usize| j * m + k - j * (j + 1) / 2;
-    let mut out = Vec::with_capacity(triangle(m * pixels.len()));
-    for j in 0..m {
-        for (p, at) in pixels.iter().enumerate() {
-            for k in 0..=j {
-                let others = if k == j { &pixels[..=p] } else { pixels };
-                for other in others {
-                    // What k at `other` gives j at `at`, the kernel of (k, j) being what j gives k.
-                    let ((y, x), (oy, ox)) = (place(*other), place(*at));
-                    let lag = (y + rows - oy) % rows * cols + (x + cols - ox) % cols;
-                    let value = kernels[pair(k, j)][lag] * width[*at as usize] * width[*other as usize];
-                    out.push(if k == j && other == at { 1.0 + value } else { value });
-                }
-            }
-        }
-    }
-    out
+    let (rows, cols) = (grid.padded.0 as isize, grid.padded.1 as isize);
+    let places: Vec<(isize, isize)> =
+        pixels.iter().map(|pixel| (*pixel as isize / cols, *pixel as isize % cols)).collect();
+    let width: Vec<f32> = pixels.iter().map(|pixel| width[*pixel as usize]).collect();
+    mask_free_matrix(&places, &width, m, |j, k, (dy, dx)| {
+        let lag = dy.rem_euclid(rows) * cols + dx.rem_euclid(cols);
+        kernels[j * m + k - j * (j + 1) / 2][lag as usize]
+    })
 }
 
 #[cfg(test)]
@@ -310,13 +210,13 @@ mod tests {
     fn bright_discs_solve_stars_and_leave_the_sky_to_the_diagonal() {
         let grid = Grid::new((27, 31), 2);
         let schur = schur(&grid);
-        let none = BrightDiscs::new(&grid, &width(&grid, &[]), &schur, 2, FWHM_PX);
-        assert!(none.discs.is_empty() && none.diagonal.iter().all(|d| *d > 0.5 && *d < 1.0));
+        let none = BrightStars::new(&grid, &width(&grid, &[]), &schur, 2, FWHM_PX);
+        assert!(none.discs.subdomains().is_empty() && none.diagonal.iter().all(|d| *d > 0.5 && *d < 1.0));
         // One star, and two whose discs overlap, one of them over the periodic edge.
         for stars in [vec![(15.0, 17.0, 300.0)], vec![(1.0, 3.0, 300.0), (6.0, 4.0, 50.0)]] {
             let width = width(&grid, &stars);
-            let discs = BrightDiscs::new(&grid, &width, &schur, 2, FWHM_PX);
-            assert!(!discs.discs.is_empty());
+            let discs = BrightStars::new(&grid, &width, &schur, 2, FWHM_PX);
+            assert!(!discs.discs.subdomains().is_empty());
             let dense = Dense::new(&grid, &width, &kernels(&grid, &schur, 2));
             let by_discs = dense.iterations(|r| {
                 let mut z = vec![0.0; r.len()];
@@ -333,8 +233,8 @@ mod tests {
     fn bright_discs_keep_to_their_room() {
         let grid = Grid::new((121, 121), 2);
         let everywhere = vec![1e3; grid.pixels()];
-        let discs = BrightDiscs::new(&grid, &everywhere, &schur(&grid), 2, FWHM_PX);
-        let held: usize = discs.discs.iter().map(|disc| disc.factor.len()).sum();
+        let discs = BrightStars::new(&grid, &everywhere, &schur(&grid), 2, FWHM_PX);
+        let held: usize = discs.discs.subdomains().iter().map(|disc| disc.factor.len()).sum();
         assert!(held > 0 && held <= ROOM * grid.pixels(), "{held}");
         let open = discs.diagonal.iter().filter(|d| **d > 0.0).count();
         assert!(open > 0, "the rest is left to the diagonal");

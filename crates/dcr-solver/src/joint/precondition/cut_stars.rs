@@ -1,56 +1,32 @@
-//! Stars that an edge or a hole cuts: a part of the final solve's preconditioner.
+//! Stars that an edge or a hole cuts, as Schwarz subdomains ([`super::schwarz`]) of the final solve.
 //!
-//! The mean Hessian ([`super::mask_free`]) takes the light of a star beyond the edge for seen. Nothing but the part inside tells of it, of its colours least of all, and
-//! conjugate gradients find them last: on 20 visits of 1000², after 30 passes one such star was 10 σ from where it ends, five sixths of all that was left, and
-//! after 130 all was as near as with this after 19. About bright pixels that visits do not see, the problem between
-//! all unknowns, the total and the departures, is solved as it is ([`super::local_hessian`]): in the part of a disc that is not seen, and a rim. Discs overlap as those of
-//! [`super::bright_stars`] do, and a share of what they say is added, as of [`super::unobserved`].
-
-use std::collections::BTreeSet;
+//! The mean Hessian ([`super::mask_free`]) takes the light of a star beyond the edge for observed. Only the part inside
+//! constrains it, its colours least of all, and conjugate gradients find them last: on 20 visits of 1000², after 30
+//! passes one such star was 10 σ from where it ends, five sixths of all that was left, and after 130 all was as near as
+//! with this after 19. Around bright pixels that visits do not observe, the Hessian between all unknowns, the total and
+//! the components, is factorised as it is ([`super::local_hessian`]): in the unobserved part of a disc, and a rim.
 
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use super::RELAXATION;
-use super::bright_stars::Shape;
+use super::cover::{Patch, discs, limited_radius, window_sum};
 use super::local_hessian::{Kind, Local, Unknown, lacking, seen};
+use super::schwarz::{Schwarz, Subdomain};
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::solve_triangles;
 use crate::joint::operator::tile::Tile;
-use crate::joint::operator::unknowns::Unknowns;
 use crate::kernel::dilate_diamond;
 
 /// Pixels are bright where data would weigh so many times as much as the prior on colours.
 const BRIGHT: f32 = 100.0;
-/// Pixels with less than this share of all weight are not seen.
+/// Pixels with less than this share of all weight are unobserved.
 const UNSEEN: f32 = 0.5;
-/// What belongs to them around, in px.
+/// Width of the rim that belongs to them, in px.
 const RIM: usize = 2;
 /// Radius of a disc, in units of the FWHM of the PSF.
 const RADIUS: f64 = 1.8;
-/// The most unknowns in a disc: its radius is less than it might be with many subfilters or a wide PSF.
-const MOST_UNKNOWNS: f64 = 480.0;
-/// The most discs, the brightest first.
+/// Maximum number of discs, the brightest first.
 const MOST: usize = 100;
-
-/// Solves for stars that are cut.
-#[derive(Default)]
-pub(crate) struct CutStars {
-    discs: Vec<Disc>,
-    /// Rows of the grid in which they lie, ascending.
-    rows: Vec<usize>,
-}
-
-/// What is not seen of a disc, and a rim.
-struct Disc {
-    /// Rows and columns on the grid.
-    pixels: Vec<(usize, usize)>,
-    /// The root of the share that it has in each.
-    share: Vec<f32>,
-    /// The Cholesky factor of the Hessian, the total's unknowns first, in this unit, then the departures'.
-    factor: Vec<f32>,
-    unit: f32,
-}
 
 /// The problem of the final solve.
 pub(crate) struct Cut<'a> {
@@ -69,97 +45,54 @@ pub(crate) struct Cut<'a> {
     pub(crate) reach: usize,
 }
 
-impl CutStars {
-    pub(crate) fn new(tile: &Tile, cut: &Cut) -> Self {
-        let (grid, kinds) = (&tile.grid, 1 + cut.departures.ncols());
-        let cols = grid.padded.1;
-        let seen = seen(tile, |visit| &visit.used);
-        let unseen = unseen_on(grid, &seen);
-        let width = |at: u32| cut.width[at as usize];
-        let departures = cut.departures.columns().into_iter().map(|column| Kind {
-            subfilters: column.iter().map(|v| *v as f32).collect(),
-            amplitude: Some(cut.amplitude),
+/// Subdomains for the stars that edges and holes of a tile cut.
+pub(crate) fn cut_stars(tile: &Tile, cut: &Cut) -> Schwarz {
+    let (grid, kinds) = (&tile.grid, 1 + cut.departures.ncols());
+    let cols = grid.padded.1;
+    let seen = seen(tile, |visit| &visit.used);
+    let unseen = unseen_on(grid, &seen);
+    let departures = cut.departures.columns().into_iter().map(|column| Kind {
+        subfilters: column.iter().map(|v| *v as f32).collect(),
+        amplitude: Some(cut.amplitude),
+    });
+    let total = Kind { subfilters: cut.fractions.to_vec(), amplitude: None };
+    let kinds_of_light: Vec<Kind> = [total].into_iter().chain(departures).collect();
+    let local = Local::new(tile, &kinds_of_light, cut.total);
+    let bright: Vec<f32> =
+        unseen.iter().zip(cut.width).map(|(unseen, tau)| if *unseen { *tau } else { 0.0 }).collect();
+    let least = (BRIGHT / local.on_itself(1)).sqrt();
+    let around = dilate_diamond(unseen.view(), RIM);
+    let place = |at: u32| (at as usize / cols, at as usize % cols);
+    let unobserved_part = |disc: Patch| {
+        let pixels = disc.pixels.into_iter().zip(disc.window).filter(|(at, _)| around[place(*at)]);
+        let (pixels, window) = pixels.unzip();
+        Patch { pixels, window }
+    };
+    let radius = limited_radius(RADIUS * cut.fwhm_px, kinds);
+    let patches: Vec<Patch> =
+        discs(grid, &bright, radius, least, MOST).into_iter().map(unobserved_part).collect();
+    let sum = window_sum(grid, &patches);
+    let unit = cut.total.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
+    let (inside_rows, inside_cols) = (grid.tile_rows(), grid.tile_cols());
+    let subdomain = |patch: Patch| {
+        let places: Vec<_> = patch.pixels.iter().map(|at| place(*at)).collect();
+        let of_total = places.iter().map(|pixel| {
+            let inside = inside_rows.contains(&pixel.0) && inside_cols.contains(&pixel.1);
+            let held = if inside { 0.0 } else { cut.margin * unit * unit };
+            Unknown { kind: 0, pixel: *pixel, unit, held }
         });
-        let total = Kind { subfilters: cut.fractions.to_vec(), amplitude: None };
-        let kinds_of_light: Vec<Kind> = [total].into_iter().chain(departures).collect();
-        let local = Local::new(tile, &kinds_of_light, cut.total);
-        let most = (MOST_UNKNOWNS / (std::f64::consts::PI * kinds as f64)).sqrt();
-        let shape = Shape::new(grid, (RADIUS * cut.fwhm_px).min(most));
-        let bright: Vec<f32> =
-            unseen.iter().zip(cut.width).map(|(unseen, tau)| if *unseen { *tau } else { 0.0 }).collect();
-        let least = (BRIGHT / local.on_itself(1)).sqrt();
-        let around = dilate_diamond(unseen.view(), RIM);
-        let keep = |at: &u32| around[[*at as usize / cols, *at as usize % cols]];
-        let parts: Vec<(Vec<u32>, Vec<f32>)> = shape
-            .around_the_brightest(&bright, least, MOST)
-            .into_iter()
-            .map(|disc| disc.into_iter().zip(shape.window.iter().copied()).filter(|(at, _)| keep(at)).unzip())
-            .collect();
-        let mut weight = vec![0.0_f32; grid.pixels()];
-        for (pixels, window) in &parts {
-            pixels.iter().zip(window).for_each(|(at, w)| weight[*at as usize] += w);
-        }
-        let unit = cut.total.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
-        let (inside_rows, inside_cols) = (grid.tile_rows(), grid.tile_cols());
-        let disc = |(indices, window): (Vec<u32>, Vec<f32>)| {
-            let share = indices.iter().zip(window).map(|(at, w)| (w / weight[*at as usize]).sqrt()).collect();
-            let pixels: Vec<_> =
-                indices.iter().map(|at| (*at as usize / cols, *at as usize % cols)).collect();
-            let of_total = pixels.iter().map(|pixel| {
-                let inside = inside_rows.contains(&pixel.0) && inside_cols.contains(&pixel.1);
-                let held = if inside { 0.0 } else { cut.margin * unit * unit };
-                Unknown { kind: 0, pixel: *pixel, unit, held }
-            });
-            let of_departures = (1..kinds).flat_map(|kind| {
-                let pixels = pixels.iter().zip(&indices);
-                pixels.map(move |(pixel, at)| Unknown { kind, pixel: *pixel, unit: width(*at), held: 1.0 })
-            });
-            let unknowns: Vec<Unknown> = of_total.chain(of_departures).collect();
-            let factor = local.factor(&unknowns, &lacking(grid, &seen, &pixels, cut.reach));
-            Disc { pixels, share, factor, unit }
-        };
-        let discs: Vec<Disc> = parts.into_par_iter().map(disc).collect();
-        let rows: BTreeSet<usize> =
-            discs.iter().flat_map(|disc| disc.pixels.iter().map(|(y, _)| *y)).collect();
-        Self { discs, rows: rows.into_iter().collect() }
-    }
-
-    /// Adds to `z` what the residual `r` says of stars that are cut.
-    pub(crate) fn add(&self, grid: &Grid, r: &Unknowns, z: &mut Unknowns) {
-        if self.discs.is_empty() {
-            return;
-        }
-        let width = grid.padded.1;
-        let plane = grid.rows_together(&r.total, &self.rows);
-        let in_rows = |(y, x): &(usize, usize)| self.rows.partition_point(|row| row < y) * width + x;
-        let on_grid = |(y, x): &(usize, usize)| y * width + x;
-        let solve = |disc: &Disc| -> Vec<f32> {
-            let shared = |(pixel, share): (&(usize, usize), &f32)| {
-                share * disc.unit * grid.scale() * plane[in_rows(pixel)]
-            };
-            let mut x: Vec<f32> = disc.pixels.iter().zip(&disc.share).map(shared).collect();
-            for r in r.departures.chunks_exact(grid.pixels()) {
-                x.extend(disc.pixels.iter().zip(&disc.share).map(|(pixel, share)| share * r[on_grid(pixel)]));
-            }
-            solve_triangles(&disc.factor, &mut x);
-            x
-        };
-        let solved: Vec<Vec<f32>> = self.discs.par_iter().map(solve).collect();
-        let mut light = vec![0.0; plane.len()];
-        for (disc, solved) in self.discs.iter().zip(&solved) {
-            let (of_total, of_departures) = solved.split_at(disc.pixels.len());
-            for ((pixel, share), value) in disc.pixels.iter().zip(&disc.share).zip(of_total) {
-                light[in_rows(pixel)] += RELAXATION * share * disc.unit * value;
-            }
-            let planes = z.departures.chunks_exact_mut(grid.pixels());
-            for (z, values) in planes.zip(of_departures.chunks_exact(disc.pixels.len())) {
-                for ((pixel, share), value) in disc.pixels.iter().zip(&disc.share).zip(values) {
-                    z[on_grid(pixel)] += RELAXATION * share * value;
-                }
-            }
-        }
-        grid.add_rows_together(&self.rows, &light, &mut z.total);
-    }
+        let of_departures = (1..kinds).flat_map(|kind| {
+            let pixels = places.iter().zip(&patch.pixels);
+            pixels.map(move |(pixel, at)| {
+                let unit = cut.width[*at as usize];
+                Unknown { kind, pixel: *pixel, unit, held: 1.0 }
+            })
+        });
+        let unknowns: Vec<Unknown> = of_total.chain(of_departures).collect();
+        let factor = local.factor(&unknowns, &lacking(grid, &seen, &places, cut.reach));
+        Subdomain { root: patch.partition_root(&sum), pixels: patch.pixels, total: Some(unit), factor }
+    };
+    Schwarz::new(grid, patches.into_par_iter().map(subdomain).collect(), RELAXATION)
 }
 
 /// Pixels of the grid that visits do not see, given what share of them sees those of the tile.
@@ -173,10 +106,9 @@ fn unseen_on(grid: &Grid, seen: &[f32]) -> Array2<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::joint::fourier::grid::Grid;
     use crate::joint::fourier::modes::{add_scaled, add_weighted};
     use crate::joint::operator::tile::Slot;
-    use crate::joint::operator::unknowns::{from_modes, to_modes};
+    use crate::joint::operator::unknowns::{Unknowns, from_modes, to_modes};
     use crate::joint::precondition::unobserved::tests::{FRACTIONS, modes, tile};
     use rustfft::num_complex::Complex32;
 
@@ -206,7 +138,7 @@ mod tests {
         (0..grid.pixels()).map(|i| of(i / grid.padded.1, i % grid.padded.1)).collect()
     }
 
-    fn cut_stars(tile: &Tile, width: &[f32]) -> CutStars {
+    fn stars(tile: &Tile, width: &[f32]) -> Schwarz {
         let (amplitude, total) = (amplitude(&tile.grid), vec![PRIOR; tile.grid.modes()]);
         let departures = slope();
         let cut = Cut {
@@ -219,7 +151,7 @@ mod tests {
             fwhm_px: FWHM_PX,
             reach: 40,
         };
-        CutStars::new(tile, &cut)
+        cut_stars(tile, &cut)
     }
 
     /// What data and priors make of unknowns.
@@ -268,10 +200,10 @@ mod tests {
                 }
             }
             let width = width(&tile.grid, star);
-            let stars = cut_stars(&tile, &width);
+            let stars = stars(&tile, &width);
             let cols = tile.grid.padded.1;
-            assert_eq!(stars.discs.len(), 1);
-            let inside = |y: usize, x: usize| stars.discs[0].pixels.contains(&(y, x));
+            assert_eq!(stars.subdomains().len(), 1);
+            let inside = |y: usize, x: usize| stars.subdomains()[0].pixels.contains(&((y * cols + x) as u32));
             let light = |y: usize, x: usize, of: usize| match inside(y, x) {
                 true => ((y * 31 + x * 17 + of) % 23) as f32 - 9.0,
                 false => 0.0,
@@ -282,7 +214,12 @@ mod tests {
             };
             let residual = residual_of(&mut tile, &width, &x);
             let mut found = Unknowns::zeros(&tile.grid, 1);
-            stars.add(&tile.grid, &residual, &mut found);
+            stars.add(
+                &tile.grid,
+                Some((&residual.total, &mut found.total)),
+                &residual.departures,
+                &mut found.departures,
+            );
             let largest = x.total.iter().map(|v| v.norm()).fold(0.0, f32::max);
             for (found, total) in found.total.iter().zip(&x.total) {
                 assert!((found / RELAXATION - total).norm() < 2e-3 * largest, "{found} {total}");
@@ -296,7 +233,7 @@ mod tests {
     #[test]
     fn cut_stars_are_none_where_all_is_seen_or_faint() {
         let tile = tile((19, 21), 5);
-        assert!(cut_stars(&tile, &width(&tile.grid, (9.0, 10.0))).discs.is_empty());
-        assert!(cut_stars(&tile, &vec![0.1; tile.grid.pixels()]).discs.is_empty());
+        assert!(stars(&tile, &width(&tile.grid, (9.0, 10.0))).subdomains().is_empty());
+        assert!(stars(&tile, &vec![0.1; tile.grid.pixels()]).subdomains().is_empty());
     }
 }

@@ -1,91 +1,56 @@
-//! Light in holes: a part of the preconditioners ([`super::unobserved`]).
+//! Holes: light in pixels that no visit observes, such as the core of a saturated star, as Schwarz subdomains
+//! ([`super::schwarz`]) of the total's Hessian with masks ([`super::local_hessian`]).
 //!
-//! Between the pixels of a hole, which no visit has, the total's Hessian ([`super::local_hessian`]) is factorised once.
-//!
-//! In 16 visits with the core of one saturated star, 392 pixels, the first solve's error after 16 passes was 0.06, and is 0.0013.
-
-use std::collections::BTreeSet;
-
-use rustfft::num_complex::Complex32;
+//! In 16 visits with the core of one saturated star, 392 pixels, the first solve's error after 16 passes was 0.06, and
+//! is 0.0013.
 
 use super::RELAXATION;
 use super::local_hessian::{Kind, Local, Unknown, lacking, seen};
-use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::solve_triangles;
+use super::schwarz::{Schwarz, Subdomain};
 use crate::joint::operator::tile::Tile;
 use crate::rarity::groups;
 
-/// Pixels with less than this share of all weight are a hole's.
+/// Pixels with less than this share of all weight belong to a hole.
 const THIN: f32 = 0.1;
-/// A hole of more pixels is left to the iterations: the work grows with their third power.
+/// Maximum pixels of a hole: larger ones are left to the iterations, for the work grows with the third power.
 const MOST: usize = 1024;
 
-/// Solves for light in the holes of a tile.
-pub(crate) struct Holes {
-    holes: Vec<Hole>,
-    /// Rows of the grid in which they lie, ascending.
-    rows: Vec<usize>,
-}
-
-struct Hole {
-    /// Rows and columns on the grid.
-    pixels: Vec<(usize, usize)>,
-    /// The Cholesky factor of the Hessian in this unit, in which the least weight of the prior is 1.
-    factor: Vec<f32>,
-    unit: f32,
-}
-
-impl Holes {
-    /// `fractions` are the flat spectrum's, `total` is the prior's weight on the total at every mode, and light is seen from `reach` pixels around.
-    pub(crate) fn new(tile: &Tile, fractions: &[f32], total: &[f32], reach: usize) -> Self {
-        let (start, cols) = ((tile.grid.tile_rows().start, tile.grid.tile_cols().start), tile.grid.shape.1);
-        let seen = seen(tile, |visit| &visit.good);
-        let thin: Vec<u32> = (0..seen.len() as u32).filter(|at| seen[*at as usize] < THIN).collect();
-        let mut groups = groups(&thin, cols);
-        groups.retain(|group| group.len() <= MOST);
-        if groups.is_empty() {
-            return Self { holes: vec![], rows: vec![] };
-        }
-        let kind = Kind { subfilters: fractions.to_vec(), amplitude: None };
-        let local = Local::new(tile, &[kind], total);
-        let unit = total.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
-        let holes: Vec<Hole> = groups
-            .iter()
-            .map(|group| {
-                let place = |at: &u32| (*at as usize / cols + start.0, *at as usize % cols + start.1);
-                let pixels: Vec<_> = group.iter().map(place).collect();
-                let lacking = lacking(&tile.grid, &seen, &pixels, reach);
-                let unknown = |pixel: &(usize, usize)| Unknown { kind: 0, pixel: *pixel, unit, held: 0.0 };
-                let unknowns: Vec<Unknown> = pixels.iter().map(unknown).collect();
-                Hole { factor: local.factor(&unknowns, &lacking), pixels, unit }
-            })
-            .collect();
-        let rows: BTreeSet<usize> =
-            holes.iter().flat_map(|hole| hole.pixels.iter().map(|(y, _)| *y)).collect();
-        Self { holes, rows: rows.into_iter().collect() }
+/// Subdomains for the holes of a tile: `fractions` are the flat spectrum's, `total` is the prior's weight on the total
+/// at every mode, and light is observed from `reach` pixels around.
+pub(crate) fn holes(tile: &Tile, fractions: &[f32], total: &[f32], reach: usize) -> Schwarz {
+    let grid = &tile.grid;
+    let (start, cols) = ((grid.tile_rows().start, grid.tile_cols().start), grid.shape.1);
+    let seen = seen(tile, |visit| &visit.good);
+    let thin: Vec<u32> = (0..seen.len() as u32).filter(|at| seen[*at as usize] < THIN).collect();
+    let mut groups = groups(&thin, cols);
+    groups.retain(|group| group.len() <= MOST);
+    if groups.is_empty() {
+        return Schwarz::new(grid, vec![], RELAXATION);
     }
-
-    /// Adds to `out` what the residual of a total says of light in the holes, half planes both.
-    pub(crate) fn add(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
-        if self.holes.is_empty() {
-            return;
+    let kind = Kind { subfilters: fractions.to_vec(), amplitude: None };
+    let local = Local::new(tile, &[kind], total);
+    // The least weight of the prior is 1 in this unit.
+    let unit = total.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
+    let hole = |group: &Vec<u32>| {
+        let place = |at: &u32| (*at as usize / cols + start.0, *at as usize % cols + start.1);
+        let places: Vec<_> = group.iter().map(place).collect();
+        let lacking = lacking(grid, &seen, &places, reach);
+        let unknown = |pixel: &(usize, usize)| Unknown { kind: 0, pixel: *pixel, unit, held: 0.0 };
+        let unknowns: Vec<Unknown> = places.iter().map(unknown).collect();
+        Subdomain {
+            pixels: places.iter().map(|(y, x)| (y * grid.padded.1 + x) as u32).collect(),
+            root: vec![1.0; places.len()],
+            total: Some(unit),
+            factor: local.factor(&unknowns, &lacking),
         }
-        let (width, scale) = (grid.padded.1, grid.scale());
-        let plane = grid.rows_together(residual, &self.rows);
-        let mut light = vec![0.0; plane.len()];
-        for hole in &self.holes {
-            let index = |(y, x): &(usize, usize)| self.rows.partition_point(|row| row < y) * width + x;
-            let mut values: Vec<f32> = hole.pixels.iter().map(|p| plane[index(p)]).collect();
-            solve_triangles(&hole.factor, &mut values);
-            let factor = RELAXATION * scale * hole.unit * hole.unit;
-            hole.pixels.iter().zip(&values).for_each(|(p, value)| light[index(p)] = factor * value);
-        }
-        grid.add_rows_together(&self.rows, &light, out);
-    }
+    };
+    Schwarz::new(grid, groups.iter().map(hole).collect(), RELAXATION)
 }
 
 #[cfg(test)]
 mod tests {
+    use rustfft::num_complex::Complex32;
+
     use super::*;
     use crate::joint::precondition::unobserved::tests::{FRACTIONS, modes, residual_of, tile};
 
@@ -114,7 +79,7 @@ mod tests {
             let prior = vec![0.01; tile.grid.modes()];
             let residual = residual_of(&mut tile, &light, prior[0]);
             let mut found = vec![Complex32::default(); tile.grid.modes()];
-            Holes::new(&tile, &FRACTIONS, &prior, 40).add(&tile.grid, &residual, &mut found);
+            holes(&tile, &FRACTIONS, &prior, 40).add_to_total(&tile.grid, &residual, &mut found);
             let largest = light.iter().map(|v| v.norm()).fold(0.0, f32::max);
             for (found, light) in found.iter().zip(&light) {
                 assert!((found / RELAXATION - light).norm() < 1e-3 * largest, "{found} {light}");
@@ -127,9 +92,9 @@ mod tests {
         for size in [0, 33] {
             let mut tile = tile((45, 45), 0);
             mask(&mut tile, |y, x| y < size && x < size);
-            let holes = Holes::new(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()], 8);
+            let holes = holes(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()], 8);
             let mut out = vec![Complex32::default(); tile.grid.modes()];
-            holes.add(&tile.grid, &vec![Complex32::ONE; tile.grid.modes()], &mut out);
+            holes.add_to_total(&tile.grid, &vec![Complex32::ONE; tile.grid.modes()], &mut out);
             assert!(out.iter().all(|v| *v == Complex32::default()));
         }
     }

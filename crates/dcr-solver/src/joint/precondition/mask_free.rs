@@ -13,7 +13,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
-use super::bright_stars::BrightDiscs;
+use super::bright_stars::BrightStars;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_conjugate_product, add_product};
 use crate::joint::linalg::hermitian::{Hermitian, upper};
@@ -38,7 +38,7 @@ pub(crate) struct Stationary {
     /// B, upper triangles, `kx × pair × ky`.
     schur: Vec<Complex32>,
     /// Solves for the departures, nearly.
-    discs: BrightDiscs,
+    discs: BrightStars,
     workspace: Workspace<Vec<f32>>,
     /// The most iterations for the departures.
     most: usize,
@@ -96,7 +96,7 @@ impl Stationary {
                     }
                 }
             });
-        let discs = BrightDiscs::new(grid, width, &schur, m, fwhm_px);
+        let discs = BrightStars::new(grid, width, &schur, m, fwhm_px);
         let most = (tile.visits.len() / m).clamp(INNER_ITERATIONS, 3 * INNER_ITERATIONS);
         let zeros = || vec![0.0; m * grid.pixels()];
         let workspace = Workspace { residual: zeros(), direction: zeros(), product: zeros(), previous: None };
@@ -163,7 +163,7 @@ struct DepartureSystem<'a> {
     width: &'a [f32],
     slots: &'a mut [Slot],
     schur: &'a [Complex32],
-    discs: &'a BrightDiscs,
+    discs: &'a BrightStars,
 }
 
 impl System for DepartureSystem<'_> {

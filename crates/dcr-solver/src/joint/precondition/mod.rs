@@ -7,10 +7,12 @@
 
 pub(crate) mod boundary;
 pub(crate) mod bright_stars;
+pub(crate) mod cover;
 pub(crate) mod cut_stars;
 pub(crate) mod holes;
 pub(crate) mod local_hessian;
 pub(crate) mod mask_free;
+pub(crate) mod schwarz;
 pub(crate) mod unobserved;
 
 /// Relaxation of corrections for light that no visit observes, relative to the exact local solution. The full

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use super::boundary::Edges;
-use super::holes::Holes;
+use super::holes::holes;
+use super::schwarz::Schwarz;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::add_scaled;
 use crate::joint::operator::tile::Tile;
@@ -19,7 +20,7 @@ use crate::joint::operator::tile::Tile;
 pub(crate) struct Unseen {
     fractions: Vec<f32>,
     edges: Edges,
-    holes: Holes,
+    holes: Schwarz,
 }
 
 impl Unseen {
@@ -28,7 +29,7 @@ impl Unseen {
     pub(crate) fn new(tile: &Tile, fractions: &[f64], total: &[f32], reach: usize) -> Self {
         let fractions: Vec<f32> = fractions.iter().map(|f| *f as f32).collect();
         let edges = Edges::new(tile, &fractions, total);
-        let holes = Holes::new(tile, &fractions, total, reach);
+        let holes = holes(tile, &fractions, total, reach);
         Self { fractions, edges, holes }
     }
 
@@ -49,7 +50,7 @@ impl Unseen {
     /// Adds to a total what its residual says of it outside and in holes.
     pub(crate) fn add_to_total(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
         self.edges.add(grid, residual, out);
-        self.holes.add(grid, residual, out);
+        self.holes.add_to_total(grid, residual, out);
     }
 }
 

@@ -29,8 +29,9 @@ use crate::joint::fourier::modes::{add_scaled, add_weighted};
 use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::operator::tile::{Slot, Tile, rms_error};
 use crate::joint::operator::unknowns::{Unknowns, add_planes, from_modes, to_modes};
-use crate::joint::precondition::cut_stars::{Cut, CutStars};
+use crate::joint::precondition::cut_stars::{Cut, cut_stars};
 use crate::joint::precondition::mask_free::Stationary;
+use crate::joint::precondition::schwarz::Schwarz;
 use crate::joint::precondition::unobserved::Unseen;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::progress::Pace;
@@ -59,7 +60,7 @@ pub(crate) struct SourceSolve<'a> {
     /// Solves for light that no visit sees, …
     unseen: &'a Unseen,
     /// … and for stars of which they see a part.
-    cut_stars: CutStars,
+    cut_stars: Schwarz,
     slots: Vec<Slot>,
     /// Model and back-projection, `kx × subfilter × ky`.
     model: Vec<Complex32>,
@@ -83,7 +84,7 @@ impl<'a> SourceSolve<'a> {
         let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
         let total = first.total();
         let fractions: Vec<f32> = spectrum.fractions().iter().map(|f| *f as f32).collect();
-        let cut_stars = CutStars::new(
+        let cut_stars = cut_stars(
             tile,
             &Cut {
                 fractions: &fractions,
@@ -174,7 +175,8 @@ impl<'a> SourceSolve<'a> {
     fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
         self.stationary.precondition(grid, &self.width, &mut self.slots, residual, z);
         self.unseen.add_to_total(grid, &residual.total, &mut z.total);
-        self.cut_stars.add(grid, residual, z);
+        let total = Some((&residual.total[..], &mut z.total[..]));
+        self.cut_stars.add(grid, total, &residual.departures, &mut z.departures);
     }
 
     /// The Hessian: data and penalty.

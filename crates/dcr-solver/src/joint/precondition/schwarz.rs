@@ -1,0 +1,148 @@
+//! Additive overlapping Schwarz with Cholesky-solved subdomains.
+//!
+//! ```text
+//! z += θ Σ_s D_s^½ R_sᵀ (R_s A R_sᵀ)⁻¹ R_s D_s^½ r
+//! ```
+//!
+//! `R_s` restricts to the unknowns of a subdomain, `D` is a partition of unity where subdomains overlap, and θ is a
+//! relaxation factor. Unknowns are pixels of the total, of the colour components, or of both. Rules that choose
+//! subdomains and build their matrices are in modules of their own: [`super::bright_stars`], [`super::holes`],
+//! [`super::cut_stars`].
+//!
+//! Reference: B. Smith, P. Bjørstad, W. Gropp, 1996, Domain Decomposition, ch. 1.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+use rustfft::num_complex::Complex32;
+
+use crate::joint::fourier::grid::Grid;
+use crate::joint::linalg::cholesky::{Real, solve_triangles};
+
+/// The unknowns of a subdomain and the factor of its matrix.
+pub(crate) struct Subdomain {
+    /// Pixels of the grid.
+    pub(crate) pixels: Vec<u32>,
+    /// Square root of the partition of unity at each pixel.
+    pub(crate) root: Vec<f32>,
+    /// Unit of the total's unknowns, which come before the components'; `None` if there are none.
+    pub(crate) total: Option<f32>,
+    /// Cholesky factor of the matrix, rows of the lower triangle.
+    pub(crate) factor: Vec<f32>,
+}
+
+/// The preconditioner.
+pub(crate) struct Schwarz {
+    subdomains: Vec<Subdomain>,
+    /// Rows of the grid with unknowns of the total, ascending.
+    rows: Vec<usize>,
+    relaxation: f32,
+}
+
+impl Schwarz {
+    pub(crate) fn new(grid: &Grid, subdomains: Vec<Subdomain>, relaxation: f32) -> Self {
+        let of_total = subdomains.iter().filter(|subdomain| subdomain.total.is_some());
+        let rows: BTreeSet<usize> =
+            of_total.flat_map(|s| s.pixels.iter().map(|pixel| *pixel as usize / grid.padded.1)).collect();
+        Self { subdomains, rows: rows.into_iter().collect(), relaxation }
+    }
+
+    /// The subdomains.
+    #[cfg(test)]
+    pub(crate) fn subdomains(&self) -> &[Subdomain] {
+        &self.subdomains
+    }
+
+    /// Adds the correction to modes of a total, given its residual.
+    pub(crate) fn add_to_total(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
+        self.add(grid, Some((residual, out)), &[], &mut []);
+    }
+
+    /// Adds the correction to pixels of colour components, plane by plane, given their residual.
+    pub(crate) fn add_to_components(&self, grid: &Grid, residual: &[f32], out: &mut [f32]) {
+        self.add(grid, None, residual, out);
+    }
+
+    /// Adds the correction to modes of the total, given its residual, and to pixels of the components, given theirs.
+    pub(crate) fn add(
+        &self,
+        grid: &Grid,
+        total: Option<(&[Complex32], &mut [Complex32])>,
+        residual: &[f32],
+        out: &mut [f32],
+    ) {
+        if self.subdomains.is_empty() {
+            return;
+        }
+        let (plane, cols) = (grid.pixels(), grid.padded.1);
+        let lines = match &total {
+            Some((residual, _)) => grid.rows_together(residual, &self.rows),
+            None => vec![],
+        };
+        let in_lines = |pixel: u32| {
+            let (y, x) = (pixel as usize / cols, pixel as usize % cols);
+            self.rows.partition_point(|row| *row < y) * cols + x
+        };
+        let solve = |s: &Subdomain| -> Vec<f32> {
+            let mut x = Vec::new();
+            if let Some(unit) = s.total {
+                let restricted =
+                    |(pixel, root): (&u32, &f32)| root * unit * grid.scale() * lines[in_lines(*pixel)];
+                x.extend(s.pixels.iter().zip(&s.root).map(restricted));
+            }
+            for residual in residual.chunks_exact(plane) {
+                x.extend(s.pixels.iter().zip(&s.root).map(|(pixel, root)| root * residual[*pixel as usize]));
+            }
+            solve_triangles(&s.factor, &mut x);
+            x
+        };
+        let solved: Vec<Vec<f32>> = self.subdomains.par_iter().map(solve).collect();
+        let mut light = vec![0.0; lines.len()];
+        for (s, solved) in self.subdomains.iter().zip(&solved) {
+            let (of_total, of_components) = match s.total {
+                Some(_) => solved.split_at(s.pixels.len()),
+                None => (&[][..], solved.as_slice()),
+            };
+            let pixels = || s.pixels.iter().zip(&s.root);
+            for ((pixel, root), value) in pixels().zip(of_total) {
+                light[in_lines(*pixel)] += self.relaxation * root * s.total.unwrap_or(1.0) * value;
+            }
+            let planes = out.chunks_exact_mut(plane).zip(of_components.chunks_exact(s.pixels.len()));
+            for (out, values) in planes {
+                for ((pixel, root), value) in pixels().zip(values) {
+                    out[*pixel as usize] += self.relaxation * root * value;
+                }
+            }
+        }
+        if let Some((_, out)) = total {
+            grid.add_rows_together(&self.rows, &light, out);
+        }
+    }
+}
+
+/// The lower triangle of `1 + τBτ` among some pixels, component by component.
+///
+/// `kernel(j, k, (dy, dx))` with `j ≤ k` is what component `j` of a pixel contributes to component `k` of the pixel
+/// `(−dy, −dx)` from it, `width` is τ at each pixel, and there are `m` components.
+pub(crate) fn mask_free_matrix<T: Real>(
+    pixels: &[(isize, isize)],
+    width: &[T],
+    m: usize,
+    kernel: impl Fn(usize, usize, (isize, isize)) -> T,
+) -> Vec<T> {
+    let unknowns = m * pixels.len();
+    let mut out = Vec::with_capacity(unknowns * (unknowns + 1) / 2);
+    for j in 0..m {
+        for (p, here) in pixels.iter().enumerate() {
+            for k in 0..=j {
+                let others = if k == j { &pixels[..=p] } else { pixels };
+                for (o, other) in others.iter().enumerate() {
+                    // What k at `other` gives j at `here`, the kernel of (k, j) being what j gives k.
+                    let value = kernel(k, j, (other.0 - here.0, other.1 - here.1)) * width[p] * width[o];
+                    out.push(if k == j && o == p { T::one() + value } else { value });
+                }
+            }
+        }
+    }
+    out
+}
