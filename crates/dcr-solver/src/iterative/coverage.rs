@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
 use super::leaks::Leaks;
-use super::project::{Pass, Tile, margin};
+use super::project::Pass;
+use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
 use crate::observation::{GOOD, Pixels, Rows, SourceError};
 

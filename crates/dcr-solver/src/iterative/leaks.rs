@@ -5,9 +5,9 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-use super::project::{Pass, Tile, margin};
+use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, shift_add};
-use crate::observation::SubfilterShift;
+use crate::observation::{Observations, SubfilterShift};
 
 /// The share of a pixel's samples that may come from unconstrained pixels: interpolation weights below it are rounding.
 const TRUST_LEAK: f32 = 1e-3;
@@ -27,21 +27,24 @@ struct VisitLeaks {
 }
 
 impl Leaks {
-    /// Follows the light of the marked pixels into every visit. The pass's domain is the whole patch.
-    pub(crate) fn find(pass: &Pass, unconstrained: ArrayView2<bool>) -> Self {
+    /// Follows the light of the marked pixels into every visit. The tiles cover the whole patch.
+    pub(crate) fn find(
+        observations: &dyn Observations,
+        tiles: Vec<Tile>,
+        unconstrained: ArrayView2<bool>,
+    ) -> Self {
         let marked = unconstrained.mapv(|u| f32::from(u8::from(u)));
-        let near: Vec<(Tile, Region)> = pass
-            .tiles()
+        let near: Vec<(Tile, Region)> = tiles
             .into_iter()
             .filter_map(|tile| {
-                let near = near_marked(pass, &tile, unconstrained)?;
+                let near = near_marked(observations, &tile, unconstrained)?;
                 Some((tile, near))
             })
             .collect();
-        let visits = (0..pass.observations.visits()).into_par_iter().map(|visit| {
+        let visits = (0..observations.visits()).into_par_iter().map(|visit| {
             let mut rows: Vec<Vec<[u32; 2]>> = vec![vec![]; marked.nrows()];
             for (tile, near) in &near {
-                add_runs(&marked, pass.observations.shifts(visit, tile.cell), near, &mut rows);
+                add_runs(&marked, observations.shifts(visit, tile.cell), near, &mut rows);
             }
             VisitLeaks::new(rows)
         });
@@ -97,9 +100,9 @@ impl VisitLeaks {
 }
 
 /// The part of a tile whose predictions may draw on marked pixels; `None` if there is none.
-fn near_marked(pass: &Pass, tile: &Tile, marked: ArrayView2<bool>) -> Option<Region> {
-    let visits = 0..pass.observations.visits();
-    let reach = visits.map(|v| margin(pass.observations.shifts(v, tile.cell), Order::LINEAR)).max()?;
+fn near_marked(observations: &dyn Observations, tile: &Tile, marked: ArrayView2<bool>) -> Option<Region> {
+    let visits = 0..observations.visits();
+    let reach = visits.map(|v| margin(observations.shifts(v, tile.cell), Order::LINEAR)).max()?;
     let whole = Region::whole(marked.dim());
     let around = tile.region.grown(reach, &whole);
     let mut found: Option<Region> = None;

@@ -4,8 +4,6 @@
 //! little further still. Tiles do not depend on each other and are summed visit by visit in order, so that the result
 //! depends neither on the number of threads nor on the tiling.
 
-use std::ops::Range;
-
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -13,13 +11,11 @@ use super::config::{Edge, Interpolation, IterativeConfig};
 use super::leaks::Leaks;
 use super::planes::forward_support;
 use super::tile::{Comparison, ModelPlanes, TileWork, VisitStencils};
+use super::tiling::{Tile, margin, tiles};
 use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_in_place};
 use crate::observation::{DETECTED, GOOD, Observations, Rows, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
-
-/// Sides of a tile, rows and columns: all its planes stay in a core's cache.
-const TILE: (usize, usize) = (64, 256);
 
 /// Tiles whose results are held before they are put in their places.
 const TILES_AT_A_TIME: usize = 256;
@@ -46,12 +42,6 @@ pub(crate) struct Projected {
     pub(crate) metric_sums: Vec<[f64; 2]>,
     /// Memory for the model's spline coefficients.
     coefficients_byx: Array3<f32>,
-}
-
-/// A piece of a cell, in patch coordinates.
-pub(crate) struct Tile {
-    pub(crate) cell: usize,
-    pub(crate) region: Region,
 }
 
 impl Pass<'_> {
@@ -241,27 +231,7 @@ impl Pass<'_> {
 
     /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
     pub(crate) fn tiles(&self) -> Vec<Tile> {
-        if self.config.edge == Edge::Zero {
-            let middle = |r: &Range<usize>| (r.start + r.end) / 2;
-            let (y, x) = (middle(&self.domain.rows), middle(&self.domain.cols));
-            let cell =
-                self.cells.iter().position(|c| c.rows.contains(&y) && c.cols.contains(&x)).unwrap_or(0);
-            return vec![Tile { cell, region: self.domain.clone() }];
-        }
-        let mut tiles = vec![];
-        for (cell, area) in self.cells.iter().enumerate() {
-            let area = area.intersection(self.domain);
-            for y in area.rows.clone().step_by(TILE.0) {
-                for x in area.cols.clone().step_by(TILE.1) {
-                    let region = Region {
-                        rows: y..(y + TILE.0).min(area.rows.end),
-                        cols: x..(x + TILE.1).min(area.cols.end),
-                    };
-                    tiles.push(Tile { cell, region });
-                }
-            }
-        }
-        tiles
+        tiles(self.cells, self.domain, self.config.edge == Edge::Zero)
     }
 }
 
@@ -274,12 +244,6 @@ impl Projected {
         self.metric_sums.clear();
         self.metric_sums.resize(visits, [0.0; 2]);
     }
-}
-
-/// How far beyond a tile its residuals are needed.
-pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
-    let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
-    reach.ceil() as usize + order.reach()
 }
 
 /// Works on all planes side by side.

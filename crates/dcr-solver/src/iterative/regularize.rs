@@ -7,14 +7,11 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMu
 use rayon::prelude::*;
 
 use super::config::{FrequencyClamp, IterationClamp, IterativeConfig};
-use super::weights::{background_noise, noise_of_sum};
+use super::weights::{ROWS_AT_A_TIME, background_noise, noise_of_sum};
 use crate::kernel::{Boundary, Region, Smoother, Window, copy_folded, gaussian_filter, open_diamond_rows};
 
 /// Noise estimates keep this far from the edge, px.
 const NOISE_MARGIN: usize = 5;
-
-/// Rows that are worked on at a time, and beside each other.
-pub(crate) const ROWS_AT_A_TIME: usize = 64;
 
 /// Columns that are worked on at a time.
 const COLS_AT_A_TIME: usize = 512;

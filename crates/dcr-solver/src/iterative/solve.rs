@@ -1,102 +1,11 @@
-//! What is asked of the solver and what it answers.
+//! The solves of a patch: as one, region by region, or roughly.
 
-use ndarray::{Array3, ArrayView2, ArrayView3};
-use serde::{Deserialize, Serialize};
+use ndarray::{Array3, ArrayView3};
 
-use super::config::{ConfigError, IterativeConfig};
+use super::config::IterativeConfig;
+use super::problem::{Problem, Progress, Solution, SolveError};
 use super::state::State;
 use crate::kernel::Region;
-use crate::observation::{Observations, SourceError};
-use crate::spectrum::SpectralBasis;
-
-/// A patch to be solved.
-pub struct Problem<'a> {
-    /// The visits.
-    pub observations: &'a dyn Observations,
-    /// Parts of the patch in which displacements are constant; together they cover it.
-    pub cells: &'a [Region],
-    /// How light is spread inside subfilters.
-    pub basis: &'a SpectralBasis,
-    /// Share of each subfilter in a flat spectrum; sums to 1.
-    pub fractions: &'a [f64],
-    /// The initial coadd, `(rows, cols)`. Pixels that are not finite are taken as 0 and left to the data.
-    pub template: ArrayView2<'a, f32>,
-    /// Pixels of detected sources in the template.
-    pub detected: ArrayView2<'a, bool>,
-    /// Pixels of the template that must not be used to estimate noise.
-    pub bad: ArrayView2<'a, bool>,
-}
-
-/// How a solve ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// An iteration improved the metric by less than the threshold.
-    Converged,
-    /// An iteration made the metric worse; the best model is kept.
-    Diverged,
-    /// The most iterations were made.
-    IterationLimit,
-    /// No visit has a usable pixel on a detected source: the model is the template's.
-    NoData,
-    /// The iterations asked for were made and nobody looked at the metric.
-    NotMeasured,
-}
-
-/// One iteration, for the record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IterationReport {
-    /// Gain with which the new solution was taken.
-    pub gain: f64,
-    /// The metric after it.
-    pub metric: f64,
-}
-
-/// The course of a solve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SolveReport {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The metric of the starting model.
-    pub initial_metric: f64,
-    /// The metric of the model that was kept.
-    pub final_metric: f64,
-    /// Every iteration.
-    pub iterations: Vec<IterationReport>,
-    /// The kept model's metric for each visit.
-    pub visit_metrics: Vec<f64>,
-}
-
-/// A solved patch.
-#[derive(Clone, Debug)]
-pub struct Solution {
-    /// The subfilters' planes, blue to red, `(subfilters, rows, cols)`, as they are to be written: with the amplified contrast.
-    pub model_byx: Array3<f32>,
-    /// Visits that reached each pixel, rounded, per subfilter.
-    pub n_image_byx: Array3<u16>,
-    /// 1/Σ of the visits' displaced weights, 0 where coverage is too low.
-    pub inverse_weight_byx: Array3<f32>,
-    /// One report, or one for each separately solved region.
-    pub reports: Vec<SolveReport>,
-}
-
-/// Why a patch could not be solved.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SolveError {
-    /// A setting that cannot be meant.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Pixels could not be had.
-    #[error("{0}")]
-    Source(#[source] SourceError),
-    /// The caller asked to stop.
-    #[error("stopped on request")]
-    Cancelled,
-}
-
-/// Called after every iteration with its number, from 1, the most there can be, and its report; `false` stops the solve.
-pub type Progress<'a> = dyn FnMut(usize, usize, &IterationReport) -> bool + 'a;
 
 /// Solves a patch as one: cells share gains and decisions, so that the result does not depend on how it is divided.
 ///

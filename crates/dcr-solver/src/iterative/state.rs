@@ -8,8 +8,8 @@ use super::gain::{base_gain, next_gain};
 use super::leaks::Leaks;
 use super::models::Models;
 use super::planes::{amplified, fill_from_neighbours};
+use super::problem::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
 use super::project::{Pass, Projected};
-use super::solve::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
 use super::weights::{Significance, background_noise, model_weights};
 use crate::kernel::{Region, dilate_diamond};
 
@@ -88,7 +88,8 @@ impl<'a, 'p> State<'a, 'p> {
         let reach = self.config.spline_order().reach();
         let unconstrained = dilate_diamond(open.view(), reach);
         let whole = Region::whole(unconstrained.dim());
-        self.leaks = Some(Leaks::find(&self.pass(&whole), unconstrained.view()));
+        let (observations, tiles) = (self.problem.observations, self.pass(&whole).tiles());
+        self.leaks = Some(Leaks::find(observations, tiles, unconstrained.view()));
         self.unconstrained = Some(unconstrained);
     }
 

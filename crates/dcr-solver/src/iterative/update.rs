@@ -5,11 +5,9 @@ use ndarray::{Array2, Array3, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::project::Projected;
-use super::regularize::{
-    ROWS_AT_A_TIME, Surroundings, clamp_frequency, clamp_iteration, conserves, conserving_into,
-};
+use super::regularize::{Surroundings, clamp_frequency, clamp_iteration, conserves, conserving_into};
 use super::state::State;
-use super::weights::background_noise;
+use super::weights::{ROWS_AT_A_TIME, background_noise};
 use crate::kernel::Region;
 
 impl State<'_, '_> {

@@ -4,8 +4,10 @@ use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::regularize::ROWS_AT_A_TIME;
 use crate::kernel::{Boundary, Region, gaussian_filter};
+
+/// Rows of a band: bands are worked on side by side, and summed in order.
+pub(crate) const ROWS_AT_A_TIME: usize = 64;
 
 /// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from them.
 ///

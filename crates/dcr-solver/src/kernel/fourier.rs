@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use super::shift::PixelShift;
+use super::region::{PixelShift, mirror};
 
 /// The smallest border in pixels on each side of a plane.
 const BORDER: usize = 24;
@@ -144,8 +144,8 @@ fn extension(n: usize, padded: usize) -> Vec<(usize, usize, f64)> {
             }
             // Distance into the gap that runs from the last pixel around to the first.
             let beyond = (inside - n as isize).rem_euclid(padded as isize);
-            let from_last = super::shift::mirror(n as isize + beyond, n);
-            let from_first = super::shift::mirror(beyond - gap as isize, n);
+            let from_last = mirror(n as isize + beyond, n);
+            let from_first = mirror(beyond - gap as isize, n);
             // A quarter of the gap belongs to each edge alone: nothing from afar comes near the plane.
             let t = (2.0 * (beyond as f64 + 1.0) / (gap as f64 + 1.0) - 0.5).clamp(0.0, 1.0);
             (from_last, from_first, t * t * t * (t * (6.0 * t - 15.0) + 10.0))

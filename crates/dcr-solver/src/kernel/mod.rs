@@ -5,6 +5,7 @@
 pub mod filter;
 pub mod fourier;
 pub mod morphology;
+pub mod region;
 pub mod shift;
 pub mod spline;
 mod stencil;
@@ -15,8 +16,9 @@ pub(crate) use filter::{Smoother, copy_folded, filter_in_blocks, filter_row, gau
 pub use fourier::FourierPlan;
 pub(crate) use morphology::open_diamond_rows;
 pub use morphology::{dilate_diamond, open_diamond};
-pub(crate) use shift::mirror;
-pub use shift::{PixelShift, Region, shift_add, shift_scalar, support};
+pub(crate) use region::mirror;
+pub use region::{PixelShift, Region};
+pub use shift::{shift_add, shift_scalar, support};
 pub(crate) use spline::prefilter_in_place;
 pub use spline::{Order, prefilter, prefilter_f32};
 pub(crate) use stencil::Stencil;

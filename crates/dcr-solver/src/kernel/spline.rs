@@ -7,6 +7,8 @@
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
 
+use super::region::mirror;
+
 /// The order of a B-spline, 0 (nearest pixel) to 5 (quintic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order(u8);
@@ -155,7 +157,7 @@ fn filter_rows_together(plane: &mut [f32], width: usize, pole: f64) {
     let mut start = plane[..width].to_vec();
     let mut power = z;
     for k in 1..=horizon {
-        let from = super::shift::mirror(k as isize, rows) * width;
+        let from = mirror(k as isize, rows) * width;
         add_scaled(&mut start, power, &plane[from..from + width]);
         power *= z;
     }

@@ -5,7 +5,8 @@
 
 use multiversion::multiversion;
 
-use super::shift::{PixelShift, Region, Taps, blend_rows, slide};
+use super::region::{PixelShift, Region};
+use super::shift::{Taps, blend_rows, slide};
 use super::spline::Order;
 use super::window::Window;
 
@@ -127,7 +128,8 @@ mod tests {
     use ndarray::Array2;
     use proptest::prelude::*;
 
-    use super::super::shift::{mirror, shift_add};
+    use super::super::region::mirror;
+    use super::super::shift::shift_add;
     use super::*;
 
     proptest! {

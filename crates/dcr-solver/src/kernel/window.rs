@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::shift::{Region, mirror};
+use super::region::{Region, mirror};
 
 /// A rectangle of a plane with its surroundings, which may reach beyond the plane's edges.
 #[derive(Clone, Debug, Default)]
