@@ -7,6 +7,7 @@
 pub mod iterative;
 pub mod joint;
 pub mod kernel;
+pub mod linalg;
 mod observation;
 mod outliers;
 mod rarity;

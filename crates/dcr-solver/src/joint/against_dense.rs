@@ -207,7 +207,7 @@ fn dense_first_solve() {
     let dense = solve_dense(hessian, right_side);
     let mut solve = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
     solve.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
-    let worst = small.worst(&solve.model, &dense);
+    let worst = small.worst(solve.model(), &dense);
     assert!(worst < DENSE, "{worst:e}");
 }
 
@@ -259,7 +259,7 @@ fn dense_final_solve() {
     }
     // Floor and margin hold the total to the first solve's.
     let mut pulled = to_planes.t().dot(&right_side);
-    let start = whole_planes(&mut small.tile, &first.model);
+    let start = whole_planes(&mut small.tile, first.model());
     let start: Array1<f64> = (0..pixels).map(|p| f64::from(start[p] + start[pixels + p])).collect();
     let mut totals = pulled.slice_mut(s![..pixels]);
     totals += &held.dot(&start);

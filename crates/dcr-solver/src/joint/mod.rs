@@ -73,8 +73,9 @@
 mod against_dense;
 mod config;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod fourier;
-mod linalg;
 mod noise;
 mod operator;
 mod patch;

@@ -6,14 +6,14 @@ use rustfft::num_complex::{Complex32, Complex64};
 use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::fourier::frequencies::Frequencies;
-use crate::joint::linalg::hermitian::{Hermitian, upper};
 use crate::joint::operator::tile::add_hessian;
 use crate::joint::operator::transfer::{Fiducial, displace, visit_transfer};
 use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
-use crate::joint::problem::visits::{Noise, stand_for_all};
+use crate::joint::problem::visits::{Noise, representatives_of};
 use crate::kernel::{PixelShift, Region};
+use crate::linalg::hermitian::{Hermitian, upper};
 
 /// Side of the frequency grid.
 pub(crate) const SIDE: usize = 33;
@@ -102,9 +102,6 @@ impl Coarse {
 /// is spread most, they are the middle ones of their parts.
 fn representatives(problem: &JointProblem) -> Vec<f64> {
     let count = problem.visits.visits();
-    if count <= REPRESENTATIVES {
-        return vec![1.0; count];
-    }
     let whole = Region::whole(problem.shape);
     let refraction: Vec<(f64, f64)> = (0..count)
         .map(|visit| {
@@ -117,12 +114,10 @@ fn representatives(problem: &JointProblem) -> Vec<f64> {
     let (my, mx) = (mean(&|r| r.0), mean(&|r| r.1));
     let spread = |of: &dyn Fn(f64, f64) -> f64| mean(&|r| of(r.0 - my, r.1 - mx));
     let angle = 0.5 * (2.0 * spread(&|y, x| y * x)).atan2(spread(&|y, x| x * x - y * y));
-    let along = |visit: &usize| refraction[*visit].1 * angle.cos() + refraction[*visit].0 * angle.sin();
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|a, b| along(a).total_cmp(&along(b)));
+    let along = |visit: usize| refraction[visit].1 * angle.cos() + refraction[visit].0 * angle.sin();
     let weight = |visit: usize| 1.0 / problem.visits.noise(visit).sky_variance;
     let mut out = vec![0.0; count];
-    for (visit, stands_for) in stand_for_all(&order, weight, REPRESENTATIVES) {
+    for (visit, stands_for) in representatives_of(count, along, weight, REPRESENTATIVES) {
         out[visit] = stands_for / weight(visit);
     }
     out

@@ -28,9 +28,9 @@ use rustfft::num_complex::{Complex32, Complex64};
 use super::coarse::{Coarse, SIDE};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::frequencies::Frequencies;
-use crate::joint::linalg::hermitian::{Hermitian, upper};
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::solve::first::{floor_of_total, total_strength};
+use crate::linalg::hermitian::{Hermitian, upper};
 
 /// Widths of the prior for which covariances are kept: from the least, by this factor, …
 const WIDTH_RATIO: f64 = 4.0;

@@ -20,12 +20,12 @@ use rustfft::num_complex::Complex64;
 use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::fourier::frequencies::Frequencies;
-use crate::joint::linalg::hermitian::Hermitian;
 use crate::joint::operator::transfer::{Fiducial, visit_transfer};
 use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::SLOPE_SPREAD;
 use crate::kernel::Region;
+use crate::linalg::hermitian::Hermitian;
 
 /// Side of the frequency grid.
 const SIDE: usize = 65;

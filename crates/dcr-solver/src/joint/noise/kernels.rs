@@ -10,9 +10,10 @@ use rustfft::num_complex::Complex64;
 
 use super::coarse::{Coarse, Representative, SIDE};
 use crate::joint::config::JointConfig;
-use crate::joint::linalg::hermitian::upper;
+use crate::joint::operator::elimination::Elimination;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::solve::first::total_strength;
+use crate::linalg::hermitian::upper;
 
 /// The farthest lag.
 pub(crate) const FARTHEST: isize = SIDE as isize / 2;
@@ -65,26 +66,18 @@ impl NoiseKernels {
         let (mut schur, mut shown) = (planes(m * (m + 1) / 2), planes(n * m));
         let (mut all, mut couplings) = (vec![0.0; modes], planes(m));
         let mut total_noise = 0.0;
+        let mut elimination = Elimination::new(f, &departures);
         for mode in 0..modes {
-            let (h, p) = (coarse.at(mode), f64::from(amplitude[mode]));
-            let of_total = |a: usize| (0..n).map(|b| h.at(a, b) * f[b]).sum::<Complex64>();
-            let of_departure =
-                |j: usize, a: usize| (0..n).map(|b| h.at(a, b) * departures[[b, j]] * p).sum::<Complex64>();
-            let seen = (0..n).map(|a| of_total(a).re * f[a]).sum::<f64>();
-            all[mode] = seen + f64::from(window[mode]);
-            total_noise += coarse.frequencies.multiplicity(mode / SIDE) * seen / (all[mode] * all[mode]);
-            let coupling: Vec<Complex64> =
-                (0..m).map(|j| (0..n).map(|a| of_departure(j, a) * f[a]).sum()).collect();
-            for (pair, (j, k)) in upper(m).enumerate() {
-                let direct: Complex64 = (0..n).map(|a| of_departure(k, a) * departures[[a, j]] * p).sum();
-                schur[pair][mode] = direct - coupling[j].conj() * coupling[k] / all[mode];
+            let p = f64::from(amplitude[mode]);
+            elimination.eliminate(&coarse.at(mode), f64::from(window[mode]));
+            let Elimination { observed, total, coupling, schur: complement, .. } = &elimination;
+            all[mode] = *total;
+            total_noise += coarse.frequencies.multiplicity(mode / SIDE) * observed / (total * total);
+            schur.iter_mut().zip(complement).for_each(|(plane, s)| plane[mode] = s * (p * p));
+            couplings.iter_mut().zip(coupling).for_each(|(plane, c)| plane[mode] = c * p);
+            for (plane, (a, j)) in shown.iter_mut().zip((0..n).flat_map(|a| (0..m).map(move |j| (a, j)))) {
+                plane[mode] = p * (departures[[a, j]] - coupling[j] * f[a] / total);
             }
-            for a in 0..n {
-                for j in 0..m {
-                    shown[a * m + j][mode] = p * departures[[a, j]] - coupling[j] * f[a] / all[mode];
-                }
-            }
-            couplings.iter_mut().zip(coupling).for_each(|(all, one)| all[mode] = one);
         }
         let pixels = |modes: Vec<Vec<Complex64>>| -> Vec<Array2<f64>> {
             modes.par_iter().map(|modes| plane(coarse, modes)).collect()

@@ -22,9 +22,9 @@ use rayon::prelude::*;
 
 use super::kernels::{FARTHEST, NoiseKernels, at};
 use super::starlight::{StarLight, TOGETHER};
-use crate::joint::linalg::cholesky::{LANES, cholesky, solve_triangles_together};
 use crate::joint::precondition::cover::{circle, greedy_cover, limited_radius};
 use crate::joint::precondition::schwarz::mask_free_matrix;
+use crate::linalg::cholesky::{LANES, cholesky, solve_triangles_together};
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f64 = 0.5;

@@ -16,8 +16,8 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::fourier::grid::{Grid, Scratch, Way};
 use crate::joint::fourier::modes::{add_conjugate_product, add_product, add_scaled, inner, multiply};
-use crate::joint::linalg::hermitian::upper;
 use crate::joint::problem::visits::Noise;
+use crate::linalg::hermitian::upper;
 
 /// How much a pixel counts of which the sky makes all the noise.
 pub(crate) const FULL: u8 = 128;
@@ -303,11 +303,6 @@ impl Tile {
         self.grid.shape.0 * self.grid.shape.1
     }
 
-    /// The inner product of two sets of modes, as of their planes' pixels.
-    pub(crate) fn inner(&self, a: &[Complex32], b: &[Complex32]) -> f64 {
-        inner_product(&self.grid, a, b)
-    }
-
     /// The planes of a set of modes within the tile and `border` pixels around it, `plane × row × column`.
     pub(crate) fn planes(&self, y: &[Complex32], border: usize) -> Array3<f32> {
         self.found_planes(&self.whole(y), border)
@@ -393,7 +388,7 @@ pub(crate) fn tile_plane(grid: &Grid, spectrum: &[Complex32], scratch: &mut Scra
 
 /// The inner product of two sets of modes (any number of planes), as of their pixels. Summed `kx` by `kx`, in order.
 pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f64 {
-    let chunk = a.len() / grid.kx();
+    let chunk = (a.len() / grid.kx()).max(1);
     let parts: Vec<f64> = a
         .par_chunks_exact(chunk)
         .zip(b.par_chunks_exact(chunk))

@@ -1,4 +1,4 @@
-//! The unknowns of the final solve, and arithmetic on them: modes of the total, and real planes of the departures.
+//! Unknowns of the solves, and the arithmetic on them that conjugate gradients need.
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
@@ -7,41 +7,63 @@ use super::tile::{Slot, inner_product};
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_scaled, inner_real, next_direction};
 
-/// A point in the space of unknowns: modes of the total, `kx × ky`, and pixels of the departures, `j × y × x` of the grid.
+/// A vector of unknowns: modes of some planes and pixels of others, either of which may be absent.
+///
+/// The first solve has the modes of all subfilters, the final solve the modes of the total and pixels of the
+/// departures, and its mask-free preconditioner the latter only.
 #[derive(Clone)]
 pub(crate) struct Unknowns {
-    pub(crate) total: Vec<Complex32>,
-    pub(crate) departures: Vec<f32>,
+    /// Half planes of modes, `kx × plane × ky`.
+    pub(crate) modes: Vec<Complex32>,
+    /// Pixels of the grid, `plane × y × x`.
+    pub(crate) pixels: Vec<f32>,
 }
 
 impl Unknowns {
-    pub(crate) fn zeros(grid: &Grid, m: usize) -> Self {
-        Self { total: vec![Complex32::default(); grid.modes()], departures: vec![0.0; m * grid.pixels()] }
+    /// Zero, for that many planes of modes and of pixels.
+    pub(crate) fn zeros(grid: &Grid, modes: usize, pixels: usize) -> Self {
+        let modes = vec![Complex32::default(); modes * grid.modes()];
+        Self { modes, pixels: vec![0.0; pixels * grid.pixels()] }
     }
 
+    /// Inner product of the planes, summed over pixels.
     pub(crate) fn inner(&self, other: &Self, grid: &Grid) -> f64 {
-        inner_product(grid, &self.total, &other.total)
-            + inner_planes(grid, &self.departures, &other.departures)
+        let rows = |pixels| <[f32]>::par_chunks(pixels, grid.padded.1);
+        let of_rows = rows(&self.pixels).zip(rows(&other.pixels)).map(|(a, b)| inner_real(a, b));
+        // Row by row, in order: the sum does not depend on the number of threads.
+        let of_pixels: f64 = of_rows.collect::<Vec<f64>>().iter().sum();
+        inner_product(grid, &self.modes, &other.modes) + of_pixels
     }
 
     /// `self += step·other`.
     pub(crate) fn add(&mut self, step: f32, other: &Self, grid: &Grid) {
-        let totals = self.total.par_chunks_exact_mut(grid.ky()).zip(other.total.par_chunks_exact(grid.ky()));
-        totals.for_each(|(a, b)| add_scaled(a, step, b));
-        add_planes(grid, &mut self.departures, step, &other.departures);
+        let ky = grid.ky();
+        let modes = self.modes.par_chunks_exact_mut(ky).zip(other.modes.par_chunks_exact(ky));
+        modes.for_each(|(a, b)| add_scaled(a, step, b));
+        add_pixels(grid, &mut self.pixels, step, &other.pixels);
     }
 
-    /// `self = z + factor·self`.
-    pub(crate) fn turn(&mut self, factor: f32, z: &Self, grid: &Grid) {
-        let totals = self.total.par_chunks_exact_mut(grid.ky()).zip(z.total.par_chunks_exact(grid.ky()));
-        totals.for_each(|(p, z)| next_direction(p, factor, z));
-        turn_planes(grid, &mut self.departures, factor, &z.departures);
+    /// `self = other + factor·self`.
+    pub(crate) fn xpby(&mut self, other: &Self, factor: f32, grid: &Grid) {
+        let (ky, cols) = (grid.ky(), grid.padded.1);
+        let modes = self.modes.par_chunks_exact_mut(ky).zip(other.modes.par_chunks_exact(ky));
+        modes.for_each(|(a, b)| next_direction(a, factor, b));
+        let rows = self.pixels.par_chunks_mut(cols).zip(other.pixels.par_chunks(cols));
+        rows.for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, b)| *a = b + factor * *a));
     }
 
+    /// `self = other`.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.total.copy_from_slice(&other.total);
-        self.departures.copy_from_slice(&other.departures);
+        self.modes.copy_from_slice(&other.modes);
+        self.pixels.copy_from_slice(&other.pixels);
     }
+}
+
+/// `out += step·a`, for pixels of the grid.
+pub(crate) fn add_pixels(grid: &Grid, out: &mut [f32], step: f32, a: &[f32]) {
+    let cols = grid.padded.1;
+    let rows = out.par_chunks_mut(cols).zip(a.par_chunks(cols));
+    rows.for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, a)| *out += step * a));
 }
 
 /// Slots hold `F τ u_j`.
@@ -76,25 +98,4 @@ fn multiply_real(out: &mut [f32], a: &[f32], b: &[f32]) {
     for i in 0..n {
         out[i] = a[i] * b[i];
     }
-}
-
-/// `out += step·a`.
-pub(crate) fn add_planes(grid: &Grid, out: &mut [f32], step: f32, a: &[f32]) {
-    let row = grid.padded.1;
-    let rows = out.par_chunks_mut(row).zip(a.par_chunks(row));
-    rows.for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, a)| *out += step * a));
-}
-
-/// `out = z + factor·out`.
-pub(crate) fn turn_planes(grid: &Grid, out: &mut [f32], factor: f32, z: &[f32]) {
-    let row = grid.padded.1;
-    let rows = out.par_chunks_mut(row).zip(z.par_chunks(row));
-    rows.for_each(|(out, z)| out.iter_mut().zip(z).for_each(|(out, z)| *out = z + factor * *out));
-}
-
-/// `Σ a·b`, summed row by row, in order.
-pub(crate) fn inner_planes(grid: &Grid, a: &[f32], b: &[f32]) -> f64 {
-    let row = grid.padded.1;
-    let parts: Vec<f64> = a.par_chunks(row).zip(b.par_chunks(row)).map(|(a, b)| inner_real(a, b)).collect();
-    parts.iter().sum()
 }

@@ -177,7 +177,7 @@ fn final_model(session: &mut Session, spectrum: &Spectrum, config: &JointConfig,
     let shape = session.tile.grid.shape;
     if spectrum.count() == 1 {
         let course = session.refine_first(config, pace);
-        let model = session.first.model.clone();
+        let model = session.first.model().to_vec();
         return Final { model, freedom_yx: Array2::zeros(shape), width_yx: Array2::zeros(shape), course };
     }
     let (first, amplitude) = (&session.first, &session.amplitude);

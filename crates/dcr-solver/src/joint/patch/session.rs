@@ -144,7 +144,7 @@ impl Session {
         let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
         let mut own = region.own_pixels();
         own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
-        let model = tile.whole(&self.first.model);
+        let model = tile.whole(self.first.model());
         let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &model, Some(&own));
         self.indices.iter().copied().zip(fits).collect()
     }

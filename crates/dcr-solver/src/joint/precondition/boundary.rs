@@ -24,8 +24,8 @@ use rustfft::{Fft, FftPlanner};
 use super::RELAXATION;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::add_scaled;
-use crate::joint::linalg::hermitian::Hermitian;
 use crate::joint::operator::tile::Tile;
+use crate::linalg::hermitian::Hermitian;
 
 /// Frequencies along an edge that have a matrix of their own: as many are told apart by kernels that reach a dozen pixels along it. Others use the nearest one's.
 const MATRICES: usize = 64;
@@ -227,8 +227,8 @@ impl Beyond {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::joint::fixtures::{FRACTIONS, hessian_times_total, modes, tile};
     use crate::joint::operator::tile::inner_product;
-    use crate::joint::precondition::unobserved::tests::{FRACTIONS, modes, residual_of, tile};
 
     #[test]
     fn edges_undo_what_the_data_do_to_light_outside() {
@@ -242,7 +242,7 @@ mod tests {
                 true => 0.0,
                 false => ((y * 31 + x * 17) % 23) as f32 - 9.0,
             });
-            let residual = residual_of(&mut tile, &light, prior[0]);
+            let residual = hessian_times_total(&mut tile, &light, prior[0]);
             let mut found = vec![Complex32::default(); tile.grid.modes()];
             Edges::new(&tile, &FRACTIONS, &prior).add(&tile.grid, &residual, &mut found);
             let largest = light.iter().map(|v| v.norm()).fold(0.0, f32::max);

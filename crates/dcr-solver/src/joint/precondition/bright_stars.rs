@@ -12,9 +12,9 @@ use rustfft::num_complex::Complex32;
 use super::cover::{disc_size, discs, limited_radius, window_sum};
 use super::schwarz::{Schwarz, Subdomain, mask_free_matrix};
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::{cholesky, triangle};
-use crate::joint::linalg::hermitian::upper;
 use crate::joint::operator::tile::Slot;
+use crate::linalg::cholesky::{cholesky, triangle};
+use crate::linalg::hermitian::upper;
 
 /// Pixels are bright where `τ² B₀` exceeds this.
 const BRIGHT: f32 = 2.0;
@@ -62,7 +62,7 @@ impl BrightStars {
         let row = grid.padded.1;
         let rows = out.par_chunks_mut(row).zip(r.par_chunks(row)).zip(self.diagonal.par_chunks(row));
         rows.for_each(|((out, r), d)| out.iter_mut().zip(r).zip(d).for_each(|((out, r), d)| *out = r * d));
-        self.discs.add_to_components(grid, r, out);
+        self.discs.add(grid, (&[], r), (&mut [], out));
     }
 }
 
@@ -98,7 +98,9 @@ fn matrix(grid: &Grid, pixels: &[u32], width: &[f32], kernels: &[Vec<f32>], m: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::joint::fourier::modes::inner_real;
+    use crate::joint::fixtures::{Dense, stars};
+    use crate::joint::operator::unknowns::{from_modes, to_modes};
+    use crate::joint::precondition::mask_free::apply_schur;
 
     const FWHM_PX: f64 = 3.5;
     /// What rounding leaves.
@@ -125,60 +127,19 @@ mod tests {
     }
 
     /// τ of stars on a faint sky.
-    fn width(grid: &Grid, stars: &[(f64, f64, f64)]) -> Vec<f32> {
-        let cols = grid.padded.1;
-        let sigma = FWHM_PX / 2.355;
-        let light = |i: usize| -> f64 {
-            let r2 = |y: f64, x: f64| ((i / cols) as f64 - y).powi(2) + ((i % cols) as f64 - x).powi(2);
-            stars.iter().map(|(y, x, peak)| peak * (-0.5 * r2(*y, *x) / (sigma * sigma)).exp()).sum()
-        };
-        (0..grid.pixels()).map(|i| light(i).hypot(1.0) as f32).collect()
+    fn width(grid: &Grid, of: &[(f64, f64, f64)]) -> Vec<f32> {
+        stars(grid, FWHM_PX / 2.355, of).into_iter().map(|light| light.hypot(1.0)).collect()
     }
 
     /// `1 + τ B τ` on the whole grid, pixel by pixel.
-    struct Dense {
-        lower: Vec<f32>,
-        unknowns: usize,
+    fn dense(grid: &Grid, width: &[f32], schur: &[Complex32]) -> Dense {
+        let whole: Vec<u32> = (0..grid.pixels() as u32).collect();
+        Dense::new(matrix(grid, &whole, width, &kernels(grid, schur, 2), 2))
     }
 
-    impl Dense {
-        fn new(grid: &Grid, width: &[f32], kernels: &[Vec<f32>]) -> Self {
-            let whole: Vec<u32> = (0..grid.pixels() as u32).collect();
-            Self { lower: matrix(grid, &whole, width, kernels, 2), unknowns: 2 * grid.pixels() }
-        }
-
-        fn times(&self, u: &[f32]) -> Vec<f32> {
-            let at = |i: usize, j: usize| self.lower[triangle(i.max(j)) + i.min(j)];
-            let row =
-                |i: usize| (0..self.unknowns).map(|j| f64::from(at(i, j)) * f64::from(u[j])).sum::<f64>();
-            (0..self.unknowns).map(|i| row(i) as f32).collect()
-        }
-
-        /// Conjugate gradients that it takes to bring the residual to a thousandth.
-        fn iterations(&self, precondition: impl Fn(&[f32]) -> Vec<f32>) -> usize {
-            let dot = |a: &[f32], b: &[f32]| inner_real(a, b);
-            let add = |out: &mut [f32], step: f64, a: &[f32]| {
-                out.iter_mut().zip(a).for_each(|(out, a)| *out += step as f32 * a);
-            };
-            let mut r = self.times(&pattern(self.unknowns));
-            let mut z = precondition(&r);
-            let (mut direction, mut squared) = (z.clone(), dot(&r, &z));
-            let first = squared;
-            for iteration in 1..200 {
-                let product = self.times(&direction);
-                add(&mut r, -squared / dot(&direction, &product), &product);
-                z = precondition(&r);
-                let before = squared;
-                squared = dot(&r, &z);
-                if squared < 1e-6 * first {
-                    return iteration;
-                }
-                let mut next = z.clone();
-                add(&mut next, squared / before, &direction);
-                direction = next;
-            }
-            200
-        }
+    /// Conjugate gradients that it takes to bring the residual to a thousandth.
+    fn iterations(dense: &Dense, unknowns: usize, precondition: impl FnMut(&[f32]) -> Vec<f32>) -> usize {
+        dense.solve(&dense.times(&pattern(unknowns)), precondition, false, 200, 1e-6).1
     }
 
     fn unlike(a: &[f32], b: &[f32]) -> f32 {
@@ -196,12 +157,12 @@ mod tests {
         let grid = Grid::new((13, 17), 2);
         let (width, schur) = (width(&grid, &[(8.0, 9.0, 20.0)]), schur(&grid));
         let u = pattern(2 * grid.pixels());
-        let by_pixels = Dense::new(&grid, &width, &kernels(&grid, &schur, 2)).times(&u);
+        let by_pixels = dense(&grid, &width, &schur).times(&u);
         let mut slots = [Slot::new(&grid), Slot::new(&grid)];
-        crate::joint::operator::unknowns::to_modes(&grid, &width, &u, &mut slots);
-        crate::joint::precondition::mask_free::apply_schur(&grid, &schur, &mut slots);
+        to_modes(&grid, &width, &u, &mut slots);
+        apply_schur(&grid, &schur, &mut slots);
         let mut by_modes = vec![0.0; u.len()];
-        crate::joint::operator::unknowns::from_modes(&grid, &width, &mut slots, &mut by_modes);
+        from_modes(&grid, &width, &mut slots, &mut by_modes);
         by_modes.iter_mut().zip(&u).for_each(|(out, u)| *out += u);
         assert!(unlike(&by_pixels, &by_modes) < ROUNDING, "{}", unlike(&by_pixels, &by_modes));
     }
@@ -217,14 +178,15 @@ mod tests {
             let width = width(&grid, &stars);
             let discs = BrightStars::new(&grid, &width, &schur, 2, FWHM_PX);
             assert!(!discs.discs.subdomains().is_empty());
-            let dense = Dense::new(&grid, &width, &kernels(&grid, &schur, 2));
-            let by_discs = dense.iterations(|r| {
+            let (dense, unknowns) = (dense(&grid, &width, &schur), 2 * grid.pixels());
+            let by_discs = iterations(&dense, unknowns, |r| {
                 let mut z = vec![0.0; r.len()];
                 discs.apply(&grid, r, &mut z);
                 z
             });
-            let own: Vec<f32> = (0..dense.unknowns).map(|i| dense.lower[triangle(i) + i]).collect();
-            let by_diagonal = dense.iterations(|r| r.iter().zip(&own).map(|(r, own)| r / own).collect());
+            let by_diagonal = iterations(&dense, unknowns, |r| {
+                r.iter().zip(dense.diagonal()).map(|(r, own)| r / own).collect()
+            });
             assert!(by_discs <= 8 && by_diagonal >= 3 * by_discs, "{by_discs}, {by_diagonal}");
         }
     }

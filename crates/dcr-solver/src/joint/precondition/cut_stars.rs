@@ -106,41 +106,22 @@ fn unseen_on(grid: &Grid, seen: &[f32]) -> Array2<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::joint::fourier::modes::{add_scaled, add_weighted};
-    use crate::joint::operator::tile::Slot;
-    use crate::joint::operator::unknowns::{Unknowns, from_modes, to_modes};
-    use crate::joint::precondition::unobserved::tests::{FRACTIONS, modes, tile};
-    use rustfft::num_complex::Complex32;
+    use crate::joint::fixtures::{FRACTIONS, SLOPE, amplitude, hessian_times, modes, stars, tile};
+    use crate::joint::operator::unknowns::Unknowns;
 
     const PRIOR: f32 = 0.01;
     const MARGIN: f32 = 0.05;
     const FWHM_PX: f64 = 3.0;
 
-    /// The slope of two subfilters' spectra, which has no flux.
-    fn slope() -> Array2<f64> {
-        Array2::from_shape_vec((2, 1), vec![-0.5, 0.5]).unwrap()
-    }
-
-    /// |P| of a Gaussian PSF.
-    fn amplitude(grid: &Grid) -> Vec<f32> {
-        let [fy, fx] = [grid.frequencies().y, grid.frequencies().x];
-        let fy = &fy;
-        fx.iter().flat_map(|x| fy.iter().map(move |y| (-16.0 * (x * x + y * y)).exp() as f32)).collect()
-    }
-
     /// τ on the grid of a star in a pixel of the tile, or beyond it.
-    fn width(grid: &Grid, (y0, x0): (f32, f32)) -> Vec<f32> {
-        let (top, left) = (grid.tile_rows().start as f32, grid.tile_cols().start as f32);
-        let of = |y: usize, x: usize| {
-            let r2 = (y as f32 - top - y0).powi(2) + (x as f32 - left - x0).powi(2);
-            0.1 + 300.0 * (-r2 / 2.0).exp()
-        };
-        (0..grid.pixels()).map(|i| of(i / grid.padded.1, i % grid.padded.1)).collect()
+    fn width(grid: &Grid, (y, x): (f64, f64)) -> Vec<f32> {
+        let at = (grid.tile_rows().start as f64 + y, grid.tile_cols().start as f64 + x, 300.0);
+        stars(grid, 1.0, &[at]).into_iter().map(|light| 0.1 + light).collect()
     }
 
-    fn stars(tile: &Tile, width: &[f32]) -> Schwarz {
+    fn subdomains(tile: &Tile, width: &[f32]) -> Schwarz {
         let (amplitude, total) = (amplitude(&tile.grid), vec![PRIOR; tile.grid.modes()]);
-        let departures = slope();
+        let departures = Array2::from_shape_vec((2, 1), SLOPE.map(f64::from).to_vec()).unwrap();
         let cut = Cut {
             fractions: &FRACTIONS,
             departures: &departures,
@@ -152,40 +133,6 @@ mod tests {
             reach: 40,
         };
         cut_stars(tile, &cut)
-    }
-
-    /// What data and priors make of unknowns.
-    fn residual_of(tile: &mut Tile, width: &[f32], x: &Unknowns) -> Unknowns {
-        let grid = Grid::new(tile.grid.shape, 5);
-        let (ky, amplitude, slope) = (grid.ky(), amplitude(&grid), slope());
-        let mut slots = [Slot::new(&grid)];
-        to_modes(&grid, width, &x.departures, &mut slots);
-        let mut model = vec![Complex32::default(); tile.unknowns()];
-        for (ix, model) in model.chunks_exact_mut(2 * ky).enumerate() {
-            let part = ix * ky..(ix + 1) * ky;
-            for (a, model) in model.chunks_exact_mut(ky).enumerate() {
-                add_scaled(model, FRACTIONS[a], &x.total[part.clone()]);
-                let departures = &slots[0].spectrum[part.clone()];
-                add_weighted(model, slope[[a, 0]] as f32, &amplitude[part.clone()], departures);
-            }
-        }
-        let mut back = vec![Complex32::default(); tile.unknowns()];
-        tile.add_hessian(&model, &mut back);
-        let mut out = Unknowns::zeros(&grid, 1);
-        out.total.iter_mut().zip(&x.total).for_each(|(out, t)| *out = t * PRIOR);
-        tile.add_margin(MARGIN, &x.total, &mut out.total);
-        slots[0].spectrum.fill(Complex32::default());
-        for (ix, back) in back.chunks_exact(2 * ky).enumerate() {
-            let part = ix * ky..(ix + 1) * ky;
-            for (a, back) in back.chunks_exact(ky).enumerate() {
-                add_scaled(&mut out.total[part.clone()], FRACTIONS[a], back);
-                let departures = &mut slots[0].spectrum[part.clone()];
-                add_weighted(departures, slope[[a, 0]] as f32, &amplitude[part.clone()], back);
-            }
-        }
-        from_modes(&grid, width, &mut slots, &mut out.departures);
-        out.departures.iter_mut().zip(&x.departures).for_each(|(out, u)| *out += u);
-        out
     }
 
     #[test]
@@ -200,7 +147,7 @@ mod tests {
                 }
             }
             let width = width(&tile.grid, star);
-            let stars = stars(&tile, &width);
+            let stars = subdomains(&tile, &width);
             let cols = tile.grid.padded.1;
             assert_eq!(stars.subdomains().len(), 1);
             let inside = |y: usize, x: usize| stars.subdomains()[0].pixels.contains(&((y * cols + x) as u32));
@@ -209,22 +156,17 @@ mod tests {
                 false => 0.0,
             };
             let x = Unknowns {
-                total: modes(&tile.grid, |y, x| light(y, x, 0)),
-                departures: (0..tile.grid.pixels()).map(|at| light(at / cols, at % cols, 7)).collect(),
+                modes: modes(&tile.grid, |y, x| light(y, x, 0)),
+                pixels: (0..tile.grid.pixels()).map(|at| light(at / cols, at % cols, 7)).collect(),
             };
-            let residual = residual_of(&mut tile, &width, &x);
-            let mut found = Unknowns::zeros(&tile.grid, 1);
-            stars.add(
-                &tile.grid,
-                Some((&residual.total, &mut found.total)),
-                &residual.departures,
-                &mut found.departures,
-            );
-            let largest = x.total.iter().map(|v| v.norm()).fold(0.0, f32::max);
-            for (found, total) in found.total.iter().zip(&x.total) {
+            let residual = hessian_times(&mut tile, &width, (PRIOR, MARGIN), &x);
+            let mut found = Unknowns::zeros(&tile.grid, 1, 1);
+            stars.add(&tile.grid, (&residual.modes, &residual.pixels), (&mut found.modes, &mut found.pixels));
+            let largest = x.modes.iter().map(|v| v.norm()).fold(0.0, f32::max);
+            for (found, total) in found.modes.iter().zip(&x.modes) {
                 assert!((found / RELAXATION - total).norm() < 2e-3 * largest, "{found} {total}");
             }
-            for (found, u) in found.departures.iter().zip(&x.departures) {
+            for (found, u) in found.pixels.iter().zip(&x.pixels) {
                 assert!((found / RELAXATION - u).abs() < 0.05, "{found} {u}");
             }
         }
@@ -233,7 +175,7 @@ mod tests {
     #[test]
     fn cut_stars_are_none_where_all_is_seen_or_faint() {
         let tile = tile((19, 21), 5);
-        assert!(stars(&tile, &width(&tile.grid, (9.0, 10.0))).subdomains().is_empty());
-        assert!(stars(&tile, &vec![0.1; tile.grid.pixels()]).subdomains().is_empty());
+        assert!(subdomains(&tile, &width(&tile.grid, (9.0, 10.0))).subdomains().is_empty());
+        assert!(subdomains(&tile, &vec![0.1; tile.grid.pixels()]).subdomains().is_empty());
     }
 }

@@ -52,7 +52,7 @@ mod tests {
     use rustfft::num_complex::Complex32;
 
     use super::*;
-    use crate::joint::precondition::unobserved::tests::{FRACTIONS, modes, residual_of, tile};
+    use crate::joint::fixtures::{FRACTIONS, hessian_times_total, modes, tile};
 
     /// Takes pixels of the tile from all visits.
     fn mask(tile: &mut Tile, hole: impl Fn(usize, usize) -> bool) {
@@ -77,9 +77,9 @@ mod tests {
                 false => 0.0,
             });
             let prior = vec![0.01; tile.grid.modes()];
-            let residual = residual_of(&mut tile, &light, prior[0]);
+            let residual = hessian_times_total(&mut tile, &light, prior[0]);
             let mut found = vec![Complex32::default(); tile.grid.modes()];
-            holes(&tile, &FRACTIONS, &prior, 40).add_to_total(&tile.grid, &residual, &mut found);
+            holes(&tile, &FRACTIONS, &prior, 40).add(&tile.grid, (&residual, &[]), (&mut found, &mut []));
             let largest = light.iter().map(|v| v.norm()).fold(0.0, f32::max);
             for (found, light) in found.iter().zip(&light) {
                 assert!((found / RELAXATION - light).norm() < 1e-3 * largest, "{found} {light}");
@@ -94,7 +94,8 @@ mod tests {
             mask(&mut tile, |y, x| y < size && x < size);
             let holes = holes(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()], 8);
             let mut out = vec![Complex32::default(); tile.grid.modes()];
-            holes.add_to_total(&tile.grid, &vec![Complex32::ONE; tile.grid.modes()], &mut out);
+            let ones = vec![Complex32::ONE; tile.grid.modes()];
+            holes.add(&tile.grid, (&ones, &[]), (&mut out, &mut []));
             assert!(out.iter().all(|v| *v == Complex32::default()));
         }
     }

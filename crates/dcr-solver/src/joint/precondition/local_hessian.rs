@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::{Real, cholesky, triangle};
 use crate::joint::operator::tile::{Tile, TileVisit, share};
-use crate::joint::problem::visits::stand_for_all;
+use crate::joint::problem::visits::representatives_of;
+use crate::linalg::cholesky::{Real, cholesky, triangle};
 
 /// Pixels that lack less than this share of all weight are taken for seen.
 const LITTLE: f32 = 0.02;
@@ -63,7 +63,10 @@ impl Local {
         let mut powers = vec![vec![Complex32::default(); grid.modes()]; triangle(kinds.len())];
         powers[0].iter_mut().zip(total).for_each(|(power, r)| power.re = *r);
         let mut of_visits = vec![];
-        for (visit, weight) in representatives(tile) {
+        // One visit for every few of like seeing.
+        let (seeing, weight) = (|v: usize| tile.visits[v].seeing_px, |v: usize| tile.visits[v].weight());
+        for (visit, weight) in representatives_of(tile.visits.len(), seeing, weight, REPRESENTATIVES) {
+            let weight = weight as f32;
             let modes_of = |kind: &Kind| {
                 let mut modes = vec![Complex32::default(); grid.modes()];
                 tile.visits[visit].transfer_of(grid, &kind.subfilters, &mut modes);
@@ -162,12 +165,4 @@ pub(crate) fn lacking(
         false => 1.0,
     };
     pixels.map(|pixel| (pixel, lack(pixel))).filter(|(_, lack)| *lack >= LITTLE).collect()
-}
-
-/// Visits that stand for all, and for how much weight each: one for every few of like seeing.
-fn representatives(tile: &Tile) -> Vec<(usize, f32)> {
-    let mut order: Vec<usize> = (0..tile.visits.len()).collect();
-    order.sort_by(|a, b| tile.visits[*a].seeing_px.total_cmp(&tile.visits[*b].seeing_px));
-    let chosen = stand_for_all(&order, |visit| tile.visits[visit].weight(), REPRESENTATIVES);
-    chosen.into_iter().map(|(visit, weight)| (visit, weight as f32)).collect()
 }

@@ -16,13 +16,12 @@ use rustfft::num_complex::{Complex32, Complex64};
 use super::bright_stars::BrightStars;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_conjugate_product, add_product};
-use crate::joint::linalg::hermitian::{Hermitian, upper};
-use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
+use crate::joint::operator::elimination::Elimination;
 use crate::joint::operator::tile::{Slot, Tile};
-use crate::joint::operator::unknowns::{
-    Unknowns, add_planes, from_modes, inner_planes, to_modes, turn_planes,
-};
+use crate::joint::operator::unknowns::{Unknowns, from_modes, to_modes};
 use crate::joint::problem::spectrum::Spectrum;
+use crate::joint::solve::krylov::{System, Workspace, conjugate_gradients};
+use crate::linalg::hermitian::{Hermitian, upper};
 
 /// The preconditioner's own iterations: at least this many are allowed, and as many more as take no longer than a pass over the data, …
 const INNER_ITERATIONS: usize = 8;
@@ -39,7 +38,7 @@ pub(crate) struct Stationary {
     schur: Vec<Complex32>,
     /// Solves for the departures, nearly.
     discs: BrightStars,
-    workspace: Workspace<Vec<f32>>,
+    workspace: Workspace,
     /// The most iterations for the departures.
     most: usize,
 }
@@ -70,36 +69,22 @@ impl Stationary {
             .enumerate()
             .for_each(|(ix, ((inverse_total, coupling), schur))| {
                 let hessian = tile.mean_hessian(ix, &covers);
-                let mut columns = vec![Complex64::default(); n * n];
+                let mut mode = Elimination::new(f, departures);
                 for i in 0..ky {
                     let mut h = Hermitian::zeros(n);
                     upper(n).enumerate().for_each(|(pair, (a, b))| h.add(a, b, hessian[pair * ky + i]));
-                    // H f, and H E.
-                    for a in 0..n {
-                        columns[a] = (0..n).map(|b| h.at(a, b) * f[b]).sum();
-                        for j in 0..m {
-                            columns[(j + 1) * n + a] = (0..n).map(|b| h.at(a, b) * departures[[b, j]]).sum();
-                        }
-                    }
+                    mode.eliminate(&h, f64::from(total[ix * ky + i]));
                     let p = f64::from(amplitude[ix * ky + i]);
-                    let along_f = |j: usize| (0..n).map(|a| columns[j * n + a] * f[a]).sum::<Complex64>();
-                    let tt = along_f(0).re + f64::from(total[ix * ky + i]);
-                    inverse_total[i] = (1.0 / tt) as f32;
-                    for j in 0..m {
-                        coupling[j * ky + i] = single(along_f(j + 1) * p);
-                    }
-                    for (pair, (j, k)) in upper(m).enumerate() {
-                        let direct: Complex64 =
-                            (0..n).map(|a| columns[(k + 1) * n + a] * departures[[a, j]]).sum();
-                        let value = (direct - along_f(j + 1).conj() * along_f(k + 1) / tt) * (p * p);
-                        schur[pair * ky + i] = single(value);
-                    }
+                    inverse_total[i] = (1.0 / mode.total) as f32;
+                    let couplings = coupling.iter_mut().skip(i).step_by(ky);
+                    couplings.zip(&mode.coupling).for_each(|(out, v)| *out = single(v * p));
+                    let blocks = schur.iter_mut().skip(i).step_by(ky);
+                    blocks.zip(&mode.schur).for_each(|(out, v)| *out = single(v * (p * p)));
                 }
             });
         let discs = BrightStars::new(grid, width, &schur, m, fwhm_px);
         let most = (tile.visits.len() / m).clamp(INNER_ITERATIONS, 3 * INNER_ITERATIONS);
-        let zeros = || vec![0.0; m * grid.pixels()];
-        let workspace = Workspace { residual: zeros(), direction: zeros(), product: zeros(), previous: None };
+        let workspace = Workspace::new(Unknowns::zeros(grid, 0, m), false);
         Self { inverse_total, coupling, schur, discs, workspace, most }
     }
 
@@ -115,26 +100,26 @@ impl Stationary {
     ) {
         let (ky, m) = (grid.ky(), slots.len());
         // t on its own, and what it says about u.
-        let totals = z.total.par_chunks_exact_mut(ky).zip(r.total.par_chunks_exact(ky));
+        let totals = z.modes.par_chunks_exact_mut(ky).zip(r.modes.par_chunks_exact(ky));
         totals.zip(self.inverse_total.par_chunks_exact(ky)).for_each(|((out, t), inverse)| {
             out.iter_mut().zip(t).zip(inverse).for_each(|((out, t), inverse)| *out = t * *inverse);
         });
         slots.par_iter_mut().enumerate().for_each(|(j, slot)| {
-            let inputs = self.coupling.chunks_exact(m * ky).zip(z.total.chunks_exact(ky));
+            let inputs = self.coupling.chunks_exact(m * ky).zip(z.modes.chunks_exact(ky));
             for (out, (coupling, t)) in slot.spectrum.chunks_exact_mut(ky).zip(inputs) {
                 out.fill(Complex32::default());
                 add_conjugate_product(out, &coupling[j * ky..][..ky], t);
             }
         });
         let residual = &mut self.workspace.residual;
-        from_modes(grid, width, slots, residual);
-        let planes = residual.par_chunks_mut(grid.padded.1).zip(r.departures.par_chunks(grid.padded.1));
-        planes.for_each(|(out, r)| out.iter_mut().zip(r).for_each(|(out, r)| *out = r - *out));
-        self.solve_departures(grid, width, slots, &mut z.departures);
+        from_modes(grid, width, slots, &mut residual.pixels);
+        let rows = residual.pixels.par_chunks_mut(grid.padded.1).zip(r.pixels.par_chunks(grid.padded.1));
+        rows.for_each(|(out, r)| out.iter_mut().zip(r).for_each(|(out, r)| *out = r - *out));
+        self.solve_departures(grid, width, slots, &mut z.pixels);
         // t given u.
-        to_modes(grid, width, &z.departures, slots);
+        to_modes(grid, width, &z.pixels, slots);
         let slots = &*slots;
-        z.total.par_chunks_exact_mut(ky).enumerate().for_each(|(ix, t)| {
+        z.modes.par_chunks_exact_mut(ky).enumerate().for_each(|(ix, t)| {
             let part = ix * ky..(ix + 1) * ky;
             let inverse = &self.inverse_total[part.clone()];
             let coupling = &self.coupling[ix * m * ky..][..m * ky];
@@ -148,12 +133,14 @@ impl Stationary {
 
     /// A few conjugate gradients on `(1 + τBτ) u = r`, from 0, with `r` in the workspace.
     fn solve_departures(&mut self, grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut Vec<f32>) {
-        u.fill(0.0);
+        let mut x = Unknowns { modes: vec![], pixels: std::mem::take(u) };
+        x.pixels.fill(0.0);
         let Self { schur, discs, workspace, most, .. } = self;
         let mut system = DepartureSystem { grid, width, slots, schur, discs };
-        conjugate_gradients(&mut system, u, workspace, *most, |first, squared| {
+        conjugate_gradients(&mut system, &mut x, workspace, *most, |first, squared| {
             squared > INNER_TOLERANCE * INNER_TOLERANCE * first
         });
+        *u = x.pixels;
     }
 }
 
@@ -167,33 +154,19 @@ struct DepartureSystem<'a> {
 }
 
 impl System for DepartureSystem<'_> {
-    type Vector = Vec<f32>;
+    fn grid(&self) -> &Grid {
+        self.grid
+    }
 
-    fn apply(&mut self, x: &Vec<f32>, out: &mut Vec<f32>) {
-        to_modes(self.grid, self.width, x, self.slots);
+    fn apply(&mut self, x: &Unknowns, out: &mut Unknowns) {
+        to_modes(self.grid, self.width, &x.pixels, self.slots);
         apply_schur(self.grid, self.schur, self.slots);
-        from_modes(self.grid, self.width, self.slots, out);
-        add_planes(self.grid, out, 1.0, x);
+        from_modes(self.grid, self.width, self.slots, &mut out.pixels);
+        out.add(1.0, x, self.grid);
     }
 
-    fn precondition(&mut self, r: &Vec<f32>, out: &mut Vec<f32>) {
-        self.discs.apply(self.grid, r, out);
-    }
-
-    fn inner(&self, a: &Vec<f32>, b: &Vec<f32>) -> f64 {
-        inner_planes(self.grid, a, b)
-    }
-
-    fn add(&self, y: &mut Vec<f32>, step: f32, x: &Vec<f32>) {
-        add_planes(self.grid, y, step, x);
-    }
-
-    fn scale_and_add(&self, y: &mut Vec<f32>, factor: f32, x: &Vec<f32>) {
-        turn_planes(self.grid, y, factor, x);
-    }
-
-    fn copy(&self, y: &mut Vec<f32>, x: &Vec<f32>) {
-        y.copy_from_slice(x);
+    fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns) {
+        self.discs.apply(self.grid, &r.pixels, &mut out.pixels);
     }
 }
 

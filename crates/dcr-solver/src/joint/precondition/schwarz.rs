@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::cholesky::{Real, solve_triangles};
+use crate::linalg::cholesky::{Real, solve_triangles};
 
 /// The unknowns of a subdomain and the factor of its matrix.
 pub(crate) struct Subdomain {
@@ -53,69 +53,56 @@ impl Schwarz {
         &self.subdomains
     }
 
-    /// Adds the correction to modes of a total, given its residual.
-    pub(crate) fn add_to_total(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
-        self.add(grid, Some((residual, out)), &[], &mut []);
-    }
-
-    /// Adds the correction to pixels of colour components, plane by plane, given their residual.
-    pub(crate) fn add_to_components(&self, grid: &Grid, residual: &[f32], out: &mut [f32]) {
-        self.add(grid, None, residual, out);
-    }
-
-    /// Adds the correction to modes of the total, given its residual, and to pixels of the components, given theirs.
+    /// Adds the correction to modes of the total and to pixels of the components, plane by plane, given the residual.
+    ///
+    /// What no subdomain has unknowns of may be empty.
     pub(crate) fn add(
         &self,
         grid: &Grid,
-        total: Option<(&[Complex32], &mut [Complex32])>,
-        residual: &[f32],
-        out: &mut [f32],
+        (total, components): (&[Complex32], &[f32]),
+        (total_out, components_out): (&mut [Complex32], &mut [f32]),
     ) {
         if self.subdomains.is_empty() {
             return;
         }
         let (plane, cols) = (grid.pixels(), grid.padded.1);
-        let lines = match &total {
-            Some((residual, _)) => grid.rows_together(residual, &self.rows),
-            None => vec![],
-        };
+        let has_total = !self.rows.is_empty();
+        let lines = if has_total { grid.rows_together(total, &self.rows) } else { vec![] };
         let in_lines = |pixel: u32| {
             let (y, x) = (pixel as usize / cols, pixel as usize % cols);
             self.rows.partition_point(|row| *row < y) * cols + x
         };
         let solve = |s: &Subdomain| -> Vec<f32> {
-            let mut x = Vec::new();
-            if let Some(unit) = s.total {
-                let restricted =
-                    |(pixel, root): (&u32, &f32)| root * unit * grid.scale() * lines[in_lines(*pixel)];
-                x.extend(s.pixels.iter().zip(&s.root).map(restricted));
-            }
-            for residual in residual.chunks_exact(plane) {
-                x.extend(s.pixels.iter().zip(&s.root).map(|(pixel, root)| root * residual[*pixel as usize]));
-            }
+            let pixels = || s.pixels.iter().zip(&s.root);
+            let of_total = s.total.iter().flat_map(|unit| {
+                let lines = &lines;
+                pixels().map(move |(pixel, root)| root * unit * grid.scale() * lines[in_lines(*pixel)])
+            });
+            let of_components = components
+                .chunks_exact(plane)
+                .flat_map(|component| pixels().map(move |(pixel, root)| root * component[*pixel as usize]));
+            let mut x: Vec<f32> = of_total.chain(of_components).collect();
             solve_triangles(&s.factor, &mut x);
             x
         };
         let solved: Vec<Vec<f32>> = self.subdomains.par_iter().map(solve).collect();
         let mut light = vec![0.0; lines.len()];
         for (s, solved) in self.subdomains.iter().zip(&solved) {
-            let (of_total, of_components) = match s.total {
-                Some(_) => solved.split_at(s.pixels.len()),
-                None => (&[][..], solved.as_slice()),
-            };
             let pixels = || s.pixels.iter().zip(&s.root);
+            let (of_total, of_components) = solved.split_at(s.total.map_or(0, |_| s.pixels.len()));
             for ((pixel, root), value) in pixels().zip(of_total) {
                 light[in_lines(*pixel)] += self.relaxation * root * s.total.unwrap_or(1.0) * value;
             }
-            let planes = out.chunks_exact_mut(plane).zip(of_components.chunks_exact(s.pixels.len()));
+            let planes =
+                components_out.chunks_exact_mut(plane).zip(of_components.chunks_exact(s.pixels.len()));
             for (out, values) in planes {
                 for ((pixel, root), value) in pixels().zip(values) {
                     out[*pixel as usize] += self.relaxation * root * value;
                 }
             }
         }
-        if let Some((_, out)) = total {
-            grid.add_rows_together(&self.rows, &light, out);
+        if has_total {
+            grid.add_rows_together(&self.rows, &light, total_out);
         }
     }
 }

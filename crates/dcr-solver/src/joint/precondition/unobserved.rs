@@ -50,77 +50,15 @@ impl Unseen {
     /// Adds to a total what its residual says of it outside and in holes.
     pub(crate) fn add_to_total(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
         self.edges.add(grid, residual, out);
-        self.holes.add_to_total(grid, residual, out);
+        self.holes.add(grid, (residual, &[]), (out, &mut []));
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use rustfft::num_complex::Complex64;
-
+mod tests {
     use super::*;
-    use crate::joint::operator::tile::{FULL, Slot, TileVisit, inner_product};
-    use crate::joint::problem::visits::Noise;
-
-    /// The flat spectrum of two subfilters.
-    pub(crate) const FRACTIONS: [f32; 2] = [0.4, 0.6];
-
-    /// Two visits on a grid, one of them blurred and both displaced, the transfer functions of two subfilters real planes' transforms.
-    pub(crate) fn tile(shape: (usize, usize), padding: usize) -> Tile {
-        let grid = Grid::new(shape, padding);
-        let visit = |(i, sky_variance): (usize, f64)| {
-            let [fy, fx] = [grid.frequencies().y, grid.frequencies().x];
-            let mut transfer = vec![];
-            for kx in &fx {
-                for a in 0..2 {
-                    let (dy, dx) = ((i as f64 - 0.4) * 1.3 + a as f64 * 0.5, 0.7 - i as f64 + 0.4 * a as f64);
-                    transfer.extend(fy.iter().map(|ky| {
-                        let blur = (-(8.0 + 6.0 * i as f64) * (kx * kx + ky * ky)).exp();
-                        let phase = -std::f64::consts::TAU * (ky * dy + kx * dx);
-                        let t = Complex64::from_polar(blur, phase);
-                        Complex32::new(t.re as f32, t.im as f32)
-                    }));
-                }
-            }
-            let good = vec![FULL; shape.0 * shape.1];
-            let noise = Noise { sky_variance, shot: 0.0 };
-            TileVisit {
-                transfer,
-                image: vec![0.0; good.len()],
-                used: good.clone(),
-                good,
-                noise,
-                seeing_px: 3.0,
-            }
-        };
-        let visits = [(0, 1.0), (1, 0.5)].map(visit).into();
-        Tile::new(grid, 2, visits, 0.6)
-    }
-
-    /// The modes of a plane.
-    pub(crate) fn modes(grid: &Grid, of: impl Fn(usize, usize) -> f32) -> Vec<Complex32> {
-        let mut slot = Slot::new(grid);
-        grid.forward(&mut slot.spectrum, 0..grid.ky(), &mut slot.scratch, |y, row| {
-            row.iter_mut().enumerate().for_each(|(x, v)| *v = of(y, x));
-        });
-        slot.spectrum
-    }
-
-    /// What the data and a prior of this weight on the total make of light of the flat spectrum: the total's residual.
-    pub(crate) fn residual_of(tile: &mut Tile, light: &[Complex32], prior: f32) -> Vec<Complex32> {
-        let ky = tile.grid.ky();
-        let mut model = vec![Complex32::default(); tile.unknowns()];
-        for (model, light) in model.chunks_exact_mut(2 * ky).zip(light.chunks_exact(ky)) {
-            model.chunks_exact_mut(ky).zip(FRACTIONS).for_each(|(model, f)| add_scaled(model, f, light));
-        }
-        let mut back = vec![Complex32::default(); tile.unknowns()];
-        tile.add_hessian(&model, &mut back);
-        let mut out: Vec<Complex32> = light.iter().map(|v| v * prior).collect();
-        for (out, back) in out.chunks_exact_mut(ky).zip(back.chunks_exact(2 * ky)) {
-            back.chunks_exact(ky).zip(FRACTIONS).for_each(|(back, f)| add_scaled(out, f, back));
-        }
-        out
-    }
+    use crate::joint::fixtures::{FRACTIONS, modes, tile};
+    use crate::joint::operator::tile::inner_product;
 
     #[test]
     fn unseen_light_is_added_to_each_subfilter_by_its_fraction() {

@@ -157,18 +157,24 @@ impl JointVisits for JointInMemory {
     }
 }
 
-/// At most so many visits that stand for all, and the weight each stands for: of parts of equal weight, in the given order, the middle ones.
-pub(crate) fn stand_for_all(
-    order: &[usize],
+/// At most `most` representatives of `count` visits, and the weight that each stands for.
+///
+/// In ascending order of `key` the visits are divided into parts of equal weight; each part is represented by the
+/// visit in its middle.
+pub(crate) fn representatives_of(
+    count: usize,
+    key: impl Fn(usize) -> f64,
     weight: impl Fn(usize) -> f64,
     most: usize,
 ) -> Vec<(usize, f64)> {
-    if order.len() <= most {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|a, b| key(*a).total_cmp(&key(*b)));
+    if count <= most {
         return order.iter().map(|visit| (*visit, weight(*visit))).collect();
     }
     let part = order.iter().map(|visit| weight(*visit)).sum::<f64>() / most as f64;
     let (mut out, mut before, mut parts) = (vec![], 0.0, 0.0);
-    for visit in order {
+    for visit in &order {
         before += weight(*visit);
         let stands_for = (before / part + 0.5).floor().min(most as f64) - parts;
         if stands_for > 0.0 {

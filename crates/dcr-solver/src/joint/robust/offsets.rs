@@ -11,10 +11,10 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::normal::solve_normal;
 use crate::joint::operator::tile::{Slot, TileVisit, predict, tile_plane};
 use crate::joint::problem::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
+use crate::linalg::solve_positive_definite;
 
 /// Pixels are fitted where the prediction exceeds this many σ of the sky.
 const BRIGHT: f32 = 3.0;
@@ -60,7 +60,7 @@ impl OffsetFit {
 
     /// Error of the relative flux by itself.
     pub(crate) fn flux_error(&self) -> Option<f64> {
-        let variances = solve_normal(&self.matrix.concat(), &[0.0, 0.0, 1.0], SINGULAR)?;
+        let variances = solve_positive_definite(&self.matrix.concat(), &[0.0, 0.0, 1.0], SINGULAR)?;
         variances.last().map(|variance| variance.max(0.0).sqrt())
     }
 
@@ -69,7 +69,7 @@ impl OffsetFit {
         if self.pixels < FEWEST {
             return None;
         }
-        solve_normal(&self.matrix.concat(), &self.right_side, SINGULAR)?.try_into().ok()
+        solve_positive_definite(&self.matrix.concat(), &self.right_side, SINGULAR)?.try_into().ok()
     }
 }
 

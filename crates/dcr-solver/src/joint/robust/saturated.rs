@@ -30,11 +30,11 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
-use crate::joint::linalg::normal::solve_normal;
 use crate::joint::operator::tile::{Slot, Tile, TileVisit};
 use crate::joint::operator::transfer::Fiducial;
 use crate::joint::problem::spectrum::{SLOPE_SPREAD, Spectrum};
 use crate::kernel::{Order, prefilter};
+use crate::linalg::solve_positive_definite;
 use crate::rarity::groups;
 
 /// A hole may hide a star if its deepest pixel is so many pixels from any that some visit has, along rows and columns: a bad column is not as wide, …
@@ -332,7 +332,7 @@ impl Halos<'_> {
         let mut star = Fit { parts: vec![0.0; self.basis.len()], place: hole.middle };
         for _ in 0..STEPS {
             let Equations { matrix, right_side, .. } = self.equations(hole, &star, others);
-            let step = solve_normal(&matrix, &right_side, SINGULAR)?;
+            let step = solve_positive_definite(&matrix, &right_side, SINGULAR)?;
             let (parts, place) = step.split_at(star.parts.len());
             star.parts.iter_mut().zip(parts).for_each(|(part, step)| *part += step);
             let length = place[0].hypot(place[1]);

@@ -13,18 +13,17 @@
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
+use super::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
-use crate::joint::fourier::modes::{
-    add_conjugate_product, add_product, add_scaled, add_weighted, next_direction,
-};
-use crate::joint::linalg::hermitian::{Hermitian, upper};
-use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
+use crate::joint::fourier::modes::{add_conjugate_product, add_product, add_weighted};
 use crate::joint::operator::tile::{Tile, rms_error};
 use crate::joint::operator::transfer::Fiducial;
+use crate::joint::operator::unknowns::Unknowns;
 use crate::joint::precondition::unobserved::Unseen;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::progress::Pace;
+use crate::linalg::hermitian::{Hermitian, upper};
 
 /// What the shape of the prior does not fall below, relative to its mean.
 const SHAPE_FLOOR: f64 = 1e-3;
@@ -102,9 +101,9 @@ pub(crate) struct UniformSolve {
     inverse: Vec<Complex32>,
     /// Solves for light that no visit sees.
     pub(crate) unseen: Unseen,
-    /// The model, `kx × subfilter × ky`.
-    pub(crate) model: Vec<Complex32>,
-    workspace: Workspace<Vec<Complex32>>,
+    /// The model: modes of the subfilters.
+    model: Unknowns,
+    workspace: Workspace,
     started: bool,
 }
 
@@ -112,14 +111,14 @@ impl UniformSolve {
     /// Light that no visit sees is seen from `reach` pixels around.
     pub(crate) fn new(tile: &Tile, prior: UniformPrior, spectrum: &Spectrum, reach: usize) -> Self {
         let unseen = Unseen::new(tile, spectrum.fractions(), &prior.total, reach);
-        let zeros = || vec![Complex32::default(); tile.unknowns()];
+        let zeros = Unknowns::zeros(&tile.grid, tile.n, 0);
         let inverse = inverse_mean_hessian(tile, &prior);
         Self {
             prior,
             inverse,
             unseen,
-            model: zeros(),
-            workspace: Workspace { residual: zeros(), direction: zeros(), product: zeros(), previous: None },
+            model: zeros.clone(),
+            workspace: Workspace::new(zeros, false),
             started: false,
         }
     }
@@ -134,21 +133,26 @@ impl UniformSolve {
         !self.started
     }
 
+    /// The model, `kx × subfilter × ky`.
+    pub(crate) fn model(&self) -> &[Complex32] {
+        &self.model.modes
+    }
+
     /// What is needed to go on later: the model.
     pub(crate) fn into_model(self) -> Vec<Complex32> {
-        self.model
+        self.model.modes
     }
 
     /// Goes on from an earlier solve.
     pub(crate) fn restore(&mut self, model: Vec<Complex32>) {
-        (self.model, self.started) = (model, true);
+        (self.model.modes, self.started) = (model, true);
     }
 
     /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
     pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
-        self.model.fill(Complex32::default());
-        self.workspace.residual.fill(Complex32::default());
-        tile.add_residual(None, &mut self.workspace.residual);
+        self.model.modes.fill(Complex32::default());
+        self.workspace.residual.modes.fill(Complex32::default());
+        tile.add_residual(None, &mut self.workspace.residual.modes);
         self.started = true;
         self.iterate(tile, limits, pace)
     }
@@ -161,16 +165,16 @@ impl UniformSolve {
         pace: &mut Pace,
         data: impl FnOnce(&mut Tile, &[Complex32], &mut [Complex32]),
     ) -> Vec<f64> {
-        let (prior, model) = (&self.prior, &self.model);
+        let (prior, model) = (&self.prior, &self.model.modes);
         let row = tile.n * tile.grid.ky();
-        let residual = &mut self.workspace.residual;
+        let residual = &mut self.workspace.residual.modes;
         residual.par_chunks_exact_mut(row).zip(model.par_chunks_exact(row)).enumerate().for_each(
             |(ix, (residual, model))| {
                 prior.apply(ix, model, residual);
                 residual.iter_mut().for_each(|r| *r = -*r);
             },
         );
-        data(tile, &self.model, residual);
+        data(tile, model, residual);
         self.iterate(tile, limits, pace)
     }
 
@@ -204,50 +208,26 @@ struct FirstSystem<'a> {
     unseen: &'a Unseen,
 }
 
-impl FirstSystem<'_> {
-    /// Modes of a `kx`.
-    fn row(&self) -> usize {
-        self.tile.n * self.tile.grid.ky()
-    }
-}
-
 impl System for FirstSystem<'_> {
-    type Vector = Vec<Complex32>;
+    fn grid(&self) -> &Grid {
+        &self.tile.grid
+    }
 
-    fn apply(&mut self, x: &Vec<Complex32>, out: &mut Vec<Complex32>) {
-        let (row, prior) = (self.row(), self.prior);
-        let rows = out.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row));
+    fn apply(&mut self, x: &Unknowns, out: &mut Unknowns) {
+        let (row, prior) = (self.tile.n * self.tile.grid.ky(), self.prior);
+        let rows = out.modes.par_chunks_exact_mut(row).zip(x.modes.par_chunks_exact(row));
         rows.enumerate().for_each(|(ix, (out, x))| prior.apply(ix, x, out));
-        self.tile.add_hessian(x, out);
+        self.tile.add_hessian(&x.modes, &mut out.modes);
     }
 
-    fn precondition(&mut self, r: &Vec<Complex32>, out: &mut Vec<Complex32>) {
-        let (n, ky, row) = (self.tile.n, self.tile.grid.ky(), self.row());
-        let pairs = n * (n + 1) / 2;
-        out.par_chunks_exact_mut(row)
-            .zip(r.par_chunks_exact(row))
-            .zip(self.inverse.par_chunks_exact(pairs * ky))
+    fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns) {
+        let (n, ky) = (self.tile.n, self.tile.grid.ky());
+        out.modes
+            .par_chunks_exact_mut(n * ky)
+            .zip(r.modes.par_chunks_exact(n * ky))
+            .zip(self.inverse.par_chunks_exact(n * (n + 1) / 2 * ky))
             .for_each(|((out, r), inverse)| apply_packed(n, ky, inverse, r, out));
-        self.unseen.add(&self.tile.grid, r, out);
-    }
-
-    fn inner(&self, a: &Vec<Complex32>, b: &Vec<Complex32>) -> f64 {
-        self.tile.inner(a, b)
-    }
-
-    fn add(&self, y: &mut Vec<Complex32>, step: f32, x: &Vec<Complex32>) {
-        let row = self.row();
-        y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row)).for_each(|(y, x)| add_scaled(y, step, x));
-    }
-
-    fn scale_and_add(&self, y: &mut Vec<Complex32>, factor: f32, x: &Vec<Complex32>) {
-        let row = self.row();
-        let rows = y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row));
-        rows.for_each(|(y, x)| next_direction(y, factor, x));
-    }
-
-    fn copy(&self, y: &mut Vec<Complex32>, x: &Vec<Complex32>) {
-        y.copy_from_slice(x);
+        self.unseen.add(&self.tile.grid, &r.modes, &mut out.modes);
     }
 }
 

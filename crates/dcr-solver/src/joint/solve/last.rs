@@ -23,12 +23,12 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use super::first::UniformSolve;
+use super::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_scaled, add_weighted};
-use crate::joint::linalg::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::operator::tile::{Slot, Tile, rms_error};
-use crate::joint::operator::unknowns::{Unknowns, add_planes, from_modes, to_modes};
+use crate::joint::operator::unknowns::{Unknowns, add_pixels, from_modes, to_modes};
 use crate::joint::precondition::cut_stars::{Cut, cut_stars};
 use crate::joint::precondition::mask_free::Stationary;
 use crate::joint::precondition::schwarz::Schwarz;
@@ -80,7 +80,7 @@ impl<'a> SourceSolve<'a> {
         let m = tile.n - 1;
         let departures = spectrum.departures(config.colour_damping);
         let mut slots: Vec<Slot> = (0..m).map(|_| Slot::new(&tile.grid)).collect();
-        let start = total_of(&first.model, tile.n, tile.grid.ky());
+        let start = total_of(first.model(), tile.n, tile.grid.ky());
         let width = width(&tile.grid, &start, tile.sigma, config, &mut slots[0]);
         let total = first.total();
         let fractions: Vec<f32> = spectrum.fractions().iter().map(|f| *f as f32).collect();
@@ -118,14 +118,9 @@ impl<'a> SourceSolve<'a> {
     /// Solves, from the first solve's total and a flat spectrum: holes are filled already. The model is then in
     /// [`Self::into_model`]. Gives back the error that is left after each pass over the data.
     pub(crate) fn solve(&mut self, tile: &mut Tile, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
-        let zeros = Unknowns::zeros(&tile.grid, self.m);
-        let mut x = Unknowns { total: std::mem::take(&mut self.start), departures: zeros.departures.clone() };
-        let mut workspace = Workspace {
-            residual: zeros.clone(),
-            direction: zeros.clone(),
-            product: zeros.clone(),
-            previous: Some(zeros),
-        };
+        let zeros = Unknowns::zeros(&tile.grid, 1, self.m);
+        let mut x = Unknowns { modes: std::mem::take(&mut self.start), pixels: zeros.pixels.clone() };
+        let mut workspace = Workspace::new(zeros, true);
         // The penalty has no pull at the start.
         self.residual(tile, &x, &mut workspace.residual);
         let (area, mut course) = (tile.area(), vec![]);
@@ -174,9 +169,8 @@ impl<'a> SourceSolve<'a> {
     /// `z ≈ M⁻¹ r`.
     fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
         self.stationary.precondition(grid, &self.width, &mut self.slots, residual, z);
-        self.unseen.add_to_total(grid, &residual.total, &mut z.total);
-        let total = Some((&residual.total[..], &mut z.total[..]));
-        self.cut_stars.add(grid, total, &residual.departures, &mut z.departures);
+        self.unseen.add_to_total(grid, &residual.modes, &mut z.modes);
+        self.cut_stars.add(grid, (&residual.modes, &residual.pixels), (&mut z.modes, &mut z.pixels));
     }
 
     /// The Hessian: data and penalty.
@@ -188,23 +182,23 @@ impl<'a> SourceSolve<'a> {
         self.gather(&tile.grid, &back, out);
         self.back = back;
         let ky = tile.grid.ky();
-        let totals = out.total.par_chunks_exact_mut(ky).zip(x.total.par_chunks_exact(ky));
+        let totals = out.modes.par_chunks_exact_mut(ky).zip(x.modes.par_chunks_exact(ky));
         let totals = totals.zip(self.total.par_chunks_exact(ky));
         totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
-        tile.add_margin(margin(tile.sigma), &x.total, &mut out.total);
-        add_planes(&tile.grid, &mut out.departures, 1.0, &x.departures);
+        tile.add_margin(margin(tile.sigma), &x.modes, &mut out.modes);
+        add_pixels(&tile.grid, &mut out.pixels, 1.0, &x.pixels);
     }
 
     /// `y = f t + E P τ u`, into `model`.
     fn spread(&mut self, grid: &Grid, x: &Unknowns) {
-        to_modes(grid, &self.width, &x.departures, &mut self.slots);
+        to_modes(grid, &self.width, &x.pixels, &mut self.slots);
         let (ky, n, m, slots) = (grid.ky(), self.fractions.len(), self.m, &self.slots);
         let (fractions, departures, amplitude) = (&self.fractions, &self.departures, self.amplitude);
         self.model.par_chunks_exact_mut(n * ky).enumerate().for_each(|(ix, out)| {
             let part = ix * ky..(ix + 1) * ky;
             out.fill(Complex32::default());
             for (a, out) in out.chunks_exact_mut(ky).enumerate() {
-                add_scaled(out, fractions[a], &x.total[part.clone()]);
+                add_scaled(out, fractions[a], &x.modes[part.clone()]);
                 for (j, slot) in slots.iter().enumerate() {
                     add_weighted(
                         out,
@@ -221,7 +215,7 @@ impl<'a> SourceSolve<'a> {
     fn gather(&mut self, grid: &Grid, back: &[Complex32], out: &mut Unknowns) {
         let (ky, n, m) = (grid.ky(), self.fractions.len(), self.m);
         let (fractions, departures, amplitude) = (&self.fractions, &self.departures, self.amplitude);
-        out.total.par_chunks_exact_mut(ky).zip(back.par_chunks_exact(n * ky)).for_each(|(out, back)| {
+        out.modes.par_chunks_exact_mut(ky).zip(back.par_chunks_exact(n * ky)).for_each(|(out, back)| {
             out.fill(Complex32::default());
             back.chunks_exact(ky).zip(fractions).for_each(|(back, f)| add_scaled(out, *f, back));
         });
@@ -234,7 +228,7 @@ impl<'a> SourceSolve<'a> {
                 }
             }
         });
-        from_modes(grid, &self.width, &mut self.slots, &mut out.departures);
+        from_modes(grid, &self.width, &mut self.slots, &mut out.pixels);
     }
 }
 
@@ -245,7 +239,9 @@ struct LastSystem<'a, 'b> {
 }
 
 impl System for LastSystem<'_, '_> {
-    type Vector = Unknowns;
+    fn grid(&self) -> &Grid {
+        &self.tile.grid
+    }
 
     fn apply(&mut self, x: &Unknowns, out: &mut Unknowns) {
         self.solve.apply(self.tile, x, out);
@@ -253,22 +249,6 @@ impl System for LastSystem<'_, '_> {
 
     fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns) {
         self.solve.precondition(&self.tile.grid, r, out);
-    }
-
-    fn inner(&self, a: &Unknowns, b: &Unknowns) -> f64 {
-        a.inner(b, &self.tile.grid)
-    }
-
-    fn add(&self, y: &mut Unknowns, step: f32, x: &Unknowns) {
-        y.add(step, x, &self.tile.grid);
-    }
-
-    fn scale_and_add(&self, y: &mut Unknowns, factor: f32, x: &Unknowns) {
-        y.turn(factor, x, &self.tile.grid);
-    }
-
-    fn copy(&self, y: &mut Unknowns, x: &Unknowns) {
-        y.copy_from(x);
     }
 }
 

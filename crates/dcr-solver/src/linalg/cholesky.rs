@@ -1,8 +1,8 @@
-//! Symmetric matrices as the rows of their lower triangle, one after the other, and their Cholesky factors.
+//! Cholesky factors of dense real symmetric matrices, packed as the rows of the lower triangle, one after the other.
 
 use rustfft::num_traits::Float;
 
-/// Right sides that are solved for at a time.
+/// Right-hand sides solved at a time.
 pub(crate) const LANES: usize = 8;
 
 /// A number with a fast product of slices.
@@ -23,28 +23,54 @@ impl Real for f64 {
     }
 }
 
-/// Numbers in a triangle of so many rows.
+/// Number of elements in a triangle of `n` rows.
 pub(crate) fn triangle(n: usize) -> usize {
     n * (n + 1) / 2
 }
 
-/// The Cholesky factor of a matrix that is not less than 1, both as rows of the lower triangle.
+/// Cholesky factor of a matrix whose eigenvalues are at least 1.
+///
+/// A pivot below 1 is rounding, and is taken as 1.
 pub(crate) fn cholesky<T: Real>(lower: &[T]) -> Vec<T> {
+    factor(lower, |_, pivot| pivot.max(T::one()))
+}
+
+/// Solves `matrix · x = right_side` for a symmetric positive definite matrix.
+///
+/// `matrix` has `n²` elements, row by row, for the `n` elements of `right_side`; only its lower triangle is read.
+/// Returns `None` if the matrix is not positive definite to working precision, that is if a pivot is at most the
+/// fraction `singular` of its diagonal element (0 asks for positive pivots), or if the solution is not finite.
+///
+/// # Panics
+///
+/// If `matrix` has fewer than `n²` elements.
+#[must_use]
+pub fn solve_positive_definite(matrix: &[f64], right_side: &[f64], singular: f64) -> Option<Vec<f64>> {
+    let n = right_side.len();
+    let lower: Vec<f64> = (0..n).flat_map(|i| &matrix[i * n..][..=i]).copied().collect();
+    let mut definite = true;
+    let factor = factor(&lower, |diagonal, pivot| {
+        definite &= pivot > singular * diagonal;
+        pivot
+    });
+    let mut x = right_side.to_vec();
+    solve_triangles(&factor, &mut x);
+    (definite && x.iter().all(|v| v.is_finite())).then_some(x)
+}
+
+/// The factor `L` of `L Lᵀ`. `pivot` gets a diagonal element and what elimination leaves of it, and returns the pivot.
+fn factor<T: Real>(lower: &[T], mut pivot: impl FnMut(T, T) -> T) -> Vec<T> {
     let mut out: Vec<T> = Vec::with_capacity(lower.len());
-    let mut start = 0;
-    let mut n = 0;
+    let (mut start, mut n) = (0, 0);
     while start < lower.len() {
-        for j in 0..=n {
-            let row = &out[start..];
-            let value = if j < n {
-                let other = &out[triangle(j)..][..=j];
-                (lower[start + j] - T::dot(&row[..j], &other[..j])) / other[j]
-            } else {
-                // Less than 1 only by rounding.
-                (lower[start + n] - T::dot(row, row)).max(T::one()).sqrt()
-            };
+        for j in 0..n {
+            let (row, other) = (&out[start..], &out[triangle(j)..][..=j]);
+            let value = (lower[start + j] - T::dot(&row[..j], &other[..j])) / other[j];
             out.push(value);
         }
+        let (row, diagonal) = (&out[start..], lower[start + n]);
+        let root = pivot(diagonal, diagonal - T::dot(row, row)).sqrt();
+        out.push(root);
         n += 1;
         start += n;
     }
@@ -52,26 +78,26 @@ pub(crate) fn cholesky<T: Real>(lower: &[T]) -> Vec<T> {
 }
 
 /// `x ← (L Lᵀ)⁻¹ x`.
-pub(crate) fn solve_triangles(factor: &[f32], x: &mut [f32]) {
+pub(crate) fn solve_triangles<T: Real>(factor: &[T], x: &mut [T]) {
     for i in 0..x.len() {
         let row = &factor[triangle(i)..][..=i];
-        x[i] = (x[i] - f32::dot(&row[..i], &x[..i])) / row[i];
+        x[i] = (x[i] - T::dot(&row[..i], &x[..i])) / row[i];
     }
     for i in (0..x.len()).rev() {
         let row = &factor[triangle(i)..][..=i];
         let value = x[i] / row[i];
         x[i] = value;
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= value * l);
+        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x = *x - value * *l);
     }
 }
 
-/// The same for several right sides side by side.
+/// `x ← (L Lᵀ)⁻¹ x` for several right-hand sides side by side.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn solve_triangles_together(factor: &[f64], x: &mut [[f64; LANES]]) {
     for i in 0..x.len() {
         let row = &factor[triangle(i)..][..=i];
         let (before, rest) = x.split_at_mut(i);
-        // Several sums, none of which waits for another.
+        // Four sums that do not depend on each other.
         let mut sums = [[0.0; LANES]; 4];
         let (rows, row_rest) = row[..i].as_chunks::<4>();
         let (xs, x_rest) = before.as_chunks::<4>();
@@ -115,7 +141,7 @@ fn dot_double(a: &[f64], b: &[f64]) -> f64 {
     sum_of_products(a, b)
 }
 
-/// In sixteen sums, none of which waits for another.
+/// Sixteen sums that do not depend on each other.
 #[inline(always)]
 fn sum_of_products<T: Float>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); 16];
@@ -176,5 +202,23 @@ mod tests {
                 assert!((x - pattern(11 * lane + i)).abs() < 1e-11);
             }
         }
+    }
+
+    #[test]
+    fn normal_equations_are_solved() {
+        let matrix = [4.0, 2.0, -1.0, 2.0, 5.0, 0.5, -1.0, 0.5, 3.0];
+        let x = [1.5, -2.0, 0.25];
+        let right_side: Vec<f64> =
+            matrix.chunks_exact(3).map(|row| row.iter().zip(&x).map(|(a, x)| a * x).sum()).collect();
+        let solved = solve_positive_definite(&matrix, &right_side, 1e-9).unwrap();
+        assert!(solved.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-12), "{solved:?}");
+    }
+
+    #[test]
+    fn normal_equations_that_are_singular_have_no_solution() {
+        assert_eq!(solve_positive_definite(&[1.0, 1.0, 1.0, 1.0], &[1.0, 1.0], 1e-9), None);
+        assert_eq!(solve_positive_definite(&[0.0], &[0.0], 1e-9), None);
+        assert_eq!(solve_positive_definite(&[f64::NAN], &[1.0], 1e-9), None);
+        assert_eq!(solve_positive_definite(&[], &[], 1e-9), Some(vec![]));
     }
 }
