@@ -1,4 +1,5 @@
-//! Which pixels of each visit are predicted from model pixels that nothing constrains, and are not to be believed.
+//! Pixels of each visit whose prediction draws on unconstrained model pixels, and must not be
+//! trusted.
 
 use std::ops::Range;
 
@@ -9,16 +10,17 @@ use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, shift_add};
 use crate::observation::{Observations, SubfilterShift};
 
-/// The share of a pixel's samples that may come from unconstrained pixels: interpolation weights below it are rounding.
+/// Share of a pixel's samples that may come from unconstrained pixels: smaller interpolation
+/// weights are rounding.
 const TRUST_LEAK: f32 = 1e-3;
 
-/// The pixels of all visits whose prediction draws on what no visit constrains.
+/// Untrusted pixels of all visits.
 #[derive(Debug)]
 pub(crate) struct Leaks {
     visits: Vec<VisitLeaks>,
 }
 
-/// Those of a visit: in each row, runs of columns in ascending order.
+/// Untrusted pixels of a visit: in each row, runs of columns in ascending order.
 #[derive(Debug)]
 struct VisitLeaks {
     /// Index of each row's first run, and the number of runs.
@@ -51,7 +53,7 @@ impl Leaks {
         Self { visits: visits.collect() }
     }
 
-    /// Sets the values of a row of a visit to `nothing` where the prediction is not to be believed.
+    /// Sets untrusted values of a row of a visit to `nothing`.
     ///
     /// The row is `y` of the patch, and covers the columns `cols`.
     pub(crate) fn clear<T: Copy>(
@@ -69,12 +71,12 @@ impl Leaks {
         }
     }
 
-    /// Whether a visit has such a pixel in a row.
+    /// True if a visit has untrusted pixels in a row.
     pub(crate) fn has_row(&self, visit: usize, y: usize) -> bool {
         !self.visits[visit].row(y).is_empty()
     }
 
-    /// Whether any visit has such a pixel in a region.
+    /// True if any visit has untrusted pixels in a region.
     pub(crate) fn touch(&self, region: &Region) -> bool {
         let inside = |[start, end]: &[u32; 2]| {
             (*start as usize) < region.cols.end && (*end as usize) > region.cols.start
@@ -99,7 +101,7 @@ impl VisitLeaks {
     }
 }
 
-/// The part of a tile whose predictions may draw on marked pixels; `None` if there is none.
+/// Part of a tile whose predictions may draw on marked pixels; `None` if there is none.
 fn near_marked(observations: &dyn Observations, tile: &Tile, marked: ArrayView2<bool>) -> Option<Region> {
     let visits = 0..observations.visits();
     let reach = visits.map(|v| margin(observations.shifts(v, tile.cell), Order::LINEAR)).max()?;

@@ -1,8 +1,8 @@
 //! The iterative solver: ALGORITHM §5 to §8, after DMTN-037.
 //!
-//! The visits are compared with what the model predicts for them, the residuals are displaced back and averaged, and the
-//! model takes a step that way, reined in where it would leave what is sensible. It is a damped Landweber iteration:
-//! what it finds depends a little on when it stops.
+//! Residuals of the visits from their predictions are displaced back and averaged, and the model
+//! takes a step in that direction, clamped to a sensible range. This is a damped Landweber
+//! iteration: the result depends a little on when it stops.
 
 mod config;
 mod coverage;

@@ -1,4 +1,4 @@
-//! The problem that the iterative solver is given, and its answers.
+//! The input and output of the iterative solver.
 
 use ndarray::{Array3, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,12 @@ pub struct Problem<'a> {
     pub observations: &'a dyn Observations,
     /// Parts of the patch in which displacements are constant; together they cover it.
     pub cells: &'a [Region],
-    /// How light is spread inside subfilters.
+    /// Spectra inside the subfilters.
     pub basis: &'a SpectralBasis,
     /// Share of each subfilter in a flat spectrum; sums to 1.
     pub fractions: &'a [f64],
-    /// The initial coadd, `(rows, cols)`. Pixels that are not finite are taken as 0 and left to the data.
+    /// The initial coadd, `(rows, cols)`. Pixels that are not finite are taken as 0 and left to the
+    /// data.
     pub template: ArrayView2<'a, f32>,
     /// Pixels of detected sources in the template.
     pub detected: ArrayView2<'a, bool>,
@@ -26,7 +27,7 @@ pub struct Problem<'a> {
     pub bad: ArrayView2<'a, bool>,
 }
 
-/// How a solve ended.
+/// Outcome of a solve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -34,44 +35,45 @@ pub enum Outcome {
     Converged,
     /// An iteration made the metric worse; the best model is kept.
     Diverged,
-    /// The most iterations were made.
+    /// The iteration limit was reached.
     IterationLimit,
     /// No visit has a usable pixel on a detected source: the model is the template's.
     NoData,
-    /// The iterations asked for were made and nobody looked at the metric.
+    /// The iterations were made without measuring the metric.
     NotMeasured,
 }
 
-/// One iteration, for the record.
+/// Record of one iteration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IterationReport {
     /// Gain with which the new solution was taken.
     pub gain: f64,
-    /// The metric after it.
+    /// Metric after the iteration.
     pub metric: f64,
 }
 
-/// The course of a solve.
+/// Report on a solve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SolveReport {
-    /// How it ended.
+    /// Outcome of the solve.
     pub outcome: Outcome,
     /// The metric of the starting model.
     pub initial_metric: f64,
-    /// The metric of the model that was kept.
+    /// The metric of the returned model.
     pub final_metric: f64,
-    /// Every iteration.
+    /// Records of every iteration.
     pub iterations: Vec<IterationReport>,
-    /// The kept model's metric for each visit.
+    /// Metric of the returned model for each visit.
     pub visit_metrics: Vec<f64>,
 }
 
 /// A solved patch.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// The subfilters' planes, blue to red, `(subfilters, rows, cols)`, as they are to be written: with the amplified contrast.
+    /// Planes of the subfilters, blue to red, `(subfilters, rows, cols)`, with the amplified
+    /// contrast.
     pub model_byx: Array3<f32>,
-    /// Visits that reached each pixel, rounded, per subfilter.
+    /// Number of visits that reach each pixel, rounded, per subfilter.
     pub n_image_byx: Array3<u16>,
     /// 1/Σ of the visits' displaced weights, 0 where coverage is too low.
     pub inverse_weight_byx: Array3<f32>,
@@ -79,14 +81,14 @@ pub struct Solution {
     pub reports: Vec<SolveReport>,
 }
 
-/// Why a patch could not be solved.
+/// Errors of the iterative solver.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SolveError {
-    /// A setting that cannot be meant.
+    /// A setting outside its allowed range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Pixels could not be had.
+    /// Pixels could not be read.
     #[error("{0}")]
     Source(#[source] SourceError),
     /// The caller asked to stop.
@@ -94,5 +96,6 @@ pub enum SolveError {
     Cancelled,
 }
 
-/// Called after every iteration with its number, from 1, the most there can be, and its report; `false` stops the solve.
+/// Callback after every iteration, with its number from 1, the maximum, and its report; `false`
+/// stops the solve.
 pub type Progress<'a> = dyn FnMut(usize, usize, &IterationReport) -> bool + 'a;

@@ -1,4 +1,4 @@
-//! The solves of a patch: as one, region by region, or roughly.
+//! Solves of a patch: as one, region by region, or approximate.
 
 use ndarray::{Array3, ArrayView3};
 
@@ -7,7 +7,8 @@ use super::problem::{Problem, Progress, Solution, SolveError};
 use super::state::State;
 use crate::kernel::Region;
 
-/// Solves a patch as one: cells share gains and decisions, so that the result does not depend on how it is divided.
+/// Solves a patch as one. Cells share gains and decisions, so that the result does not depend on
+/// the division.
 ///
 /// # Errors
 ///
@@ -21,10 +22,12 @@ pub fn solve(
     solve_regions(problem, config, &[(whole.clone(), whole)], progress)
 }
 
-/// Solves regions one after the other, each to its own convergence, as the reference does (ALGORITHM §12.2).
+/// Solves regions one after the other, each to its own convergence, as the reference does
+/// (ALGORITHM §12.2).
 ///
-/// `regions` holds pairs of a region and the same region grown by the buffer; only the former is written, the latter is read, and
-/// what an earlier region wrote is seen by a later one. Together the regions cover the patch.
+/// `regions` has pairs of a region and the same region grown by the buffer. Only the former is
+/// written, the latter is read, and later regions see the results of earlier ones. Together the
+/// regions cover the patch.
 ///
 /// # Errors
 ///
@@ -32,7 +35,7 @@ pub fn solve(
 ///
 /// # Panics
 ///
-/// If shapes, fractions and subfilters do not agree: a broken promise of the caller's.
+/// If shapes, fractions and subfilters are inconsistent.
 pub fn solve_regions(
     problem: &Problem,
     config: &IterativeConfig,
@@ -42,10 +45,11 @@ pub fn solve_regions(
     solve_regions_from(problem, config, regions, None, progress)
 }
 
-/// [`solve_regions`] from a given model, `(subfilters, rows, cols)`, instead of the template's light shared out: to go on from an
-/// earlier solution.
+/// [`solve_regions`] from a given model, `(subfilters, rows, cols)`, instead of the template's
+/// distributed light: continues an earlier solution.
 ///
-/// Under [`IterativeConfig::reference_bookkeeping`] the model is the one before its contrast is amplified.
+/// Under [`IterativeConfig::reference_bookkeeping`] the model is the one before its contrast is
+/// amplified.
 ///
 /// # Errors
 ///
@@ -70,10 +74,11 @@ pub fn solve_regions_from(
     Ok(Solution { model_byx, n_image_byx, inverse_weight_byx: state.inverse_weight_byx, reports })
 }
 
-/// The model of a patch after so many iterations, `(subfilters, rows, cols)`, or fewer if one of them makes the metric worse, for which the
-/// visits are not compared with the last: that saves a pass over them where nobody asks how well it fits. Otherwise it is the model of [`solve`].
+/// The model of a patch after a number of iterations, `(subfilters, rows, cols)`, or after fewer if
+/// one makes the metric worse.
 ///
-/// `go_on` is asked before every iteration.
+/// The visits are not compared with the last model, which saves a pass over them. Otherwise it is
+/// the model of [`solve`]. `go_on` is called before every iteration.
 ///
 /// # Errors
 ///
@@ -93,7 +98,8 @@ pub fn rough_model(
     Ok(state.take_output())
 }
 
-/// What a solve starts from, with the visits' coverage; and how many of them reach each pixel.
+/// Initial state of a solve with the visits' coverage, and the number of visits that reach each
+/// pixel.
 fn prepared<'a, 'p>(
     problem: &'a Problem<'p>,
     config: &'a IterativeConfig,

@@ -1,4 +1,4 @@
-//! Tiles: pieces of a region that a pass works on side by side.
+//! Tiles: pieces of a region that a pass processes side by side.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ pub(crate) fn tiles(cells: &[Region], domain: &Region, in_one_piece: bool) -> Ve
     tiles
 }
 
-/// How far beyond a tile its residuals are needed.
+/// Width of the residuals needed beyond a tile.
 pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
     let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
     reach.ceil() as usize + order.reach()

@@ -3,14 +3,15 @@
 use crate::joint::config::JointConfigError;
 use crate::observation::SourceError;
 
-/// Why a patch could not be solved.
+/// Errors of [`solve_joint`](crate::joint::solve_joint) and
+/// [`joint_template`](crate::joint::joint_template).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JointError {
-    /// A setting that cannot be meant.
+    /// A setting outside its allowed range.
     #[error(transparent)]
     Config(#[from] JointConfigError),
-    /// Pixels or a PSF could not be had.
+    /// Pixels or a PSF could not be read.
     #[error("{0}")]
     Source(#[source] SourceError),
     /// A visit's noise is not a positive, finite number.
@@ -20,9 +21,9 @@ pub enum JointError {
     Noise {
         /// Index of the visit.
         visit: usize,
-        /// Its sky variance.
+        /// Sky variance of the visit.
         sky_variance: f64,
-        /// Its shot noise.
+        /// Shot noise of the visit.
         shot: f64,
     },
     /// A visit's displacements do not fit the spectrum.
@@ -35,12 +36,12 @@ pub enum JointError {
         /// Number of wavelengths.
         expected: usize,
     },
-    /// Pixels of another shape than asked for.
+    /// Pixels of a shape other than the region's.
     #[error("visit {visit}: pixels of shape {got:?} for a region of shape {expected:?}")]
     Shape {
         /// Index of the visit.
         visit: usize,
-        /// Shape of what came.
+        /// Shape of the pixels.
         got: (usize, usize),
         /// Shape of the region.
         expected: (usize, usize),

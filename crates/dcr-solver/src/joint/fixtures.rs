@@ -4,8 +4,9 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use super::fourier::grid::Grid;
 use super::fourier::modes::{add_scaled, add_weighted};
-use super::operator::tile::{FULL, Slot, Tile, TileVisit};
+use super::operator::tile::{Buffer, FULL, Tile, TileVisit};
 use super::operator::unknowns::{Unknowns, from_modes, to_modes};
+use super::problem::spectrum::Spectrum;
 use super::problem::visits::Noise;
 use super::solve::krylov::{System, Workspace, conjugate_gradients};
 use crate::linalg::cholesky::triangle;
@@ -14,7 +15,23 @@ use crate::linalg::cholesky::triangle;
 pub(crate) const FRACTIONS: [f32; 2] = [0.4, 0.6];
 pub(crate) const SLOPE: [f32; 2] = [-0.5, 0.5];
 
-/// Two visits on a grid, one of them blurred and both displaced, with the transfer functions of two subfilters.
+/// A band from 403 to 541 nm with three subfilters of eight wavelengths each.
+pub(crate) fn fine_band() -> Spectrum {
+    let wavelengths: Vec<f64> = (0..24).map(|l| 403.0 + 6.0 * f64::from(l)).collect();
+    let subfilters: Vec<usize> = (0..24).map(|l| l / 8).collect();
+    Spectrum::new(&wavelengths, &[1.0; 24], &subfilters, 475.0).unwrap()
+}
+
+/// A band from 400 to 550 nm in `n` subfilters of four wavelengths each.
+pub(crate) fn band(n: usize) -> Spectrum {
+    let wavelengths: Vec<f64> =
+        (0..4 * n).map(|l| 400.0 + 150.0 * (l as f64 + 0.5) / (4 * n) as f64).collect();
+    let subfilters: Vec<usize> = (0..4 * n).map(|l| l / 4).collect();
+    Spectrum::new(&wavelengths, &vec![1.0; 4 * n], &subfilters, 475.0).unwrap()
+}
+
+/// Two visits on a grid, one of them blurred and both displaced, with the transfer functions of two
+/// subfilters.
 pub(crate) fn tile(shape: (usize, usize), padding: usize) -> Tile {
     let grid = Grid::new(shape, padding);
     let visit = |(i, sky_variance): (usize, f64)| {
@@ -40,11 +57,11 @@ pub(crate) fn tile(shape: (usize, usize), padding: usize) -> Tile {
 
 /// The modes of a plane.
 pub(crate) fn modes(grid: &Grid, of: impl Fn(usize, usize) -> f32) -> Vec<Complex32> {
-    let mut slot = Slot::new(grid);
-    grid.forward(&mut slot.spectrum, 0..grid.ky(), &mut slot.scratch, |y, row| {
+    let mut buffer = Buffer::new(grid);
+    grid.forward(&mut buffer.spectrum, 0..grid.ky(), &mut buffer.scratch, |y, row| {
         row.iter_mut().enumerate().for_each(|(x, v)| *v = of(y, x));
     });
-    slot.spectrum
+    buffer.spectrum
 }
 
 /// |P| of a Gaussian PSF at every mode.
@@ -64,8 +81,8 @@ pub(crate) fn stars(grid: &Grid, sigma: f64, stars: &[(f64, f64, f64)]) -> Vec<f
     (0..grid.pixels()).map(|i| light(i) as f32).collect()
 }
 
-/// The Hessian of the final solve times the total and a slope: data, `prior` on the total and more beyond the tile
-/// (`margin`), and the unit prior on the slope, whose scale is `width`.
+/// The Hessian of the final solve times the summed flux and a slope: data, `prior` on the flux and
+/// more beyond the tile (`margin`), and the unit prior on the slope, whose scale is `width`.
 pub(crate) fn hessian_times(
     tile: &mut Tile,
     width: &[f32],
@@ -74,32 +91,32 @@ pub(crate) fn hessian_times(
 ) -> Unknowns {
     let ky = tile.grid.ky();
     let amplitude = amplitude(&tile.grid);
-    let mut slots = [Slot::new(&tile.grid)];
-    to_modes(&tile.grid, width, &x.pixels, &mut slots);
+    let mut buffers = [Buffer::new(&tile.grid)];
+    to_modes(&tile.grid, width, &x.pixels, &mut buffers);
     let mut model = vec![Complex32::default(); tile.unknowns()];
     for (i, out) in model.chunks_exact_mut(ky).enumerate() {
         let (part, a) = (i / 2 * ky..(i / 2 + 1) * ky, i % 2);
         add_scaled(out, FRACTIONS[a], &x.modes[part.clone()]);
-        add_weighted(out, SLOPE[a], &amplitude[part.clone()], &slots[0].spectrum[part]);
+        add_weighted(out, SLOPE[a], &amplitude[part.clone()], &buffers[0].spectrum[part]);
     }
     let mut back = vec![Complex32::default(); tile.unknowns()];
     tile.add_hessian(&model, &mut back);
     let mut out = Unknowns::zeros(&tile.grid, 1, 1);
     out.modes.iter_mut().zip(&x.modes).for_each(|(out, t)| *out = t * prior);
     tile.add_margin(margin, &x.modes, &mut out.modes);
-    slots[0].spectrum.fill(Complex32::default());
+    buffers[0].spectrum.fill(Complex32::default());
     for (i, back) in back.chunks_exact(ky).enumerate() {
         let (part, a) = (i / 2 * ky..(i / 2 + 1) * ky, i % 2);
         add_scaled(&mut out.modes[part.clone()], FRACTIONS[a], back);
-        add_weighted(&mut slots[0].spectrum[part.clone()], SLOPE[a], &amplitude[part], back);
+        add_weighted(&mut buffers[0].spectrum[part.clone()], SLOPE[a], &amplitude[part], back);
     }
-    from_modes(&tile.grid, width, &mut slots, &mut out.pixels);
+    from_modes(&tile.grid, width, &mut buffers, &mut out.pixels);
     out.pixels.iter_mut().zip(&x.pixels).for_each(|(out, u)| *out += u);
     out
 }
 
-/// [`hessian_times`] for light of the flat spectrum: modes of the total.
-pub(crate) fn hessian_times_total(tile: &mut Tile, light: &[Complex32], prior: f32) -> Vec<Complex32> {
+/// [`hessian_times`] for light of the flat spectrum: modes of the summed flux.
+pub(crate) fn hessian_times_flux(tile: &mut Tile, light: &[Complex32], prior: f32) -> Vec<Complex32> {
     let zeros = vec![0.0; tile.grid.pixels()];
     let x = Unknowns { modes: light.to_vec(), pixels: zeros.clone() };
     hessian_times(tile, &zeros, (prior, 0.0), &x).modes
@@ -127,7 +144,8 @@ impl Dense {
         (0..self.order).map(|i| row(i) as f32).collect()
     }
 
-    /// Conjugate gradients from 0 until `rᵀ M⁻¹ r` has fallen to the fraction `tolerance`; also the number of steps.
+    /// Conjugate gradients from 0 until `rᵀ M⁻¹ r` has fallen to the fraction `tolerance`; also the
+    /// number of steps.
     pub(crate) fn solve(
         &self,
         right_side: &[f32],

@@ -1,7 +1,7 @@
-//! Exact, band-limited shifts: a phase in Fourier space. They do not blur, and they ring at sharp edges.
+//! Exact, band-limited shifts: a phase in Fourier space. They do not blur, but ring at sharp edges.
 //!
-//! A plane is extended by a border before it is transformed: the mirrored plane, faded from one edge into the other,
-//! so that the periodic continuation has no step.
+//! A plane is extended by a border before its transform: the mirrored plane, faded from one edge
+//! into the other, so that the periodic continuation has no step.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::region::{PixelShift, mirror};
 
-/// The smallest border in pixels on each side of a plane.
+/// Minimum border on each side of a plane, px.
 const BORDER: usize = 24;
 
 /// Transforms for planes of one shape.
@@ -77,7 +77,7 @@ impl FourierPlan {
             spectrum.axis_iter(Axis(0)).skip(BORDER).zip(output.axis_iter_mut(Axis(0)))
         {
             line.iter_mut().zip(source).for_each(|(l, s)| *l = *s);
-            // Odd lengths have no Nyquist term; the mean is real but for rounding.
+            // Odd lengths have no Nyquist term; the mean is real except for rounding.
             line[0].im = 0.0;
             self.rows_inverse.process(&mut line, &mut out).expect("lengths are the plan's own");
             for (t, o) in target.iter_mut().zip(&out[BORDER..]) {
@@ -133,7 +133,7 @@ impl FourierPlan {
     }
 }
 
-/// For every padded index: two source indices and how much of the second to take.
+/// Two source indices for every padded index, and the share of the second.
 fn extension(n: usize, padded: usize) -> Vec<(usize, usize, f64)> {
     let gap = padded - n;
     (0..padded)
@@ -146,7 +146,8 @@ fn extension(n: usize, padded: usize) -> Vec<(usize, usize, f64)> {
             let beyond = (inside - n as isize).rem_euclid(padded as isize);
             let from_last = mirror(n as isize + beyond, n);
             let from_first = mirror(beyond - gap as isize, n);
-            // A quarter of the gap belongs to each edge alone: nothing from afar comes near the plane.
+            // A quarter of the gap belongs to each edge alone, so that distant pixels stay away
+            // from the plane.
             let t = (2.0 * (beyond as f64 + 1.0) / (gap as f64 + 1.0) - 0.5).clamp(0.0, 1.0);
             (from_last, from_first, t * t * t * (t * (6.0 * t - 15.0) + 10.0))
         })
@@ -172,7 +173,7 @@ fn transform_columns(spectrum: &mut Array2<Complex64>, fft: &dyn rustfft::Fft<f6
     }
 }
 
-/// The smallest odd number ≥ `n` with no prime factor above 7: odd lengths have no Nyquist row to go wrong.
+/// The smallest odd number ≥ `n` with no prime factor above 7; odd lengths have no Nyquist row.
 fn odd_fast_length(n: usize) -> usize {
     (n | 1..)
         .step_by(2)

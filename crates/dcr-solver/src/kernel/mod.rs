@@ -1,6 +1,6 @@
-//! The kernels: operations on planes that know nothing of visits, models or iterations.
+//! The kernels: operations on planes without visits, models or iterations.
 //!
-//! They take views, write where they are told, and neither log nor read settings nor start threads.
+//! They take views, write to given memory, and neither log nor read settings nor start threads.
 
 pub mod filter;
 pub mod fourier;

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
-/// A displacement in pixels: where the light went, not where to look for it.
+/// Displacement of light in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PixelShift {
-    /// Along the rows' index, towards larger y.
+    /// Displacement along the rows' index, towards larger y.
     pub dy: f64,
-    /// Along the columns' index, towards larger x.
+    /// Displacement along the columns' index, towards larger x.
     pub dx: f64,
 }
 
@@ -43,7 +43,7 @@ impl Region {
         Self { rows: 0..rows, cols: 0..cols }
     }
 
-    /// Its shape, `(rows, cols)`.
+    /// Shape of the region, `(rows, cols)`.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {
         (self.rows.len(), self.cols.len())
@@ -70,7 +70,7 @@ impl Region {
         Self { rows: move_by(&self.rows, outer.rows.start), cols: move_by(&self.cols, outer.cols.start) }
     }
 
-    /// What both have in common, empty if nothing.
+    /// Intersection of both, empty if they are disjoint.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let common = |a: &Range<usize>, b: &Range<usize>| {
@@ -86,7 +86,7 @@ impl Region {
         (*array).slice_move(s![self.rows.clone(), self.cols.clone()])
     }
 
-    /// The part of an array that this region covers, to be written.
+    /// Mutable part of an array that this region covers.
     #[must_use]
     pub fn of_mut<'a, T>(&self, array: ArrayViewMut2<'a, T>) -> ArrayViewMut2<'a, T> {
         array.slice_move(s![self.rows.clone(), self.cols.clone()])

@@ -1,11 +1,12 @@
-//! Cholesky factors of dense real symmetric matrices, packed as the rows of the lower triangle, one after the other.
+//! Cholesky factors of dense real symmetric matrices, packed as the rows of the lower triangle, one
+//! after the other.
 
 use rustfft::num_traits::Float;
 
 /// Right-hand sides solved at a time.
 pub(crate) const LANES: usize = 8;
 
-/// A number with a fast product of slices.
+/// A floating-point number with a fast inner product.
 pub(crate) trait Real: Float {
     /// `Σ a·b` over the length of `a`.
     fn dot(a: &[Self], b: &[Self]) -> Self;
@@ -37,9 +38,10 @@ pub(crate) fn cholesky<T: Real>(lower: &[T]) -> Vec<T> {
 
 /// Solves `matrix · x = right_side` for a symmetric positive definite matrix.
 ///
-/// `matrix` has `n²` elements, row by row, for the `n` elements of `right_side`; only its lower triangle is read.
-/// Returns `None` if the matrix is not positive definite to working precision, that is if a pivot is at most the
-/// fraction `singular` of its diagonal element (0 asks for positive pivots), or if the solution is not finite.
+/// `matrix` has `n²` elements, row by row, for the `n` elements of `right_side`; only its lower
+/// triangle is read. Returns `None` if the matrix is not positive definite to working precision,
+/// that is if a pivot is at most the fraction `singular` of its diagonal element (0 asks for
+/// positive pivots), or if the solution is not finite.
 ///
 /// # Panics
 ///
@@ -58,7 +60,8 @@ pub fn solve_positive_definite(matrix: &[f64], right_side: &[f64], singular: f64
     (definite && x.iter().all(|v| v.is_finite())).then_some(x)
 }
 
-/// The factor `L` of `L Lᵀ`. `pivot` gets a diagonal element and what elimination leaves of it, and returns the pivot.
+/// The factor `L` of `L Lᵀ`. `pivot` gets a diagonal element and its remainder after elimination,
+/// and returns the pivot.
 fn factor<T: Real>(lower: &[T], mut pivot: impl FnMut(T, T) -> T) -> Vec<T> {
     let mut out: Vec<T> = Vec::with_capacity(lower.len());
     let (mut start, mut n) = (0, 0);
@@ -168,7 +171,7 @@ mod tests {
         ((i * 7919 % 101) as f64 - 50.0) / 50.0
     }
 
-    /// A matrix that is not less than 1.
+    /// A matrix whose eigenvalues are at least 1.
     fn element(i: usize, j: usize) -> f64 {
         let product: f64 = (0..ORDER).map(|k| pattern(i * ORDER + k) * pattern(j * ORDER + k)).sum();
         product + f64::from(u8::from(i == j))
@@ -178,7 +181,7 @@ mod tests {
         (0..ORDER).flat_map(|i| (0..=i).map(move |j| element(i, j))).collect()
     }
 
-    /// The matrix times a pattern that begins somewhere.
+    /// The matrix times a pattern with that first index.
     fn product(i: usize, first: usize) -> f64 {
         (0..ORDER).map(|j| element(i, j) * pattern(first + j)).sum()
     }

@@ -2,11 +2,11 @@
 
 use rustfft::num_complex::Complex64;
 
-/// A Hermitian matrix of any small order, stored whole.
+/// A Hermitian matrix of any small order, stored in full.
 #[derive(Clone, Debug)]
 pub(crate) struct Hermitian {
     order: usize,
-    /// Row by row.
+    /// Elements, row by row.
     pub(crate) values: Vec<Complex64>,
 }
 
@@ -27,8 +27,8 @@ impl Hermitian {
         }
     }
 
-    /// The inverse of a positive definite matrix, through its Cholesky factor. A pivot that rounding has made too small
-    /// is taken as 1e-14 of its diagonal element, so that the result is finite.
+    /// Inverse of a positive definite matrix, through its Cholesky factor. A pivot made too small
+    /// by rounding is replaced by 1e-14 of its diagonal element, so that the result is finite.
     pub(crate) fn inverse(&self) -> Self {
         let n = self.order;
         let mut lower = self.values.clone();

@@ -1,4 +1,4 @@
-//! The frequencies of a half plane of modes, and what depends on nothing else: phases, and the window.
+//! Frequencies of a half plane of modes, and functions of them alone: phases and the window.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
 
@@ -7,15 +7,15 @@ use rustfft::num_complex::Complex64;
 /// Frequencies of a half plane of modes, in cycles per pixel.
 #[derive(Clone, Debug)]
 pub(crate) struct Frequencies {
-    /// Of every `ky`, as transforms order them.
+    /// Frequency of every `ky`, in the order of transforms.
     pub(crate) y: Vec<f64>,
-    /// Of every `kx`.
+    /// Frequency of every `kx`.
     pub(crate) x: Vec<f64>,
     shape: (usize, usize),
 }
 
 impl Frequencies {
-    /// Those of planes of a shape.
+    /// Frequencies of planes of that shape.
     pub(crate) fn new(shape: (usize, usize)) -> Self {
         Self {
             y: (0..shape.0).map(|k| signed(k, shape.0) / shape.0 as f64).collect(),
@@ -24,8 +24,8 @@ impl Frequencies {
         }
     }
 
-    /// How often a mode with this `kx` occurs in a sum over all modes of a real plane, over the number of pixels:
-    /// with it, sums over modes are sums over pixels.
+    /// Multiplicity of a mode with this `kx` in a sum over all modes of a real plane, over the
+    /// number of pixels. With this weight, sums over modes are sums over pixels.
     pub(crate) fn multiplicity(&self, kx: usize) -> f64 {
         multiplicity(kx, self.shape)
     }
@@ -41,12 +41,12 @@ impl Frequencies {
     }
 }
 
-/// As [`Frequencies::multiplicity`].
+/// [`Frequencies::multiplicity`] for planes of that shape.
 pub(crate) fn multiplicity(kx: usize, shape: (usize, usize)) -> f64 {
     f64::from(1 + u8::from(kx > 0)) / (shape.0 * shape.1) as f64
 }
 
-/// 1 below the frequency `start`, and from there smoothly to 0 at the Nyquist frequency.
+/// Window: 1 below the frequency `start`, then a smooth fall to 0 at the Nyquist frequency.
 pub(crate) fn window(f: f64, start: f64) -> f64 {
     let beyond = (f.abs() - start) / (0.5 - start);
     if beyond > 0.0 { (FRAC_PI_2 * beyond.min(1.0)).cos().powi(2) } else { 1.0 }
@@ -57,7 +57,7 @@ pub(crate) fn phases(frequencies: &[f64], distance: f64) -> Vec<Complex64> {
     frequencies.iter().map(|f| Complex64::cis(-TAU * f * distance)).collect()
 }
 
-/// The frequency number of an index: those past the middle are negative.
+/// Signed frequency number of an index; the second half is negative.
 fn signed(k: usize, length: usize) -> f64 {
     if k <= length / 2 { k as f64 } else { k as f64 - length as f64 }
 }

@@ -1,16 +1,19 @@
-//! The Fourier grid of a tile: real two-dimensional transforms in single precision, arranged for the solver.
+//! The Fourier grid of a tile: real two-dimensional transforms in single precision, arranged for
+//! the solver.
 //!
-//! A tile lies in the middle of a larger, periodic grid, so that light displaced over its edge does not come back on the
-//! other side. Of the transform of a real plane only the half with `kx ≥ 0` is kept, and it is kept *transposed*: all `ky` of the
-//! first `kx`, then of the next. Transforms along `ky` are then contiguous, and what goes on per mode before and after them stays in cache.
-//! Along x, a few rows at a time are gathered from it, transformed, handed out, and put back: the plane itself is never stored.
-//! Rows of the padding, where all weights are 0, are never transformed along x.
+//! A tile lies in the middle of a larger, periodic grid, so that light displaced over its edge does
+//! not come back on the other side. Only the half `kx ≥ 0` of the transform of a real plane is
+//! kept, *transposed*: all `ky` of the first `kx`, then of the next. Transforms along `ky` are then
+//! contiguous, and mode-by-mode arithmetic before and after them stays in cache. Along x, a few
+//! rows at a time are gathered, transformed, handed out and put back: the plane itself is never
+//! stored. Rows of the padding, where all weights are 0, are never transformed along x.
 //!
-//! Transforms are not normalised; whoever comes back to pixels multiplies by [`Grid::scale`].
+//! Transforms are not normalised; the caller scales inverse transforms by [`Grid::scale`].
 //!
-//! Lengths are odd. An even one has a Nyquist frequency, at which a fractional displacement is not real; whatever is put in its
-//! place there is not local, and draws stripes through the tile from every star that a mask cuts. Two real rows are transformed
-//! as one complex row, which costs no more than the usual trick for even lengths.
+//! Lengths are odd. An even length has a Nyquist frequency, at which a fractional displacement is
+//! not real; any replacement is not local and draws stripes through the tile from every star that a
+//! mask cuts. Two real rows are transformed as one complex row, at the cost of the usual trick for
+//! even lengths.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,17 +39,17 @@ pub(crate) struct Grid {
     cols_inverse: Arc<dyn Fft<f32>>,
 }
 
-/// Room for one transform at a time.
+/// Workspace of one transform.
 pub(crate) struct Scratch {
     transform: Vec<Complex32>,
     /// Rows gathered from the half plane.
     block: Vec<Complex32>,
-    /// Two real rows as one complex row, and one after the other.
+    /// Two real rows: interleaved as one complex row, then separate.
     both: Vec<Complex32>,
     lines: [Vec<f32>; 2],
 }
 
-/// Which way along `ky`.
+/// Direction of a transform along `ky`.
 #[derive(Clone, Copy)]
 pub(crate) enum Way {
     Forward,
@@ -88,7 +91,7 @@ impl Grid {
         self.padded.0 * self.padded.1
     }
 
-    /// What an inverse transform is multiplied by.
+    /// Factor that normalises an inverse transform.
     pub(crate) fn scale(&self) -> f32 {
         (1.0 / self.pixels() as f64) as f32
     }
@@ -105,18 +108,18 @@ impl Grid {
         start..start + self.shape.1
     }
 
-    /// How often a mode with this `kx` occurs in a sum over all modes of a real plane, over the number of pixels:
-    /// with it, sums over modes are sums over pixels.
+    /// Multiplicity of a mode with this `kx` in a sum over all modes of a real plane, over the
+    /// number of pixels. With this weight, sums over modes are sums over pixels.
     pub(crate) fn multiplicity(&self, kx: usize) -> f64 {
         multiplicity(kx, self.padded)
     }
 
-    /// The frequencies of its modes.
+    /// Frequencies of the modes.
     pub(crate) fn frequencies(&self) -> Frequencies {
         Frequencies::new(self.padded)
     }
 
-    /// Room for transforms on this grid.
+    /// Workspace for transforms on this grid.
     pub(crate) fn scratch(&self) -> Scratch {
         let plans = [&self.cols_forward, &self.cols_inverse, &self.rows_forward, &self.rows_inverse];
         let transform = plans.map(|plan| plan.get_inplace_scratch_len()).into_iter().max().unwrap_or(0);
@@ -129,7 +132,7 @@ impl Grid {
         }
     }
 
-    /// Transforms along `ky`, in place; any whole number of `kx`.
+    /// Transforms along `ky`, in place; for any whole number of `kx`.
     pub(crate) fn columns(&self, spectrum: &mut [Complex32], way: Way, scratch: &mut Scratch) {
         let fft = match way {
             Way::Forward => &self.cols_forward,
@@ -138,7 +141,8 @@ impl Grid {
         fft.process_with_scratch(spectrum, &mut scratch.transform);
     }
 
-    /// From modes, already transformed along `ky`, to pixels: hands every row in `rows` to `read`, not normalised.
+    /// Pixels from modes that are already transformed along `ky`: `read` gets every row in `rows`,
+    /// not normalised.
     pub(crate) fn read_rows(
         &self,
         spectrum: &[Complex32],
@@ -155,7 +159,8 @@ impl Grid {
         }
     }
 
-    /// From pixels to modes, short of the transform along `ky`: `write` fills every row in `rows`; all other rows are 0.
+    /// Modes from pixels, short of the transform along `ky`: `write` fills every row in `rows`; all
+    /// other rows are 0.
     pub(crate) fn write_rows(
         &self,
         spectrum: &mut [Complex32],
@@ -173,7 +178,8 @@ impl Grid {
         }
     }
 
-    /// To pixels and back: `change` gets every row in `rows`, not normalised; all other rows are set to 0.
+    /// Modes to pixels and back: `change` gets every row in `rows`, not normalised; all other rows
+    /// are set to 0.
     pub(crate) fn change_rows(
         &self,
         spectrum: &mut [Complex32],
@@ -205,7 +211,7 @@ impl Grid {
         self.columns(spectrum, Way::Forward, scratch);
     }
 
-    /// The plane of a transform, row by row, not normalised; the transform is lost.
+    /// The plane of a transform, row by row, not normalised. Overwrites the transform.
     pub(crate) fn inverse(
         &self,
         spectrum: &mut [Complex32],
@@ -217,7 +223,8 @@ impl Grid {
         self.read_rows(spectrum, rows, scratch, read);
     }
 
-    /// Some rows of the plane of a transform, one after the other, not normalised: one transform by all threads.
+    /// Rows of the plane of a transform, one after the other, not normalised. All threads work on
+    /// this one transform.
     pub(crate) fn rows_together(&self, spectrum: &[Complex32], rows: &[usize]) -> Vec<f32> {
         let (kx_count, ky_count, width) = (self.kx(), self.ky(), self.padded.1);
         let mut columns = spectrum.to_vec();
@@ -245,7 +252,8 @@ impl Grid {
         out
     }
 
-    /// Adds the transform of the plane that has these rows, and zeros in all others: one transform by all threads.
+    /// Adds the transform of a plane given by some of its rows; all other rows are 0. All threads
+    /// work on this one transform.
     pub(crate) fn add_rows_together(&self, rows: &[usize], pixels: &[f32], spectrum: &mut [Complex32]) {
         let (kx_count, ky_count, width) = (self.kx(), self.ky(), self.padded.1);
         let mut lines = vec![Complex32::default(); rows.len() * kx_count];
@@ -273,7 +281,8 @@ impl Grid {
         );
     }
 
-    /// Goes through the rows of a block two by two: `of(scratch, first row of the block, indices in the block)`.
+    /// Calls `of(scratch, first row of the block, indices in the block)` for the rows of a block,
+    /// two by two.
     fn each_pair(
         &self,
         block: &Range<usize>,
@@ -306,7 +315,7 @@ impl Grid {
     fn pair_forward(&self, scratch: &mut Scratch, pair: &[usize]) {
         let kx = self.kx();
         if pair.len() == 1 {
-            // What an earlier pair left there would show in the last digit.
+            // Values of an earlier pair would change the last digit.
             scratch.lines[1].fill(0.0);
         }
         let both = &mut scratch.both;
@@ -345,13 +354,14 @@ impl Grid {
     }
 }
 
-/// Rows, a few at a time.
+/// Rows in blocks.
 fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let end = rows.end;
     rows.step_by(BLOCK).map(move |start| start..(start + BLOCK).min(end))
 }
 
-/// The transform of `a + ib`, given the halves with `k ≥ 0` of the transforms of two real rows of odd length.
+/// The transform of `a + ib`, given the halves with `k ≥ 0` of the transforms of two real rows of
+/// odd length.
 fn join(a: &[Complex32], b: &[Complex32], both: &mut [Complex32]) {
     let (low, high) = both.split_at_mut(a.len());
     for ((z, a), b) in low.iter_mut().zip(a).zip(b) {
@@ -364,7 +374,7 @@ fn join(a: &[Complex32], b: &[Complex32], both: &mut [Complex32]) {
     low[0] = Complex32::new(a[0].re, b[0].re);
 }
 
-/// The reverse of [`join`]; an empty `b` is not wanted.
+/// The reverse of [`join`]; an empty `b` is left out.
 fn split(both: &[Complex32], a: &mut [Complex32], b: &mut [Complex32]) {
     let (low, high) = both.split_at(a.len());
     let half = |v: f32| 0.5 * v;
@@ -428,13 +438,13 @@ mod tests {
     #[test]
     fn fourier_by_all_threads_is_the_same() {
         let grid = Grid::new((37, 22), 5);
-        let (plane, mut slot) = (plane(&grid), (vec![Complex32::default(); grid.modes()], grid.scratch()));
+        let (plane, mut buffer) = (plane(&grid), (vec![Complex32::default(); grid.modes()], grid.scratch()));
         // One row is without a partner in its block.
         let (width, rows): (usize, Vec<usize>) =
             (grid.padded.1, (1..48).filter(|y| y % 3 > 0).chain([48]).collect());
         assert_eq!(rows.len() % 16, 1);
         let chosen: Vec<f32> = rows.iter().flat_map(|y| plane[y * width..][..width].to_vec()).collect();
-        grid.forward(&mut slot.0, 0..grid.padded.0, &mut slot.1, |y, row| match rows.contains(&y) {
+        grid.forward(&mut buffer.0, 0..grid.padded.0, &mut buffer.1, |y, row| match rows.contains(&y) {
             true => row.copy_from_slice(&plane[y * width..][..width]),
             false => row.fill(0.0),
         });
@@ -442,11 +452,11 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut together = vec![Complex32::ONE; grid.modes()];
             pool.install(|| grid.add_rows_together(&rows, &chosen, &mut together));
-            (pool.install(|| grid.rows_together(&slot.0, &rows)), together)
+            (pool.install(|| grid.rows_together(&buffer.0, &rows)), together)
         };
         let (back, together) = with(1);
         assert!((2..6).all(|threads| with(threads) == (back.clone(), together.clone())));
-        for (a, b) in together.iter().zip(&slot.0) {
+        for (a, b) in together.iter().zip(&buffer.0) {
             assert!((a - b - Complex32::ONE).norm() < 1e-2, "{a} {b}");
         }
         for (a, b) in back.iter().zip(&chosen) {

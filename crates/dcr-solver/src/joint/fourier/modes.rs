@@ -1,9 +1,11 @@
-//! Products and sums over rows of modes: the arithmetic in which the solver spends what the transforms leave.
+//! Products and sums over rows of modes: the solver's largest cost after the transforms.
 
 use multiversion::multiversion;
 use rustfft::num_complex::Complex32;
 
-/// Sums are kept in this many parts, so that modes can be added side by side; the parts are summed in order.
+use crate::linalg::hermitian::upper;
+
+/// Partial sums, which make additions independent of each other; they are added in order.
 const LANES: usize = 8;
 
 /// `out = a·b`.
@@ -38,7 +40,20 @@ pub(crate) fn add_conjugate_product(out: &mut [Complex32], a: &[Complex32], b: &
     }
 }
 
-/// `out += weight·a`, a weight for all.
+/// `out = M r`, row by row of modes, with a Hermitian `M` at each mode: the rows of its upper
+/// triangle.
+pub(crate) fn apply_packed(upper_rows: &[Complex32], r: &[Complex32], out: &mut [&mut [Complex32]]) {
+    let (n, ky) = (out.len(), r.len() / out.len().max(1));
+    out.iter_mut().for_each(|row| row.fill(Complex32::default()));
+    for ((a, b), m) in upper(n).zip(upper_rows.chunks_exact(ky)) {
+        add_product(out[a], m, &r[b * ky..][..ky]);
+        if a != b {
+            add_conjugate_product(out[b], m, &r[a * ky..][..ky]);
+        }
+    }
+}
+
+/// `out += weight·a`, with one weight for all modes.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_scaled(out: &mut [Complex32], weight: f32, a: &[Complex32]) {
     let n = out.len();
@@ -49,7 +64,7 @@ pub(crate) fn add_scaled(out: &mut [Complex32], weight: f32, a: &[Complex32]) {
     }
 }
 
-/// `out += weight·w·a`, a real factor `w` for each mode.
+/// `out += weight·w·a`, with a real factor `w` for each mode.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn add_weighted(out: &mut [Complex32], weight: f32, w: &[f32], a: &[Complex32]) {
     let n = out.len();

@@ -1,5 +1,5 @@
-//! The patch's visits on a coarse grid of frequencies, without masks: what noise is made of. PSFs are small, so that 33 × 33 frequencies are enough,
-//! whatever the patch's size.
+//! The visits of a patch on a coarse grid of frequencies, without masks, for the propagation of
+//! noise. PSFs are small: 33 × 33 frequencies are enough for any patch.
 
 use rustfft::num_complex::{Complex32, Complex64};
 
@@ -17,23 +17,23 @@ use crate::linalg::hermitian::{Hermitian, upper};
 
 /// Side of the frequency grid.
 pub(crate) const SIDE: usize = 33;
-/// The most visits that stand for all.
+/// Maximum number of representative visits.
 const REPRESENTATIVES: usize = 8;
 
-/// The data's Hessian of all visits, seen from the patch's middle.
+/// Hessian of all visits in the middle of the patch.
 pub(crate) struct Coarse {
     pub(crate) frequencies: Frequencies,
     pub(crate) fiducial: Fiducial,
     n: usize,
     /// Upper triangles, `kx × pair × ky`.
     hessian: Vec<Complex64>,
-    /// Visits that stand for all.
+    /// Representative visits.
     pub(crate) representatives: Vec<Representative>,
 }
 
-/// A visit that stands for those of like refraction.
+/// A visit that represents those of similar refraction.
 pub(crate) struct Representative {
-    /// For how many.
+    /// Number of visits represented.
     pub(crate) count: f64,
     pub(crate) noise: Noise,
     /// Transfer functions, `kx × subfilter × ky`.
@@ -98,8 +98,8 @@ impl Coarse {
     }
 }
 
-/// For how many visits, itself among them, each stands: few for all, chosen so that each stands for as much weight. Along the line on which refraction
-/// is spread most, they are the middle ones of their parts.
+/// Number of visits that each visit represents, itself included; 0 for most. Along the line of
+/// largest spread in refraction, representatives are in the middle of parts of equal weight.
 fn representatives(problem: &JointProblem) -> Vec<f64> {
     let count = problem.visits.visits();
     let whole = Region::whole(problem.shape);
@@ -123,7 +123,7 @@ fn representatives(problem: &JointProblem) -> Vec<f64> {
     out
 }
 
-/// An exposure's transfer functions on the coarse grid.
+/// Transfer functions of an exposure on the coarse grid.
 pub(crate) fn coarse_transfer(
     spectrum: &Spectrum,
     fiducial: &PsfStamp,
@@ -140,19 +140,14 @@ pub(crate) mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::joint::fixtures::fine_band;
     use crate::joint::{JointInMemory, JointVisit};
-
-    pub(crate) fn band() -> Spectrum {
-        let wavelengths: Vec<f64> = (0..24).map(|l| 403.0 + 6.0 * f64::from(l)).collect();
-        let subfilters: Vec<usize> = (0..24).map(|l| l / 8).collect();
-        Spectrum::new(&wavelengths, &[1.0; 24], &subfilters, 475.0).unwrap()
-    }
 
     /// Visits without pixels, with these refractions and sky variances.
     pub(crate) fn visits(of: &[(f64, f64)]) -> JointInMemory {
         let visit = |(refraction, sky_variance): &(f64, f64)| {
             let displacement = |w: &f64| PixelShift { dy: refraction * (475.0 - w) / 144.0, dx: 0.1 };
-            let displacements = band().wavelengths().iter().map(displacement).collect();
+            let displacements = fine_band().wavelengths().iter().map(displacement).collect();
             let noise = Noise { sky_variance: *sky_variance, shot: 0.5 };
             let (image, flags) = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
             JointVisit { image, flags, noise, psf: PsfStamp::gaussian(3.5).unwrap(), displacements }
@@ -161,7 +156,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn coarse(visits: &JointInMemory, shape: (usize, usize)) -> Coarse {
-        let (spectrum, psf) = (band(), PsfStamp::gaussian(3.5).unwrap());
+        let (spectrum, psf) = (fine_band(), PsfStamp::gaussian(3.5).unwrap());
         let problem = JointProblem { visits, shape, spectrum: &spectrum, fiducial: None };
         let offsets = vec![PixelShift::default(); visits.visits.len()];
         Coarse::of_visits(&problem, &JointConfig::default(), &psf, &offsets).unwrap()

@@ -1,26 +1,34 @@
-//! The noise of the model, mode by mode, and the variance that planes, their sum and any template have from it.
+//! Noise covariance of the model, mode by mode, and the variances of planes, their sum and
+//! templates.
 //!
-//! With the data's Hessian `H` of all visits, unmasked, and a prior `R`, the noise covariance of the model at a mode is
+//! With the unmasked Hessian `H` of all visits and a prior `R`, the noise covariance of the model
+//! at a mode is
 //!
 //! ```text
 //! C = (H + R)⁻¹ H (H + R)⁻¹,      var(template) = Σ_k A C A*,      var(y_a) = Σ_k C_aa
 //! ```
 //!
-//! in the units of a sum over modes that is a mean. The prior of the final solve varies from place to place; `C` is kept for several of its widths `τ`, and
-//! a variance is interpolated, in logarithms, at the width of each pixel. It is then divided by the pixel's coverage. A frequency grid of 33 × 33 is enough,
-//! whatever the patch's size: PSFs are small. What a template of a later exposure needs is this, and no visit.
+//! where sums over modes are means. The prior scale of the final solve varies from place to place.
+//! `C` is tabulated for several uniform scales `τ`, a variance is interpolated, in logarithms, to
+//! the scale at each pixel, and divided by the pixel's coverage. PSFs are small: 33 × 33
+//! frequencies are enough for any patch. A template of a later exposure needs this table, and no
+//! visit.
 //!
-//! Sources make noise of their own, which the weights do not know, and must not. Where the planes' sum has `1 + e` times the noise that sky alone
-//! would make, all else has, nearly: the variance is multiplied by that ([`NoiseMaps::source_noise_yx`]). On bright sources the subfilters have their own variance,
-//! that of [`super::stars`].
+//! Sources make noise of their own, which the weights must not follow. Where the noise of the
+//! planes' sum is `1 + e` times that of the sky alone, all other variances have nearly the same
+//! factor ([`NoiseMaps::source_noise_yx`]). On bright sources the subfilters have variances of
+//! their own ([`super::stars`]).
 //!
 //! # Accuracy
 //!
-//! Noise alone is in it: not the choice of the prior, nor clipping, nor errors of PSFs. Scatter of 96 draws of all noise of a field of 8 visits over what
-//! is stated, in the sky and on pixels above 1, 10 and 100 σ of the sum: sums 1.03, 1.03, 1.03, 0.97; templates 1.01, 1.02, 1.01, 0.98; planes of the
-//! outermost subfilters 1.02, 1.01, 1.05, 0.97 and 1.02, 1.01, 1.03, 1.04, of the middle one 1.03, 1.04, 1.01, 1.03 (a test of `dcr-coadd` holds them). Two FWHM
-//! from a bright star the middle one's may be 12 % too small. Where masks leave less than 85 % of the data, the formula, which takes
-//! them for the same everywhere, is a rough figure: 0.88 to 0.98 down to 70 %, below it up to several times too small.
+//! Variances contain noise alone, not the choice of the prior, clipping or errors of PSFs. The
+//! scatter of 96 noise realisations of a field of 8 visits, over the stated noise, in the sky and
+//! on pixels above 1, 10 and 100 σ of the sum, is: sums 1.03, 1.03, 1.03, 0.97; templates 1.01,
+//! 1.02, 1.01, 0.98; planes of the outermost subfilters 1.02, 1.01, 1.05, 0.97 and 1.02, 1.01,
+//! 1.03, 1.04; of the middle one 1.03, 1.04, 1.01, 1.03 (tested in `dcr-coadd`). Two FWHM from a
+//! bright star that of the middle subfilter may be 12 % too small. Where masks leave less than 85 %
+//! of the data, which the formula assumes to be spread evenly, the variance is a rough figure: 0.88
+//! to 0.98 down to 70 %, and up to several times too small below.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::{Complex32, Complex64};
@@ -29,60 +37,64 @@ use super::coarse::{Coarse, SIDE};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::frequencies::Frequencies;
 use crate::joint::problem::spectrum::Spectrum;
-use crate::joint::solve::first::{floor_of_total, total_strength};
+use crate::joint::solve::map_first::{flux_floor, flux_prior_weight};
 use crate::linalg::hermitian::{Hermitian, upper};
 
-/// Widths of the prior for which covariances are kept: from the least, by this factor, …
+/// Ratio of successive tabulated prior scales.
 const WIDTH_RATIO: f64 = 4.0;
-/// … this often. The last is 16,000 times the first: free.
+/// Number of tabulated prior scales. The last is 16,000 times the first: free.
 const WIDTHS: usize = 8;
-/// Width of the prior on the spectrum's slope that makes the noise which a star's has around it, in units of the star's own, …
+/// Uniform prior scale of the slope with the noise of a star's slope, over the scale on the star.
 const SLOPE_WIDTH: f64 = 0.8;
-/// … and on its curvature and all that is further. Found by comparison with the scatter of draws.
+/// Uniform prior scale of the curvature and further components, likewise in units of that on the
+/// star.
 const CURVATURE_WIDTH: f64 = 1.2;
 /// Coverage below which no variance is stated.
 const LEAST_COVERAGE: f32 = 0.02;
 
-/// Noise covariances of the subfilters, mode by mode, for several widths of the prior.
+/// Noise covariances of the subfilters, mode by mode, for several prior scales.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Covariance {
-    /// Widths of the prior, ascending, in the units of the planes. One, of no meaning, for one subfilter.
+    /// Prior scales, ascending, in the units of the planes. For one subfilter a single scale
+    /// without meaning.
     pub widths: Vec<f64>,
-    /// Covariances: `(widths, subfilter pairs, 2 × modes)`. Pairs are those of the upper triangle, row by row; modes those with `kx ≥ 0` of a
-    /// 33 × 33 grid, `ky` running fastest, real part before imaginary.
+    /// Covariances, `(scales, subfilter pairs, 2 × modes)`. Pairs are those of the upper triangle,
+    /// row by row. Modes are those with `kx ≥ 0` of a 33 × 33 grid, `ky` running fastest, real part
+    /// before imaginary.
     pub values: Array3<f32>,
 }
 
-/// What the noise of the planes depends on from place to place: one value for each pixel of the patch.
+/// Maps that noise depends on: one value per pixel of the patch.
 #[derive(Clone, Copy, Debug)]
 pub struct NoiseMaps<'a> {
     /// Weight of the data over that of all visits together.
     pub coverage_yx: ArrayView2<'a, f32>,
-    /// Width of the prior.
-    pub freedom_yx: ArrayView2<'a, f32>,
-    /// Variance that sources' light has in the planes' sum, over that of the sky.
+    /// Prior scale of the colours.
+    pub prior_scale_yx: ArrayView2<'a, f32>,
+    /// Variance of the planes' sum from the light of sources, over that from the sky.
     pub source_noise_yx: ArrayView2<'a, f32>,
 }
 
-/// A variance as a function of the prior's width.
+/// A variance as a function of the prior scale.
 #[derive(Clone, Debug)]
 struct Curve {
-    /// Logarithms of width and variance.
+    /// Logarithms of scale and variance.
     points: Vec<(f64, f64)>,
 }
 
 impl Covariance {
-    /// Covariances of a patch's visits, seen from its middle.
+    /// Covariances for the visits of a patch, in its middle.
     pub(crate) fn new(coarse: &Coarse, spectrum: &Spectrum, config: &JointConfig, sigma: f64) -> Self {
         let (n, modes) = (spectrum.count(), coarse.modes());
         let pairs = n * (n + 1) / 2;
         let amplitude = coarse.fiducial.amplitude();
-        // The final solve holds the total to the first one's, which has nearly all its noise: the floor takes none away.
-        let floor = if n == 1 { floor_of_total(n, config) } else { 0.0 };
-        let total = total_strength(&coarse.fiducial, floor, sigma);
-        let mut departures = spectrum.departures(config.colour_damping);
-        for (j, mut departure) in departures.axis_iter_mut(Axis(1)).enumerate() {
-            departure *= if j == 0 { SLOPE_WIDTH } else { CURVATURE_WIDTH };
+        // The final solve holds the flux to the first solve, which has nearly all its noise: the
+        // floor removes none.
+        let floor = if n == 1 { flux_floor(n, config) } else { 0.0 };
+        let flux_prior = flux_prior_weight(&coarse.fiducial, floor, sigma);
+        let mut components = spectrum.components(config.colour_damping);
+        for (j, mut component) in components.axis_iter_mut(Axis(1)).enumerate() {
+            component *= if j == 0 { SLOPE_WIDTH } else { CURVATURE_WIDTH };
         }
         let count = if n == 1 { 1 } else { WIDTHS };
         let widths: Vec<f64> =
@@ -91,8 +103,8 @@ impl Covariance {
         for (width, mut values) in widths.iter().zip(values.axis_iter_mut(Axis(0))) {
             for mode in 0..modes {
                 let held = width * f64::from(amplitude[mode]).max(1e-9);
-                let strength = (f64::from(total[mode]), 1.0 / (held * held));
-                let noise = mode_covariance(&coarse.at(mode), spectrum.fractions(), &departures, strength);
+                let strength = (f64::from(flux_prior[mode]), 1.0 / (held * held));
+                let noise = mode_covariance(&coarse.at(mode), spectrum.fractions(), &components, strength);
                 for (pair, (a, b)) in upper(n).enumerate() {
                     values[[pair, 2 * mode]] = noise.at(a, b).re as f32;
                     values[[pair, 2 * mode + 1]] = noise.at(a, b).im as f32;
@@ -102,7 +114,7 @@ impl Covariance {
         Self { widths, values }
     }
 
-    /// In another unit: planes are multiplied by this factor.
+    /// Converts to another unit: planes are multiplied by `factor`.
     pub(crate) fn scale(&mut self, factor: f32) {
         self.widths.iter_mut().for_each(|width| *width *= f64::from(factor));
         self.values *= factor * factor;
@@ -114,7 +126,8 @@ impl Covariance {
         ((8 * self.values.len_of(Axis(1)) + 1).isqrt() - 1) / 2
     }
 
-    /// Whether the arrays fit together, as those of a run read back from files may not.
+    /// True if the arrays have consistent shapes and finite values, as those read from files may
+    /// not.
     #[must_use]
     pub fn is_consistent(&self, subfilters: usize) -> bool {
         let modes = SIDE * (SIDE / 2 + 1);
@@ -124,7 +137,7 @@ impl Covariance {
             && self.values.iter().all(|v| v.is_finite())
     }
 
-    /// The variance of every pixel of subfilter `a`'s plane; infinite where nothing is known.
+    /// Variance of every pixel of subfilter `a`'s plane; infinite without data.
     ///
     /// # Panics
     ///
@@ -138,13 +151,13 @@ impl Covariance {
         curve.plane(maps)
     }
 
-    /// The variance of every pixel of the planes' sum.
+    /// Variance of every pixel of the planes' sum.
     ///
     /// # Panics
     ///
     /// If the maps differ in shape.
     #[must_use]
-    pub fn total_variance(&self, maps: &NoiseMaps) -> Array2<f32> {
+    pub fn flux_variance(&self, maps: &NoiseMaps) -> Array2<f32> {
         let pairs: Vec<_> = upper(self.subfilters()).enumerate().collect();
         let curve = self.curve(|w, mode| {
             pairs
@@ -157,7 +170,8 @@ impl Covariance {
         curve.plane(maps)
     }
 
-    /// The variance of every pixel of a template with the transfer functions `transfer` on this grid, `kx × subfilter × ky`.
+    /// Variance of every pixel of a template with the transfer functions `transfer` on this grid,
+    /// `kx × subfilter × ky`.
     pub(crate) fn template_variance(&self, transfer: &[Complex32], maps: &NoiseMaps) -> Array2<f32> {
         let n = self.subfilters();
         let curve = self.curve(|w, mode| {
@@ -167,7 +181,7 @@ impl Covariance {
                 matrix.add(a, b, Complex64::new(f64::from(re), f64::from(im)));
             }
             let a = |a: usize| transfer[(mode / SIDE * n + a) * SIDE + mode % SIDE];
-            // A C A*: the form of the conjugate.
+            // A C A* is the form of the conjugate.
             let v: Vec<Complex64> =
                 (0..n).map(|i| Complex64::new(f64::from(a(i).re), -f64::from(a(i).im))).collect();
             matrix.form(&v)
@@ -175,7 +189,7 @@ impl Covariance {
         curve.plane(maps)
     }
 
-    /// The mean over modes of `of(width, mode)`, for every width.
+    /// Mean over modes of `of(scale, mode)`, for every scale.
     fn curve(&self, of: impl Fn(usize, usize) -> f64) -> Curve {
         let frequencies = Frequencies::new((SIDE, SIDE));
         let modes = frequencies.x.len() * SIDE;
@@ -186,7 +200,7 @@ impl Covariance {
 }
 
 impl Curve {
-    /// The variance at a width: linear in logarithms, constant beyond the ends.
+    /// Variance at a scale: linear in logarithms, constant beyond the ends.
     fn at(&self, width: f64) -> f64 {
         let x = width.max(f64::MIN_POSITIVE).ln();
         let above = self.points.partition_point(|p| p.0 <= x);
@@ -199,7 +213,7 @@ impl Curve {
     }
 
     fn plane(&self, maps: &NoiseMaps) -> Array2<f32> {
-        Zip::from(&maps.coverage_yx).and(&maps.freedom_yx).and(&maps.source_noise_yx).map_collect(
+        Zip::from(&maps.coverage_yx).and(&maps.prior_scale_yx).and(&maps.source_noise_yx).map_collect(
             |coverage, freedom, source_noise| {
                 if *coverage < LEAST_COVERAGE || coverage.is_nan() {
                     return f32::INFINITY;
@@ -211,16 +225,17 @@ impl Curve {
     }
 }
 
-/// The noise covariance at a mode, given the data's Hessian and the strength of the prior on the total and on departures.
+/// Noise covariance at a mode, from the data's Hessian and the prior weights on the summed flux and
+/// on the components.
 fn mode_covariance(
     data: &Hermitian,
     fractions: &[f64],
-    departures: &Array2<f64>,
+    components: &Array2<f64>,
     strength: (f64, f64),
 ) -> Hermitian {
     let n = fractions.len();
-    // In the space of total and departures, y = G x.
-    let g = |a: usize, j: usize| if j == 0 { fractions[a] } else { departures[[a, j - 1]] };
+    // In the space of summed flux and components, y = G x.
+    let g = |a: usize, j: usize| if j == 0 { fractions[a] } else { components[[a, j - 1]] };
     let mut in_x = Hermitian::zeros(n);
     for (i, j) in upper(n) {
         let value: Complex64 = (0..n)

@@ -1,16 +1,18 @@
-//! What the visits can tell of colours, whatever the sky: from their refraction, PSFs and noise alone.
+//! Identifiability of colours: Fisher information of the visits' refraction, PSFs and noise,
+//! whatever the sky.
 //!
-//! For a point source of flat spectrum and unknown position, visit `i` sees the columns
-//! `G = P (A_i1 … A_iN, −2πi k_y f·A_i, −2πi k_x f·A_i)`, and all visits together have the information
-//! `F = Σ_i w_i Σ_k Re G* Gᵀ`, scaled such that the total flux has S/N 100. With `g` the derivative of the colour between the bluest and the
-//! reddest subfilter, in magnitudes,
+//! Visit `i` observes a point source of flat spectrum and unknown position through the columns `G =
+//! P (A_i1 … A_iN, −2πi k_y f·A_i, −2πi k_x f·A_i)`. All visits together have the information `F =
+//! Σ_i w_i Σ_k Re G* Gᵀ`, scaled such that the summed flux has S/N 100. With `g` the derivative of
+//! the colour between the bluest and the reddest subfilter, in magnitudes,
 //!
 //! ```text
 //! colour error  = (g F⁻¹ g)^½                         from the data alone
-//! data fraction = 1 − g (F + C⁻¹)⁻¹ g / g C g         of what is known of the colour, against the spread C of spectra
+//! data fraction = 1 − g (F + C⁻¹)⁻¹ g / g C g         against the spread C of spectra
 //! ```
 //!
-//! What counts is the spread of the refraction *vectors* of the visits, tan z towards the zenith, not that of the airmass.
+//! Colours are constrained by the spread of the visits' refraction *vectors*, tan z towards the
+//! zenith, not by that of the airmass.
 
 use std::f64::consts::TAU;
 
@@ -29,35 +31,36 @@ use crate::linalg::hermitian::Hermitian;
 
 /// Side of the frequency grid.
 const SIDE: usize = 65;
-/// S/N of the source whose colour error is stated.
+/// S/N of the source of the colour error.
 const SNR: f64 = 100.0;
-/// S/N at which the data fraction of a fainter source is stated as well.
+/// S/N of the fainter source of a second data fraction.
 const FAINT_SNR: f64 = 30.0;
 /// Magnitudes per relative flux.
 const MAG: f64 = 1.085_736_2;
-/// A colour error above this deserves a warning.
+/// Colour error above which users are warned.
 const POOR: f64 = 0.2;
 
-/// What the visits can tell of colours.
+/// Constraints on colours from the visits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identifiability {
-    /// Error of the colour between the outermost subfilters of a star of S/N 100, in magnitudes, from the data alone; infinite if they
-    /// tell nothing. 0 for one subfilter.
+    /// Error of the colour between the outermost subfilters of a star of S/N 100, in magnitudes,
+    /// from the data alone. Infinite without any constraint, 0 for one subfilter.
     pub colour_error: f64,
-    /// Share of the data, against the prior, in what is known of that star's colour.
+    /// Share of the data, against the prior, in the knowledge of that star's colour.
     pub data_fraction: f64,
-    /// The same for a star of S/N 30.
+    /// The data's share for a star of S/N 30.
     pub faint_data_fraction: f64,
-    /// Side in pixels of the blocks of the maps.
+    /// Side of the maps' blocks, px.
     pub block: usize,
-    /// `colour_error` in each block of the patch, for the pixels that each visit has there: of a star that would have S/N 100 in all visits.
+    /// `colour_error` in each block of the patch, for the visits' coverage there, of a star that
+    /// would have S/N 100 with full coverage.
     pub colour_error_map: Array2<f64>,
-    /// `data_fraction` likewise.
+    /// `data_fraction` in each block of the patch.
     pub data_fraction_map: Array2<f64>,
 }
 
 impl Identifiability {
-    /// A sentence for the person who will use the colours, if they should be warned.
+    /// A warning for users of the colours, if they are poorly constrained.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         (self.colour_error > POOR).then(|| {
@@ -76,8 +79,8 @@ impl Identifiability {
         })
     }
 
-    /// The figures of a patch's visits, given the fraction of pixels that each has in every block of `block` pixels
-    /// a side: `(visits, block rows, block columns)`.
+    /// Figures of a patch, from the fraction of pixels that each visit has in every block of
+    /// `block` pixels a side: `(visits, block rows, block columns)`.
     pub(crate) fn of_visits(
         problem: &JointProblem,
         config: &JointConfig,
@@ -123,7 +126,7 @@ impl Identifiability {
     }
 }
 
-/// The information of each visit on a point source of unit flux: `(visits, N + 2, N + 2)`.
+/// Information of each visit on a point source of unit flux: `(visits, N + 2, N + 2)`.
 fn visit_information(
     problem: &JointProblem,
     config: &JointConfig,
@@ -159,12 +162,13 @@ fn visit_information(
     Ok(out)
 }
 
-/// The questions asked of a point source of flat spectrum.
+/// A point source of flat spectrum.
 struct PointSource {
     n: usize,
-    /// Directions in which information is judged: total, departures of the spread of spectra, position.
+    /// Directions of the parameters: summed flux, components in units of the spread of spectra,
+    /// position.
     basis: Array2<f64>,
-    /// Derivative of the colour along each.
+    /// Derivative of the colour along each direction.
     gradient: Vec<f64>,
 }
 
@@ -172,10 +176,10 @@ impl PointSource {
     fn new(problem: &JointProblem, config: &JointConfig) -> Self {
         let spectrum = problem.spectrum;
         let (n, f) = (spectrum.count(), spectrum.fractions());
-        let departures = spectrum.departures(config.colour_damping);
+        let components = spectrum.components(config.colour_damping);
         let basis = Array2::from_shape_fn((n + 2, n + 2), |(a, j)| match (a < n, j) {
             (true, 0) => f[a],
-            (true, j) if j < n => SLOPE_SPREAD * departures[[a, j - 1]],
+            (true, j) if j < n => SLOPE_SPREAD * components[[a, j - 1]],
             (false, j) if a == j => 1.0,
             _ => 0.0,
         });
@@ -184,7 +188,7 @@ impl PointSource {
         Self { n, basis, gradient }
     }
 
-    /// Information of several visits, each with the weight given, in the basis.
+    /// Information of several visits with these weights, in the basis.
     fn sum(&self, information: &Array3<f64>, weights: &[f64]) -> Array2<f64> {
         let mut sum = Array2::zeros((self.n + 2, self.n + 2));
         for (of_visit, weight) in information.axis_iter(Axis(0)).zip(weights) {
@@ -193,7 +197,7 @@ impl PointSource {
         self.basis.t().dot(&sum).dot(&self.basis)
     }
 
-    /// The square of the flux with which the total has this S/N.
+    /// Square of the flux with which the summed flux has this S/N.
     fn scale_to(&self, information: &Array2<f64>, snr: f64) -> f64 {
         snr * snr / information[[0, 0]].max(f64::MIN_POSITIVE)
     }
@@ -207,14 +211,14 @@ impl PointSource {
         (error, (1.0 - both / before).clamp(0.0, 1.0))
     }
 
-    /// `g (F + held)⁻¹ g`, infinite if the information does not determine the colour.
+    /// `g (F + prior)⁻¹ g`, infinite if the information does not determine the colour.
     fn colour_variance(&self, information: &Array2<f64>, scale: f64, held: f64) -> f64 {
         let order = self.n + 2;
-        // Each direction in units of its own information, so that pivots can be judged.
+        // Each direction in units of its own information, which makes pivots comparable.
         let diagonal =
             |i: usize| information[[i, i]] * scale + if (1..self.n).contains(&i) { held } else { 0.0 };
         if information[[0, 0]] <= 0.0 {
-            // No data at all: the prior alone.
+            // Without data, the prior alone.
             return if held > 0.0 {
                 self.gradient[1..self.n].iter().map(|g| g * g).sum()
             } else {
@@ -232,7 +236,7 @@ impl PointSource {
         let inverse = matrix.inverse();
         let g: Vec<Complex64> = (0..order).map(|i| Complex64::from(self.gradient[i] * unit[i])).collect();
         let variance = inverse.form(&g);
-        // A pivot that is rounding alone makes 1e12 and more of a direction that data do not see.
+        // A pivot that is rounding alone gives 1e12 and more in an unconstrained direction.
         let trace = (0..order).map(|i| inverse.at(i, i).re).fold(0.0, f64::max);
         if trace > 1e10 && variance > 1e6 { f64::INFINITY } else { variance }
     }

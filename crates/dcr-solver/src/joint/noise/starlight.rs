@@ -1,22 +1,25 @@
-//! The noise that the light of sources makes in subfilters on them, beside the sky's.
+//! Shot noise of sources in subfilters, in addition to the noise of the sky.
 //!
-//! With the solution in a disc of [`super::stars`], a plane's pixel is `Σ_i Σ_q R_i(q) s_i(q)` of the visits' pixels,
+//! With the solution in a disc of [`super::stars`], a pixel of a plane is `Σ_i Σ_q R_i(q) s_i(q)`
+//! of the visits' pixels, with
 //!
 //! ```text
 //! R_i(q) = f_a k_i(p − q) + Σ_j Σ_p' x_j(p') τ(p') g_ij(p' − q),    x = K⁻¹ w
 //! ```
 //!
-//! and its variance `Σ_i Σ_q R_i(q)² (sky + light)`. A smooth average of the light around the pixel will not do: the middle subfilter's, at the core of
-//! a bright star, has two thirds of that, and on the star's flanks a tenth more. A few visits stand for all ([`super::coarse::Representative`]).
+//! and its variance is `Σ_i Σ_q R_i(q)² (sky + light)`. A smooth average of the light around the
+//! pixel would be wrong: the middle subfilter has two thirds of it at the core of a bright star,
+//! and a tenth more on the flanks. Visits are summed over representatives
+//! ([`super::coarse::Representative`]).
 
 use ndarray::{Array2, ArrayView2, s};
 
 use super::kernels::{MARGIN, NoiseKernels, VisitKernels};
 use crate::kernel::Region;
 
-/// Pixels of planes that are asked for at a time.
+/// Pixels of planes processed together.
 pub(crate) const TOGETHER: usize = 16;
-/// Neighbours that are worked on side by side.
+/// Neighbouring pixels processed together.
 const NEIGHBOURS: usize = MARGIN as usize + 1;
 
 /// The visits' pixels around a disc.
@@ -30,17 +33,18 @@ pub(crate) struct StarLight<'a> {
     pixels: usize,
 }
 
-/// Pixels of a disc in a row.
+/// Adjacent pixels of a disc in a row.
 struct Run {
     y: isize,
     x: isize,
-    /// The first one's number in the disc.
+    /// Index of the first pixel in the disc.
     first: usize,
     length: usize,
 }
 
 impl<'a> StarLight<'a> {
-    /// The pixels around `places`, which go row by row, in a patch; the light is that of [`NoiseKernels::light`].
+    /// Pixels around `places` (ordered by row) in a patch; the light is that of
+    /// [`NoiseKernels::light`].
     pub(crate) fn around(
         kernels: &'a NoiseKernels,
         places: &[(isize, isize)],
@@ -58,8 +62,9 @@ impl<'a> StarLight<'a> {
         Self { kernels, region, light, runs: runs(places), pixels: places.len() }
     }
 
-    /// The variance of some planes' pixels over what the sky alone makes of it, less 1. Given are, for each of them, the pixel with the plane's fraction, and
-    /// `τ x`, departure by departure.
+    /// Variance of pixels of planes relative to that from the sky alone, less 1.
+    ///
+    /// `asked` has each pixel with its plane's fraction, and `x` its `τ x`, component by component.
     pub(crate) fn excess(&self, asked: &[((isize, isize), f64)], x: &[[f32; TOGETHER]]) -> [f64; TOGETHER] {
         let (mut of_light, mut of_sky) = ([0.0_f64; TOGETHER], [0.0_f64; TOGETHER]);
         for (visit, light) in self.kernels.of_visits.iter().zip(&self.light) {
@@ -74,7 +79,7 @@ impl<'a> StarLight<'a> {
         std::array::from_fn(|lane| if of_sky[lane] > 0.0 { of_light[lane] / of_sky[lane] } else { 0.0 })
     }
 
-    /// The sums of `R²`, with and without the light, over a row of a visit.
+    /// Sums of `R²`, with and without the light, over a row of a visit.
     fn squares(
         &self,
         visit: &VisitKernels,
@@ -85,8 +90,8 @@ impl<'a> StarLight<'a> {
     ) -> [[f32; TOGETHER]; 2] {
         let reach = self.kernels.reach;
         let runs = self.runs.iter().filter(|run| (run.y - y).abs() <= reach);
-        let of_departures: Vec<Piece> = visit
-            .departures
+        let of_components: Vec<Piece> = visit
+            .components
             .iter()
             .zip(x.chunks_exact(self.pixels))
             .flat_map(|(kernel, x)| runs.clone().map(move |run| Piece::new(kernel, reach, run, y, x)))
@@ -95,14 +100,14 @@ impl<'a> StarLight<'a> {
             .iter()
             .map(|((py, px), fraction)| {
                 let far = (py - y).abs() > reach;
-                (if far { &[] } else { row(&visit.total, reach, py - y) }, *px, *fraction as f32)
+                (if far { &[] } else { row(&visit.flux, reach, py - y) }, *px, *fraction as f32)
             })
             .collect();
-        squares_of_row(self.region.cols.start as isize, reach, &of_departures, &direct, light)
+        squares_of_row(self.region.cols.start as isize, reach, &of_components, &direct, light)
     }
 
-    /// The same of a pixel of the total.
-    pub(crate) fn of_total(&self, (py, px): (isize, isize)) -> f32 {
+    /// Variance of a pixel of the summed flux relative to that from the sky alone, less 1.
+    pub(crate) fn of_flux(&self, (py, px): (isize, isize)) -> f32 {
         let (reach, start) = (self.kernels.reach, self.region.cols.start as isize);
         let (mut of_light, mut of_sky) = (0.0_f64, 0.0_f64);
         for (visit, light) in self.kernels.of_visits.iter().zip(&self.light) {
@@ -114,7 +119,7 @@ impl<'a> StarLight<'a> {
                 // Backwards along the kernel: lag px − x at column x.
                 let first = start.max(px - reach);
                 let kernel =
-                    row(&visit.total, reach, dy)[..(px - first + reach + MARGIN + 1) as usize].iter().rev();
+                    row(&visit.flux, reach, dy)[..(px - first + reach + MARGIN + 1) as usize].iter().rev();
                 for (k, light) in kernel.zip(light.iter().skip((first - start) as usize)) {
                     of_light += f64::from(k * k * light);
                     of_sky += f64::from(k * k * visit.sky);
@@ -125,9 +130,9 @@ impl<'a> StarLight<'a> {
     }
 }
 
-/// A run of the disc's pixels and the row of a departure's kernel that joins them to a visit's row.
+/// A run of the disc's pixels, and the row of a component's kernel between it and a visit's row.
 struct Piece<'a> {
-    /// From lag `−reach − MARGIN` to `reach + MARGIN`.
+    /// Lags from `−reach − MARGIN` to `reach + MARGIN`.
     kernel: &'a [f32],
     first: isize,
     x: &'a [[f32; TOGETHER]],
@@ -145,7 +150,8 @@ fn row(kernel: &Array2<f32>, reach: isize, dy: isize) -> &[f32] {
     &kernel.as_slice().unwrap_or(&[])[(dy + reach + MARGIN) as usize * side..][..side]
 }
 
-/// What neighbours respond to a run of pixels, added. Sums of its own, at places that are known beforehand, stay in registers.
+/// Adds the responses of neighbours to a run of pixels. Local sums at fixed places stay in
+/// registers.
 #[inline(always)]
 fn with_run(
     response: [[f32; TOGETHER]; NEIGHBOURS],
@@ -165,13 +171,14 @@ fn with_run(
     sums
 }
 
-/// The sums of `R²`, with and without the light, over a visit's row that begins at `start`. `direct` are the rows of the total's kernel, with the pixel they are for and its
-/// plane's fraction.
+/// Sums of `R²`, with and without the light, over a visit's row that begins at `start`.
+///
+/// `direct` has the rows of the flux's kernel, each with its pixel and its plane's fraction.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn squares_of_row(
     start: isize,
     reach: isize,
-    of_departures: &[Piece],
+    of_components: &[Piece],
     direct: &[(&[f32], isize, f32)],
     light: &[f32],
 ) -> [[f32; TOGETHER]; 2] {
@@ -179,13 +186,13 @@ fn squares_of_row(
     for (i, light) in light.chunks(NEIGHBOURS).enumerate() {
         let first = start + (i * NEIGHBOURS) as isize;
         let mut response = [[0.0; TOGETHER]; NEIGHBOURS];
-        for piece in of_departures {
+        for piece in of_components {
             let from = piece.first.max(first - reach);
             let to = (piece.first + piece.x.len() as isize).min(first + MARGIN + reach + 1);
             if from >= to {
                 continue;
             }
-            // The lag to the last neighbour is the least.
+            // The lag to the last neighbour is the smallest.
             let kernel =
                 &piece.kernel[(from - first + reach) as usize..][..(to - from) as usize + NEIGHBOURS - 1];
             let x = &piece.x[(from - piece.first) as usize..][..(to - from) as usize];
@@ -210,7 +217,7 @@ fn squares_of_row(
     sums
 }
 
-/// Rows of pixels that go row by row.
+/// Runs of pixels ordered by row.
 fn runs(places: &[(isize, isize)]) -> Vec<Run> {
     let mut out: Vec<Run> = vec![];
     for (first, (y, x)) in places.iter().enumerate() {
@@ -226,7 +233,8 @@ fn runs(places: &[(isize, isize)]) -> Vec<Run> {
 mod tests {
     use super::*;
     use crate::joint::JointConfig;
-    use crate::joint::noise::coarse::tests::{band, coarse, visits};
+    use crate::joint::fixtures::fine_band;
+    use crate::joint::noise::coarse::tests::{coarse, visits};
 
     /// Pixels of a disc in the middle of a patch of 64 × 64.
     fn places() -> Vec<(isize, isize)> {
@@ -236,10 +244,10 @@ mod tests {
 
     fn kernels() -> NoiseKernels {
         let visits = visits(&[(2.0, 1.0), (-1.5, 2.0), (0.3, 1.0)]);
-        NoiseKernels::new(&coarse(&visits, (64, 64)), &band(), 0.6, &JointConfig::default())
+        NoiseKernels::new(&coarse(&visits, (64, 64)), &fine_band(), 0.6, &JointConfig::default())
     }
 
-    /// Some numbers for `τ x`.
+    /// Test values of `τ x`.
     fn weights(pixels: usize) -> Vec<[f32; TOGETHER]> {
         (0..2 * pixels)
             .map(|i| std::array::from_fn(|lane| ((i * 31 + lane * 17) % 23) as f32 - 11.0))
@@ -249,26 +257,26 @@ mod tests {
     #[test]
     fn light_that_is_the_same_everywhere_adds_its_share_to_all() {
         let kernels = kernels();
-        // Of the visits with variances 1, 2 and 1 of the sky each adds half of the light.
-        let total_yx = Array2::from_elem((64, 64), 4.0_f32);
+        // Half of the light adds to each of the sky variances 1, 2 and 1.
+        let flux_yx = Array2::from_elem((64, 64), 4.0_f32);
         let places = places();
-        let light_yx = kernels.light(total_yx.view());
+        let light_yx = kernels.light(flux_yx.view());
         let light = StarLight::around(&kernels, &places, &light_yx);
         let least = 2.0 / 2.0 * 0.97;
         for excess in light.excess(&[((32, 32), 0.33), ((30, 31), 0.0)], &weights(places.len())) {
             assert!(excess > least && excess < 2.0 * 1.03, "{excess}");
         }
-        assert_eq!(light.of_total((32, 32)), light.of_total((33, 31)));
+        assert_eq!(light.of_flux((32, 32)), light.of_flux((33, 31)));
     }
 
     #[test]
     fn light_counts_as_each_response_sees_it() {
         let kernels = kernels();
-        let total_yx = Array2::from_shape_fn((64, 64), |(y, x)| {
+        let flux_yx = Array2::from_shape_fn((64, 64), |(y, x)| {
             200.0 * (-0.2 * ((y as f32 - 31.0).powi(2) + (x as f32 - 33.0).powi(2))).exp()
         });
         let (places, reach) = (places(), kernels.reach);
-        let light_yx = kernels.light(total_yx.view());
+        let light_yx = kernels.light(flux_yx.view());
         let light = StarLight::around(&kernels, &places, &light_yx);
         let x = weights(places.len());
         let asked = [((32, 32), 0.33), ((29, 33), 0.4)];
@@ -283,14 +291,14 @@ mod tests {
                 for ((y, col), light) in light.indexed_iter() {
                     let (qy, qx) = (y as isize + 28 - reach, col as isize + 28 - reach);
                     let mut response = 0.0;
-                    for (j, kernel) in visit.departures.iter().enumerate() {
+                    for (j, kernel) in visit.components.iter().enumerate() {
                         for (p, (py, px)) in places.iter().enumerate() {
                             response +=
                                 lag(kernel, py - qy, px - qx) * f64::from(x[j * places.len() + p][lane]);
                         }
                     }
                     if let Some(((py, px), fraction)) = asked.get(lane) {
-                        response += fraction * lag(&visit.total, py - qy, px - qx);
+                        response += fraction * lag(&visit.flux, py - qy, px - qx);
                     }
                     of_light += response * response * f64::from(*light);
                     of_sky += response * response * f64::from(visit.sky);
@@ -300,7 +308,7 @@ mod tests {
             assert!((found[lane] / expected - 1.0).abs() < 1e-4, "{lane}: {} {expected}", found[lane]);
         }
         // No light is lost.
-        let seen: f32 = kernels.of_visits[1].seen.sum();
+        let seen: f32 = kernels.of_visits[1].observed.sum();
         assert!((seen - 1.0).abs() < 1e-3, "{seen}");
     }
 }

@@ -1,21 +1,26 @@
-//! The noise of subfilters on bright sources, where the prior is as local as the light, and so is the noise that the light makes.
+//! Noise of subfilters on bright sources, where the prior is as local as the light and its shot
+//! noise.
 //!
-//! A prior that is as wide everywhere as it is on a star ([`super::covariance`]) overstates the noise of the star's colour: slow variations of it, of which data
-//! know little, are free only on the star. Here the problem without masks is solved in a disc, as in [`crate::joint::precondition::bright_stars`]. With the total
-//! eliminated as in [`crate::joint::precondition::mask_free`], a plane is what the total would be without departures, and what departures make of it:
+//! A uniform prior with the scale on a star ([`super::covariance`]) overstates the noise of the
+//! star's colour: slow variations, which the data hardly constrain, are free only on the star. Here
+//! the mask-free problem is solved in a disc, with the matrix of
+//! [`crate::joint::precondition::bright_stars`]. With the summed flux eliminated
+//! ([`crate::joint::operator::elimination`]), a plane is the flux without components, plus the
+//! response to components:
 //!
 //! ```text
-//! y_a = f_a t₀ + Σ_j q_aj ∗ τ u_j,    t₀ = F⁻¹ fᵀb/T,    q_aj = F⁻¹ P (E_aj − f_a fᵀHE_j/T),    T = fᵀHf + window
+//! y_a = f_a t₀ + Σ_j q_aj ∗ τ u_j,    t₀ = F⁻¹ fᵀb/T,    T = fᵀHf + window
+//! q_aj = F⁻¹ P (E_aj − f_a fᵀHE_j/T)
 //! K u = τ r,    K = 1 + τBτ,    noise of r: B
 //! ```
 //!
-//! with `b` what the data say, and `r` what they say of departures. At a pixel `p`,
+//! with the back-projected data `b` and the components' right-hand side `r`. At a pixel `p`,
 //!
 //! ```text
 //! w = τ q_a(p − ·),    var y_a(p) = (f_a² var t₀ + wᵀ (K⁻¹ − K⁻²) w) (1 + e)
 //! ```
 //!
-//! where `e` is what light of sources adds to the noise of the sky ([`super::starlight`]).
+//! where `e` is the shot noise of sources relative to the noise of the sky ([`super::starlight`]).
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -30,12 +35,14 @@ use crate::linalg::cholesky::{LANES, cholesky, solve_triangles_together};
 const BRIGHT: f64 = 0.5;
 /// Radius of a disc, in units of the FWHM of the PSF.
 const RADIUS: f64 = 1.3;
-/// Core of a disc, for whose pixels it answers, in units of the radius.
+/// Core of a disc, the pixels whose noise it gives, in units of the radius.
 const CORE: f64 = 0.8;
-/// The largest part of the patch's pixels that is looked at, the brightest first, so that a crowded field does not take longer than its solution.
+/// Largest fraction of the patch's pixels that are evaluated, the brightest first, so that a
+/// crowded field does not take longer than its solution.
 const MOST_PIXELS: f64 = 0.1;
 
-/// Where sources add less than this share to the noise of the sky, they add the same to the planes' as to the total's.
+/// Source noise, relative to the sky's, below which that of the planes is taken from the summed
+/// flux.
 const FAINT: f32 = 0.05;
 
 /// Noise in bright pixels.
@@ -43,9 +50,9 @@ const FAINT: f32 = 0.05;
 pub struct StarNoise {
     /// Indices `row × cols + col` in the patch, ascending.
     pixels: Vec<u32>,
-    /// Of each pixel, subfilter by subfilter, as they would be if all visits covered it.
+    /// Variances of each pixel for full coverage, subfilter by subfilter.
     variances: Vec<f32>,
-    /// Of each pixel of the total, what sources add to the noise of the sky, over that.
+    /// Source noise of the summed flux at each pixel, relative to the sky's.
     source_noise: Vec<f32>,
 }
 
@@ -57,27 +64,27 @@ struct OfPixel {
     source_noise: f32,
 }
 
-/// The patch as it is known.
+/// Maps of the solved patch.
 #[derive(Clone, Copy)]
-pub(crate) struct Found<'a> {
-    /// τ.
-    pub(crate) width_yx: &'a Array2<f32>,
-    /// The planes' sum, without light that is given: weights know that one.
-    pub(crate) total_yx: ArrayView2<'a, f32>,
-    /// What sources add to the total's noise, as the mean of the visits has it.
+pub(crate) struct PatchMaps<'a> {
+    /// τ, the prior scale.
+    pub(crate) tau_yx: &'a Array2<f32>,
+    /// The planes' sum without fixed sources, whose noise is in the weights.
+    pub(crate) flux_yx: ArrayView2<'a, f32>,
+    /// Source noise of the summed flux, relative to the sky's, from the mean of the visits.
     pub(crate) source_noise_yx: &'a Array2<f32>,
 }
 
 impl StarNoise {
-    pub(crate) fn new(kernels: &NoiseKernels, found: &Found, fwhm_px: f64) -> Self {
+    pub(crate) fn new(kernels: &NoiseKernels, maps: &PatchMaps, fwhm_px: f64) -> Self {
         if kernels.m == 0 {
             return Self::default();
         }
         let radius = limited_radius(RADIUS * fwhm_px, kernels.m).min(FARTHEST as f64 / 2.0).max(1.0);
-        let discs = discs(found.width_yx, kernels.largest(), radius);
+        let discs = discs(maps.tau_yx, kernels.largest(), radius);
         let offsets = circle(radius);
-        let light_yx = kernels.light(found.total_yx);
-        let of_disc = |disc: &Disc| disc.noise(kernels, found, &light_yx, &offsets);
+        let light_yx = kernels.light(maps.flux_yx);
+        let of_disc = |disc: &Disc| disc.noise(kernels, maps, &light_yx, &offsets);
         let mut pixels: Vec<OfPixel> = discs.par_iter().flat_map_iter(of_disc).collect();
         pixels.sort_unstable_by_key(|of| of.pixel);
         Self {
@@ -87,12 +94,12 @@ impl StarNoise {
         }
     }
 
-    /// In another unit: variances are multiplied by this factor.
+    /// Converts to another unit: variances are multiplied by `factor`.
     pub(crate) fn scale(&mut self, factor: f32) {
         self.variances.iter_mut().for_each(|variance| *variance *= factor);
     }
 
-    /// Puts what sources add to the noise of the planes' sum in bright pixels into a map of it.
+    /// Writes the source noise of the planes' sum at bright pixels into its map.
     pub(crate) fn write_source_noise(&self, source_noise_yx: &mut Array2<f32>) {
         let cols = source_noise_yx.ncols();
         for (pixel, value) in self.pixels.iter().zip(&self.source_noise) {
@@ -100,7 +107,7 @@ impl StarNoise {
         }
     }
 
-    /// Puts the variances of subfilter `a` of `n` into its plane.
+    /// Writes the variances of subfilter `a` of `n` into its plane.
     pub(crate) fn write(&self, a: usize, n: usize, coverage_yx: &Array2<f32>, variance_yx: &mut Array2<f32>) {
         let cols = variance_yx.ncols();
         for (pixel, variances) in self.pixels.iter().zip(self.variances.chunks_exact(n)) {
@@ -112,18 +119,18 @@ impl StarNoise {
     }
 }
 
-/// A bright place.
+/// A disc around a bright pixel.
 struct Disc {
     centre: (isize, isize),
-    /// The pixels for which it answers.
+    /// Pixels whose noise the disc gives.
     own: Vec<(isize, isize)>,
 }
 
-/// Discs about the brightest pixels that are in none yet, given the largest of B₀.
-fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
-    let (rows, cols) = width_yx.dim();
-    let width_yx = width_yx.as_standard_layout();
-    let width = width_yx.as_slice().expect("the layout is standard");
+/// Discs around the brightest uncovered pixels; `largest` is the largest diagonal element of B₀.
+fn discs(tau_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
+    let (rows, cols) = tau_yx.dim();
+    let tau_yx = tau_yx.as_standard_layout();
+    let width = tau_yx.as_slice().expect("the layout is standard");
     let is_bright = |i: u32| f64::from(width[i as usize]).powi(2) * largest > BRIGHT;
     let bright: Vec<u32> = (0..width.len() as u32).filter(|i| is_bright(*i)).collect();
     let offsets = circle(CORE * radius);
@@ -148,28 +155,28 @@ fn discs(width_yx: &Array2<f32>, largest: f64, radius: f64) -> Vec<Disc> {
 }
 
 impl Disc {
-    /// The noise of its own pixels.
+    /// Noise of the disc's core.
     fn noise(
         &self,
         kernels: &NoiseKernels,
-        found: &Found,
+        maps: &PatchMaps,
         light_yx: &[Array2<f32>],
         offsets: &[(isize, isize)],
     ) -> Vec<OfPixel> {
-        let (rows, cols) = found.width_yx.dim();
+        let (rows, cols) = maps.tau_yx.dim();
         let inside =
             |(y, x): &(isize, isize)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x);
         let places = offsets.iter().map(|o| (self.centre.0 + o.0, self.centre.1 + o.1));
         let places: Vec<(isize, isize)> = places.filter(inside).collect();
         let width: Vec<f64> =
-            places.iter().map(|(y, x)| f64::from(found.width_yx[[*y as usize, *x as usize]])).collect();
+            places.iter().map(|(y, x)| f64::from(maps.tau_yx[[*y as usize, *x as usize]])).collect();
         let kernel = |j, k, (dy, dx)| at(kernels.pair(j, k), dy, dx);
         let factor = cholesky(&mask_free_matrix(&places, &width, kernels.m, kernel));
         let n = kernels.n;
-        let nearly = |(y, x): &(isize, isize)| found.source_noise_yx[[*y as usize, *x as usize]];
+        let nearly = |(y, x): &(isize, isize)| maps.source_noise_yx[[*y as usize, *x as usize]];
         let (lit, dim): (Vec<_>, Vec<_>) = self.own.iter().partition(|at| nearly(at) >= FAINT);
         let light = (!lit.is_empty()).then(|| StarLight::around(kernels, &places, light_yx));
-        // The variance that the sky makes, and `x`.
+        // Variance from the sky, and `x`.
         let solved = |asked: &[((isize, isize), usize)]| {
             let mut w = vec![[0.0; LANES]; kernels.m * places.len()];
             for (lane, ((y, x), a)) in asked.iter().enumerate() {
@@ -183,8 +190,8 @@ impl Disc {
             let mut x = w.clone();
             solve_triangles_together(&factor, &mut x);
             let of_plane = |(lane, (_, a)): (usize, &(_, usize))| {
-                let of_departures: f64 = w.iter().zip(&x).map(|(w, x)| x[lane] * (w[lane] - x[lane])).sum();
-                kernels.fractions[*a].powi(2) * kernels.total_noise + of_departures
+                let of_components: f64 = w.iter().zip(&x).map(|(w, x)| x[lane] * (w[lane] - x[lane])).sum();
+                kernels.fractions[*a].powi(2) * kernels.flux_noise + of_components
             };
             (asked.iter().enumerate().map(of_plane).collect::<Vec<f64>>(), x)
         };
@@ -216,7 +223,7 @@ impl Disc {
                 pixel: (at.0 as usize * cols + at.1 as usize) as u32,
                 variances: variances.to_vec(),
                 source_noise: match &light {
-                    Some(light) if nearly(at) >= FAINT => light.of_total(*at),
+                    Some(light) if nearly(at) >= FAINT => light.of_flux(*at),
                     _ => nearly(at),
                 },
             };

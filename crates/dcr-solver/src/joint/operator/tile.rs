@@ -1,11 +1,11 @@
-//! A tile: its visits on a Fourier grid, and what every solve is made of, prediction and back-projection.
+//! A tile: its visits on a Fourier grid, with prediction and back-projection.
 //!
 //! ```text
 //! s_i = F⁻¹ Σ_a A_ia y_a            r_a = Σ_i A_ia* F (w_i ·)
 //! ```
 //!
-//! Visits go side by side, a batch at a time; their contributions are then added mode by mode in the order of the visits, so that the
-//! sum does not depend on how many threads there are.
+//! Visits are processed side by side, a batch at a time. Their contributions are added mode by mode
+//! in the order of the visits, so that the sum does not depend on the number of threads.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -19,15 +19,15 @@ use crate::joint::fourier::modes::{add_conjugate_product, add_product, add_scale
 use crate::joint::problem::visits::Noise;
 use crate::linalg::hermitian::upper;
 
-/// How much a pixel counts of which the sky makes all the noise.
+/// Pixel count of full weight: the sky is the only noise.
 pub(crate) const FULL: u8 = 128;
 
-/// The share of its full weight with which a pixel counts.
+/// Weight of a pixel relative to its full weight.
 pub(crate) fn share(count: u8) -> f32 {
     f32::from(count) / f32::from(FULL)
 }
 
-/// The most visits at a time: each needs room for a transform.
+/// Maximum visits of a batch: each has a buffer for a transform.
 const BATCH: usize = 16;
 
 /// A visit on a tile.
@@ -36,35 +36,35 @@ pub(crate) struct TileVisit {
     pub(crate) transfer: Vec<Complex32>,
     /// Image, row by row; 0 where not good.
     pub(crate) image: Vec<f32>,
-    /// How much pixels count: [`FULL`] where the sky makes all their noise, less where the light that is given makes more, 0 where the input says that they are
-    /// not good.
+    /// Counts of the pixels: [`FULL`] where the sky is the only noise, less where fixed sources add
+    /// noise, 0 where the input flags the pixel.
     pub(crate) good: Vec<u8>,
-    /// The same, and 0 where a pixel is clipped.
+    /// As `good`, and 0 where a pixel is clipped.
     pub(crate) used: Vec<u8>,
-    /// Its noise.
+    /// Noise of the visit.
     pub(crate) noise: Noise,
-    /// Its seeing in pixels ([`super::PsfStamp::seeing_px`]).
+    /// Seeing in pixels ([`super::PsfStamp::seeing_px`]).
     pub(crate) seeing_px: f64,
 }
 
 impl TileVisit {
-    /// Weight that is used, over that of all pixels if the sky made all the noise.
+    /// Mean weight of the pixels used, relative to full weight.
     pub(crate) fn cover(&self) -> f64 {
         let used = self.used.iter().map(|u| u64::from(*u)).sum::<u64>() as f64 / f64::from(FULL);
         used / self.used.len().max(1) as f64
     }
 
-    /// The weight of its pixels, the inverse of its sky variance.
+    /// Full weight of a pixel: the inverse sky variance.
     pub(crate) fn weight(&self) -> f64 {
         1.0 / self.noise.sky_variance
     }
 
-    /// The weight for each unit of [`Self::used`].
+    /// Weight per unit of [`Self::used`].
     fn unit(&self) -> f32 {
         self.weight() as f32 / f32::from(FULL)
     }
 
-    /// Lets pixels count less where light makes noise, given what it is.
+    /// Reduces the counts of pixels by the noise of that light.
     pub(crate) fn weigh_light(&mut self, light: &[f32]) {
         let (sky, shot) = (self.noise.sky_variance as f32, self.noise.shot as f32);
         for (good, light) in self.good.iter_mut().zip(light).filter(|(good, _)| **good != 0) {
@@ -74,7 +74,7 @@ impl TileVisit {
         self.used.clone_from(&self.good);
     }
 
-    /// The transfer function for light of which subfilters have so much, a half plane.
+    /// Transfer function of light with these fluxes in the subfilters, a half plane.
     pub(crate) fn transfer_of(&self, grid: &Grid, subfilters: &[f32], out: &mut [Complex32]) {
         let (ky, n) = (grid.ky(), subfilters.len());
         out.par_chunks_exact_mut(ky).zip(self.transfer.par_chunks_exact(n * ky)).for_each(|(out, t)| {
@@ -83,7 +83,7 @@ impl TileVisit {
         });
     }
 
-    /// Variance that light beside that which is given makes in a pixel, by a prediction of all light.
+    /// Variance of a pixel from light other than fixed sources, given the prediction of all light.
     pub(crate) fn noise_of_light(&self, at: usize, prediction: f32) -> f32 {
         let (sky, shot) = (self.noise.sky_variance as f32, self.noise.shot as f32);
         let of_given = sky * (f32::from(FULL) / f32::from(self.good[at].max(1)) - 1.0);
@@ -91,30 +91,31 @@ impl TileVisit {
     }
 }
 
-/// Room for one visit's transform.
-pub(crate) struct Slot {
+/// Buffer for one visit's transform.
+pub(crate) struct Buffer {
     pub(crate) spectrum: Vec<Complex32>,
     pub(crate) scratch: Scratch,
 }
 
-/// The visits of a tile, with the grid on which they are compared.
+/// The visits of a tile and their grid.
 pub(crate) struct Tile {
     pub(crate) grid: Grid,
     /// Number of subfilters.
     pub(crate) n: usize,
     pub(crate) visits: Vec<TileVisit>,
-    /// The noise per pixel of the weighted coadd of all the patch's visits.
+    /// Noise per pixel of the weighted coadd of all visits of the patch.
     pub(crate) sigma: f64,
-    pub(crate) slots: Vec<Slot>,
-    /// Light that is known ([`crate::joint::robust::saturated`]): part of every prediction and of the planes, but of no model; laid out as a model, or empty.
-    pub(crate) given: Vec<Complex32>,
+    pub(crate) buffers: Vec<Buffer>,
+    /// Fixed sources ([`crate::joint::robust::saturated`]): part of every prediction and of the
+    /// planes, but not of the model. Laid out as a model, or empty.
+    pub(crate) fixed: Vec<Complex32>,
 }
 
 impl Tile {
     pub(crate) fn new(grid: Grid, n: usize, visits: Vec<TileVisit>, sigma: f64) -> Self {
         let batches = visits.len().div_ceil(BATCH).max(1);
-        let slots = (0..visits.len().div_ceil(batches)).map(|_| Slot::new(&grid)).collect();
-        Self { grid, n, visits, sigma, slots, given: vec![] }
+        let buffers = (0..visits.len().div_ceil(batches)).map(|_| Buffer::new(&grid)).collect();
+        Self { grid, n, visits, sigma, buffers, fixed: vec![] }
     }
 
     /// Modes of all planes together.
@@ -122,11 +123,12 @@ impl Tile {
         self.n * self.grid.modes()
     }
 
-    /// Gives light that is known: pixels that it falls on count as much less as they have more noise. Weights never follow sources that the pixels themselves
-    /// tell of, one by one; this light is known from thousands.
-    pub(crate) fn give(&mut self, light: Vec<Complex32>) {
-        self.given = light;
-        if self.given.is_empty() {
+    /// Sets the fixed sources, and reduces the counts of pixels by the noise of their light.
+    /// Weights must not follow sources that are estimated from the same few pixels; this light is
+    /// known from thousands.
+    pub(crate) fn set_fixed_sources(&mut self, light: Vec<Complex32>) {
+        self.fixed = light;
+        if self.fixed.is_empty() {
             return;
         }
         let mut predictions = vec![];
@@ -135,28 +137,32 @@ impl Tile {
         self.visits.iter_mut().zip(predictions).for_each(|(visit, light)| visit.weigh_light(&light));
     }
 
-    /// A model with the light that is given.
-    pub(crate) fn whole<'a>(&self, y: &'a [Complex32]) -> Cow<'a, [Complex32]> {
-        if self.given.is_empty() {
+    /// A model with the fixed sources added.
+    pub(crate) fn with_fixed_sources<'a>(&self, y: &'a [Complex32]) -> Cow<'a, [Complex32]> {
+        if self.fixed.is_empty() {
             return y.into();
         }
-        y.iter().zip(&self.given).map(|(y, given)| y + given).collect()
+        y.iter().zip(&self.fixed).map(|(y, fixed)| y + fixed).collect()
     }
 
-    /// Lets `fill` put a plane's transform into every visit's slot, and adds all of them, back-projected, to `out`.
+    /// Calls `fill` to put a plane's transform into every visit's buffer, and adds their
+    /// back-projections to `out`.
     pub(crate) fn back_project(
         &mut self,
         out: &mut [Complex32],
-        fill: impl Fn(&Grid, &mut TileVisit, &mut Slot) + Sync,
+        fill: impl Fn(&Grid, &mut TileVisit, &mut Buffer) + Sync,
     ) {
-        let (grid, slots, n) = (&self.grid, &mut self.slots, self.n);
+        let (grid, buffers, n) = (&self.grid, &mut self.buffers, self.n);
         let ky = grid.ky();
-        for batch in self.visits.chunks_mut(slots.len().max(1)) {
-            batch.par_iter_mut().zip(slots.par_iter_mut()).for_each(|(visit, slot)| fill(grid, visit, slot));
-            let (batch, slots) = (&*batch, &*slots);
+        for batch in self.visits.chunks_mut(buffers.len().max(1)) {
+            batch
+                .par_iter_mut()
+                .zip(buffers.par_iter_mut())
+                .for_each(|(visit, buffer)| fill(grid, visit, buffer));
+            let (batch, buffers) = (&*batch, &*buffers);
             out.par_chunks_exact_mut(n * ky).enumerate().for_each(|(ix, out)| {
-                for (visit, slot) in batch.iter().zip(slots) {
-                    let residual = &slot.spectrum[ix * ky..][..ky];
+                for (visit, buffer) in batch.iter().zip(buffers) {
+                    let residual = &buffer.spectrum[ix * ky..][..ky];
                     let transfer = &visit.transfer[ix * n * ky..][..n * ky];
                     for (out, transfer) in out.chunks_exact_mut(ky).zip(transfer.chunks_exact(ky)) {
                         add_conjugate_product(out, transfer, residual);
@@ -169,26 +175,27 @@ impl Tile {
     /// `out += Σ_i A_i* F w_i F⁻¹ A_i y`: the Hessian of the data.
     pub(crate) fn add_hessian(&mut self, y: &[Complex32], out: &mut [Complex32]) {
         let n = self.n;
-        self.back_project(out, |grid, visit, slot| {
-            visit.predict(grid, n, y, slot);
+        self.back_project(out, |grid, visit, buffer| {
+            visit.predict(grid, n, y, buffer);
             let (weight, cols) = (visit.unit() * grid.scale(), grid.tile_cols());
             let start = grid.tile_rows().start;
-            grid.change_rows(&mut slot.spectrum, grid.tile_rows(), &mut slot.scratch, |row, line| {
+            grid.change_rows(&mut buffer.spectrum, grid.tile_rows(), &mut buffer.scratch, |row, line| {
                 let used = &visit.used[(row - start) * cols.len()..][..cols.len()];
                 line[..cols.start].fill(0.0);
                 line[cols.end..].fill(0.0);
                 weigh(&mut line[cols.clone()], weight, used);
             });
-            grid.columns(&mut slot.spectrum, Way::Forward, &mut slot.scratch);
+            grid.columns(&mut buffer.spectrum, Way::Forward, &mut buffer.scratch);
         });
     }
 
-    /// `out += strength·F M F⁻¹ total`, with `M` 1 outside the tile: a penalty on light where no visit can have data.
-    pub(crate) fn add_margin(&self, strength: f32, total: &[Complex32], out: &mut [Complex32]) {
+    /// `out += strength·F M F⁻¹ flux`, with `M` 1 outside the tile: a penalty on light where no
+    /// visit can have data.
+    pub(crate) fn add_margin(&self, strength: f32, flux: &[Complex32], out: &mut [Complex32]) {
         let (grid, factor) = (&self.grid, strength * self.grid.scale());
         let (inside_rows, cols, rows) = (grid.tile_rows(), grid.tile_cols(), 0..grid.padded.0);
         let rows: Vec<usize> = rows.collect();
-        let mut plane = grid.rows_together(total, &rows);
+        let mut plane = grid.rows_together(flux, &rows);
         plane.par_chunks_exact_mut(grid.padded.1).enumerate().for_each(|(row, line)| {
             line.iter_mut().for_each(|v| *v *= factor);
             if inside_rows.contains(&row) {
@@ -198,15 +205,16 @@ impl Tile {
         grid.add_rows_together(&rows, &plane, out);
     }
 
-    /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: what the data say about a model. `None` is the model of no light.
+    /// `out += Σ_i A_i* F w_i (s_i − F⁻¹ A_i y)`: back-projected residual of a model. `None` is the
+    /// model without light.
     pub(crate) fn add_residual(&mut self, y: Option<&[Complex32]>, out: &mut [Complex32]) {
         let n = self.n;
         let y = match y {
-            Some(y) => Some(self.whole(y)),
-            None if self.given.is_empty() => None,
-            None => Some(self.given.clone().into()),
+            Some(y) => Some(self.with_fixed_sources(y)),
+            None if self.fixed.is_empty() => None,
+            None => Some(self.fixed.clone().into()),
         };
-        self.back_project(out, |grid, visit, slot| {
+        self.back_project(out, |grid, visit, buffer| {
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
             let (weight, scale) = (visit.unit(), grid.scale());
             let at = |row: usize| (row - start) * cols.len();
@@ -217,7 +225,7 @@ impl Tile {
                 let (image, used) = (&image[at(row)..][..cols.len()], &used[at(row)..][..cols.len()]);
                 subtract_from(&mut line[cols.clone()], scale, image, weight, used);
             };
-            let (spectrum, scratch) = (&mut slot.spectrum, &mut slot.scratch);
+            let (spectrum, scratch) = (&mut buffer.spectrum, &mut buffer.scratch);
             match &y {
                 Some(y) => {
                     predict(grid, n, &visit.transfer, y, spectrum, scratch, |_, _| {});
@@ -234,20 +242,21 @@ impl Tile {
         });
     }
 
-    /// As [`Tile::add_residual`], but `choose` first decides, given each visit's prediction row by row, which pixels are used.
+    /// As [`Tile::add_residual`], after `choose` has selected the pixels used, given each visit's
+    /// prediction row by row.
     pub(crate) fn add_chosen_residual(
         &mut self,
         y: &[Complex32],
         out: &mut [Complex32],
         choose: impl Fn(&Grid, &mut TileVisit, &[f32]) + Sync,
     ) {
-        let (n, y) = (self.n, self.whole(y));
-        self.back_project(out, |grid, visit, slot| {
-            visit.predict(grid, n, &y, slot);
-            let model = tile_plane(grid, &slot.spectrum, &mut slot.scratch);
+        let (n, y) = (self.n, self.with_fixed_sources(y));
+        self.back_project(out, |grid, visit, buffer| {
+            visit.predict(grid, n, &y, buffer);
+            let model = tile_plane(grid, &buffer.spectrum, &mut buffer.scratch);
             choose(grid, visit, &model);
             let (cols, start) = (grid.tile_cols(), grid.tile_rows().start);
-            let (weight, spectrum, scratch) = (visit.unit(), &mut slot.spectrum, &mut slot.scratch);
+            let (weight, spectrum, scratch) = (visit.unit(), &mut buffer.spectrum, &mut buffer.scratch);
             grid.forward(spectrum, grid.tile_rows(), scratch, |row, line| {
                 let part = (row - start) * cols.len()..(row - start + 1) * cols.len();
                 line.fill(0.0);
@@ -263,27 +272,28 @@ impl Tile {
         });
     }
 
-    /// Hands to `take`, in order, what `each` makes of every visit and its prediction, row by row over the tile.
+    /// Passes the results of `each`, for every visit and its prediction, row by row over the tile,
+    /// to `take` in order.
     pub(crate) fn with_predictions<T: Send>(
         &mut self,
         y: &[Complex32],
         each: impl Fn(&TileVisit, &[f32]) -> T + Sync,
         mut take: impl FnMut(T),
     ) {
-        let y = self.whole(y);
-        let (grid, slots, n) = (&self.grid, &mut self.slots, self.n);
-        for batch in self.visits.chunks(slots.len().max(1)) {
-            let of_one = |(visit, slot): (&TileVisit, &mut Slot)| {
-                visit.predict(grid, n, &y, slot);
-                each(visit, &tile_plane(grid, &slot.spectrum, &mut slot.scratch))
+        let y = self.with_fixed_sources(y);
+        let (grid, buffers, n) = (&self.grid, &mut self.buffers, self.n);
+        for batch in self.visits.chunks(buffers.len().max(1)) {
+            let of_one = |(visit, buffer): (&TileVisit, &mut Buffer)| {
+                visit.predict(grid, n, &y, buffer);
+                each(visit, &tile_plane(grid, &buffer.spectrum, &mut buffer.scratch))
             };
-            let batch: Vec<T> = batch.par_iter().zip(slots.par_iter_mut()).map(of_one).collect();
+            let batch: Vec<T> = batch.par_iter().zip(buffers.par_iter_mut()).map(of_one).collect();
             batch.into_iter().for_each(&mut take);
         }
     }
 
-    /// The data's Hessian without masks, `Σ_i c_i w_i A_i* A_iᵀ` with each visit's covered fraction `c_i`, for all `ky` of one `kx`:
-    /// the upper triangle, laid out `pair × ky`.
+    /// Mask-free Hessian of the data, `Σ_i c_i w_i A_i* A_iᵀ` with each visit's covered fraction
+    /// `c_i`, for all `ky` of one `kx`: the upper triangle, laid out `pair × ky`.
     pub(crate) fn mean_hessian(&self, ix: usize, covers: &[f64]) -> Vec<Complex64> {
         let (n, ky) = (self.n, self.grid.ky());
         let mut out = vec![Complex64::default(); n * (n + 1) / 2 * ky];
@@ -303,23 +313,24 @@ impl Tile {
         self.grid.shape.0 * self.grid.shape.1
     }
 
-    /// The planes of a set of modes within the tile and `border` pixels around it, `plane × row × column`.
+    /// The planes of a set of modes within the tile and `border` pixels around it, `plane × row ×
+    /// column`.
     pub(crate) fn planes(&self, y: &[Complex32], border: usize) -> Array3<f32> {
-        self.found_planes(&self.whole(y), border)
+        self.planes_without_fixed(&self.with_fixed_sources(y), border)
     }
 
-    /// The same without the light that is given.
-    pub(crate) fn found_planes(&self, y: &[Complex32], border: usize) -> Array3<f32> {
+    /// As [`Tile::planes`], without the fixed sources.
+    pub(crate) fn planes_without_fixed(&self, y: &[Complex32], border: usize) -> Array3<f32> {
         let (grid, n) = (&self.grid, self.n);
         let mut out = Array3::zeros((n, grid.shape.0 + 2 * border, grid.shape.1 + 2 * border));
-        let mut slot = Slot::new(grid);
+        let mut buffer = Buffer::new(grid);
         let (rows, cols) = (grow(grid.tile_rows(), border), grow(grid.tile_cols(), border));
         for (a, mut plane) in out.axis_iter_mut(Axis(0)).enumerate() {
-            let targets = slot.spectrum.chunks_exact_mut(grid.ky());
+            let targets = buffer.spectrum.chunks_exact_mut(grid.ky());
             for (target, modes) in targets.zip(y.chunks_exact(n * grid.ky())) {
                 target.copy_from_slice(&modes[a * grid.ky()..][..grid.ky()]);
             }
-            grid.inverse(&mut slot.spectrum, rows.clone(), &mut slot.scratch, |row, line| {
+            grid.inverse(&mut buffer.spectrum, rows.clone(), &mut buffer.scratch, |row, line| {
                 let target = plane.row_mut(row - rows.start);
                 target.into_iter().zip(&line[cols.clone()]).for_each(|(t, v)| *t = v * grid.scale());
             });
@@ -328,25 +339,25 @@ impl Tile {
     }
 }
 
-/// A range with `border` more at both ends.
+/// A range extended by `border` at both ends.
 pub(crate) fn grow(range: Range<usize>, border: usize) -> Range<usize> {
     range.start - border..range.end + border
 }
 
 impl TileVisit {
-    /// The transform of the visit's prediction, already taken along `ky`.
-    pub(crate) fn predict(&self, grid: &Grid, n: usize, y: &[Complex32], slot: &mut Slot) {
-        predict(grid, n, &self.transfer, y, &mut slot.spectrum, &mut slot.scratch, |_, _| {});
+    /// Transform of the visit's prediction, already taken along `ky`.
+    pub(crate) fn predict(&self, grid: &Grid, n: usize, y: &[Complex32], buffer: &mut Buffer) {
+        predict(grid, n, &self.transfer, y, &mut buffer.spectrum, &mut buffer.scratch, |_, _| {});
     }
 }
 
-impl Slot {
+impl Buffer {
     pub(crate) fn new(grid: &Grid) -> Self {
         Self { spectrum: vec![Complex32::default(); grid.modes()], scratch: grid.scratch() }
     }
 }
 
-/// Adds `weight·A*Aᵀ` for all `ky` of one `kx`, `pair × ky`, given `A` as `subfilter × ky`.
+/// Adds `weight·A*Aᵀ` for all `ky` of one `kx`, `pair × ky`, with `A` as `subfilter × ky`.
 pub(crate) fn add_hessian(out: &mut [Complex64], n: usize, weight: f64, transfer: &[Complex32]) {
     let ky = transfer.len() / n;
     for (out, (a, b)) in out.chunks_exact_mut(ky).zip(upper(n)) {
@@ -354,7 +365,7 @@ pub(crate) fn add_hessian(out: &mut [Complex64], n: usize, weight: f64, transfer
     }
 }
 
-/// `Σ_a A_a y_a`, changed as the caller likes for all `ky` of each `kx`, then transformed along `ky`.
+/// `Σ_a A_a y_a`, modified by `change` for all `ky` of each `kx`, then transformed along `ky`.
 pub(crate) fn predict(
     grid: &Grid,
     n: usize,
@@ -376,7 +387,7 @@ pub(crate) fn predict(
     }
 }
 
-/// The tile's pixels from a transform already taken along `ky`.
+/// Pixels of the tile from a transform already taken along `ky`.
 pub(crate) fn tile_plane(grid: &Grid, spectrum: &[Complex32], scratch: &mut Scratch) -> Vec<f32> {
     let mut plane = Vec::with_capacity(grid.shape.0 * grid.shape.1);
     let (cols, scale) = (grid.tile_cols(), grid.scale());
@@ -386,7 +397,8 @@ pub(crate) fn tile_plane(grid: &Grid, spectrum: &[Complex32], scratch: &mut Scra
     plane
 }
 
-/// The inner product of two sets of modes (any number of planes), as of their pixels. Summed `kx` by `kx`, in order.
+/// Inner product of two sets of modes (any number of planes), summed over pixels: `kx` by `kx`, in
+/// order.
 pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f64 {
     let chunk = (a.len() / grid.kx()).max(1);
     let parts: Vec<f64> = a
@@ -398,9 +410,11 @@ pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f6
     parts.iter().sum()
 }
 
-/// The rms error of predictions that is left, per pixel of a tile of that area and in units of the weighted coadd's
-/// noise, given the residual of the normal equations times itself, preconditioned. Unlike a measure relative to the
-/// data, it does not depend on how bright they are.
+/// Remaining rms error of predictions, per pixel of a tile of that area, in units of the weighted
+/// coadd's noise.
+///
+/// `squared` is `rᵀ M⁻¹ r` for the residual `r` of the normal equations. Unlike a measure relative
+/// to the data, the error does not depend on their brightness.
 pub(crate) fn rms_error(squared: f64, area: usize) -> f64 {
     (squared.max(0.0) / area as f64).sqrt()
 }

@@ -1,20 +1,24 @@
-//! What a visit does to the model: the transfer function of each subfilter, from the fiducial PSF to the visit's own.
+//! Transfer functions of a visit, one per subfilter, from the fiducial PSF to the visit's own.
 //!
 //! ```text
 //! A_b(k) = Σ_a K_a(k) Σ_{l in a} C_bl exp(−2πi k·d(l))
 //! K_a(k) = (Q(k; λ_a) P*(k) + e²) / (|P(k)|² + e²),   |K| ≤ limit
 //! ```
 //!
-//! with displacements `d`, the smooth spectrum's weights `C`, and the transfer functions `P` of the fiducial PSF and `Q` of the visit's,
-//! the latter widened to each subfilter's centroid. The `e²` in the numerator lets `K` go to 1 where neither PSF passes
-//! anything; without it `K` would go to 0 there, and the model's noise at those modes up to its prior.
+//! with displacements `d`, the smooth spectrum's weights `C`, and the transfer functions `P` of the
+//! fiducial PSF and `Q` of the visit's, the latter widened to each subfilter's centroid. The `e²`
+//! in the numerator brings `K` to 1 where neither PSF passes anything; without it `K` would fall to
+//! 0 there, and the model's noise at those modes would rise to its prior.
 //!
-//! # The window
+//! # Window
 //!
-//! All of it fades to 0 towards the Nyquist frequency. A fractional displacement is a sinc: of what ends abruptly, at a mask's edge, it draws stripes
-//! through the whole tile. Without the last eighth of frequencies it reaches only a few pixels, and a well sampled PSF passes nothing there. The
-//! window begins where the fiducial PSF has fallen to 2 %, but not below 0.42 cycles per pixel. What is not modelled of a star, at its peak: 0.05 % at
-//! a FWHM of 3 px, 0.4 % from 2 to 2.5 px, and 0.8 % and 1.5 % at 1.8 and 1.6 px, where hardly a window is left and the data are undersampled.
+//! Transfer functions fade to 0 towards the Nyquist frequency. A fractional displacement is a sinc,
+//! which draws stripes through the whole tile from every discontinuity at the edge of a mask.
+//! Without the last eighth of frequencies it reaches only a few pixels, and a well sampled PSF
+//! passes nothing there. The window begins where the fiducial PSF has fallen to 2 %, but not below
+//! 0.42 cycles per pixel. The unmodelled part of a star, at its peak, is 0.05 % at a FWHM of 3 px,
+//! 0.4 % from 2 to 2.5 px, and 0.8 % and 1.5 % at 1.8 and 1.6 px, where the window is narrow and
+//! the data are undersampled.
 
 use rustfft::num_complex::{Complex32, Complex64};
 
@@ -24,15 +28,15 @@ use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::kernel::PixelShift;
 
-/// Where the window begins at the least, in cycles per pixel.
+/// Lowest frequency at which the window begins, cycles per pixel.
 const WINDOW_START: f64 = 0.42;
-/// What the fiducial PSF passes where it begins.
+/// Transfer function of the fiducial PSF at which the window begins.
 const WINDOW_LEVEL: f64 = 0.02;
 
-/// The fiducial PSF's transfer function on a grid, and the window that goes with it.
+/// Transfer function of the fiducial PSF on a grid, and its window.
 pub(crate) struct Fiducial {
     transfer: Vec<Complex64>,
-    /// Along y and along x.
+    /// Window along y and along x.
     window: [Vec<f64>; 2],
 }
 
@@ -70,9 +74,10 @@ impl Fiducial {
     }
 }
 
-/// A visit's transfer functions at every mode, laid out `kx × subfilter × ky`.
+/// Transfer functions of a visit at every mode, laid out `kx × subfilter × ky`.
 ///
-/// `psf` is the visit's, or `None` for the fiducial PSF itself at all wavelengths; `displacements` those of the spectrum's.
+/// `psf` is the visit's; `None` is the fiducial PSF itself at all wavelengths. `displacements` has
+/// one element per wavelength of the spectrum.
 pub(crate) fn visit_transfer(
     frequencies: &Frequencies,
     spectrum: &Spectrum,
@@ -140,7 +145,8 @@ pub(crate) fn displace(transfer: &mut [Complex32], frequencies: &Frequencies, n:
     }
 }
 
-/// How refraction smears a star of flat spectrum about its centroid: part of a stamp that was measured on such stars.
+/// Smearing by refraction of a star of flat spectrum about its centroid: part of a stamp that was
+/// measured on such stars.
 struct MeanStar<'a> {
     shares: &'a [f64],
     centroid: [Vec<Complex64>; 2],
@@ -155,7 +161,7 @@ impl<'a> MeanStar<'a> {
         Self { shares, centroid: frequencies.phases(mean(|d| d.dy), mean(|d| d.dx)) }
     }
 
-    /// One over the smearing, for all `ky` of a `kx`.
+    /// Inverse of the smearing, for all `ky` of one `kx`.
     fn undone(
         &self,
         along_x: &[Vec<Complex64>],

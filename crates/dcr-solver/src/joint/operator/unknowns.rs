@@ -1,16 +1,17 @@
-//! Unknowns of the solves, and the arithmetic on them that conjugate gradients need.
+//! Unknowns of the solves, and their arithmetic in conjugate gradients.
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
-use super::tile::{Slot, inner_product};
+use super::tile::{Buffer, inner_product};
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_scaled, inner_real, next_direction};
 
 /// A vector of unknowns: modes of some planes and pixels of others, either of which may be absent.
 ///
-/// The first solve has the modes of all subfilters, the final solve the modes of the total and pixels of the
-/// departures, and its mask-free preconditioner the latter only.
+/// The first solve has the modes of all subfilters. The final solve has the modes of the summed
+/// flux and the pixels of the spectral components, and its mask-free preconditioner the latter
+/// only.
 #[derive(Clone)]
 pub(crate) struct Unknowns {
     /// Half planes of modes, `kx × plane × ky`.
@@ -20,7 +21,7 @@ pub(crate) struct Unknowns {
 }
 
 impl Unknowns {
-    /// Zero, for that many planes of modes and of pixels.
+    /// Zeros, for that many planes of modes and of pixels.
     pub(crate) fn zeros(grid: &Grid, modes: usize, pixels: usize) -> Self {
         let modes = vec![Complex32::default(); modes * grid.modes()];
         Self { modes, pixels: vec![0.0; pixels * grid.pixels()] }
@@ -66,22 +67,22 @@ pub(crate) fn add_pixels(grid: &Grid, out: &mut [f32], step: f32, a: &[f32]) {
     rows.for_each(|(out, a)| out.iter_mut().zip(a).for_each(|(out, a)| *out += step * a));
 }
 
-/// Slots hold `F τ u_j`.
-pub(crate) fn to_modes(grid: &Grid, width: &[f32], u: &[f32], slots: &mut [Slot]) {
-    slots.par_iter_mut().zip(u.par_chunks_exact(grid.pixels())).for_each(|(slot, u)| {
+/// `F τ u_j`, into the buffers.
+pub(crate) fn to_modes(grid: &Grid, width: &[f32], u: &[f32], buffers: &mut [Buffer]) {
+    buffers.par_iter_mut().zip(u.par_chunks_exact(grid.pixels())).for_each(|(buffer, u)| {
         let cols = grid.padded.1;
-        grid.forward(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |y, line| {
+        grid.forward(&mut buffer.spectrum, 0..grid.padded.0, &mut buffer.scratch, |y, line| {
             let part = y * cols..(y + 1) * cols;
             multiply_real(line, &width[part.clone()], &u[part]);
         });
     });
 }
 
-/// `u_j = τ F⁻¹ slot_j`.
-pub(crate) fn from_modes(grid: &Grid, width: &[f32], slots: &mut [Slot], u: &mut [f32]) {
-    slots.par_iter_mut().zip(u.par_chunks_exact_mut(grid.pixels())).for_each(|(slot, u)| {
+/// `u_j = τ F⁻¹ b_j`, from the buffers.
+pub(crate) fn from_modes(grid: &Grid, width: &[f32], buffers: &mut [Buffer], u: &mut [f32]) {
+    buffers.par_iter_mut().zip(u.par_chunks_exact_mut(grid.pixels())).for_each(|(buffer, u)| {
         let (cols, scale) = (grid.padded.1, grid.scale());
-        grid.inverse(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |y, line| {
+        grid.inverse(&mut buffer.spectrum, 0..grid.padded.0, &mut buffer.scratch, |y, line| {
             let part = y * cols..(y + 1) * cols;
             let u = &mut u[part.clone()];
             multiply_real(u, &width[part], line);

@@ -1,4 +1,4 @@
-//! The patch as it is put together from its finished tiles.
+//! Assembly of the patch from its finished tiles.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rustfft::num_complex::Complex32;
@@ -7,40 +7,41 @@ use super::division::TileRegion;
 use super::session::Session;
 use crate::joint::config::JointConfig;
 use crate::joint::noise::kernels::NoiseKernels;
-use crate::joint::noise::stars::{Found, StarNoise};
+use crate::joint::noise::stars::{PatchMaps, StarNoise};
 use crate::joint::operator::tile::share;
 use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
-use crate::joint::progress::Pace;
+use crate::joint::progress::IterationBudget;
 use crate::joint::robust::clip::FWHM_PER_SIGMA;
 use crate::joint::solution::VisitReport;
-use crate::joint::solve::last::SourceSolve;
+use crate::joint::solve::map_final::FinalSolve;
 use crate::kernel::{Boundary, gaussian_filter};
 
-/// Side of the blocks, in pixels, in which it is counted how many pixels each visit has.
+/// Side of the blocks in which the visits' coverage is counted, px.
 pub(crate) const BLOCK: usize = 64;
 
-/// Everything that covers the patch.
-pub(crate) struct Mosaic {
+/// Patch-wide accumulators, filled tile by tile.
+pub(crate) struct PatchAccumulator {
     pub(crate) planes_ayx: Array3<f32>,
-    /// Sum of the planes without light that was given.
+    /// Sum of the planes without fixed sources.
     found_yx: Array2<f32>,
-    /// Weight of the data used at each pixel over that of all visits.
+    /// Weight of the used data at each pixel over that of all visits.
     weight_yx: Array2<f32>,
-    /// Sum over the visits used of weight² times the variance of sources' light, over the weight of all visits.
+    /// Sum over used visits of weight² times the variance of sources' light, over the weight of all
+    /// visits.
     source_yx: Array2<f32>,
-    /// Width of the prior on departures from the flat spectrum, averaged over the PSF, …
-    pub(crate) freedom_yx: Array2<f32>,
-    /// … and as it is, τ.
-    width_yx: Array2<f32>,
+    /// Prior scale of the colours, averaged over the PSF.
+    pub(crate) prior_scale_yx: Array2<f32>,
+    /// Prior scale τ of the colours at each pixel.
+    tau_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
     /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
     pub(crate) cover_vyx: Array3<f32>,
     border: usize,
 }
 
-impl Mosaic {
+impl PatchAccumulator {
     pub(crate) fn new(problem: &JointProblem, config: &JointConfig) -> Self {
         let (rows, cols) = problem.shape;
         let (border, visits) = (config.border, problem.visits.visits());
@@ -50,15 +51,15 @@ impl Mosaic {
             found_yx: Array2::zeros((rows, cols)),
             weight_yx: Array2::zeros((rows, cols)),
             source_yx: Array2::zeros((rows, cols)),
-            freedom_yx: Array2::zeros((rows, cols)),
-            width_yx: Array2::zeros((rows, cols)),
+            prior_scale_yx: Array2::zeros((rows, cols)),
+            tau_yx: Array2::zeros((rows, cols)),
             clipped: vec![vec![]; visits],
             cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
             border,
         }
     }
 
-    /// Makes the final solve on a tile and adds it. Gives back the course of that solve.
+    /// Solves a tile and adds the result. Returns the convergence history.
     pub(crate) fn finish(
         &mut self,
         mut session: Session,
@@ -66,32 +67,33 @@ impl Mosaic {
         region: &TileRegion,
         config: &JointConfig,
         reports: &mut [VisitReport],
-        pace: &mut Pace,
+        budget: &mut IterationBudget,
     ) -> Vec<f64> {
         if session.tile.visits.is_empty() {
             return vec![];
         }
-        let Final { model, freedom_yx, width_yx, course } = final_model(&mut session, spectrum, config, pace);
+        let FinalModel { model, prior_scale_yx, tau_yx, history } =
+            final_model(&mut session, spectrum, config, budget);
         let planes = session.tile.planes(&model, self.border);
         for (plane, target) in planes.axis_iter(Axis(0)).zip(self.planes_ayx.axis_iter_mut(Axis(0))) {
             region.blend(plane, target, self.border);
         }
-        let found = session.tile.found_planes(&model, 0).sum_axis(Axis(0));
+        let found = session.tile.planes_without_fixed(&model, 0).sum_axis(Axis(0));
         region.blend(found.view(), self.found_yx.view_mut(), 0);
-        region.blend(freedom_yx.view(), self.freedom_yx.view_mut(), 0);
-        region.blend(width_yx.view(), self.width_yx.view_mut(), 0);
+        region.blend(prior_scale_yx.view(), self.prior_scale_yx.view_mut(), 0);
+        region.blend(tau_yx.view(), self.tau_yx.view_mut(), 0);
         self.count(&session, region, reports);
         let mut source_noise = Array2::zeros(region.grown.shape());
         let pixels = source_noise.as_slice_mut().expect("a new plane is contiguous");
-        let sums = session.look_back(&model, &region.own_pixels(), pixels);
+        let sums = session.residual_statistics(&model, &region.own_pixels(), pixels);
         let all = 1.0 / (session.tile.sigma * session.tile.sigma);
         let own = region.core.within(&region.grown);
         region.core.of_mut(self.source_yx.view_mut()).assign(&(&own.of(&source_noise.view()) / all as f32));
         session.indices.iter().zip(sums).for_each(|(index, sum)| reports[*index].chi2 += sum);
-        course
+        history
     }
 
-    /// Weights, coverage and clipped pixels of a tile's own pixels.
+    /// Adds weights, coverage and clipped pixels of a tile's core.
     fn count(&mut self, session: &Session, region: &TileRegion, reports: &mut [VisitReport]) {
         let all = 1.0 / (session.tile.sigma * session.tile.sigma);
         let cols = self.weight_yx.ncols();
@@ -118,7 +120,7 @@ impl Mosaic {
         }
     }
 
-    /// Pixels on which some visit's data were used.
+    /// Pixels with used data.
     pub(crate) fn covered(&self) -> Array2<bool> {
         self.weight_yx.mapv(|w| w > 0.0)
     }
@@ -128,22 +130,22 @@ impl Mosaic {
         gaussian_filter(self.weight_yx.view(), fiducial.seeing_px() / FWHM_PER_SIGMA, Boundary::Reflect)
     }
 
-    /// Noise of sources' light over that of the sky, as the planes' sum has it.
+    /// Source noise of the planes' sum, relative to the sky's.
     pub(crate) fn source_noise(&self, kernels: &NoiseKernels) -> Array2<f32> {
         Zip::from(&kernels.averaged(&self.source_yx))
             .and(&kernels.averaged(&self.weight_yx))
             .map_collect(|source, weight| if *weight > 0.0 { source / weight } else { 0.0 })
     }
 
-    /// Noise on bright sources.
+    /// Noise of the subfilters on bright sources.
     pub(crate) fn star_noise(
         &self,
         kernels: &NoiseKernels,
         source_noise_yx: &Array2<f32>,
         fwhm_px: f64,
     ) -> StarNoise {
-        let found = Found { width_yx: &self.width_yx, total_yx: self.found_yx.view(), source_noise_yx };
-        StarNoise::new(kernels, &found, fwhm_px)
+        let maps = PatchMaps { tau_yx: &self.tau_yx, flux_yx: self.found_yx.view(), source_noise_yx };
+        StarNoise::new(kernels, &maps, fwhm_px)
     }
 
     /// Fraction of pixels that each visit has in each block.
@@ -157,34 +159,46 @@ impl Mosaic {
         out
     }
 
-    /// Sorts what came tile by tile.
+    /// Sorts the clipped pixels, which were added tile by tile.
     pub(crate) fn sort_clipped(&mut self) {
         self.clipped.iter_mut().for_each(|pixels| pixels.sort_unstable());
     }
 }
 
-/// What a tile's final solve found.
-struct Final {
+/// Result of a tile's final solve.
+struct FinalModel {
     model: Vec<Complex32>,
-    /// Width of its prior at every pixel of the tile, averaged over the PSF, and as it is.
-    freedom_yx: Array2<f32>,
-    width_yx: Array2<f32>,
-    course: Vec<f64>,
+    /// Prior scale at every pixel of the tile: averaged over the PSF, and τ.
+    prior_scale_yx: Array2<f32>,
+    tau_yx: Array2<f32>,
+    history: Vec<f64>,
 }
 
-/// The final solve. With one subfilter there are no departures, and the first solve is the final one.
-fn final_model(session: &mut Session, spectrum: &Spectrum, config: &JointConfig, pace: &mut Pace) -> Final {
+/// The final solve. With one subfilter there are no components, and the first solve is the final
+/// one.
+fn final_model(
+    session: &mut Session,
+    spectrum: &Spectrum,
+    config: &JointConfig,
+    budget: &mut IterationBudget,
+) -> FinalModel {
     let shape = session.tile.grid.shape;
     if spectrum.count() == 1 {
-        let course = session.refine_first(config, pace);
+        let history = session.refine_first(config, budget);
         let model = session.first.model().to_vec();
-        return Final { model, freedom_yx: Array2::zeros(shape), width_yx: Array2::zeros(shape), course };
+        return FinalModel {
+            model,
+            prior_scale_yx: Array2::zeros(shape),
+            tau_yx: Array2::zeros(shape),
+            history,
+        };
     }
     let (first, amplitude) = (&session.first, &session.amplitude);
     let about = (session.fiducial_fwhm_px, session.reach());
-    let mut solve = SourceSolve::new(&mut session.tile, spectrum, amplitude, first, about, config);
-    let course = solve.solve(&mut session.tile, config, pace);
+    let mut solve = FinalSolve::new(&mut session.tile, spectrum, amplitude, first, about, config);
+    let history = solve.solve(&mut session.tile, config, budget);
     let grid = &session.tile.grid;
-    let (width_yx, freedom_yx) = (solve.width(grid), solve.freedom(grid, session.fiducial_fwhm_px));
-    Final { model: solve.into_model(), freedom_yx, width_yx, course }
+    let (tau_yx, prior_scale_yx) =
+        (solve.width(grid), solve.smoothed_prior_scale(grid, session.fiducial_fwhm_px));
+    FinalModel { model: solve.into_model(), prior_scale_yx, tau_yx, history }
 }

@@ -1,7 +1,9 @@
-//! The division of a patch into tiles, and how their planes are put together.
+//! Division of a patch into tiles, and the blending of their planes.
 //!
-//! Cores of nearly equal size cover the patch. Each is solved with a border of `overlap` pixels, clipped at the patch's edges. Across the line between two cores
-//! both solutions are blended linearly, over `overlap` pixels: the outer half of each border, where a tile lacks its neighbours' light, is not used.
+//! Cores of nearly equal size cover the patch. Each is solved with a border of `overlap` pixels,
+//! clipped at the patch's edges. Across the line between two cores both solutions are blended
+//! linearly over `overlap` pixels. The outer half of each border, where a tile lacks its
+//! neighbours' light, is not used.
 
 use std::ops::Range;
 
@@ -10,12 +12,12 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use crate::joint::config::JointConfig;
 use crate::kernel::Region;
 
-/// A part of the patch that is solved on its own.
+/// A tile of the patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TileRegion {
-    /// The part of the patch that is its own.
+    /// The tile's own part of the patch.
     pub(crate) core: Region,
-    /// The part that is read and solved.
+    /// The part that is read and solved: the core and its border.
     pub(crate) grown: Region,
     /// Shape of the patch.
     patch: (usize, usize),
@@ -42,7 +44,7 @@ pub(crate) fn divide(patch: (usize, usize), config: &JointConfig) -> Vec<TileReg
 }
 
 impl JointConfig {
-    /// The most iterations that a patch of this shape, `(rows, cols)`, can take.
+    /// Maximum iterations of a patch of this shape, `(rows, cols)`.
     #[must_use]
     pub fn most_iterations(&self, shape: (usize, usize)) -> usize {
         divide(shape, self).len()
@@ -51,14 +53,14 @@ impl JointConfig {
                 + self.source_iterations)
     }
 
-    /// The most iterations of a tile's first solve, with its rounds of clipping.
+    /// Maximum iterations of a tile's first solve, with its rounds of clipping.
     pub(crate) fn first_iterations(&self) -> usize {
         (1 + self.clip_rounds.len()) * self.uniform_iterations
     }
 }
 
 impl TileRegion {
-    /// Whether each pixel of the grown region is the tile's own, row by row.
+    /// The core as a mask of the grown region, row by row.
     pub(crate) fn own_pixels(&self) -> Vec<bool> {
         let (rows, cols) = (&self.grown.rows, &self.grown.cols);
         rows.clone()
@@ -68,21 +70,24 @@ impl TileRegion {
             .collect()
     }
 
-    /// The part of the patch in which it has a share.
+    /// The part of the patch in which the tile has a share.
     pub(crate) fn reach(&self) -> Region {
         self.core.grown(self.overlap / 2, &Region::whole(self.patch))
     }
 
-    /// Adds a plane of the grown region to the patch's, with this tile's share at each pixel. Shares of all tiles sum to 1.
+    /// Adds a plane of the grown region to the patch's, with the tile's share at each pixel. The
+    /// shares of all tiles sum to 1.
     ///
-    /// Both planes may reach `border` pixels beyond: the tile's beyond its grown region, the patch's beyond the patch.
+    /// Both planes may reach `border` pixels beyond: the tile's beyond its grown region, the
+    /// patch's beyond the patch.
     pub(crate) fn blend(&self, plane: ArrayView2<f32>, patch: ArrayViewMut2<f32>, border: usize) {
         let bordered = |r: &Range<usize>| r.start..r.end + 2 * border;
         let target = Region { rows: bordered(&self.grown.rows), cols: bordered(&self.grown.cols) };
         self.add_share(&self.grown, border, plane, target.of_mut(patch));
     }
 
-    /// The same of a part of the patch: both planes are those of `part` and of `border` pixels around it.
+    /// Adds a plane of a part of the patch with the tile's share: both planes cover `part` and
+    /// `border` pixels around it.
     pub(crate) fn add_share(
         &self,
         part: &Region,
@@ -103,8 +108,8 @@ impl TileRegion {
     }
 }
 
-/// A tile's share along one axis, for every index of a range and its border: a ramp of `overlap` pixels centred on each
-/// side that is not the patch's.
+/// Share of a tile along one axis, for every index of a range and its border: a ramp of `overlap`
+/// pixels centred on each side inside the patch.
 fn shares(core: &Range<usize>, part: &Range<usize>, n: usize, overlap: usize, border: usize) -> Vec<f32> {
     let ramp = |distance: f64| match overlap {
         0 => f64::from(u8::from(distance > 0.0)),
@@ -143,7 +148,7 @@ mod tests {
                 let (rows, cols) = tile.grown.shape();
                 let ones = Array2::ones((rows + 2 * border, cols + 2 * border));
                 tile.blend(ones.view(), sum.view_mut(), border);
-                // Where the tile has a share is told without the planes.
+                // The reach needs no planes.
                 let mut own = Array2::zeros(tile.patch);
                 tile.add_share(&tile.grown, 0, Array2::ones(tile.grown.shape()).view(), tile.grown.of_mut(own.view_mut()));
                 let reach = tile.reach();

@@ -1,4 +1,5 @@
-//! A patch: its tiles, the work on each, and the planes put together from them.
+//! A patch: its division into tiles, the state of an open tile, the order of the solves, and the
+//! assembly.
 
 pub(crate) mod assembly;
 pub(crate) mod division;

@@ -1,10 +1,10 @@
-//! The order of work of a joint solve: rounds of first solves and offsets, final solves, variances.
+//! The joint solve of a patch: rounds of first solves and offsets, final solves, variances.
 
 use rustfft::num_complex::Complex32;
 
-use super::assembly::{BLOCK, Mosaic};
+use super::assembly::{BLOCK, PatchAccumulator};
 use super::division::{TileRegion, divide};
-use super::session::{Common, Session};
+use super::session::{Session, SharedInputs};
 use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::noise::coarse::Coarse;
@@ -12,10 +12,10 @@ use crate::joint::noise::covariance::Covariance;
 use crate::joint::noise::identifiability::Identifiability;
 use crate::joint::noise::kernels::NoiseKernels;
 use crate::joint::problem::psf::PsfStamp;
-use crate::joint::problem::units::{InUnit, near_noise};
+use crate::joint::problem::units::{Rescaled, noise_unit};
 use crate::joint::problem::visits::{JointVisits, Noise, check_displacements};
 use crate::joint::problem::{JointProblem, JointProgress};
-use crate::joint::progress::Pace;
+use crate::joint::progress::IterationBudget;
 use crate::joint::robust::offsets::{OffsetFit, furthest, project};
 use crate::joint::solution::{JointOutcome, JointReport, JointSolution, TileReport, VisitReport};
 use crate::kernel::{PixelShift, Region};
@@ -34,10 +34,10 @@ pub fn solve_joint(
 ) -> Result<JointSolution, JointError> {
     config.validate()?;
     check_noise(problem.visits)?;
-    let unit = near_noise(problem.visits);
-    let visits = InUnit { visits: problem.visits, unit };
+    let unit = noise_unit(problem.visits);
+    let visits = Rescaled { visits: problem.visits, unit };
     let solution = solve_in_unit(&JointProblem { visits: &visits, ..*problem }, config, progress)?;
-    Ok(solution.out_of(unit))
+    Ok(solution.rescaled_by(unit))
 }
 
 fn solve_in_unit(
@@ -46,11 +46,11 @@ fn solve_in_unit(
     progress: &mut JointProgress,
 ) -> Result<JointSolution, JointError> {
     let mut solve = Solve::new(problem, config)?;
-    let mut pace = Pace::new(progress, config.most_iterations(problem.shape));
+    let mut budget = IterationBudget::new(progress, config.most_iterations(problem.shape));
     for round in 0..config.offset_passes {
         let mut fits = vec![OffsetFit::default(); solve.visits.len()];
         for i in 0..solve.tiles.len() {
-            let mut session = solve.open(i, &mut pace)?;
+            let mut session = solve.open(i, &mut budget)?;
             for (index, fit) in session.fit_offsets(&solve.tiles[i].region) {
                 fits[index].add(&fit);
             }
@@ -60,24 +60,25 @@ fn solve_in_unit(
         solve.report.offset_changes.push(change);
         if change <= config.offset_tolerance {
             let left = config.offset_passes - 1 - round;
-            pace.skip(left * solve.tiles.len() * config.uniform_iterations);
+            budget.skip(left * solve.tiles.len() * config.uniform_iterations);
             break;
         }
     }
-    let mut mosaic = Mosaic::new(problem, config);
+    let mut accumulator = PatchAccumulator::new(problem, config);
     for i in 0..solve.tiles.len() {
-        let session = solve.open(i, &mut pace)?;
+        let session = solve.open(i, &mut budget)?;
         let region = &solve.tiles[i].region;
-        let last = mosaic.finish(session, problem.spectrum, region, config, &mut solve.visits, &mut pace);
+        let last =
+            accumulator.finish(session, problem.spectrum, region, config, &mut solve.visits, &mut budget);
         solve.report.tiles[i].last = last;
-        if pace.stopped() {
+        if budget.stopped() {
             return Err(JointError::Cancelled);
         }
     }
-    solve.conclude(mosaic)
+    solve.conclude(accumulator)
 }
 
-/// Positive, finite variances.
+/// Checks for positive, finite variances.
 fn check_noise(visits: &dyn JointVisits) -> Result<(), JointError> {
     for visit in 0..visits.visits() {
         let Noise { sky_variance, shot } = visits.noise(visit);
@@ -88,14 +89,14 @@ fn check_noise(visits: &dyn JointVisits) -> Result<(), JointError> {
     Ok(())
 }
 
-/// A solve under way.
+/// State of a solve.
 struct Solve<'a> {
     problem: &'a JointProblem<'a>,
     config: &'a JointConfig,
-    common: Common,
+    shared: SharedInputs,
     fiducial_visit: Option<usize>,
-    tiles: Vec<TileState>,
-    /// Each visit's displacement from the blue end of the band to the red.
+    tiles: Vec<PatchTile>,
+    /// Displacement of each visit from the blue end of the band to the red.
     refraction: Vec<PixelShift>,
     offsets: Vec<PixelShift>,
     visits: Vec<VisitReport>,
@@ -103,18 +104,18 @@ struct Solve<'a> {
 }
 
 /// A tile between rounds.
-struct TileState {
+struct PatchTile {
     region: TileRegion,
-    kept: Kept,
+    state: TileState,
 }
 
-/// What is kept of a tile from one round to the next.
-enum Kept {
-    /// It was not opened yet.
+/// State of a tile between rounds.
+enum TileState {
+    /// Not opened yet.
     Nothing,
-    /// Of one among several: its model.
+    /// The model, of one tile among several.
     Model(Vec<Complex32>),
-    /// Of the only one: everything.
+    /// The open tile, if it is the only one.
     Session(Box<Session>),
 }
 
@@ -157,9 +158,12 @@ impl<'a> Solve<'a> {
         Ok(Self {
             problem,
             config,
-            common: Common { fiducial, sigma: total_weight.sqrt().recip(), furthest: largest },
+            shared: SharedInputs { fiducial, sigma: total_weight.sqrt().recip(), furthest: largest },
             fiducial_visit,
-            tiles: regions.into_iter().map(|region| TileState { region, kept: Kept::Nothing }).collect(),
+            tiles: regions
+                .into_iter()
+                .map(|region| PatchTile { region, state: TileState::Nothing })
+                .collect(),
             refraction,
             offsets: vec![PixelShift::default(); count],
             visits,
@@ -167,38 +171,39 @@ impl<'a> Solve<'a> {
         })
     }
 
-    /// Opens a tile and brings its first solve up to date: from the beginning, or on from the last round's with the present offsets.
-    fn open(&mut self, i: usize, pace: &mut Pace) -> Result<Session, JointError> {
-        let state = &mut self.tiles[i];
-        let mut session = match std::mem::replace(&mut state.kept, Kept::Nothing) {
-            Kept::Session(session) => *session,
-            kept => {
-                let region = &state.region.grown;
-                let mut session = Session::open(self.problem, self.config, region, &self.common)?;
-                if let Kept::Model(model) = kept {
+    /// Opens a tile and updates its first solve: from the beginning, or from the last round's model
+    /// with the present offsets.
+    fn open(&mut self, i: usize, budget: &mut IterationBudget) -> Result<Session, JointError> {
+        let tile = &mut self.tiles[i];
+        let mut session = match std::mem::replace(&mut tile.state, TileState::Nothing) {
+            TileState::Session(session) => *session,
+            state => {
+                let region = &tile.region.grown;
+                let mut session = Session::open(self.problem, self.config, region, &self.shared)?;
+                if let TileState::Model(model) = state {
                     session.first.restore(model);
                 }
                 session
             }
         };
         session.displace(&self.offsets);
-        let courses = session.solve_first(self.config, pace);
-        self.report.tiles[i].first.extend(courses);
-        if pace.stopped() {
+        let histories = session.solve_first(self.config, budget);
+        self.report.tiles[i].first.extend(histories);
+        if budget.stopped() {
             return Err(JointError::Cancelled);
         }
         Ok(session)
     }
 
-    /// Keeps of a tile what there is room for.
+    /// Keeps the state of a tile that memory allows.
     fn close(&mut self, i: usize, session: Session) {
-        self.tiles[i].kept = match self.tiles.len() {
-            1 => Kept::Session(Box::new(session)),
-            _ => Kept::Model(session.first.into_model()),
+        self.tiles[i].state = match self.tiles.len() {
+            1 => TileState::Session(Box::new(session)),
+            _ => TileState::Model(session.first.into_model()),
         };
     }
 
-    /// Adds what was fitted to the offsets, and gives back the largest change.
+    /// Adds the fitted offsets, and returns the largest change.
     fn take_offsets(&mut self, fits: &[OffsetFit]) -> f64 {
         let before = self.offsets.clone();
         for ((fit, offset), report) in fits.iter().zip(&mut self.offsets).zip(&mut self.visits) {
@@ -213,7 +218,7 @@ impl<'a> Solve<'a> {
         before.iter().zip(&self.offsets).map(change).fold(0.0, f64::max)
     }
 
-    fn conclude(mut self, mut mosaic: Mosaic) -> Result<JointSolution, JointError> {
+    fn conclude(mut self, mut accumulator: PatchAccumulator) -> Result<JointSolution, JointError> {
         if self.visits.iter().all(|v| v.good == 0) {
             return Err(JointError::NoData);
         }
@@ -230,22 +235,22 @@ impl<'a> Solve<'a> {
             self.report.outcome = JointOutcome::IterationLimit;
         }
         let (problem, config) = (self.problem, self.config);
-        let Common { fiducial, sigma, .. } = self.common;
+        let SharedInputs { fiducial, sigma, .. } = self.shared;
         let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
         let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
         let kernels = NoiseKernels::new(&coarse, problem.spectrum, sigma, config);
-        let source_noise_yx = mosaic.source_noise(&kernels);
-        let star_noise = mosaic.star_noise(&kernels, &source_noise_yx, fiducial.seeing_px());
+        let source_noise_yx = accumulator.source_noise(&kernels);
+        let star_noise = accumulator.star_noise(&kernels, &source_noise_yx, fiducial.seeing_px());
         let identifiability =
-            Identifiability::of_visits(problem, config, &fiducial, &mosaic.block_cover(), BLOCK)?;
-        mosaic.sort_clipped();
-        let coverage_yx = mosaic.coverage(&fiducial);
+            Identifiability::of_visits(problem, config, &fiducial, &accumulator.block_cover(), BLOCK)?;
+        accumulator.sort_clipped();
+        let coverage_yx = accumulator.coverage(&fiducial);
         Ok(JointSolution {
-            covered_yx: mosaic.covered(),
+            covered_yx: accumulator.covered(),
             coverage_yx,
             source_noise_yx,
-            freedom_yx: mosaic.freedom_yx,
-            planes_ayx: mosaic.planes_ayx,
+            prior_scale_yx: accumulator.prior_scale_yx,
+            planes_ayx: accumulator.planes_ayx,
             border: config.border,
             covariance,
             star_noise,
@@ -254,7 +259,7 @@ impl<'a> Solve<'a> {
             fiducial_visit: self.fiducial_visit,
             sigma,
             visits: self.visits,
-            clipped: mosaic.clipped,
+            clipped: accumulator.clipped,
             report: self.report,
         })
     }

@@ -1,4 +1,4 @@
-//! A tile at work: its visits on their grid, and the first solve with its rounds of clipping.
+//! State of one open tile: visits, operator, first solve.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -13,32 +13,32 @@ use crate::joint::operator::transfer::{Fiducial, displace, visit_transfer};
 use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::visits::check_displacements;
-use crate::joint::progress::Pace;
+use crate::joint::progress::IterationBudget;
 use crate::joint::robust::clip::clip;
 use crate::joint::robust::offsets::{OffsetFit, fit_tile, trusted_pixels};
-use crate::joint::robust::saturated::{hidden_stars, light};
+use crate::joint::robust::saturated::{light, saturated_stars};
 use crate::joint::robust::variables::give_back_variables;
-use crate::joint::solve::first::{UniformPrior, UniformSolve};
+use crate::joint::solve::map_first::{FirstSolve, UniformPrior};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 
 /// An open tile.
 pub(crate) struct Session {
     pub(crate) tile: Tile,
-    /// Which visits of the patch the tile's are.
+    /// Indices in the patch of the tile's visits.
     pub(crate) indices: Vec<usize>,
-    /// The offsets that transfer functions contain.
+    /// Offsets contained in the transfer functions.
     applied: Vec<PixelShift>,
     /// |P| at every mode.
     pub(crate) amplitude: Vec<f32>,
     /// Largest displacement along an axis, and FWHM of the fiducial PSF, in pixels.
     furthest: f64,
     pub(crate) fiducial_fwhm_px: f64,
-    pub(crate) first: UniformSolve,
+    pub(crate) first: FirstSolve,
 }
 
-/// What all tiles have in common.
-pub(crate) struct Common {
+/// Quantities shared by all tiles.
+pub(crate) struct SharedInputs {
     pub(crate) fiducial: PsfStamp,
     /// Noise per pixel of the weighted coadd.
     pub(crate) sigma: f64,
@@ -47,17 +47,18 @@ pub(crate) struct Common {
 }
 
 impl Session {
-    /// Reads a region and prepares its transfer functions. Visits without a good pixel there are left out.
+    /// Reads a region and prepares its transfer functions. Visits without a good pixel there are
+    /// left out.
     pub(crate) fn open(
         problem: &JointProblem,
         config: &JointConfig,
         region: &Region,
-        common: &Common,
+        shared: &SharedInputs,
     ) -> Result<Self, JointError> {
         let (sigma, furthest, fiducial_fwhm_px) =
-            (common.sigma, common.furthest, common.fiducial.seeing_px());
+            (shared.sigma, shared.furthest, shared.fiducial.seeing_px());
         let grid = Grid::new(region.shape(), config.padding);
-        let fiducial = Fiducial::new(&common.fiducial, &grid.frequencies());
+        let fiducial = Fiducial::new(&shared.fiducial, &grid.frequencies());
         let visits: Vec<Option<(usize, TileVisit)>> = (0..problem.visits.visits())
             .into_par_iter()
             .map(|i| {
@@ -70,14 +71,14 @@ impl Session {
         let n = problem.spectrum.count();
         let prior = UniformPrior::new(&grid, problem.spectrum, &fiducial, sigma, config);
         let mut tile = Tile::new(grid, n, visits, sigma);
-        let stars = hidden_stars(&mut tile, &fiducial, problem.spectrum, config);
-        tile.give(light(&stars, &tile.grid, &fiducial));
-        let first = UniformSolve::new(&tile, prior, problem.spectrum, reach(furthest, fiducial_fwhm_px));
+        let stars = saturated_stars(&mut tile, &fiducial, problem.spectrum, config);
+        tile.set_fixed_sources(light(&stars, &tile.grid, &fiducial));
+        let first = FirstSolve::new(&tile, prior, problem.spectrum, reach(furthest, fiducial_fwhm_px));
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
 
-    /// Brings transfer functions to the visits' present offsets.
+    /// Updates the transfer functions to the visits' present offsets.
     pub(crate) fn displace(&mut self, offsets: &[PixelShift]) {
         let (frequencies, n) = (self.tile.grid.frequencies(), self.tile.n);
         let visits = self.tile.visits.par_iter_mut().zip(&self.indices).zip(&mut self.applied);
@@ -91,18 +92,23 @@ impl Session {
         });
     }
 
-    /// The first solve. From the beginning: once with all good pixels, then once for every round of clipping. On from an earlier
-    /// one: the last round of clipping, which no longer needs the earlier rounds' caution.
-    pub(crate) fn solve_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<Vec<f64>> {
+    /// The first solve. At the beginning: with all good pixels, then once per round of clipping.
+    /// Later: with the last round of clipping only, for the model is good enough. Returns the
+    /// convergence histories.
+    pub(crate) fn solve_first(
+        &mut self,
+        config: &JointConfig,
+        budget: &mut IterationBudget,
+    ) -> Vec<Vec<f64>> {
         let limits = (config.uniform_iterations, config.uniform_tolerance);
-        let mut courses = vec![];
+        let mut histories = vec![];
         let mut rounds = config.clip_rounds.as_slice();
         if self.first.is_fresh() {
-            courses.push(self.first.start(&mut self.tile, limits, pace));
+            histories.push(self.first.start(&mut self.tile, limits, budget));
         } else if rounds.is_empty() {
-            courses.push(
+            histories.push(
                 self.first
-                    .resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out)),
+                    .resume(&mut self.tile, limits, budget, |tile, y, out| tile.add_residual(Some(y), out)),
             );
         } else {
             rounds = &rounds[rounds.len() - 1..];
@@ -110,7 +116,7 @@ impl Session {
         let reach = self.reach();
         for (i, factor) in rounds.iter().enumerate() {
             let last = i + 1 == rounds.len();
-            courses.push(self.first.resume(&mut self.tile, limits, pace, |tile, y, out| {
+            histories.push(self.first.resume(&mut self.tile, limits, budget, |tile, y, out| {
                 tile.add_chosen_residual(y, out, |grid, visit, model| {
                     clip(grid, visit, model, *factor, config)
                 });
@@ -119,21 +125,22 @@ impl Session {
                 }
             }));
         }
-        courses
+        histories
     }
 
-    /// How far light of a pixel is seen.
+    /// Support radius of one model pixel in any visit, px.
     pub(crate) fn reach(&self) -> usize {
         reach(self.furthest, self.fiducial_fwhm_px)
     }
 
-    /// Carries the first solve on to the final solve's tolerance.
-    pub(crate) fn refine_first(&mut self, config: &JointConfig, pace: &mut Pace) -> Vec<f64> {
+    /// Continues the first solve to the final solve's tolerance.
+    pub(crate) fn refine_first(&mut self, config: &JointConfig, budget: &mut IterationBudget) -> Vec<f64> {
         let limits = (config.source_iterations, config.source_tolerance);
-        self.first.resume(&mut self.tile, limits, pace, |tile, y, out| tile.add_residual(Some(y), out))
+        self.first.resume(&mut self.tile, limits, budget, |tile, y, out| tile.add_residual(Some(y), out))
     }
 
-    /// Fits every visit that the tile has over the tile's own pixels: its index in the patch, and its normal equations.
+    /// Fits every visit of the tile over the tile's core. Returns its index in the patch and its
+    /// normal equations.
     pub(crate) fn fit_offsets(&mut self, region: &TileRegion) -> Vec<(usize, OffsetFit)> {
         let tile = &mut self.tile;
         let mut covered = vec![false; tile.grid.shape.0 * tile.grid.shape.1];
@@ -144,14 +151,15 @@ impl Session {
         let trusted = trusted_pixels(covered, self.furthest, self.fiducial_fwhm_px);
         let mut own = region.own_pixels();
         own.iter_mut().zip(&trusted).for_each(|(own, trusted)| *own &= trusted);
-        let model = tile.whole(self.first.model());
-        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.slots, &model, Some(&own));
+        let model = tile.with_fixed_sources(self.first.model());
+        let fits = fit_tile(&tile.grid, tile.n, &tile.visits, &mut tile.buffers, &model, Some(&own));
         self.indices.iter().copied().zip(fits).collect()
     }
 
-    /// For every visit that the tile has, the sum of its squared residuals over its sky variance, over the pixels used inside `within`.
-    /// Added to `source_noise`, at every pixel, is the sum over visits of weight² times the variance that sources' light has.
-    pub(crate) fn look_back(
+    /// Residual statistics: for every visit of the tile, the sum of squared residuals over the sky
+    /// variance, over used pixels inside `within`. Adds to `source_noise`, at every pixel, the sum
+    /// over visits of weight² times the variance of sources' light.
+    pub(crate) fn residual_statistics(
         &mut self,
         model: &[Complex32],
         within: &[bool],
@@ -177,7 +185,7 @@ impl Session {
     }
 }
 
-/// How far light of a pixel is seen.
+/// Support radius of one model pixel in any visit, px.
 fn reach(furthest: f64, fwhm_px: f64) -> usize {
     (furthest + 2.0 * fwhm_px).ceil() as usize
 }

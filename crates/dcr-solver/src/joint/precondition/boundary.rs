@@ -1,18 +1,18 @@
-//! Light beyond the edges of a tile: a part of the preconditioners ([`super::unobserved`]).
+//! Light beyond the edges of a tile, for [`super::unobserved`].
 //!
-//! Near a long straight edge the problem is the same everywhere *along* it. Transformed along the edge, every frequency has a small Hessian of its own,
+//! Near a long straight edge the problem is the same everywhere *along* it: block-Toeplitz.
+//! Transformed along the edge, every frequency has a small Hessian
 //!
 //! ```text
 //! H(o, o') = R(o − o') + Σ_i w_i Σ_{p inside} k_i(p − o)* k_i(p − o')
 //! ```
 //!
-//! between the pixels outside, with a visit's kernel `k_i` across the edge for light of the flat spectrum, and the prior `R` on the total.
-//! Corners are taken for edges of both sides, and masks inside are not looked at.
+//! between the pixels outside, with a visit's kernel `k_i` across the edge for light of the flat
+//! spectrum, and the prior `R` on the summed flux. Corners belong to the edges of both sides, and
+//! masks inside are ignored.
 //!
-//! The sum over pixels inside is that over all, which is a mode's power transformed, less that over the few outside, where
-//! each diagonal of the matrix follows from its first element.
-//!
-//! On fields of 256² an error that took 16 passes takes 5, one that took 50 takes 13.
+//! The sum over pixels inside is the sum over all, the transform of a mode's power, less the sum
+//! over the few outside, where each diagonal of the matrix follows from its first element.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,31 +21,34 @@ use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 use rustfft::{Fft, FftPlanner};
 
-use super::RELAXATION;
+use super::DAMPING;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::add_scaled;
 use crate::joint::operator::tile::Tile;
 use crate::linalg::hermitian::Hermitian;
 
-/// Frequencies along an edge that have a matrix of their own: as many are told apart by kernels that reach a dozen pixels along it. Others use the nearest one's.
+/// Frequencies along an edge with a matrix of their own: kernels that reach a dozen pixels along
+/// the edge resolve no more. Others use that of the nearest.
 const MATRICES: usize = 64;
 /// Lines transposed at a time: a cache line of every `kx`.
 const LINES: usize = 8;
 
-/// Solves for light beyond the edges of a tile.
-pub(crate) struct Edges {
-    /// Above and below, one line for each `kx`; to the left and right, one for each `ky ≥ 0`. Nothing where there is no padding.
-    rows: Option<Beyond>,
-    cols: Option<Beyond>,
+/// Half-plane problems at the edges of a tile.
+pub(crate) struct BoundaryProblem {
+    /// Above and below with one line per `kx`, left and right with one per `ky ≥ 0`; `None` without
+    /// padding.
+    rows: Option<HalfPlanes>,
+    cols: Option<HalfPlanes>,
 }
 
-impl Edges {
-    /// `fractions` are the flat spectrum's, and `total` is the prior's weight on the total at every mode.
-    pub(crate) fn new(tile: &Tile, fractions: &[f32], total: &[f32]) -> Self {
+impl BoundaryProblem {
+    /// `fractions` is the flat spectrum and `flux_prior` the prior weight on the summed flux at
+    /// every mode.
+    pub(crate) fn new(tile: &Tile, fractions: &[f32], flux_prior: &[f32]) -> Self {
         let (grid, ky) = (&tile.grid, tile.grid.ky());
-        let mut rows = Beyond::new(ky, grid.tile_rows(), grid.kx());
-        let mut cols = Beyond::new(grid.padded.1, grid.tile_cols(), ky / 2 + 1);
-        let mut power: Vec<Complex32> = total.iter().map(|r| Complex32::new(*r, 0.0)).collect();
+        let mut rows = HalfPlanes::new(ky, grid.tile_rows(), grid.kx());
+        let mut cols = HalfPlanes::new(grid.padded.1, grid.tile_cols(), ky / 2 + 1);
+        let mut power: Vec<Complex32> = flux_prior.iter().map(|r| Complex32::new(*r, 0.0)).collect();
         let mut flat = vec![Complex32::default(); grid.modes()];
         for visit in &tile.visits {
             let weight = visit.weight() * visit.cover();
@@ -68,14 +71,14 @@ impl Edges {
         Self { rows, cols }
     }
 
-    /// Adds to `out` what the residual of a total says of light outside, half planes both.
+    /// Adds the correction for the residual of the summed flux to `out`, half planes both.
     pub(crate) fn add(&self, grid: &Grid, residual: &[Complex32], out: &mut [Complex32]) {
         let (width, ky) = (grid.padded.1, grid.ky());
         if let Some(rows) = &self.rows {
             let mut lines = residual.to_vec();
             rows.solve(&mut lines);
             let columns = out.par_chunks_exact_mut(ky).zip(lines.par_chunks_exact(ky));
-            columns.for_each(|(out, found)| add_scaled(out, RELAXATION, found));
+            columns.for_each(|(out, found)| add_scaled(out, DAMPING, found));
         }
         if let Some(cols) = &self.cols {
             let mut lines = vec![Complex32::default(); (ky / 2 + 1) * width];
@@ -85,15 +88,15 @@ impl Edges {
             out.par_chunks_exact_mut(ky).enumerate().for_each(|(kx, out)| {
                 let (below, above) = out.split_at_mut(ky / 2 + 1);
                 let at = lines[kx..].iter().step_by(width);
-                below.iter_mut().zip(at).for_each(|(out, v)| *out += RELAXATION * v);
+                below.iter_mut().zip(at).for_each(|(out, v)| *out += DAMPING * v);
                 let mirrored = lines[(width - kx) % width..].iter().step_by(width).skip(1);
-                above.iter_mut().rev().zip(mirrored).for_each(|(out, v)| *out += RELAXATION * v.conj());
+                above.iter_mut().rev().zip(mirrored).for_each(|(out, v)| *out += DAMPING * v.conj());
             });
         }
     }
 }
 
-/// Transposes the half plane with `kx ≥ 0`: to all `kx` of some `ky ≥ 0`, from the `first` on, line by line.
+/// Transposes the half plane with `kx ≥ 0`: all `kx` of the lines `ky ≥ 0` from `first` on.
 fn lines_along_x(grid: &Grid, modes: &[Complex32], first: usize, lines: &mut [Complex32]) {
     let (width, ky_count) = (grid.padded.1, grid.ky());
     for (kx, column) in modes.chunks_exact(ky_count).enumerate() {
@@ -104,22 +107,22 @@ fn lines_along_x(grid: &Grid, modes: &[Complex32], first: usize, lines: &mut [Co
     }
 }
 
-/// Light beyond two edges that lie across from each other, on lines from the one, round the periodic grid, to the other.
-struct Beyond {
-    /// Pixels of a line, the first one outside, and how many are.
+/// Light beyond two opposite edges, on lines from one edge around the periodic grid to the other.
+struct HalfPlanes {
+    /// Length of a line, the first pixel outside, and the number of pixels outside.
     length: usize,
     first: usize,
     outside: usize,
-    /// For every few lines, the Hessian, and once concluded its inverse.
+    /// One Hessian per group of lines; [`Self::conclude`] replaces it by its inverse.
     matrices: Vec<Hermitian>,
-    /// How many lines have a matrix in common, and how many there are.
+    /// Lines per group, and lines in all.
     few: usize,
     lines: usize,
     forward: Arc<dyn Fft<f32>>,
     inverse: Arc<dyn Fft<f32>>,
 }
 
-impl Beyond {
+impl HalfPlanes {
     fn new(length: usize, inside: Range<usize>, lines: usize) -> Option<Self> {
         let outside = length - inside.len();
         let few = lines.div_ceil(MATRICES);
@@ -136,7 +139,8 @@ impl Beyond {
         })
     }
 
-    /// Calls `take` with every matrix and the inverse transform of what `fill` gives for its line, in the middle of those that have it in common.
+    /// Calls `take` with every matrix and the inverse transform of its middle line, which `fill`
+    /// writes.
     fn for_each_matrix(
         &mut self,
         fill: impl Fn(usize, &mut [Complex32]) + Sync,
@@ -154,12 +158,14 @@ impl Beyond {
         });
     }
 
-    /// Takes away what a visit, given its transfer function on each line, would tell if it saw the pixels outside: in the first row of a matrix its elements, in others
-    /// what they have more than the element before, up and to the left.
+    /// Subtracts the Hessian of a visit over the pixels outside, given its transfer function on
+    /// each line. The first row of a matrix gets its elements, other rows their differences from
+    /// the element up and to the left.
     fn leave_out(&mut self, weight: f64, transfer: impl Fn(usize, &mut [Complex32]) + Sync) {
         let outside = self.outside;
         self.for_each_matrix(transfer, |matrix, kernel| {
-            // Light of every pixel seen in the first of them, and in the next after the last.
+            // Kernels from every pixel outside to the first of them, and to the next after the
+            // last.
             let lags = |to: usize| (0..outside).map(move |from| kernel(to as isize - from as isize));
             let (first, after): (Vec<_>, Vec<_>) = (lags(0).collect(), lags(outside).collect());
             let reversed: Vec<_> = (0..outside).map(|to| kernel(to as isize).conj()).collect();
@@ -177,7 +183,8 @@ impl Beyond {
         });
     }
 
-    /// Adds what visits would tell if they saw everything, and the prior, given both mode by mode; then inverts.
+    /// Adds the Hessian of the visits over all pixels, and the prior, both as power by mode; then
+    /// inverts.
     fn conclude(&mut self, power: impl Fn(usize, &mut [Complex32]) + Sync) {
         let n = self.outside;
         self.for_each_matrix(power, |matrix, everything| {
@@ -198,7 +205,7 @@ impl Beyond {
         });
     }
 
-    /// Replaces residuals, on every line, by the light outside that makes them.
+    /// Replaces residuals, on every line, by the light outside that causes them.
     fn solve(&self, lines: &mut [Complex32]) {
         let (n, length, scale) = (self.outside, self.length, 1.0 / self.length as f64);
         let room = self.inverse.get_inplace_scratch_len().max(self.forward.get_inplace_scratch_len());
@@ -227,12 +234,12 @@ impl Beyond {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::joint::fixtures::{FRACTIONS, hessian_times_total, modes, tile};
+    use crate::joint::fixtures::{FRACTIONS, hessian_times_flux, modes, tile};
     use crate::joint::operator::tile::inner_product;
 
     #[test]
     fn edges_undo_what_the_data_do_to_light_outside() {
-        // An odd length without padding is a grid without edges: what is left is exact.
+        // An odd length without padding has no edges; the other direction is exact.
         for (shape, outside) in [((16, 21), (5, 0)), ((21, 16), (0, 5))] {
             let mut tile = tile(shape, 0);
             assert_eq!((tile.grid.padded.0 - shape.0, tile.grid.padded.1 - shape.1), outside);
@@ -242,12 +249,12 @@ mod tests {
                 true => 0.0,
                 false => ((y * 31 + x * 17) % 23) as f32 - 9.0,
             });
-            let residual = hessian_times_total(&mut tile, &light, prior[0]);
+            let residual = hessian_times_flux(&mut tile, &light, prior[0]);
             let mut found = vec![Complex32::default(); tile.grid.modes()];
-            Edges::new(&tile, &FRACTIONS, &prior).add(&tile.grid, &residual, &mut found);
+            BoundaryProblem::new(&tile, &FRACTIONS, &prior).add(&tile.grid, &residual, &mut found);
             let largest = light.iter().map(|v| v.norm()).fold(0.0, f32::max);
             for (found, light) in found.iter().zip(&light) {
-                assert!((found / RELAXATION - light).norm() < 1e-4 * largest, "{found} {light}");
+                assert!((found / DAMPING - light).norm() < 1e-4 * largest, "{found} {light}");
             }
         }
     }
@@ -255,7 +262,7 @@ mod tests {
     #[test]
     fn edges_of_a_tile_with_both_are_symmetric_and_positive() {
         let tile = tile((13, 16), 4);
-        let edges = Edges::new(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()]);
+        let edges = BoundaryProblem::new(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()]);
         let plane = |seed: usize| modes(&tile.grid, |y, x| ((y * seed + x * 17 + y * x) % 29) as f32 - 14.0);
         let apply = |residual: &[Complex32]| {
             let mut out = vec![Complex32::default(); tile.grid.modes()];
@@ -272,7 +279,7 @@ mod tests {
     #[test]
     fn edges_without_padding_add_nothing() {
         let tile = tile((21, 21), 0);
-        let edges = Edges::new(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()]);
+        let edges = BoundaryProblem::new(&tile, &FRACTIONS, &vec![0.05; tile.grid.modes()]);
         let mut out = vec![Complex32::default(); tile.grid.modes()];
         edges.add(&tile.grid, &vec![Complex32::ONE; tile.grid.modes()], &mut out);
         assert!(out.iter().all(|v| *v == Complex32::default()));

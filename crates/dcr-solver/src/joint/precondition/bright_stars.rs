@@ -1,10 +1,10 @@
-//! Bright stars: a preconditioner for `1 + τBτ`, the mask-free problem of the colour components, where the prior scale
-//! τ varies over orders of magnitude.
+//! Bright stars: a preconditioner for `1 + τBτ`, the mask-free problem of the spectral components,
+//! where the prior scale τ varies over orders of magnitude.
 //!
-//! Away from sources `τBτ` is small, and the inverse diagonal is good enough. On a bright star it is large but local,
-//! because `B` reaches only as far as the PSF: discs around bright pixels are Schwarz subdomains ([`super::schwarz`]).
-//! With the diagonal alone the iterations grow with the contrast of the brightest star: 30 to 100 where discs take 6 to
-//! 9.
+//! Away from sources `τBτ` is small, and the inverse diagonal is good enough. On a bright star it
+//! is large but local, because `B` reaches only as far as the PSF: discs around bright pixels are
+//! Schwarz subdomains ([`super::schwarz`]). With the diagonal alone, the number of iterations grows
+//! with the contrast of the brightest star.
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
@@ -12,7 +12,7 @@ use rustfft::num_complex::Complex32;
 use super::cover::{disc_size, discs, limited_radius, window_sum};
 use super::schwarz::{Schwarz, Subdomain, mask_free_matrix};
 use crate::joint::fourier::grid::Grid;
-use crate::joint::operator::tile::Slot;
+use crate::joint::operator::tile::Buffer;
 use crate::linalg::cholesky::{cholesky, triangle};
 use crate::linalg::hermitian::upper;
 
@@ -20,7 +20,8 @@ use crate::linalg::hermitian::upper;
 const BRIGHT: f32 = 2.0;
 /// Radius of a disc, in units of the FWHM of the PSF.
 const RADIUS: f64 = 1.8;
-/// Memory budget for all Cholesky factors, in numbers per pixel of the grid. The brightest pixels come first.
+/// Memory budget for all Cholesky factors, in numbers per pixel of the grid. The brightest pixels
+/// come first.
 const ROOM: usize = 25;
 /// Number of discs allowed regardless of that budget.
 const FEW: usize = 8;
@@ -33,21 +34,21 @@ pub(crate) struct BrightStars {
 }
 
 impl BrightStars {
-    /// `width` is τ at every pixel of the grid, `schur` holds the modes of B, upper triangles `kx × pair × ky` for `m`
-    /// components.
+    /// `width` is τ at every pixel of the grid, `schur` holds the modes of B, upper triangles `kx ×
+    /// pair × ky` for `m` components.
     pub(crate) fn new(grid: &Grid, width: &[f32], schur: &[Complex32], m: usize, fwhm_px: f64) -> Self {
         let kernels = kernels(grid, schur, m);
         let largest =
             upper(m).zip(&kernels).filter(|((j, k), _)| j == k).map(|(_, b)| b[0]).fold(0.0, f32::max);
         let radius = limited_radius(RADIUS * fwhm_px, m);
         let room = ROOM * grid.pixels() / triangle(m * disc_size(grid, radius)).max(1);
-        let patches = discs(grid, width, radius, (BRIGHT / largest).sqrt(), room.max(FEW));
-        let sum = window_sum(grid, &patches);
-        let subdomains = patches.into_par_iter().map(|patch| Subdomain {
-            root: patch.partition_root(&sum),
-            factor: cholesky(&matrix(grid, &patch.pixels, width, &kernels, m)),
-            pixels: patch.pixels,
-            total: None,
+        let discs = discs(grid, width, radius, (BRIGHT / largest).sqrt(), room.max(FEW));
+        let sum = window_sum(grid, &discs);
+        let subdomains = discs.into_par_iter().map(|disc| Subdomain {
+            partition_root: disc.partition_root(&sum),
+            factor: cholesky(&matrix(grid, &disc.pixels, width, &kernels, m)),
+            pixels: disc.pixels,
+            flux_unit: None,
         });
         let diagonal = (0..m).flat_map(|j| {
             let own = upper(m).position(|pair| pair == (j, j)).map_or(0.0, |pair| kernels[pair][0]);
@@ -66,16 +67,17 @@ impl BrightStars {
     }
 }
 
-/// Response of every pair of components to a unit of light in the first pixel of the grid: planes of the grid.
+/// Response of every pair of components to a unit of light in the first pixel of the grid: planes
+/// of the grid.
 fn kernels(grid: &Grid, schur: &[Complex32], m: usize) -> Vec<Vec<f32>> {
     let (ky, pairs, scale) = (grid.ky(), upper(m).count(), grid.scale());
     let of_pair = |pair: usize| {
-        let mut slot = Slot::new(grid);
-        for (out, modes) in slot.spectrum.chunks_exact_mut(ky).zip(schur.chunks_exact(pairs * ky)) {
+        let mut buffer = Buffer::new(grid);
+        for (out, modes) in buffer.spectrum.chunks_exact_mut(ky).zip(schur.chunks_exact(pairs * ky)) {
             out.copy_from_slice(&modes[pair * ky..][..ky]);
         }
         let mut plane = Vec::with_capacity(grid.pixels());
-        grid.inverse(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |_, line| {
+        grid.inverse(&mut buffer.spectrum, 0..grid.padded.0, &mut buffer.scratch, |_, line| {
             plane.extend(line.iter().map(|v| v * scale));
         });
         plane
@@ -103,10 +105,11 @@ mod tests {
     use crate::joint::precondition::mask_free::apply_schur;
 
     const FWHM_PX: f64 = 3.5;
-    /// What rounding leaves.
+    /// Tolerance for rounding.
     const ROUNDING: f32 = 2e-5;
 
-    /// B for two departures, of which the second is better known, on a small grid: local, as the square of a PSF is.
+    /// B for two components, the second better constrained, on a small grid: local, as the square
+    /// of a PSF is.
     fn schur(grid: &Grid) -> Vec<Complex32> {
         let (frequencies, ky) = (grid.frequencies(), grid.ky());
         let mut out = vec![Complex32::default(); 3 * grid.modes()];
@@ -137,7 +140,7 @@ mod tests {
         Dense::new(matrix(grid, &whole, width, &kernels(grid, schur, 2), 2))
     }
 
-    /// Conjugate gradients that it takes to bring the residual to a thousandth.
+    /// Number of conjugate-gradient steps that reduce the residual to a thousandth.
     fn iterations(dense: &Dense, unknowns: usize, precondition: impl FnMut(&[f32]) -> Vec<f32>) -> usize {
         dense.solve(&dense.times(&pattern(unknowns)), precondition, false, 200, 1e-6).1
     }
@@ -158,11 +161,11 @@ mod tests {
         let (width, schur) = (width(&grid, &[(8.0, 9.0, 20.0)]), schur(&grid));
         let u = pattern(2 * grid.pixels());
         let by_pixels = dense(&grid, &width, &schur).times(&u);
-        let mut slots = [Slot::new(&grid), Slot::new(&grid)];
-        to_modes(&grid, &width, &u, &mut slots);
-        apply_schur(&grid, &schur, &mut slots);
+        let mut buffers = [Buffer::new(&grid), Buffer::new(&grid)];
+        to_modes(&grid, &width, &u, &mut buffers);
+        apply_schur(&grid, &schur, &mut buffers);
         let mut by_modes = vec![0.0; u.len()];
-        from_modes(&grid, &width, &mut slots, &mut by_modes);
+        from_modes(&grid, &width, &mut buffers, &mut by_modes);
         by_modes.iter_mut().zip(&u).for_each(|(out, u)| *out += u);
         assert!(unlike(&by_pixels, &by_modes) < ROUNDING, "{}", unlike(&by_pixels, &by_modes));
     }

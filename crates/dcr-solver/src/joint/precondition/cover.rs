@@ -1,4 +1,5 @@
-//! Subdomains around bright pixels: discs, a greedy cover, and a partition of unity where discs overlap.
+//! Subdomains around bright pixels: discs, a greedy cover, and a partition of unity where discs
+//! overlap.
 
 use crate::joint::fourier::grid::Grid;
 
@@ -14,14 +15,16 @@ pub(crate) fn circle(radius: f64) -> Vec<(isize, isize)> {
     square.filter(|offset| length(offset) <= radius).collect()
 }
 
-/// The wanted radius, or less, so that a disc with that many unknowns per pixel stays small.
+/// Radius of a disc with that many unknowns per pixel: `wanted`, or less so that it stays small.
 pub(crate) fn limited_radius(wanted: f64, unknowns_per_pixel: usize) -> f64 {
     wanted.min((MOST_UNKNOWNS / (std::f64::consts::PI * unknowns_per_pixel.max(1) as f64)).sqrt())
 }
 
-/// Goes through `bright` pixels, the one of largest value first and equal ones by index, and makes each that is not
-/// covered yet a centre, which covers what `core` names. `take` gets the centre and the pixels that were not covered
-/// before; the cover ends when it returns `false`.
+/// Covers `bright` pixels greedily, in descending order of their values, and of their indices if
+/// equal.
+///
+/// Each pixel that is not covered yet becomes a centre and covers the pixels of its `core`. `take`
+/// gets the centre and its newly covered pixels; the cover ends when it returns `false`.
 pub(crate) fn greedy_cover(
     values: &[f32],
     mut bright: Vec<u32>,
@@ -43,16 +46,16 @@ pub(crate) fn greedy_cover(
     }
 }
 
-/// Pixels of a subdomain, as indices of the grid, with a window that falls to 0 towards its rim.
+/// Pixels of a disc, as indices of the grid, with a window that falls to 0 towards its rim.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Patch {
+pub(crate) struct Disc {
     pub(crate) pixels: Vec<u32>,
     pub(crate) window: Vec<f32>,
 }
 
-/// Discs around the brightest pixels of a periodic grid: at most `most`, around pixels whose value exceeds `least`,
-/// the brightest first.
-pub(crate) fn discs(grid: &Grid, values: &[f32], radius: f64, least: f32, most: usize) -> Vec<Patch> {
+/// Discs around the brightest pixels of a periodic grid: at most `most`, around pixels whose value
+/// exceeds `least`, the brightest first.
+pub(crate) fn discs(grid: &Grid, values: &[f32], radius: f64, least: f32, most: usize) -> Vec<Disc> {
     let radius = fitting_radius(grid, radius);
     let (rows, cols) = (grid.padded.0 as isize, grid.padded.1 as isize);
     let at = |pixel: u32, (dy, dx): (isize, isize)| {
@@ -73,33 +76,33 @@ pub(crate) fn discs(grid: &Grid, values: &[f32], radius: f64, least: f32, most: 
     let core_of = |centre: u32| core.iter().map(|offset| at(centre, *offset)).collect();
     greedy_cover(values, bright, core_of, |centre, _| {
         let pixels = offsets.iter().map(|offset| at(centre, *offset)).collect();
-        out.push(Patch { pixels, window: window.clone() });
+        out.push(Disc { pixels, window: window.clone() });
         out.len() < most
     });
     out
 }
 
-/// Pixels of a disc of that radius on a grid.
+/// Number of pixels of a disc of that radius on a grid.
 pub(crate) fn disc_size(grid: &Grid, radius: f64) -> usize {
     circle(fitting_radius(grid, radius)).len()
 }
 
-/// At least a pixel, and at most what the grid has room for.
+/// Radius of at least a pixel that fits into the grid.
 fn fitting_radius(grid: &Grid, radius: f64) -> f64 {
     radius.min(0.5 * (grid.padded.0.min(grid.padded.1) as f64 - 2.0)).max(1.0)
 }
 
 /// Sum of all windows at every pixel of the grid.
-pub(crate) fn window_sum(grid: &Grid, patches: &[Patch]) -> Vec<f32> {
+pub(crate) fn window_sum(grid: &Grid, discs: &[Disc]) -> Vec<f32> {
     let mut sum = vec![0.0_f32; grid.pixels()];
-    for patch in patches {
-        patch.pixels.iter().zip(&patch.window).for_each(|(pixel, w)| sum[*pixel as usize] += w);
+    for disc in discs {
+        disc.pixels.iter().zip(&disc.window).for_each(|(pixel, w)| sum[*pixel as usize] += w);
     }
     sum
 }
 
-impl Patch {
-    /// Square root of its share in a partition of unity, at each of its pixels.
+impl Disc {
+    /// Square root of the disc's share in a partition of unity, at each of its pixels.
     pub(crate) fn partition_root(&self, window_sum: &[f32]) -> Vec<f32> {
         let pixels = self.pixels.iter().zip(&self.window);
         pixels.map(|(pixel, w)| (w / window_sum[*pixel as usize]).sqrt()).collect()
@@ -123,18 +126,18 @@ mod tests {
         for (y, x, value) in [(10, 10, 9.0), (11, 11, 8.0), (10, 15, 7.0), (0, 3, 6.0)] {
             values[y * cols + x] = value;
         }
-        let patches = discs(&grid, &values, 4.0, 1.0, 10);
-        assert_eq!(patches.len(), 3);
-        let sum = window_sum(&grid, &patches);
+        let cover = discs(&grid, &values, 4.0, 1.0, 10);
+        assert_eq!(cover.len(), 3);
+        let sum = window_sum(&grid, &cover);
         let mut shares = vec![0.0_f32; grid.pixels()];
-        for patch in &patches {
-            let root = patch.partition_root(&sum);
-            patch.pixels.iter().zip(root).for_each(|(pixel, root)| shares[*pixel as usize] += root * root);
+        for disc in &cover {
+            let root = disc.partition_root(&sum);
+            disc.pixels.iter().zip(root).for_each(|(pixel, root)| shares[*pixel as usize] += root * root);
         }
         for (share, value) in shares.iter().zip(&values) {
             assert!((share - 1.0).abs() < 1e-5 || (*share == 0.0 && *value == 0.0), "{share} {value}");
         }
-        assert!(patches[2].pixels.iter().any(|pixel| *pixel as usize / cols > 20), "the grid is periodic");
+        assert!(cover[2].pixels.iter().any(|pixel| *pixel as usize / cols > 20), "the grid is periodic");
         assert_eq!(discs(&grid, &values, 4.0, 1.0, 2).len(), 2);
         assert!(discs(&grid, &values, 4.0, 9.0, 10).is_empty());
         assert!(discs(&grid, &values, 4.0, 1.0, 0).is_empty());

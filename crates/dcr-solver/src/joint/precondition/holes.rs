@@ -1,50 +1,51 @@
-//! Holes: light in pixels that no visit observes, such as the core of a saturated star, as Schwarz subdomains
-//! ([`super::schwarz`]) of the total's Hessian with masks ([`super::local_hessian`]).
-//!
-//! In 16 visits with the core of one saturated star, 392 pixels, the first solve's error after 16 passes was 0.06, and
-//! is 0.0013.
+//! Holes: light in pixels that no visit observes, such as the core of a saturated star, as Schwarz
+//! subdomains ([`super::schwarz`]) of the flux's Hessian with masks ([`super::local_hessian`]).
 
-use super::RELAXATION;
-use super::local_hessian::{Kind, Local, Unknown, lacking, seen};
+use super::DAMPING;
+use super::local_hessian::{Component, LocalHessian, Unknown, coverage, missing};
 use super::schwarz::{Schwarz, Subdomain};
 use crate::joint::operator::tile::Tile;
 use crate::rarity::groups;
 
-/// Pixels with less than this share of all weight belong to a hole.
-const THIN: f32 = 0.1;
-/// Maximum pixels of a hole: larger ones are left to the iterations, for the work grows with the third power.
+/// Share of the full weight below which a pixel belongs to a hole.
+const LEAST_COVERAGE: f32 = 0.1;
+/// Maximum pixels of a hole. Larger ones are left to the iterations: the work grows with the third
+/// power.
 const MOST: usize = 1024;
 
-/// Subdomains for the holes of a tile: `fractions` are the flat spectrum's, `total` is the prior's weight on the total
-/// at every mode, and light is observed from `reach` pixels around.
-pub(crate) fn holes(tile: &Tile, fractions: &[f32], total: &[f32], reach: usize) -> Schwarz {
+/// Subdomains for the holes of a tile.
+///
+/// `fractions` is the flat spectrum, `flux_prior` the prior weight on the summed flux at every
+/// mode, and `reach` the distance in pixels from which the light is constrained.
+pub(crate) fn holes(tile: &Tile, fractions: &[f32], flux_prior: &[f32], reach: usize) -> Schwarz {
     let grid = &tile.grid;
     let (start, cols) = ((grid.tile_rows().start, grid.tile_cols().start), grid.shape.1);
-    let seen = seen(tile, |visit| &visit.good);
-    let thin: Vec<u32> = (0..seen.len() as u32).filter(|at| seen[*at as usize] < THIN).collect();
-    let mut groups = groups(&thin, cols);
+    let coverage = coverage(tile, |visit| &visit.good);
+    let uncovered: Vec<u32> =
+        (0..coverage.len() as u32).filter(|at| coverage[*at as usize] < LEAST_COVERAGE).collect();
+    let mut groups = groups(&uncovered, cols);
     groups.retain(|group| group.len() <= MOST);
     if groups.is_empty() {
-        return Schwarz::new(grid, vec![], RELAXATION);
+        return Schwarz::new(grid, vec![], DAMPING);
     }
-    let kind = Kind { subfilters: fractions.to_vec(), amplitude: None };
-    let local = Local::new(tile, &[kind], total);
-    // The least weight of the prior is 1 in this unit.
-    let unit = total.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
+    let component = Component { subfilters: fractions.to_vec(), amplitude: None };
+    let hessian = LocalHessian::new(tile, &[component], flux_prior);
+    // The prior's smallest weight is 1 in this unit.
+    let unit = flux_prior.iter().copied().fold(f32::INFINITY, f32::min).sqrt().recip();
     let hole = |group: &Vec<u32>| {
         let place = |at: &u32| (*at as usize / cols + start.0, *at as usize % cols + start.1);
         let places: Vec<_> = group.iter().map(place).collect();
-        let lacking = lacking(grid, &seen, &places, reach);
-        let unknown = |pixel: &(usize, usize)| Unknown { kind: 0, pixel: *pixel, unit, held: 0.0 };
+        let missing = missing(grid, &coverage, &places, reach);
+        let unknown = |pixel: &(usize, usize)| Unknown { component: 0, pixel: *pixel, unit, prior: 0.0 };
         let unknowns: Vec<Unknown> = places.iter().map(unknown).collect();
         Subdomain {
             pixels: places.iter().map(|(y, x)| (y * grid.padded.1 + x) as u32).collect(),
-            root: vec![1.0; places.len()],
-            total: Some(unit),
-            factor: local.factor(&unknowns, &lacking),
+            partition_root: vec![1.0; places.len()],
+            flux_unit: Some(unit),
+            factor: hessian.factor(&unknowns, &missing),
         }
     };
-    Schwarz::new(grid, groups.iter().map(hole).collect(), RELAXATION)
+    Schwarz::new(grid, groups.iter().map(hole).collect(), DAMPING)
 }
 
 #[cfg(test)]
@@ -52,9 +53,9 @@ mod tests {
     use rustfft::num_complex::Complex32;
 
     use super::*;
-    use crate::joint::fixtures::{FRACTIONS, hessian_times_total, modes, tile};
+    use crate::joint::fixtures::{FRACTIONS, hessian_times_flux, modes, tile};
 
-    /// Takes pixels of the tile from all visits.
+    /// Masks pixels of the tile in all visits.
     fn mask(tile: &mut Tile, hole: impl Fn(usize, usize) -> bool) {
         let cols = tile.grid.shape.1;
         for visit in &mut tile.visits {
@@ -77,12 +78,12 @@ mod tests {
                 false => 0.0,
             });
             let prior = vec![0.01; tile.grid.modes()];
-            let residual = hessian_times_total(&mut tile, &light, prior[0]);
+            let residual = hessian_times_flux(&mut tile, &light, prior[0]);
             let mut found = vec![Complex32::default(); tile.grid.modes()];
             holes(&tile, &FRACTIONS, &prior, 40).add(&tile.grid, (&residual, &[]), (&mut found, &mut []));
             let largest = light.iter().map(|v| v.norm()).fold(0.0, f32::max);
             for (found, light) in found.iter().zip(&light) {
-                assert!((found / RELAXATION - light).norm() < 1e-3 * largest, "{found} {light}");
+                assert!((found / DAMPING - light).norm() < 1e-3 * largest, "{found} {light}");
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Preconditioners of both solves.
 //!
-//! The mask-free (mean-coverage) problem is inverted mode by mode ([`mask_free`]). Where it is wrong, corrections are
-//! added: beyond the edges of a tile ([`boundary`]), and by additive overlapping Schwarz with Cholesky-solved
-//! subdomains in holes ([`holes`]), on bright stars ([`bright_stars`]) and on stars that an edge or a hole cuts
-//! ([`cut_stars`]).
+//! The mask-free (mean-coverage) problem is inverted mode by mode ([`mask_free`]). Corrections are
+//! added where masks matter: beyond the edges of a tile ([`boundary`]), and by additive overlapping
+//! Schwarz ([`schwarz`]) in holes ([`holes`]) and on stars that an edge or a hole cuts
+//! ([`cut_stars`]). The mask-free problem itself is preconditioned by Schwarz on bright stars
+//! ([`bright_stars`]).
 
 pub(crate) mod boundary;
 pub(crate) mod bright_stars;
@@ -15,6 +16,6 @@ pub(crate) mod mask_free;
 pub(crate) mod schwarz;
 pub(crate) mod unobserved;
 
-/// Relaxation of corrections for light that no visit observes, relative to the exact local solution. The full
-/// correction counts light on the rim twice and costs half as many more iterations; 0.1 is as good as 0.25.
-pub(crate) const RELAXATION: f32 = 0.25;
+/// Damping of corrections for unobserved light, relative to the exact local solution. The full
+/// correction counts light on the rim twice and takes more iterations.
+pub(crate) const DAMPING: f32 = 0.25;

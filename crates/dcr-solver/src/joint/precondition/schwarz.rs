@@ -4,10 +4,10 @@
 //! z += θ Σ_s D_s^½ R_sᵀ (R_s A R_sᵀ)⁻¹ R_s D_s^½ r
 //! ```
 //!
-//! `R_s` restricts to the unknowns of a subdomain, `D` is a partition of unity where subdomains overlap, and θ is a
-//! relaxation factor. Unknowns are pixels of the total, of the colour components, or of both. Rules that choose
-//! subdomains and build their matrices are in modules of their own: [`super::bright_stars`], [`super::holes`],
-//! [`super::cut_stars`].
+//! `R_s` restricts to the unknowns of a subdomain, `D` is a partition of unity where subdomains
+//! overlap, and θ is the damping. Unknowns are pixels of the summed flux, of the spectral
+//! components, or of both. The modules [`super::bright_stars`], [`super::holes`] and
+//! [`super::cut_stars`] are rules that choose subdomains.
 //!
 //! Reference: B. Smith, P. Bjørstad, W. Gropp, 1996, Domain Decomposition, ch. 1.
 
@@ -24,9 +24,9 @@ pub(crate) struct Subdomain {
     /// Pixels of the grid.
     pub(crate) pixels: Vec<u32>,
     /// Square root of the partition of unity at each pixel.
-    pub(crate) root: Vec<f32>,
-    /// Unit of the total's unknowns, which come before the components'; `None` if there are none.
-    pub(crate) total: Option<f32>,
+    pub(crate) partition_root: Vec<f32>,
+    /// Unit of the flux's unknowns, which come before the components'; `None` if there are none.
+    pub(crate) flux_unit: Option<f32>,
     /// Cholesky factor of the matrix, rows of the lower triangle.
     pub(crate) factor: Vec<f32>,
 }
@@ -34,17 +34,17 @@ pub(crate) struct Subdomain {
 /// The preconditioner.
 pub(crate) struct Schwarz {
     subdomains: Vec<Subdomain>,
-    /// Rows of the grid with unknowns of the total, ascending.
+    /// Rows of the grid with unknowns of the flux, ascending.
     rows: Vec<usize>,
-    relaxation: f32,
+    damping: f32,
 }
 
 impl Schwarz {
-    pub(crate) fn new(grid: &Grid, subdomains: Vec<Subdomain>, relaxation: f32) -> Self {
-        let of_total = subdomains.iter().filter(|subdomain| subdomain.total.is_some());
+    pub(crate) fn new(grid: &Grid, subdomains: Vec<Subdomain>, damping: f32) -> Self {
+        let of_flux = subdomains.iter().filter(|subdomain| subdomain.flux_unit.is_some());
         let rows: BTreeSet<usize> =
-            of_total.flat_map(|s| s.pixels.iter().map(|pixel| *pixel as usize / grid.padded.1)).collect();
-        Self { subdomains, rows: rows.into_iter().collect(), relaxation }
+            of_flux.flat_map(|s| s.pixels.iter().map(|pixel| *pixel as usize / grid.padded.1)).collect();
+        Self { subdomains, rows: rows.into_iter().collect(), damping }
     }
 
     /// The subdomains.
@@ -53,64 +53,65 @@ impl Schwarz {
         &self.subdomains
     }
 
-    /// Adds the correction to modes of the total and to pixels of the components, plane by plane, given the residual.
+    /// Adds the correction for a residual: modes of the summed flux, and pixels of the components,
+    /// plane by plane.
     ///
-    /// What no subdomain has unknowns of may be empty.
+    /// Slices of unknowns that no subdomain has may be empty.
     pub(crate) fn add(
         &self,
         grid: &Grid,
-        (total, components): (&[Complex32], &[f32]),
-        (total_out, components_out): (&mut [Complex32], &mut [f32]),
+        (flux, components): (&[Complex32], &[f32]),
+        (flux_out, components_out): (&mut [Complex32], &mut [f32]),
     ) {
         if self.subdomains.is_empty() {
             return;
         }
         let (plane, cols) = (grid.pixels(), grid.padded.1);
-        let has_total = !self.rows.is_empty();
-        let lines = if has_total { grid.rows_together(total, &self.rows) } else { vec![] };
+        let has_flux = !self.rows.is_empty();
+        let lines = if has_flux { grid.rows_together(flux, &self.rows) } else { vec![] };
         let in_lines = |pixel: u32| {
             let (y, x) = (pixel as usize / cols, pixel as usize % cols);
             self.rows.partition_point(|row| *row < y) * cols + x
         };
         let solve = |s: &Subdomain| -> Vec<f32> {
-            let pixels = || s.pixels.iter().zip(&s.root);
-            let of_total = s.total.iter().flat_map(|unit| {
+            let pixels = || s.pixels.iter().zip(&s.partition_root);
+            let of_flux = s.flux_unit.iter().flat_map(|unit| {
                 let lines = &lines;
                 pixels().map(move |(pixel, root)| root * unit * grid.scale() * lines[in_lines(*pixel)])
             });
             let of_components = components
                 .chunks_exact(plane)
                 .flat_map(|component| pixels().map(move |(pixel, root)| root * component[*pixel as usize]));
-            let mut x: Vec<f32> = of_total.chain(of_components).collect();
+            let mut x: Vec<f32> = of_flux.chain(of_components).collect();
             solve_triangles(&s.factor, &mut x);
             x
         };
         let solved: Vec<Vec<f32>> = self.subdomains.par_iter().map(solve).collect();
         let mut light = vec![0.0; lines.len()];
         for (s, solved) in self.subdomains.iter().zip(&solved) {
-            let pixels = || s.pixels.iter().zip(&s.root);
-            let (of_total, of_components) = solved.split_at(s.total.map_or(0, |_| s.pixels.len()));
-            for ((pixel, root), value) in pixels().zip(of_total) {
-                light[in_lines(*pixel)] += self.relaxation * root * s.total.unwrap_or(1.0) * value;
+            let pixels = || s.pixels.iter().zip(&s.partition_root);
+            let (of_flux, of_components) = solved.split_at(s.flux_unit.map_or(0, |_| s.pixels.len()));
+            for ((pixel, root), value) in pixels().zip(of_flux) {
+                light[in_lines(*pixel)] += self.damping * root * s.flux_unit.unwrap_or(1.0) * value;
             }
             let planes =
                 components_out.chunks_exact_mut(plane).zip(of_components.chunks_exact(s.pixels.len()));
             for (out, values) in planes {
                 for ((pixel, root), value) in pixels().zip(values) {
-                    out[*pixel as usize] += self.relaxation * root * value;
+                    out[*pixel as usize] += self.damping * root * value;
                 }
             }
         }
-        if has_total {
-            grid.add_rows_together(&self.rows, &light, total_out);
+        if has_flux {
+            grid.add_rows_together(&self.rows, &light, flux_out);
         }
     }
 }
 
-/// The lower triangle of `1 + τBτ` among some pixels, component by component.
+/// Lower triangle of `1 + τBτ` between pixels, component by component.
 ///
-/// `kernel(j, k, (dy, dx))` with `j ≤ k` is what component `j` of a pixel contributes to component `k` of the pixel
-/// `(−dy, −dx)` from it, `width` is τ at each pixel, and there are `m` components.
+/// `kernel(j, k, (dy, dx))` with `j ≤ k` is the response of component `k` at the pixel `(−dy, −dx)`
+/// from it to component `j`; `width` is τ at each pixel, and there are `m` components.
 pub(crate) fn mask_free_matrix<T: Real>(
     pixels: &[(isize, isize)],
     width: &[T],
@@ -124,7 +125,7 @@ pub(crate) fn mask_free_matrix<T: Real>(
             for k in 0..=j {
                 let others = if k == j { &pixels[..=p] } else { pixels };
                 for (o, other) in others.iter().enumerate() {
-                    // What k at `other` gives j at `here`, the kernel of (k, j) being what j gives k.
+                    // The response of j at `here` to k at `other` is the kernel of (k, j).
                     let value = kernel(k, j, (other.0 - here.0, other.1 - here.1)) * width[p] * width[o];
                     out.push(if k == j && o == p { T::one() + value } else { value });
                 }

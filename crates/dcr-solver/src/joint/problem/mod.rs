@@ -1,4 +1,4 @@
-//! The problem that the joint solver is given: visits, noise, PSFs and the band.
+//! The input of the joint solver: visits, noise, PSFs and the band.
 
 pub(crate) mod psf;
 pub(crate) mod psf_includes_dcr;
@@ -19,10 +19,10 @@ pub struct JointProblem<'a> {
     pub shape: (usize, usize),
     /// The band and its subfilters.
     pub spectrum: &'a Spectrum,
-    /// The PSF that the model is to have; `None`: that of the sharpest visit. A blurrier one than the sharpest visit's costs a little
+    /// PSF of the model; `None` takes that of the sharpest visit. A blurrier one costs a little
     /// resolution, a sharper one gains nothing.
     pub fiducial: Option<&'a PsfStamp>,
 }
 
-/// Called after each iteration with how many are done and how many there can be; `false` stops the solve.
+/// Callback after each iteration, with the number done and the maximum; `false` stops the solve.
 pub type JointProgress<'a> = dyn FnMut(usize, usize) -> bool + 'a;

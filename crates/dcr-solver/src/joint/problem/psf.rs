@@ -8,10 +8,11 @@ use rustfft::num_complex::Complex64;
 
 use crate::joint::fourier::frequencies::Frequencies;
 
-/// Widest step in frequency when the width of a transfer function is searched for, in cycles per pixel.
+/// Widest step in the search for the width of a transfer function, cycles per pixel.
 const WIDTH_STEP: f64 = 0.01;
 
-/// A PSF as an image, in pixels of the data, the pixels' own response included as in any star's image.
+/// A PSF as an image in pixels of the data, with the pixel response included as in the image of a
+/// star.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PsfStamp {
     pixels_yx: Array2<f64>,
@@ -19,7 +20,7 @@ pub struct PsfStamp {
     includes_refraction: bool,
 }
 
-/// Pixels that are no PSF.
+/// Pixels that are not a PSF.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PsfError {
@@ -31,10 +32,10 @@ pub enum PsfError {
         /// Column index.
         col: usize,
     },
-    /// The pixels sum to nothing that could be normalised.
+    /// The sum of the pixels cannot be normalised.
     #[error("the PSF stamp's pixels sum to {sum}; expected a positive sum")]
     NotPositive {
-        /// Their sum.
+        /// Sum of the pixels.
         sum: f64,
     },
 }
@@ -67,19 +68,19 @@ impl PsfStamp {
         Ok(Self { pixels_yx, centre, includes_refraction: false })
     }
 
-    /// The stamp, marked as measured on stars as the exposure shows them: smeared by refraction.
+    /// Marks the stamp as measured on stars in the exposure, which are smeared by refraction.
     #[must_use]
     pub fn with_refraction(self) -> Self {
         Self { includes_refraction: true, ..self }
     }
 
-    /// Whether the stamp is known to hold the smearing of a mean star by refraction.
+    /// True if the stamp is marked as smeared by refraction.
     #[must_use]
     pub const fn includes_refraction(&self) -> bool {
         self.includes_refraction
     }
 
-    /// A Gaussian, sampled at pixel centres out to 4 σ: for visits of which only the seeing is known.
+    /// A Gaussian, sampled at pixel centres out to 4 σ, for visits with known seeing only.
     ///
     /// # Errors
     ///
@@ -102,17 +103,20 @@ impl PsfStamp {
         &self.pixels_yx
     }
 
-    /// The seeing: the FWHM in pixels of the atmosphere's PSF, without pixels, whose transfer function falls to a half where this one does: unlike moments,
-    /// it cares little for wings and noise.
+    /// Seeing in pixels: FWHM of the atmospheric PSF, without pixels, whose transfer function falls
+    /// to a half at the same frequency as this one. Unlike moments, it depends little on wings and
+    /// noise.
     ///
-    /// With `kₕ` that frequency, averaged over four directions, Kolmogorov's `exp(−3.44 (k F/0.976)^(5/3)) = ½` gives
-    /// `F = 0.976/kₕ (ln 2/3.44)^(3/5)`. A PSF so sharp that its transfer function stays above a half has `kₕ` = ½.
+    /// With `kₕ` that frequency, averaged over four directions, Kolmogorov's `exp(−3.44 (k
+    /// F/0.976)^(5/3)) = ½` gives `F = 0.976/kₕ (ln 2/3.44)^(3/5)`. A transfer function that stays
+    /// above a half has `kₕ` = ½.
     #[must_use]
     pub fn seeing_px(&self) -> f64 {
         0.97586 / self.frequency_at(0.5) * (2.0_f64.ln() / 3.44).powf(0.6)
     }
 
-    /// The frequency at which the transfer function, averaged over four directions, falls to `level`, in cycles per pixel; ½ if it does not.
+    /// Frequency at which the transfer function, averaged over four directions, falls to `level`,
+    /// in cycles per pixel; ½ if it does not.
     pub(crate) fn frequency_at(&self, level: f64) -> f64 {
         let profiles = self.profiles();
         let mean = |k: f64| profiles.iter().map(|p| p.amplitude(k)).sum::<f64>() / profiles.len() as f64;
@@ -148,7 +152,8 @@ impl PsfStamp {
         })
     }
 
-    /// The transfer function of the PSF, widened by the factor `stretch`, laid out `kx × ky`: an exact Fourier sum over the stamp's pixels.
+    /// Transfer function of the PSF, widened by the factor `stretch`, laid out `kx × ky`: an exact
+    /// Fourier sum over the stamp's pixels.
     pub(crate) fn transfer(&self, frequencies: &Frequencies, stretch: f64) -> Vec<Complex64> {
         let (rows, cols) = self.pixels_yx.dim();
         let (fy, fx) = (&frequencies.y, &frequencies.x);
@@ -156,7 +161,8 @@ impl PsfStamp {
             (0..n).map(|i| Complex64::cis(-TAU * f * stretch * (i as f64 - centre))).collect()
         };
         let ky = fy.len();
-        // Rows with ±ky share their products: cosines and sines of half the frequencies, one after the other.
+        // Rows with ±ky share their products: interleaved cosines and sines of half the
+        // frequencies.
         let half = ky / 2 + 1;
         let (mut cosines, mut sines) = (vec![0.0; rows * half], vec![0.0; rows * half]);
         for (k, f) in fy[..half].iter().enumerate() {
@@ -202,7 +208,7 @@ fn add_waves([cr, ci, sr, si]: &mut [Vec<f64>; 4], value: Complex64, cosines: &[
     }
 }
 
-/// Light along one direction: position relative to the centre, and how much.
+/// Light along one direction: positions relative to the centre, and fluxes.
 struct Profile(Vec<(f64, f64)>);
 
 impl Profile {
@@ -248,7 +254,8 @@ mod tests {
 
     #[test]
     fn psf_fwhm_follows_the_seeing() {
-        // A Gaussian is no Kolmogorov PSF: its transfer function halves at 0.4412/FWHM, and not at 0.3734/FWHM.
+        // A Gaussian is not a Kolmogorov PSF: its transfer function halves at 0.4412/FWHM, not at
+        // 0.3734/FWHM.
         for fwhm in [3.0, 4.0, 7.0] {
             let got = PsfStamp::gaussian(fwhm).unwrap().seeing_px();
             assert!((got / fwhm - 0.3734 / 0.4412).abs() < 0.01, "{fwhm} {got}");

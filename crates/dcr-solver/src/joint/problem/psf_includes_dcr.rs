@@ -1,4 +1,4 @@
-//! The setting that tells whether PSFs hold the smearing of stars by refraction.
+//! The setting for PSFs that contain the smearing of stars by refraction.
 
 use std::fmt;
 
@@ -10,21 +10,21 @@ use super::psf::PsfStamp;
 /// The word for [`PsfIncludesDcr::Auto`].
 const AUTO: &str = "auto";
 
-/// Whether PSFs were measured on stars as exposures show them, smeared by refraction: `"auto"`, `true` or
+/// PSFs that were measured on stars in the exposures, smeared by refraction: `"auto"`, `true` or
 /// `false`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PsfIncludesDcr {
-    /// Those that are marked so ([`PsfStamp::includes_refraction`]).
+    /// PSFs that are marked so ([`PsfStamp::includes_refraction`]).
     #[default]
     Auto,
-    /// All.
+    /// All PSFs.
     Always,
-    /// None.
+    /// No PSF.
     Never,
 }
 
 impl PsfIncludesDcr {
-    /// Whether the smearing of a mean star is to be taken out of a PSF.
+    /// True if the mean star's smearing must be removed from a PSF.
     #[must_use]
     pub fn holds_for(self, psf: &PsfStamp) -> bool {
         match self {

@@ -1,13 +1,15 @@
-//! The band as the joint solver sees it: fine wavelengths, and how a spectrum follows from the subfilters' fluxes.
+//! The band of the joint solver: fine wavelengths, and smooth spectra from the subfilters' fluxes.
 
 use ndarray::Array2;
 
 use crate::spectrum::SmoothSpectrum;
 
-/// Spread of spectra: rms slope over the band, relative to the flux. Further terms are damped as in the prior.
+/// Spread of spectra: rms slope over the band, relative to the flux. Further terms are damped as in
+/// the prior.
 pub(crate) const SLOPE_SPREAD: f64 = 0.4;
 
-/// Fine wavelengths over a band in subfilters, and the smooth spectrum that fluxes in the subfilters stand for.
+/// Fine wavelengths over a band in subfilters, with the smooth spectrum of unit flux in each
+/// subfilter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
     wavelengths: Vec<f64>,
@@ -19,7 +21,7 @@ pub struct Spectrum {
     weight_al: Array2<f64>,
 }
 
-/// Wavelengths that make no band.
+/// Invalid wavelengths of a band.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpectrumError {
@@ -54,13 +56,15 @@ pub enum SpectrumError {
 impl Spectrum {
     /// A band of fine wavelengths, blue to red, in any one unit.
     ///
-    /// `shares` are each wavelength's share of the light of a flat photon spectrum (throughput times step; normalised here),
-    /// `subfilters` the subfilter each lies in, from 0. `stamp_wavelength` is the one for which PSF stamps hold.
-    /// Eight wavelengths or more in each subfilter, no more than 6 nm apart, are fine enough.
+    /// `shares` are the wavelengths' shares of a flat photon spectrum (throughput times step;
+    /// normalised here). `subfilters` are the subfilters of the wavelengths, from 0.
+    /// `stamp_wavelength` is the wavelength of the PSF stamps. Eight wavelengths per subfilter, at
+    /// most 6 nm apart, are fine enough.
     ///
     /// # Errors
     ///
-    /// [`SpectrumError`] if the lists differ in length, a subfilter is dark, or a number makes no sense.
+    /// [`SpectrumError`] if the lists differ in length, a subfilter is dark, or a number is out of
+    /// range.
     pub fn new(
         wavelengths: &[f64],
         shares: &[f64],
@@ -119,7 +123,7 @@ impl Spectrum {
         self.fractions.len()
     }
 
-    /// The fine wavelengths, for which displacements are asked.
+    /// Fine wavelengths, at which displacements are evaluated.
     #[must_use]
     pub fn wavelengths(&self) -> &[f64] {
         &self.wavelengths
@@ -141,21 +145,24 @@ impl Spectrum {
         &self.subfilters
     }
 
-    /// `C[a, l]`: what a unit of flux in subfilter `a` brings to wavelength `l`.
+    /// `C[a, l]`: flux at wavelength `l` for unit flux in subfilter `a`.
     pub(crate) fn weight_al(&self) -> &Array2<f64> {
         &self.weight_al
     }
 
-    /// By how much the PSF is wider in a subfilter than its stamp is, for a width that goes as the wavelength to a power.
+    /// Width of the PSF in a subfilter over that of its stamp, for a width ∝ wavelength to the
+    /// power `exponent`.
     pub(crate) fn widening(&self, subfilter: usize, exponent: f64) -> f64 {
         (self.centroids[subfilter] / self.stamp_wavelength).powf(exponent)
     }
 
-    /// How a spectrum may depart from a flat one: columns of fluxes, shape `(subfilters, subfilters − 1)`.
+    /// Spectral components: deviations from the flat spectrum, as columns of subfilter fluxes,
+    /// shape `(subfilters, subfilters − 1)`.
     ///
-    /// Column `j` is `f_a q_j(λ_a) dampingʲ`, with `q` the polynomials in the subfilters' centroids that are
-    /// orthonormal under the weight `f` (slope, curvature, …), the constant left out: no column has any total flux.
-    pub(crate) fn departures(&self, damping: f64) -> Array2<f64> {
+    /// Column `j` is `f_a q_j(λ_a) dampingʲ`, with `q` the polynomials in the subfilters' centroids
+    /// that are orthonormal under the weight `f` (slope, curvature, …) without the constant: the
+    /// flux of every column is 0.
+    pub(crate) fn components(&self, damping: f64) -> Array2<f64> {
         let n = self.count();
         let f = &self.fractions;
         let inner = |p: &[f64], q: &[f64]| (0..n).map(|a| f[a] * p[a] * q[a]).sum::<f64>();
@@ -196,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn spectrum_departures_carry_no_flux_and_are_orthonormal() {
+    fn spectral_components_carry_no_flux_and_are_orthonormal() {
         for n in 2..=6 {
             let spectrum = band(n);
             let f = spectrum.fractions();
             assert!((f.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-            let e = spectrum.departures(1.0);
+            let e = spectrum.components(1.0);
             for j in 0..n - 1 {
                 assert!(e.column(j).sum().abs() < 1e-12);
                 for k in 0..n - 1 {
@@ -213,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn spectrum_of_one_subfilter_has_no_departures() {
-        assert_eq!(band(1).departures(0.25).dim(), (1, 0));
+    fn spectrum_of_one_subfilter_has_no_components() {
+        assert_eq!(band(1).components(0.25).dim(), (1, 0));
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The unit of flux that the solver works in: near the noise, so that images in Jy and in electrons alike stay far from where single precision ends.
+//! Flux unit of the solver, near the noise: images in Jy and in electrons alike stay far from the
+//! limits of single precision.
 //!
-//! It is a power of two, which changes no digit: the solution has the same bits as in the images' own unit.
+//! The unit is a power of two and changes no digit: the solution has the same bits as in the
+//! images' own unit.
 
 use std::borrow::Cow;
 
@@ -9,23 +11,23 @@ use super::visits::{JointVisits, Noise};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::{Pixels, SourceError};
 
-/// Largest exponent: the square of the unit is a number of single precision too.
+/// Largest exponent; the square of the unit is representable in single precision too.
 const MOST: f64 = 60.0;
 
-/// The power of two nearest to the noise per pixel of the visits' weighted coadd.
-pub(crate) fn near_noise(visits: &dyn JointVisits) -> f32 {
+/// Power of two nearest to the noise per pixel of the visits' weighted coadd.
+pub(crate) fn noise_unit(visits: &dyn JointVisits) -> f32 {
     let weight: f64 = (0..visits.visits()).map(|visit| visits.noise(visit).sky_variance.recip()).sum();
     let exponent = -0.5 * weight.log2();
     if exponent.is_finite() { exponent.round().clamp(-MOST, MOST).exp2() as f32 } else { 1.0 }
 }
 
-/// Visits in another unit: their pixels are divided by it.
-pub(crate) struct InUnit<'a> {
+/// Visits in another unit of flux: pixels are divided by `unit`.
+pub(crate) struct Rescaled<'a> {
     pub(crate) visits: &'a dyn JointVisits,
     pub(crate) unit: f32,
 }
 
-impl JointVisits for InUnit<'_> {
+impl JointVisits for Rescaled<'_> {
     fn visits(&self) -> usize {
         self.visits.visits()
     }
@@ -73,17 +75,17 @@ mod tests {
 
     #[test]
     fn unit_is_the_power_of_two_nearest_to_the_noise() {
-        assert_eq!(near_noise(&visits(&[1.0])), 1.0);
-        assert_eq!(near_noise(&visits(&[200.0; 2])), 8.0);
-        assert_eq!(near_noise(&visits(&[1e-22])), (-37.0_f32).exp2());
-        assert_eq!(near_noise(&visits(&[f64::MAX])), (60.0_f32).exp2());
-        assert_eq!(near_noise(&visits(&[])), 1.0);
+        assert_eq!(noise_unit(&visits(&[1.0])), 1.0);
+        assert_eq!(noise_unit(&visits(&[200.0; 2])), 8.0);
+        assert_eq!(noise_unit(&visits(&[1e-22])), (-37.0_f32).exp2());
+        assert_eq!(noise_unit(&visits(&[f64::MAX])), (60.0_f32).exp2());
+        assert_eq!(noise_unit(&visits(&[])), 1.0);
     }
 
     #[test]
     fn visits_in_a_unit_are_themselves_divided_by_it() {
         let visits = visits(&[36.0]);
-        let visits = InUnit { visits: &visits, unit: 4.0 };
+        let visits = Rescaled { visits: &visits, unit: 4.0 };
         assert_eq!(visits.noise(0), Noise { sky_variance: 2.25, shot: 0.125 });
         let pixels = visits.pixels(0, &Region { rows: 0..1, cols: 1..3 }).unwrap();
         assert_eq!((pixels.image.dim(), pixels.image[[0, 1]]), ((1, 2), 0.75));

@@ -1,4 +1,4 @@
-//! What the joint solver is given: visits with their pixels, noise, PSF and displacements, region by region.
+//! The visits of the joint solver: pixels, noise, PSF and displacements, region by region.
 
 use std::borrow::Cow;
 
@@ -16,21 +16,21 @@ use crate::observation::{DETECTED, GOOD, Pixels, SourceError};
 pub struct Noise {
     /// Variance of a pixel without sources.
     pub sky_variance: f64,
-    /// Variance that a unit of signal adds: 1 over the gain; 0 if the variance is the sky's everywhere.
+    /// Variance per unit of signal, 1 over the gain; 0 if sources add no variance.
     pub shot: f64,
 }
 
 impl Noise {
-    /// Pixels brighter than this many σ of the sky tell how the variance grows with signal, …
+    /// Signal in σ of the sky above which pixels constrain the growth of variance with signal.
     const BRIGHT: f32 = 10.0;
-    /// … if there are at least this many of them.
+    /// Minimum number of such pixels.
     const ENOUGH: usize = 50;
 
-    /// The noise that a variance plane states: the median over pixels that are [`GOOD`] and not [`DETECTED`], and the
-    /// median growth with signal over bright ones.
+    /// Noise from a variance plane: the median over pixels that are [`GOOD`] and not [`DETECTED`],
+    /// and the median growth with signal over bright ones.
     ///
-    /// `None` if no good pixel has a positive, finite variance. Where every good pixel is detected, the lower quartile over all
-    /// good ones stands for the sky.
+    /// `None` if no good pixel has a positive, finite variance. If every good pixel is detected,
+    /// the lower quartile over all good ones replaces the median.
     #[must_use]
     pub fn of_planes(
         image: ArrayView2<f32>,
@@ -58,7 +58,7 @@ impl Noise {
     }
 }
 
-/// One finite displacement for each wavelength.
+/// Checks that there is one finite displacement per wavelength.
 pub(crate) fn check_displacements(
     visit: usize,
     displacements: &[PixelShift],
@@ -72,7 +72,7 @@ pub(crate) fn check_displacements(
     Ok(())
 }
 
-/// A quantile of unordered values: the mean of the two in the middle for a median of an even number, as usual.
+/// Quantile of unordered values; the median of an even number is the mean of the two in the middle.
 fn quantile(mut values: Vec<f32>, at: f64) -> Option<f32> {
     if values.is_empty() {
         return None;
@@ -86,48 +86,50 @@ fn quantile(mut values: Vec<f32>, at: f64) -> Option<f32> {
 
 /// The visits of a patch, read by region so that they need not be in memory at once.
 ///
-/// The solver divides the patch into tiles and asks for each tile's pixels once per round (up to four times).
-/// PSF and displacements are those of the region's middle.
+/// The solver divides the patch into tiles and reads each tile's pixels once per round, up to four
+/// times. PSF and displacements hold in the middle of the region.
 pub trait JointVisits: Sync {
     /// Number of visits.
     fn visits(&self) -> usize;
-    /// The noise of a visit's pixels, one for the whole patch: weights must not follow sources.
+    /// Noise of a visit's pixels, one for the whole patch: weights must not follow sources.
     fn noise(&self, visit: usize) -> Noise;
     /// The visit's PSF in a region.
     ///
     /// # Errors
     ///
-    /// Whatever reading it may cause.
+    /// Errors of the source.
     fn psf(&self, visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError>;
-    /// Where refraction moves the light of each wavelength of the spectrum in a region, relative to the reference wavelength.
+    /// Displacement of each wavelength of the spectrum by refraction in a region, relative to the
+    /// reference wavelength.
     fn displacements(&self, visit: usize, region: &Region) -> Cow<'_, [PixelShift]>;
-    /// The pixels of a region of the patch.
+    /// Pixels of a region of the patch.
     ///
     /// # Errors
     ///
-    /// Whatever reading them may cause.
+    /// Errors of the source.
     fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError>;
 }
 
 /// Visits held in memory, with one PSF and one set of displacements each.
 #[derive(Clone, Debug, Default)]
 pub struct JointInMemory {
-    /// One element for each visit.
+    /// The visits, in order.
     pub visits: Vec<JointVisit>,
 }
 
 /// A visit held in memory.
 #[derive(Clone, Debug)]
 pub struct JointVisit {
-    /// Image, `(rows, cols)` of the patch. Values where [`GOOD`] is not set mean nothing; they may be NaN.
+    /// Image, `(rows, cols)` of the patch. Values where [`GOOD`] is not set are ignored and may be
+    /// NaN.
     pub image: Array2<f32>,
-    /// [`GOOD`] and [`DETECTED`], same shape.
+    /// [`GOOD`] and [`DETECTED`], of the same shape as the image.
     pub flags: Array2<u8>,
-    /// Noise of its pixels.
+    /// Noise of the pixels.
     pub noise: Noise,
-    /// Its PSF.
+    /// PSF of the visit.
     pub psf: PsfStamp,
-    /// The displacement of each wavelength of the spectrum.
+    /// Displacement of each wavelength of the spectrum.
     pub displacements: Vec<PixelShift>,
 }
 
@@ -159,8 +161,8 @@ impl JointVisits for JointInMemory {
 
 /// At most `most` representatives of `count` visits, and the weight that each stands for.
 ///
-/// In ascending order of `key` the visits are divided into parts of equal weight; each part is represented by the
-/// visit in its middle.
+/// In ascending order of `key` the visits are divided into parts of equal weight; each part is
+/// represented by the visit in its middle.
 pub(crate) fn representatives_of(
     count: usize,
     key: impl Fn(usize) -> f64,

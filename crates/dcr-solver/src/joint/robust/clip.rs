@@ -1,7 +1,8 @@
-//! Artefacts that nobody flagged: pixels that depart from the prediction for their own visit.
+//! Clipping of unflagged artefacts: pixels that deviate from the prediction for their own visit.
 //!
-//! The prediction has the visit's refraction and PSF, so what departs from it ([`OutlierTest`]) is not in the sky, or not always. Every round
-//! starts from the input's own flags, so that a pixel clipped early can come back.
+//! The prediction has the visit's refraction and PSF, so a deviation ([`OutlierTest`]) is not in
+//! the sky, or not always. Every round starts from the input's flags, so that a pixel clipped early
+//! can come back.
 
 use ndarray::Array2;
 
@@ -14,7 +15,8 @@ use crate::outliers::OutlierTest;
 /// FWHM over σ of a Gaussian.
 pub(crate) const FWHM_PER_SIGMA: f64 = 2.354_820_045;
 
-/// Chooses the pixels of a visit to be used, given its prediction on the tile; thresholds in σ are multiplied by `factor`.
+/// Selects the used pixels of a visit, given its prediction on the tile; thresholds in σ are
+/// multiplied by `factor`.
 pub(crate) fn clip(grid: &Grid, visit: &mut TileVisit, model: &[f32], factor: f64, config: &JointConfig) {
     let shape = grid.shape;
     let plane =

@@ -1,8 +1,10 @@
-//! What is wrong with a visit's position and flux scale, by least squares against its own prediction.
+//! Errors of a visit's position and flux scale, by least squares against its own prediction.
 //!
-//! The residual is fitted by the prediction's derivatives with respect to a displacement, and by the prediction itself. Of all visits' offsets the mean
-//! is a displacement of the sky, and what is proportional to each visit's refraction a change of the reference wavelength: neither shows in the data, so both are projected out.
-//! Without that they drift from round to round and take the colours with them.
+//! The residual is fitted by the prediction's derivatives with respect to a displacement, and by
+//! the prediction itself. The mean of all offsets is a displacement of the sky, and offsets
+//! proportional to the visits' refraction are a change of the reference wavelength. The data
+//! constrain neither, so both are projected out; they would drift from round to round and take the
+//! colours with them.
 
 use std::f64::consts::TAU;
 
@@ -11,22 +13,23 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use crate::joint::fourier::grid::Grid;
-use crate::joint::operator::tile::{Slot, TileVisit, predict, tile_plane};
+use crate::joint::operator::tile::{Buffer, TileVisit, predict, tile_plane};
 use crate::joint::problem::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
 use crate::linalg::solve_positive_definite;
 
 /// Pixels are fitted where the prediction exceeds this many σ of the sky.
 const BRIGHT: f32 = 3.0;
-/// Relative error of the prediction's shape, added to the noise: the very brightest stars do not decide alone.
+/// Relative error of the prediction's shape, added to the noise, so that the very brightest stars
+/// do not dominate.
 const SHAPE_ERROR: f32 = 0.03;
-/// A pixel this many σ from the fit is left out of the next round.
+/// Deviation from the fit, in σ, above which a pixel is left out of the next round.
 const OUTLIER: f32 = 5.0;
 /// Rounds of rejection.
 const ROUNDS: usize = 3;
-/// Fewer pixels than this fit nothing.
+/// Minimum number of pixels of a fit.
 const FEWEST: usize = 30;
-/// What is left of a pivot of the normal equations where they are taken for singular.
+/// Fraction of a pivot of the normal equations below which they are singular.
 const SINGULAR: f64 = 1e-9;
 
 /// Normal equations for (dy, dx, relative flux) of one visit; those of several tiles add.
@@ -58,7 +61,7 @@ impl OffsetFit {
         self.pixels += 1;
     }
 
-    /// Error of the relative flux by itself.
+    /// Error of the relative flux.
     pub(crate) fn flux_error(&self) -> Option<f64> {
         let variances = solve_positive_definite(&self.matrix.concat(), &[0.0, 0.0, 1.0], SINGULAR)?;
         variances.last().map(|variance| variance.max(0.0).sqrt())
@@ -86,14 +89,14 @@ impl Derivatives {
         n: usize,
         transfer: &[Complex32],
         y: &[Complex32],
-        slot: &mut Slot,
+        buffer: &mut Buffer,
     ) -> Self {
         let slope = |f: f64| (-TAU * f) as f32;
         let along_y: Vec<f32> = grid.frequencies().y.into_iter().map(slope).collect();
         let along_x: Vec<f32> = grid.frequencies().x.into_iter().map(slope).collect();
         let mut plane = |turn: &dyn Fn(usize, &mut [Complex32])| {
-            predict(grid, n, transfer, y, &mut slot.spectrum, &mut slot.scratch, turn);
-            tile_plane(grid, &slot.spectrum, &mut slot.scratch)
+            predict(grid, n, transfer, y, &mut buffer.spectrum, &mut buffer.scratch, turn);
+            tile_plane(grid, &buffer.spectrum, &mut buffer.scratch)
         };
         let times_i =
             |mode: &mut Complex32, factor: f32| *mode = Complex32::new(-factor * mode.im, factor * mode.re);
@@ -105,7 +108,8 @@ impl Derivatives {
     }
 }
 
-/// Fits a visit to its prediction over pixels that are used and inside `within` (row by row; `None`: everywhere).
+/// Fits a visit to its prediction over used pixels inside `within` (row by row; `None`:
+/// everywhere).
 pub(crate) fn fit(visit: &TileVisit, prediction: &Derivatives, within: Option<&[bool]>) -> OffsetFit {
     let pixels: Vec<FitPixel> = (0..visit.image.len())
         .filter(|i| visit.used[*i] != 0 && within.is_none_or(|w| w[*i]))
@@ -118,21 +122,22 @@ pub(crate) fn fit(visit: &TileVisit, prediction: &Derivatives, within: Option<&[
     fit_pixels(&pixels)
 }
 
-/// A pixel as the fit takes it, in units of its error: the derivatives with respect to dy and dx, the prediction, and the residual.
+/// A pixel of the fit, in units of its error: derivatives with respect to dy and dx, prediction,
+/// and residual.
 pub(crate) type FitPixel = [f32; 4];
 
-/// Whether a pixel with this prediction is fitted.
+/// True if a pixel with this prediction is fitted.
 pub(crate) fn is_bright(model: f32, noise: &Noise) -> bool {
     model > BRIGHT * (noise.sky_variance as f32).sqrt()
 }
 
-/// A pixel to be fitted.
+/// A pixel of the fit from derivatives, prediction and image.
 pub(crate) fn fit_pixel([by_dy, by_dx]: [f32; 2], model: f32, image: f32, noise: &Noise) -> FitPixel {
     let variance = noise.sky_variance as f32 + noise.shot as f32 * model + (SHAPE_ERROR * model).powi(2);
     [by_dy, by_dx, model, image - model].map(|v| v * variance.sqrt().recip())
 }
 
-/// The normal equations of pixels, without those that do not follow.
+/// Normal equations of pixels, without outliers.
 pub(crate) fn fit_pixels(pixels: &[FitPixel]) -> OffsetFit {
     let mut fit = equations(pixels, None);
     for _ in 0..ROUNDS {
@@ -142,7 +147,7 @@ pub(crate) fn fit_pixels(pixels: &[FitPixel]) -> OffsetFit {
     fit
 }
 
-/// Normal equations over the pixels that a solution does not leave far off.
+/// Normal equations over the pixels that are not outliers of a solution.
 fn equations(pixels: &[FitPixel], solution: Option<[f64; 3]>) -> OffsetFit {
     let mut fit = OffsetFit::default();
     for pixel in pixels {
@@ -155,8 +160,8 @@ fn equations(pixels: &[FitPixel], solution: Option<[f64; 3]>) -> OffsetFit {
     fit
 }
 
-/// Takes out of the visits' offsets what is degenerate with the sky: the mean, and what is proportional to `refraction`,
-/// each visit's displacement from one end of the band to the other.
+/// Projects out of the visits' offsets their degeneracies with the sky: the mean, and offsets
+/// proportional to `refraction`, each visit's displacement from one end of the band to the other.
 pub(crate) fn project(offsets: &mut [PixelShift], refraction: &[PixelShift]) {
     let ones = vec![(1.0, 0.0); offsets.len()];
     let across = vec![(0.0, 1.0); offsets.len()];
@@ -172,7 +177,7 @@ pub(crate) fn project(offsets: &mut [PixelShift], refraction: &[PixelShift]) {
         let before = inner(&direction, &direction);
         basis.iter().for_each(|known| remove(&mut direction, known));
         let norm = inner(&direction, &direction);
-        // All visits refracted alike: the third direction is in the first two.
+        // With equal refraction in all visits the third direction is in the first two.
         if norm > 1e-9 * before && norm > 0.0 {
             let length = norm.sqrt();
             direction.iter_mut().for_each(|v| *v = (v.0 / length, v.1 / length));
@@ -184,8 +189,8 @@ pub(crate) fn project(offsets: &mut [PixelShift], refraction: &[PixelShift]) {
     offsets.iter_mut().zip(values).for_each(|(o, (dy, dx))| *o = PixelShift { dy, dx });
 }
 
-/// Pixels whose light does not come from near an uncovered one: none within the largest displacement and twice the FWHM. The model is a guess
-/// in a hole, and a poor one in the wings of the saturated star that made it.
+/// Trusted pixels: none within the largest displacement and twice the FWHM of an uncovered one. The
+/// model is a guess in a hole, and a poor one in the wings of the saturated star that made it.
 pub(crate) fn trusted_pixels(covered_yx: ArrayView2<bool>, furthest: f64, fwhm_px: f64) -> Array2<bool> {
     if covered_yx.iter().all(|c| *c) {
         return covered_yx.to_owned();
@@ -193,7 +198,7 @@ pub(crate) fn trusted_pixels(covered_yx: ArrayView2<bool>, furthest: f64, fwhm_p
     dilate_diamond(covered_yx.mapv(|c| !c).view(), trust_reach(furthest, fwhm_px)).mapv(|hole| !hole)
 }
 
-/// How far from an uncovered pixel none is trusted.
+/// Distance from an uncovered pixel within which none is trusted.
 pub(crate) fn trust_reach(furthest: f64, fwhm_px: f64) -> usize {
     (furthest + 2.0 * fwhm_px).ceil() as usize
 }
@@ -203,21 +208,21 @@ pub(crate) fn furthest(displacements: &[PixelShift]) -> f64 {
     displacements.iter().map(|d| d.max_component()).fold(0.0, f64::max)
 }
 
-/// Fits every visit of a tile.
+/// Fits of every visit of a tile.
 pub(crate) fn fit_tile(
     grid: &Grid,
     n: usize,
     visits: &[TileVisit],
-    slots: &mut [Slot],
+    buffers: &mut [Buffer],
     y: &[Complex32],
     within: Option<&[bool]>,
 ) -> Vec<OffsetFit> {
     let mut out = Vec::with_capacity(visits.len());
-    for batch in visits.chunks(slots.len().max(1)) {
+    for batch in visits.chunks(buffers.len().max(1)) {
         let fits: Vec<OffsetFit> = batch
             .par_iter()
-            .zip(slots.par_iter_mut())
-            .map(|(visit, slot)| fit(visit, &Derivatives::new(grid, n, &visit.transfer, y, slot), within))
+            .zip(buffers.par_iter_mut())
+            .map(|(visit, buffer)| fit(visit, &Derivatives::new(grid, n, &visit.transfer, y, buffer), within))
             .collect();
         out.extend(fits);
     }

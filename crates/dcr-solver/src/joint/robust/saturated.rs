@@ -1,26 +1,29 @@
-//! Stars in holes: a bright star saturates every visit, and of its light only the halo is left.
+//! Saturated stars: fits of stars with masked cores in every visit to their halos.
 //!
-//! Where no visit has data the prior holds the model to no light, and a halo cannot be predicted without the core that it comes from: visits of poor
-//! seeing, whose halos are the widest, would be clipped around the hole before the model had grown there, and for good. A star is simple, however: its flux, the slope of
-//! its spectrum and its place follow from the halos of all visits, each with its own transfer function. At the place `x`
+//! Without data the prior holds the model to 0, and a halo cannot be predicted without its core.
+//! Visits of poor seeing, with the widest halos, would be clipped around the hole before the model
+//! had grown there, and for good. A star is simple, however: its flux, the slope of its spectrum
+//! and its position follow from the halos of all visits, each with its own transfer function. At
+//! the position `x`
 //!
 //! ```text
 //! m_i(p) = Σ_j c_j S_ij(p − x),    S_ij(k) = P(k) Σ_a A_ia(k) E_aj,    j = 0, 1
 //! minimise Σ_i Σ_p ρ((s_i − m_i)²/(v + g m_i + (ε m_i)²)) + c_1²/((0.4 c_0)² + (τ₀σ)²)
 //! ```
 //!
-//! with the flat spectrum `E_a0 = f_a` and the slope `E_a1`, a visit's sky variance `v` and shot noise `g`, the `ε` of clipping for errors of the PSF, and
-//! Cauchy's `ρ`, which lets the light of others pass. More than a slope is not fitted: errors in the wings of PSFs would pass for curvature. Pixels are
-//! those around the star, as far as the hole is deep and somewhat farther. The images `S_ij` are drawn once for the tile, and Gauss–Newton steps interpolate them.
+//! with the flat spectrum `E_a0 = f_a` and the slope `E_a1`, a visit's sky variance `v` and shot
+//! noise `g`, the `ε` of clipping for errors of the PSF, and Cauchy's `ρ`, which is robust against
+//! other sources. No curvature is fitted: it would absorb errors in the wings of PSFs. Fitted
+//! pixels are those around the star to the depth of the hole and somewhat farther. The PSF images
+//! `S_ij` are computed once for the tile, and Gauss–Newton steps interpolate them.
 //!
-//! A star is believed if it lies in its hole and explains nearly all light around; a bad column, a gap between detectors or a masked galaxy
-//! hide none. Its light is then given ([`Tile::given`]): part of every prediction, and what the solves find is what it leaves. So nothing holds it to 0, and its
-//! brightness, a million times the noise, is no burden to the iterations. Pixels of the halo count by the noise that its light makes, a hundred times the sky's: it is known
-//! from thousands of them, and weights that follow it take no side. A hole has one star: a second one in it is left to the solves, as is any that is
-//! not believed.
-//!
-//! On 16 visits with seeing from 0.6 to 1.3″ and a star of 10⁷ electrons, 700 good pixels are clipped within 30 pixels of its core where 5800 were; its flux
-//! comes out within 1 %, its place within 0.03 pixels. Nearly all of the rest are of the visits of the poorest seeing, whose light PSF stamps of 41 pixels do not contain.
+//! A star is accepted if it lies in its hole and explains nearly all light around; a bad column, a
+//! gap between detectors or a masked galaxy has none. Its light is then a fixed source
+//! ([`Tile::fixed`]): part of every prediction, while the solves find the remainder. The prior does
+//! not pull it to 0, and its brightness, a million times the noise, does not slow the iterations.
+//! Halo pixels are weighted by the noise of its light, a hundred times the sky's: the light is
+//! known from thousands of pixels, and weights that follow it do not bias. A hole has at most one
+//! star. A second one in it is left to the solves, as is any that is not accepted.
 
 use std::iter;
 
@@ -30,58 +33,61 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
-use crate::joint::operator::tile::{Slot, Tile, TileVisit};
+use crate::joint::operator::tile::{Buffer, Tile, TileVisit};
 use crate::joint::operator::transfer::Fiducial;
 use crate::joint::problem::spectrum::{SLOPE_SPREAD, Spectrum};
 use crate::kernel::{Order, prefilter};
 use crate::linalg::solve_positive_definite;
 use crate::rarity::groups;
 
-/// A hole may hide a star if its deepest pixel is so many pixels from any that some visit has, along rows and columns: a bad column is not as wide, …
+/// Minimum depth of a hole with a star: distance of its deepest pixel from any with data, along
+/// rows and columns, px. Bad columns are narrower.
 const SHALLOWEST: usize = 2;
-/// … and what is deeper is no star's.
+/// Maximum depth of a hole with a star, px.
 const DEEPEST: usize = 30;
-/// How far pixels are fitted, beyond the depth of the hole, in units of the visit's FWHM.
+/// Radius of fitted pixels beyond the depth of the hole, in units of the visit's FWHM.
 const RING: f64 = 2.5;
-/// The most Gauss–Newton steps, …
+/// Maximum Gauss–Newton steps.
 const STEPS: usize = 20;
-/// … none longer than this, in pixels; …
+/// Longest step, px.
 const LONGEST: f64 = 1.0;
-/// … and none follows one shorter than this that changed the flux by less than a thousandth: the rest is found by the solves.
+/// Step, in px, that ends the fit if it also changes the flux by less than a thousandth: the solves
+/// find the rest.
 const SHORTEST: f64 = 0.01;
-/// A residual of so many σ counts half.
+/// Residual in σ at which a pixel has half its weight.
 const HALF: f64 = 2.0;
-/// Rounds of fitting all stars, each with the light of the others taken away.
+/// Rounds of fitting all stars, each with the light of the others subtracted.
 const ROUNDS: usize = 3;
-/// The share of the power around the hole that a star explains.
+/// Minimum share of the power around the hole that a star explains.
 const EXPLAINED: f64 = 0.9;
-/// What is left of a pivot of the normal equations where they are taken for singular: a slope may rest on its prior alone.
+/// Fraction of a pivot of the normal equations below which they are singular: a slope may rest on
+/// its prior alone.
 const SINGULAR: f64 = 1e-13;
 
-/// A star of which no visit shows the core.
+/// A star with a masked core in every visit.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HiddenStar {
-    /// Its flux in each subfilter.
+pub(crate) struct SaturatedStar {
+    /// Flux in each subfilter.
     pub(crate) fluxes: Vec<f64>,
-    /// Its position, in pixels from the tile's first.
+    /// Position, in pixels from the tile's first.
     pub(crate) y: f64,
     pub(crate) x: f64,
 }
 
-/// The stars in the holes of a tile.
-pub(crate) fn hidden_stars(
+/// Fits the stars in the holes of a tile.
+pub(crate) fn saturated_stars(
     tile: &mut Tile,
     fiducial: &Fiducial,
     spectrum: &Spectrum,
     config: &JointConfig,
-) -> Vec<HiddenStar> {
+) -> Vec<SaturatedStar> {
     let holes = holes(tile);
     let Some(deepest) = holes.iter().map(|hole| hole.depth).max() else { return vec![] };
-    let slope = spectrum.departures(1.0).columns().into_iter().next().map(|column| column.to_vec());
+    let slope = spectrum.components(1.0).columns().into_iter().next().map(|column| column.to_vec());
     let basis: Vec<Vec<f64>> = iter::once(spectrum.fractions().to_vec()).chain(slope).collect();
-    let portraits = portraits(tile, fiducial, &basis, deepest);
+    let psf_images = psf_images(tile, fiducial, &basis, deepest);
     let (shape, sigma) = (tile.grid.shape, tile.sigma);
-    let halos = Halos { visits: &tile.visits, shape, sigma, portraits, basis, config };
+    let halos = Halos { visits: &tile.visits, shape, sigma, psf_images, basis, config };
     let mut stars: Vec<Option<Fit>> = holes.par_iter().map(|hole| halos.fit(hole, &[])).collect();
     for _ in 1..ROUNDS {
         let again = |(i, hole): (usize, &Hole)| {
@@ -95,8 +101,8 @@ pub(crate) fn hidden_stars(
     stars.iter().flatten().map(|star| star.in_subfilters(&halos.basis)).collect()
 }
 
-/// The light of stars at the fiducial PSF, `kx × subfilter × ky`; nothing at all of none.
-pub(crate) fn light(stars: &[HiddenStar], grid: &Grid, fiducial: &Fiducial) -> Vec<Complex32> {
+/// Light of stars at the fiducial PSF, `kx × subfilter × ky`; empty without stars.
+pub(crate) fn light(stars: &[SaturatedStar], grid: &Grid, fiducial: &Fiducial) -> Vec<Complex32> {
     let Some(n) = stars.first().map(|star| star.fluxes.len()) else { return vec![] };
     let (first_row, first_col) = (grid.tile_rows().start as f64, grid.tile_cols().start as f64);
     let mut out = vec![Complex32::default(); n * grid.modes()];
@@ -106,7 +112,7 @@ pub(crate) fn light(stars: &[HiddenStar], grid: &Grid, fiducial: &Fiducial) -> V
     out
 }
 
-/// Adds a star so far from the grid's first pixel.
+/// Adds a star at a position relative to the grid's first pixel.
 fn add_star(out: &mut [Complex32], grid: &Grid, fiducial: &Fiducial, fluxes: &[f64], (y, x): (f64, f64)) {
     let ky = grid.ky();
     let [along_y, along_x] = grid.frequencies().phases(y, x);
@@ -121,13 +127,13 @@ fn add_star(out: &mut [Complex32], grid: &Grid, fiducial: &Fiducial, fluxes: &[f
     });
 }
 
-/// Connected pixels that no visit has, with room for a star's core.
+/// Connected pixels without data, large enough for a star's core.
 struct Hole {
     /// Rows and columns.
     pixels: Vec<(usize, usize)>,
-    /// The deepest pixel in the middle.
+    /// Position of the deepest pixel.
     middle: (f64, f64),
-    /// How many steps along rows and columns lead out of it from there.
+    /// Steps along rows and columns from the deepest pixel to data.
     depth: usize,
 }
 
@@ -152,7 +158,7 @@ impl Hole {
         let index = |y: usize, x: usize| (y - top) * width + x - left;
         let mut inside = vec![false; height * width];
         pixels.iter().for_each(|(y, x)| inside[index(*y, *x)] = true);
-        // Rim by rim is taken off. What lies beyond the tile is not known, and no way out.
+        // Erosion, one pixel layer at a time; the tile edge does not count as an exit.
         let mut rest = pixels.clone();
         for depth in 1..=DEEPEST {
             let on_rim = |(y, x): &(usize, usize)| {
@@ -194,46 +200,46 @@ fn apart(a: (f64, f64), b: (f64, f64)) -> f64 {
     (a.0 - b.0).hypot(a.1 - b.1)
 }
 
-/// What a visit makes of a point source of each of the spectra.
-struct Portrait {
+/// PSF image of a visit: a point source with each of the spectra.
+struct PsfImage {
     /// Coefficients of cubic splines; the source is on the middle pixel of each plane.
     planes: Vec<Array2<f64>>,
-    /// How far pixels are fitted beyond the depth of the hole.
+    /// Radius of fitted pixels beyond the depth of the hole, px.
     ring: f64,
 }
 
-/// The light that a portrait has somewhere: its value, and its derivatives with respect to the star's y and x.
+/// Light of a PSF image at a pixel, and its derivatives with respect to the star's y and x.
 type Light = [f64; 3];
 
-fn portraits(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: usize) -> Vec<Portrait> {
-    let of_visit = |visit: &TileVisit| Portrait { planes: vec![], ring: RING * visit.seeing_px };
-    let mut out: Vec<Portrait> = tile.visits.iter().map(of_visit).collect();
-    let Tile { grid, visits, slots, n, .. } = tile;
+fn psf_images(tile: &mut Tile, fiducial: &Fiducial, basis: &[Vec<f64>], deepest: usize) -> Vec<PsfImage> {
+    let of_visit = |visit: &TileVisit| PsfImage { planes: vec![], ring: RING * visit.seeing_px };
+    let mut out: Vec<PsfImage> = tile.visits.iter().map(of_visit).collect();
+    let Tile { grid, visits, buffers, n, .. } = tile;
     let mut point = vec![Complex32::default(); *n * grid.modes()];
     for fluxes in basis {
         point.fill(Complex32::default());
         add_star(&mut point, grid, fiducial, fluxes, (0.0, 0.0));
-        let batches = visits.chunks(slots.len().max(1)).zip(out.chunks_mut(slots.len().max(1)));
-        for (visits, portraits) in batches {
-            let batch = visits.par_iter().zip(portraits).zip(slots.par_iter_mut());
-            batch.for_each(|((visit, portrait), slot)| {
-                // Some pixels more, for interpolation.
-                let reach = (deepest as f64 + portrait.ring) as usize + 3;
-                visit.predict(grid, *n, &point, slot);
-                let plane = around_the_first(grid, slot, reach);
-                portrait.planes.push(prefilter(plane.view(), Order::CUBIC));
+        let batches = visits.chunks(buffers.len().max(1)).zip(out.chunks_mut(buffers.len().max(1)));
+        for (visits, psf_images) in batches {
+            let batch = visits.par_iter().zip(psf_images).zip(buffers.par_iter_mut());
+            batch.for_each(|((visit, psf_image), buffer)| {
+                // With additional pixels for interpolation.
+                let reach = (deepest as f64 + psf_image.ring) as usize + 3;
+                visit.predict(grid, *n, &point, buffer);
+                let plane = around_the_first(grid, buffer, reach);
+                psf_image.planes.push(prefilter(plane.view(), Order::CUBIC));
             });
         }
     }
     out
 }
 
-/// The pixels around the grid's first, of a prediction already taken along `ky`. The grid is periodic.
-fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f64> {
+/// Pixels around the first of the periodic grid, of a prediction already taken along `ky`.
+fn around_the_first(grid: &Grid, buffer: &mut Buffer, reach: usize) -> Array2<f64> {
     let (rows, cols) = grid.padded;
     let reach = reach.min((rows.min(cols) - 1) / 2);
     let mut out = Array2::zeros((2 * reach + 1, 2 * reach + 1));
-    grid.read_rows(&slot.spectrum, 0..rows, &mut slot.scratch, |row, line| {
+    grid.read_rows(&buffer.spectrum, 0..rows, &mut buffer.scratch, |row, line| {
         let target = (row + reach) % rows;
         if target <= 2 * reach {
             for (i, out) in out.row_mut(target).iter_mut().enumerate() {
@@ -244,13 +250,13 @@ fn around_the_first(grid: &Grid, slot: &mut Slot, reach: usize) -> Array2<f64> {
     out
 }
 
-impl Portrait {
-    /// How far from the source it is drawn.
+impl PsfImage {
+    /// Radius of the image, px.
     fn reach(&self) -> usize {
         self.planes[0].nrows() / 2
     }
 
-    /// The light of each spectrum so far from the source; none beyond what was drawn.
+    /// Light of each spectrum at an offset from the source; 0 beyond the image.
     fn light(&self, dy: f64, dx: f64, out: &mut [Light]) {
         out.fill(Light::default());
         let middle = self.reach() as f64;
@@ -277,7 +283,7 @@ impl Portrait {
     }
 }
 
-/// The cubic B-splines of four neighbours at a place so far behind the second, and their derivatives.
+/// Cubic B-splines of four neighbours at the distance `t` behind the second, and their derivatives.
 fn splines(t: f64) -> ([f64; 4], [f64; 4]) {
     let u = 1.0 - t;
     let values = [
@@ -290,44 +296,44 @@ fn splines(t: f64) -> ([f64; 4], [f64; 4]) {
     (values, slopes)
 }
 
-/// All that stars are fitted to.
+/// Data of the fits.
 struct Halos<'a> {
     visits: &'a [TileVisit],
     shape: (usize, usize),
     /// Noise per pixel of the weighted coadd.
     sigma: f64,
-    portraits: Vec<Portrait>,
+    psf_images: Vec<PsfImage>,
     /// The flat spectrum and, in more than one subfilter, a slope.
     basis: Vec<Vec<f64>>,
     config: &'a JointConfig,
 }
 
-/// A star as it is fitted.
+/// Parameters of a star.
 #[derive(Clone)]
 struct Fit {
-    /// Its share of each spectrum of the basis.
+    /// Coefficient of each spectrum of the basis.
     parts: Vec<f64>,
     place: (f64, f64),
 }
 
 impl Fit {
-    fn in_subfilters(&self, basis: &[Vec<f64>]) -> HiddenStar {
+    fn in_subfilters(&self, basis: &[Vec<f64>]) -> SaturatedStar {
         let flux = |a: usize| self.parts.iter().zip(basis).map(|(part, spectrum)| part * spectrum[a]).sum();
-        HiddenStar { fluxes: (0..basis[0].len()).map(flux).collect(), y: self.place.0, x: self.place.1 }
+        SaturatedStar { fluxes: (0..basis[0].len()).map(flux).collect(), y: self.place.0, x: self.place.1 }
     }
 }
 
-/// Normal equations for the parts and the place of a star, and what they rest on.
+/// Normal equations for the coefficients and the position of a star, and their data.
 struct Equations {
     matrix: Vec<f64>,
     right_side: Vec<f64>,
-    /// The weighted power of the light, and of what the star leaves of it.
+    /// Weighted power of the light, and of the fit's residual.
     power: f64,
     rest: f64,
 }
 
 impl Halos<'_> {
-    /// The star in a hole, if there is one; `others` are known already.
+    /// The star in a hole, if there is one; `others` are subtracted.
     fn fit(&self, hole: &Hole, others: &[&Fit]) -> Option<Fit> {
         let mut star = Fit { parts: vec![0.0; self.basis.len()], place: hole.middle };
         for _ in 0..STEPS {
@@ -347,32 +353,32 @@ impl Halos<'_> {
         believed.then_some(star)
     }
 
-    /// Whether the light of a star reaches pixels around a hole.
+    /// True if the light of a star reaches pixels around a hole.
     fn reach(&self, hole: &Hole, star: &Fit) -> bool {
-        let drawn = self.portraits.iter().map(Portrait::reach).max().unwrap_or(0) as f64;
-        let ring = self.portraits.iter().map(|portrait| portrait.ring).fold(0.0, f64::max);
+        let drawn = self.psf_images.iter().map(PsfImage::reach).max().unwrap_or(0) as f64;
+        let ring = self.psf_images.iter().map(|psf_image| psf_image.ring).fold(0.0, f64::max);
         apart(star.place, hole.middle) < drawn + hole.depth as f64 + ring
     }
 
-    /// No subfilter has less than nothing.
+    /// True if all fluxes are positive.
     fn is_light(&self, star: &Fit) -> bool {
         star.in_subfilters(&self.basis).fluxes.iter().all(|flux| *flux > 0.0)
     }
 
-    /// The equations for the next step from a star as it is now.
+    /// Equations for the next step from the present parameters.
     fn equations(&self, hole: &Hole, star: &Fit, others: &[&Fit]) -> Equations {
         let known = star.parts.len();
         let mut out = Equations::new(known + 2);
         let mut lights = vec![Light::default(); known];
         let mut row = vec![0.0; known + 2];
-        for (visit, portrait) in self.visits.iter().zip(&self.portraits) {
-            for (y, x) in around(star.place, hole.depth as f64 + portrait.ring, self.shape) {
+        for (visit, psf_image) in self.visits.iter().zip(&self.psf_images) {
+            for (y, x) in around(star.place, hole.depth as f64 + psf_image.ring, self.shape) {
                 let at = y * self.shape.1 + x;
                 if visit.good[at] == 0 {
                     continue;
                 }
                 let mut light_of = |star: &Fit| {
-                    portrait.light(y as f64 - star.place.0, x as f64 - star.place.1, &mut lights);
+                    psf_image.light(y as f64 - star.place.0, x as f64 - star.place.1, &mut lights);
                     let sum =
                         |i: usize| lights.iter().zip(&star.parts).map(|(l, part)| l[i] * part).sum::<f64>();
                     [sum(0), sum(1), sum(2)]
@@ -389,7 +395,7 @@ impl Halos<'_> {
         }
         let width = (SLOPE_SPREAD * star.parts[0]).hypot(self.config.colour_floor * self.sigma);
         (1..known).for_each(|j| out.hold(j, star.parts[j], width));
-        // A star of no flux yet has no place.
+        // A star without flux yet has no position.
         (known..known + 2).for_each(|i| out.hold(i, 0.0, LONGEST));
         out
     }
@@ -405,7 +411,7 @@ impl Equations {
         }
     }
 
-    /// A pixel: its derivatives, what the star leaves of its light, the light, and the weight.
+    /// Adds a pixel: its derivatives, residual, light and weight.
     fn add(&mut self, row: &[f64], residual: f64, light: f64, weight: f64) {
         for (i, (a, sums)) in row.iter().zip(self.matrix.chunks_exact_mut(row.len())).enumerate() {
             self.right_side[i] += weight * a * residual;
@@ -415,7 +421,7 @@ impl Equations {
         self.rest += weight * residual * residual;
     }
 
-    /// Holds an unknown, of that value now, to 0.
+    /// Adds a prior of that width about 0 on an unknown, given its present value.
     fn hold(&mut self, i: usize, value: f64, width: f64) {
         let n = self.right_side.len();
         self.matrix[i * n + i] += 1.0 / (width * width);
@@ -423,7 +429,7 @@ impl Equations {
     }
 }
 
-/// Pixels of a plane no farther than `reach` from a place.
+/// Pixels of a plane within `reach` of a position.
 fn around(place: (f64, f64), reach: f64, shape: (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
     let range =
         |c: f64, n: usize| (c - reach).max(0.0).ceil() as usize..((c + reach).max(-1.0) as usize + 1).min(n);
@@ -435,11 +441,12 @@ fn around(place: (f64, f64), reach: f64, shape: (usize, usize)) -> impl Iterator
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::joint::patch::session::{Common, Session};
+    use crate::joint::fixtures::band;
+    use crate::joint::patch::session::{Session, SharedInputs};
     use crate::joint::problem::JointProblem;
     use crate::joint::problem::psf::PsfStamp;
     use crate::joint::problem::visits::{JointInMemory, JointVisit, Noise};
-    use crate::joint::progress::Pace;
+    use crate::joint::progress::IterationBudget;
     use crate::kernel::{PixelShift, Region};
     use crate::observation::GOOD;
 
@@ -448,11 +455,11 @@ mod tests {
     const SKY: f64 = 5.0;
     /// Light above which pixels are saturated.
     const SATURATED: f32 = 4000.0;
-    /// A star's place, in pixels.
+    /// Tolerance of a star's position, px.
     const PLACE: f64 = 0.03;
-    /// Its flux, relative: what noise and interpolation leave, and light beyond the stamps.
+    /// Tolerance of the relative flux: noise, interpolation, and light beyond the stamps.
     const FLUX: f64 = 0.01;
-    /// The same in a subfilter.
+    /// Tolerance of the relative flux in a subfilter.
     const SUBFILTER: f64 = 0.04;
 
     /// A source: place, flux, slope of its spectrum over the band, and size over that of the PSF.
@@ -470,16 +477,7 @@ mod tests {
 
     const BRIGHT: Source = Source { place: (40.3, 35.6), flux: 5e6, slope: 0.5, size: 1.0 };
 
-    fn wavelengths(n: usize) -> Vec<f64> {
-        (0..4 * n).map(|l| 400.0 + 150.0 * (l as f64 + 0.5) / (4 * n) as f64).collect()
-    }
-
-    fn band(n: usize) -> Spectrum {
-        let subfilters: Vec<usize> = (0..4 * n).map(|l| l / 4).collect();
-        Spectrum::new(&wavelengths(n), &vec![1.0; 4 * n], &subfilters, 475.0).unwrap()
-    }
-
-    /// A Moffat profile, which has wings as the atmosphere's.
+    /// A Moffat profile with atmospheric wings.
     fn profile(fwhm: f64, r: f64) -> f64 {
         let width = 0.5 * fwhm / (2.0_f64.powf(0.2) - 1.0).sqrt();
         (1.0 + (r / width).powi(2)).powi(-5)
@@ -491,7 +489,8 @@ mod tests {
 
     /// A visit with that seeing and displacement of blue light against red.
     fn visit(sources: &[Source], n: usize, fwhm: f64, refraction: (f64, f64), seed: u64) -> JointVisit {
-        let displacements = wavelengths(n)
+        let displacements = band(n)
+            .wavelengths()
             .iter()
             .map(|w| (475.0 - w) / 150.0)
             .map(|r| PixelShift { dy: r * refraction.0, dx: r * refraction.1 })
@@ -499,7 +498,7 @@ mod tests {
         let mut image = Array2::zeros(SHAPE);
         for source in sources {
             let norm = 1.0 / pixels(fwhm * source.size).sum();
-            for w in wavelengths(6) {
+            for w in band(6).wavelengths() {
                 let r = (475.0 - w) / 150.0;
                 let light = norm * source.flux / 24.0 * (1.0 - source.slope * r);
                 let at = (source.place.0 + r * refraction.0, source.place.1 + r * refraction.1);
@@ -542,27 +541,27 @@ mod tests {
         JointConfig { seeing_exponent: 0.0, ..JointConfig::default() }
     }
 
-    /// A region as the solver opens it, and the PSF that it has.
+    /// A region opened by the solver, and its PSF.
     fn open(visits: &JointInMemory, n: usize, region: &Region) -> (Session, PsfStamp) {
         let spectrum = band(n);
         let problem = JointProblem { visits, shape: SHAPE, spectrum: &spectrum, fiducial: None };
         let sigma = SKY / (visits.visits.len() as f64).sqrt();
-        let common = Common { fiducial: visits.visits[0].psf.clone(), sigma, furthest: 2.0 };
-        (Session::open(&problem, &config(), region, &common).unwrap(), common.fiducial)
+        let shared = SharedInputs { fiducial: visits.visits[0].psf.clone(), sigma, furthest: 2.0 };
+        (Session::open(&problem, &config(), region, &shared).unwrap(), shared.fiducial)
     }
 
-    fn found_in(visits: &JointInMemory, n: usize, region: &Region) -> Vec<HiddenStar> {
+    fn found_in(visits: &JointInMemory, n: usize, region: &Region) -> Vec<SaturatedStar> {
         let (mut session, psf) = open(visits, n, region);
         let fiducial = Fiducial::new(&psf, &session.tile.grid.frequencies());
-        hidden_stars(&mut session.tile, &fiducial, &band(n), &config())
+        saturated_stars(&mut session.tile, &fiducial, &band(n), &config())
     }
 
-    fn found(visits: &JointInMemory, n: usize) -> Vec<HiddenStar> {
+    fn found(visits: &JointInMemory, n: usize) -> Vec<SaturatedStar> {
         found_in(visits, n, &Region::whole(SHAPE))
     }
 
-    /// Whether a star is as it was drawn, seen from a place of the field, within so many times the tolerances.
-    fn assert_like(star: &HiddenStar, source: &Source, origin: (f64, f64), times: f64) {
+    /// Checks a star against its source, at an origin in the field, to `times` the tolerances.
+    fn assert_like(star: &SaturatedStar, source: &Source, origin: (f64, f64), times: f64) {
         let n = star.fluxes.len();
         let total: f64 = star.fluxes.iter().sum();
         assert!((total / source.flux - 1.0).abs() < times * FLUX, "{star:?}");
@@ -581,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_star_has_its_flux_place_and_colour() {
+    fn saturated_star_has_its_flux_place_and_colour() {
         for n in [1, 2, 3] {
             let source = Source { slope: if n == 1 { 0.0 } else { BRIGHT.slope }, ..BRIGHT };
             let stars = found(&field(&[source], n), n);
@@ -591,18 +590,18 @@ mod tests {
     }
 
     #[test]
-    fn hidden_star_is_found_in_a_bleed_trail_and_among_others() {
+    fn saturated_star_is_found_in_a_bleed_trail_and_among_others() {
         let others = [star((40.0, 52.0), 2e4, -0.4), star((28.5, 24.0), 1e4, 0.0)];
         let mut visits = field(&[&[BRIGHT], &others[..]].concat(), 3);
         mask(&mut visits, 15..60, 33..39);
         let stars = found(&visits, 3);
         assert_eq!(stars.len(), 1);
-        // The others' light is in the way.
+        // The light of the others adds errors.
         assert_like(&stars[0], &BRIGHT, (0.0, 0.0), 2.0);
     }
 
     #[test]
-    fn hidden_stars_side_by_side_are_told_apart() {
+    fn saturated_stars_side_by_side_are_separated() {
         let pair = [star((36.2, 24.4), 5e6, 0.5), star((42.7, 49.1), 1e6, -0.5)];
         let stars = found(&field(&pair, 3), 3);
         assert_eq!(stars.len(), 2);
@@ -610,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_star_beyond_the_tiles_edge_is_none_and_within_it_the_same() {
+    fn saturated_star_beyond_the_tiles_edge_is_none_and_within_it_the_same() {
         let visits = field(&[BRIGHT], 3);
         let region = |first: usize| Region { rows: first..SHAPE.0, cols: 0..SHAPE.1 };
         let stars = found_in(&visits, 3, &region(37));
@@ -619,9 +618,9 @@ mod tests {
         assert_eq!(found_in(&visits, 3, &region(43)), []);
     }
 
-    /// Colours are then as good as any, and the prior's.
+    /// The colour is then the prior's.
     #[test]
-    fn hidden_star_in_visits_all_alike_has_its_flux() {
+    fn saturated_star_in_visits_all_alike_has_its_flux() {
         let visits = (1..4).map(|seed| visit(&[BRIGHT], 3, 3.5, (1.0, 0.5), seed)).collect();
         let stars = found(&JointInMemory { visits }, 3);
         assert_eq!(stars.len(), 1);
@@ -630,8 +629,8 @@ mod tests {
     }
 
     #[test]
-    fn hidden_stars_are_not_what_else_is_in_holes() {
-        // A bad column, a gap, and a block on empty sky; none, too, beside a star or on one that is too faint to need it.
+    fn saturated_stars_are_not_found_in_other_holes() {
+        // A bad column, a gap, and a block on empty sky, beside a star or on a faint one.
         let moderate = star((40.3, 35.6), 3e4, 0.5);
         for (rows, cols) in
             [(0..80, 40..43), (60..80, 0..76), (0..9, 0..76), (10..16, 60..66), (46..51, 34..39)]
@@ -648,14 +647,14 @@ mod tests {
     }
 
     #[test]
-    fn hidden_star_keeps_its_halo_from_being_clipped() {
+    fn saturated_star_keeps_its_halo_from_being_clipped() {
         let visits = field(&[BRIGHT], 3);
-        let lost = |given: bool| -> usize {
+        let lost = |fixed: bool| -> usize {
             let (mut session, _) = open(&visits, 3, &Region::whole(SHAPE));
-            if !given {
-                session.tile.given = vec![];
+            if !fixed {
+                session.tile.fixed = vec![];
             }
-            session.solve_first(&config(), &mut Pace::new(&mut |_, _| true, 0));
+            session.solve_first(&config(), &mut IterationBudget::new(&mut |_, _| true, 0));
             let lost = |visit: &TileVisit| visit.good.iter().zip(&visit.used).filter(|(g, u)| g != u).count();
             session.tile.visits.iter().map(lost).sum()
         };
@@ -664,14 +663,14 @@ mod tests {
     }
 
     #[test]
-    fn hidden_light_is_part_of_every_prediction_and_of_the_planes() {
+    fn saturated_light_is_part_of_every_prediction_and_of_the_planes() {
         let (mut session, psf) = open(&field(&[BRIGHT], 2), 2, &Region::whole(SHAPE));
         let tile = &mut session.tile;
         let fiducial = Fiducial::new(&psf, &tile.grid.frequencies());
-        let faint = HiddenStar { fluxes: vec![300.0, 200.0], y: 20.3, x: 50.8 };
+        let faint = SaturatedStar { fluxes: vec![300.0, 200.0], y: 20.3, x: 50.8 };
         let model = light(&[faint], &tile.grid, &fiducial);
-        assert!(!tile.given.is_empty());
-        let whole = tile.whole(&model).into_owned();
+        assert!(!tile.fixed.is_empty());
+        let whole = tile.with_fixed_sources(&model).into_owned();
         let zeros = vec![Complex32::default(); tile.unknowns()];
         let seen = |tile: &mut Tile, y: Option<&[Complex32]>| {
             let mut out = zeros.clone();
@@ -684,33 +683,33 @@ mod tests {
             (out, chosen, predictions, tile.planes(y, 3))
         };
         let (with, none) = (seen(tile, Some(&model)), seen(tile, None));
-        let given = std::mem::take(&mut tile.given);
+        let fixed = std::mem::take(&mut tile.fixed);
         assert_eq!(seen(tile, Some(&whole)), with);
-        assert_eq!(seen(tile, Some(&given)), none);
+        assert_eq!(seen(tile, Some(&fixed)), none);
     }
 
-    /// Interpolated portraits against stars that are drawn where they are.
+    /// Interpolated PSF images against stars drawn at their position.
     #[test]
-    fn hidden_portraits_are_of_stars_anywhere() {
+    fn saturated_psf_images_hold_at_any_position() {
         let (mut session, psf) = open(&field(&[BRIGHT], 2), 2, &Region::whole(SHAPE));
         let tile = &mut session.tile;
         let fiducial = Fiducial::new(&psf, &tile.grid.frequencies());
-        tile.given = vec![];
+        tile.fixed = vec![];
         let basis = [vec![0.4, 0.6]];
-        let portraits = portraits(tile, &fiducial, &basis, 6);
+        let psf_images = psf_images(tile, &fiducial, &basis, 6);
         let place = (40.37, 35.81);
         let drawn = |tile: &mut Tile, (y, x): (f64, f64)| {
-            let model = light(&[HiddenStar { fluxes: basis[0].clone(), y, x }], &tile.grid, &fiducial);
+            let model = light(&[SaturatedStar { fluxes: basis[0].clone(), y, x }], &tile.grid, &fiducial);
             let mut out = vec![];
             tile.with_predictions(&model, |_, plane| plane.to_vec(), |plane| out.push(plane));
             out
         };
         let (here, moved) = (drawn(tile, place), drawn(tile, (place.0 + 0.01, place.1)));
-        for ((portrait, here), moved) in portraits.iter().zip(&here).zip(&moved) {
-            for (y, x) in around(place, 6.0 + portrait.ring, SHAPE) {
+        for ((psf_image, here), moved) in psf_images.iter().zip(&here).zip(&moved) {
+            for (y, x) in around(place, 6.0 + psf_image.ring, SHAPE) {
                 let away = apart((y as f64, x as f64), place);
                 let mut light = [Light::default()];
-                portrait.light(y as f64 - place.0, x as f64 - place.1, &mut light);
+                psf_image.light(y as f64 - place.0, x as f64 - place.1, &mut light);
                 let (exact, moved) = (f64::from(here[y * SHAPE.1 + x]), f64::from(moved[y * SHAPE.1 + x]));
                 if away > 5.0 {
                     assert!(
@@ -728,7 +727,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_holes_are_as_deep_as_the_way_out() {
+    fn saturated_holes_are_as_deep_as_the_way_out() {
         let at = |rows: std::ops::Range<u32>, cols: std::ops::Range<u32>| -> Vec<u32> {
             rows.flat_map(|y| cols.clone().map(move |x| y * 100 + x)).collect()
         };

@@ -1,18 +1,21 @@
-//! Sources that change: what is clipped in many visits is no artefact.
+//! Variable sources: pixels clipped in many visits are not artefacts.
 //!
-//! A variable star departs from its mean in many visits, each of which clips it; the model would rest on the few that happen to agree, or on none. The same
-//! befalls the visits that share a place with a bright cosmic ray: it draws the first model along, and all of them depart from that. So
-//! after the last round of clipping, groups of clipped pixels that more than few visits have ([`Rarity`]) are looked at again. There the model is no judge. The
-//! visits are: each is held against the median of what is left of all,
+//! A variable star deviates from its mean in many visits, each of which clips it; the model would
+//! rest on the few that happen to agree, or on none. The same happens to all visits at a bright
+//! cosmic ray: it biases the first model, and all others deviate from that. After the last round of
+//! clipping, groups of pixels clipped in more visits than the epoch-count rule ([`Rarity`]) allows
+//! are therefore tested again. Each visit is compared with the median residual of all, not with the
+//! model:
 //!
 //! ```text
 //! |r_i − median r| > n √(v + g c) + ε c + |median r| max(1, (FWHM/FWHM_i)²)
 //! ```
 //!
-//! with `c` the model and that median together; the last term is what the model's error may differ by from seeing to seeing. Where few visits exceed this, they
-//! have artefacts there, which stay out. All else is given back: the model becomes the mean of what the visits saw.
+//! with `c` the sum of the model and that median. The last term allows for the dependence of the
+//! model's error on seeing. Where few visits exceed the threshold they have artefacts, which stay
+//! clipped. All other pixels are restored, and the model becomes the mean of the visits.
 //!
-//! Near pixels that no visit has, as saturated cores, everything stays as it is.
+//! Near pixels without data in any visit, as saturated cores, the clipping stays as it is.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -23,8 +26,8 @@ use crate::joint::operator::tile::{Tile, TileVisit};
 use crate::kernel::dilate_diamond;
 use crate::rarity::{PixelList, groups};
 
-/// Gives back to the visits of a tile what they lost though it is no artefact, and adds to `out` what these pixels say about the model `y`.
-/// `reach`: how far around a pixel that no visit has nothing is given back.
+/// Restores wrongly clipped pixels of the visits of a tile, and adds their residual of the model
+/// `y` to `out`. Within `reach` of a pixel without data nothing is restored.
 pub(crate) fn give_back_variables(
     tile: &mut Tile,
     y: &[Complex32],
@@ -36,7 +39,7 @@ pub(crate) fn give_back_variables(
     if returned.iter().all(Vec::is_empty) {
         return;
     }
-    // What data say is a sum over the pixels used: that over these is what is missing.
+    // The residual is a sum over the used pixels: the sum over these completes it.
     let these = |(visit, pixels): (&mut TileVisit, &PixelList)| {
         let mut used = vec![0; visit.used.len()];
         pixels.iter().for_each(|pixel| used[*pixel as usize] = visit.good[*pixel as usize]);
@@ -49,7 +52,7 @@ pub(crate) fn give_back_variables(
     }
 }
 
-/// For each visit the pixels that it lost though they are no artefact.
+/// Wrongly clipped pixels of each visit.
 fn wrongly_clipped(tile: &mut Tile, y: &[Complex32], reach: usize, config: &JointConfig) -> Vec<PixelList> {
     let shape = tile.grid.shape;
     let data_yx = data(&tile.visits, shape);
@@ -67,12 +70,12 @@ fn wrongly_clipped(tile: &mut Tile, y: &[Complex32], reach: usize, config: &Join
     let mut places: PixelList = frequent.iter().flatten().copied().collect();
     places.sort_unstable();
     places.dedup();
-    let mut seen: Vec<Vec<Seen>> = vec![];
+    let mut fits: Vec<Vec<PixelFit>> = vec![];
     let look = |visit: &TileVisit, model: &[f32]| {
-        places.iter().map(|at| Seen::new(visit, model, *at as usize)).collect()
+        places.iter().map(|at| PixelFit::new(visit, model, *at as usize)).collect()
     };
-    tile.with_predictions(y, look, |of_visit| seen.push(of_visit));
-    let outliers = against_median(&tile.visits, &seen, &places, config);
+    tile.with_predictions(y, look, |of_visit| fits.push(of_visit));
+    let outliers = against_median(&tile.visits, &fits, &places, config);
     let artefacts = places_of_few(&places, &outliers, &data_yx, config);
     let holds = |group: &PixelList, of: &PixelList| group.iter().any(|at| of.binary_search(at).is_ok());
     let of_visit = |((groups, frequent), artefacts): ((&Vec<PixelList>, &PixelList), &PixelList)| {
@@ -82,7 +85,7 @@ fn wrongly_clipped(tile: &mut Tile, y: &[Complex32], reach: usize, config: &Join
     clipped.iter().zip(&frequent).zip(&artefacts).map(of_visit).collect()
 }
 
-/// For each visit those of its outliers that lie in places of which no pixel is an outlier in more than few visits.
+/// Outliers of each visit at places without a pixel that is an outlier in more than few visits.
 fn places_of_few(
     places: &[u32],
     outliers: &[PixelList],
@@ -108,7 +111,7 @@ fn places_of_few(
     few
 }
 
-/// How many visits have data in each pixel.
+/// Number of visits with data in each pixel.
 fn data(visits: &[TileVisit], shape: (usize, usize)) -> Array2<u16> {
     let mut count = Array2::<u16>::zeros(shape);
     for visit in visits {
@@ -117,7 +120,7 @@ fn data(visits: &[TileVisit], shape: (usize, usize)) -> Array2<u16> {
     count
 }
 
-/// Groups of pixels that a visit has lost.
+/// Groups of clipped pixels of a visit.
 fn clipped_groups(visit: &TileVisit, cols: usize) -> Vec<PixelList> {
     let lost = visit.good.iter().zip(&visit.used).enumerate();
     let lost = lost.filter(|(_, (good, used))| **good != 0 && **used == 0).map(|(index, _)| index as u32);
@@ -126,23 +129,23 @@ fn clipped_groups(visit: &TileVisit, cols: usize) -> Vec<PixelList> {
 
 /// A pixel of a visit.
 #[derive(Clone, Copy)]
-struct Seen {
-    /// What the model leaves; `None` without data.
+struct PixelFit {
+    /// Residual of the model; `None` without data.
     residual: Option<f32>,
     prediction: f32,
 }
 
-impl Seen {
+impl PixelFit {
     fn new(visit: &TileVisit, model: &[f32], at: usize) -> Self {
         let residual = (visit.good[at] != 0).then(|| visit.image[at] - model[at]);
         Self { residual, prediction: model[at] }
     }
 }
 
-/// For each visit those of the `places` in which it departs from the median of all.
+/// Of the `places`, those where each visit deviates from the median of all.
 fn against_median(
     visits: &[TileVisit],
-    seen: &[Vec<Seen>],
+    fits: &[Vec<PixelFit>],
     places: &[u32],
     config: &JointConfig,
 ) -> Vec<PixelList> {
@@ -151,10 +154,10 @@ fn against_median(
     let mut values = vec![];
     for (i, at) in places.iter().enumerate() {
         values.clear();
-        values.extend(seen.iter().filter_map(|of_visit| of_visit[i].residual));
+        values.extend(fits.iter().filter_map(|of_visit| of_visit[i].residual));
         let common = median(&mut values);
-        for ((visit, of_visit), out) in visits.iter().zip(seen).zip(&mut out) {
-            let Seen { residual: Some(residual), prediction } = of_visit[i] else { continue };
+        for ((visit, of_visit), out) in visits.iter().zip(fits).zip(&mut out) {
+            let PixelFit { residual: Some(residual), prediction } = of_visit[i] else { continue };
             let light = (prediction + common).max(0.0);
             let noise = (visit.noise.sky_variance as f32 + visit.noise.shot as f32 * light).sqrt();
             let sharper = (fwhm / visit.seeing_px as f32).powi(2).max(1.0);
@@ -169,7 +172,7 @@ fn against_median(
     out
 }
 
-/// The middle value, the mean of two; 0 of nothing.
+/// The median, for an even number the mean of two; 0 for an empty slice.
 fn median(values: &mut [f32]) -> f32 {
     values.sort_unstable_by(f32::total_cmp);
     let middle = values.len() / 2;
@@ -188,13 +191,14 @@ mod tests {
     use crate::joint::problem::visits::Noise;
 
     const SIDE: usize = 16;
-    /// Row and column of what happens.
+    /// Index of the tested pixel.
     const AT: usize = 7 * SIDE + 9;
-    /// How far around holes nothing is given back.
+    /// Distance from holes within which nothing is restored.
     const REACH: usize = 2;
 
-    /// Visits that show no light where the model has none; what they see at one pixel is clipped where it says so.
-    fn tile(seen: &[(f32, bool)]) -> Tile {
+    /// Visits without light where the model has none, with one pixel of given value that is clipped
+    /// or not.
+    fn tile(fits: &[(f32, bool)]) -> Tile {
         let grid = Grid::new((SIDE, SIDE), 4);
         let visit = |(light, clipped): &(f32, bool)| {
             let mut visit = TileVisit {
@@ -208,11 +212,11 @@ mod tests {
             (visit.image[AT], visit.used[AT]) = (*light, FULL * u8::from(!clipped));
             visit
         };
-        let visits = seen.iter().map(visit).collect();
+        let visits = fits.iter().map(visit).collect();
         Tile::new(grid, 1, visits, 1.0)
     }
 
-    /// Which visits use the pixel after all.
+    /// Use of the pixel by each visit.
     fn used_after(tile: &mut Tile) -> Vec<bool> {
         let dark = vec![Complex32::default(); tile.unknowns()];
         let mut out = dark.clone();
@@ -231,38 +235,38 @@ mod tests {
     #[test]
     fn variables_are_not_what_few_visits_lose() {
         for few in [1, 2] {
-            let seen: Vec<_> = (0..12).map(|i| (if i < few { 80.0 } else { 0.0 }, i < few)).collect();
+            let fits: Vec<_> = (0..12).map(|i| (if i < few { 80.0 } else { 0.0 }, i < few)).collect();
             let expected: Vec<bool> = (0..12).map(|i| i >= few).collect();
-            assert_eq!(used_after(&mut tile(&seen)), expected);
+            assert_eq!(used_after(&mut tile(&fits)), expected);
         }
-        // Of two exposures nobody can say which is wrong.
+        // Two exposures cannot decide which is wrong.
         assert_eq!(used_after(&mut tile(&[(80.0, true), (-80.0, true)])), [false; 2]);
     }
 
-    /// A cosmic ray draws the model along: all visits depart from it, but only one from what all saw.
+    /// A cosmic ray biases the model: all visits deviate from it, but only one from the median.
     #[test]
-    fn variables_are_told_from_a_cosmic_ray_that_all_visits_depart_from() {
-        let seen: Vec<_> = (0..10).map(|i| (if i == 4 { 900.0 } else { -100.0 }, true)).collect();
+    fn variables_are_separated_from_a_cosmic_ray_that_all_visits_depart_from() {
+        let fits: Vec<_> = (0..10).map(|i| (if i == 4 { 900.0 } else { -100.0 }, true)).collect();
         let expected: Vec<bool> = (0..10).map(|i| i != 4).collect();
-        assert_eq!(used_after(&mut tile(&seen)), expected);
+        assert_eq!(used_after(&mut tile(&fits)), expected);
     }
 
-    /// A sharper exposure may depart from the median by more of it.
+    /// A sharper exposure may deviate from the median by more of it.
     #[test]
     fn variables_may_depart_by_what_the_seeing_makes_of_the_models_error() {
-        let seen: Vec<_> = (0..10).map(|i| (if i == 4 { 330.0 } else { 100.0 }, true)).collect();
-        let mut alike = tile(&seen);
+        let fits: Vec<_> = (0..10).map(|i| (if i == 4 { 330.0 } else { 100.0 }, true)).collect();
+        let mut alike = tile(&fits);
         assert!(!used_after(&mut alike)[4]);
-        let mut sharp = tile(&seen);
+        let mut sharp = tile(&fits);
         sharp.visits[4].seeing_px = 1.5;
         assert_eq!(used_after(&mut sharp), [true; 10]);
     }
 
     #[test]
     fn variables_beside_pixels_that_no_visit_has_stay_out() {
-        let seen = [(50.0, true), (-50.0, true)].repeat(5);
+        let fits = [(50.0, true), (-50.0, true)].repeat(5);
         for (away, expected) in [(REACH, false), (REACH + 1, true)] {
-            let mut tile = tile(&seen);
+            let mut tile = tile(&fits);
             for visit in &mut tile.visits {
                 (visit.good[AT + away], visit.used[AT + away]) = (0, 0);
             }
@@ -271,11 +275,11 @@ mod tests {
         }
     }
 
-    /// What the data say about the model is afterwards that of the pixels used then.
+    /// The residual is afterwards that of the pixels used then.
     #[test]
     fn variables_given_back_count_in_what_the_data_say() {
-        let seen: Vec<_> = (0..10).map(|i| ([50.0, -50.0, 3.0][i % 3], i % 3 != 2)).collect();
-        let mut tile = tile(&seen);
+        let fits: Vec<_> = (0..10).map(|i| ([50.0, -50.0, 3.0][i % 3], i % 3 != 2)).collect();
+        let mut tile = tile(&fits);
         let model: Vec<_> =
             (0..tile.unknowns()).map(|i| Complex32::new(0.0, if i % 5 == 1 { 0.4 } else { 0.0 })).collect();
         let mut out = vec![Complex32::default(); tile.unknowns()];

@@ -13,7 +13,7 @@ pub(crate) trait System {
     fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns);
 }
 
-/// Vectors of an iteration. The caller sets the residual; the others hold nothing of meaning before and after.
+/// Vectors of an iteration. The caller sets the residual; the others are scratch.
 pub(crate) struct Workspace {
     /// `b − A x`.
     pub(crate) residual: Unknowns,
@@ -26,8 +26,8 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Space for vectors like `zeros`. The flexible form allows a preconditioner that is not the same linear operator
-    /// each time.
+    /// Workspace for vectors like `zeros`. The flexible form allows a preconditioner that changes
+    /// between iterations.
     pub(crate) fn new(zeros: Unknowns, flexible: bool) -> Self {
         let (direction, product) = (zeros.clone(), zeros.clone());
         Self { previous: flexible.then(|| zeros.clone()), residual: zeros, direction, product }
@@ -36,9 +36,9 @@ impl Workspace {
 
 /// Iterates from `x`, whose residual is in the workspace, for at most `most` steps.
 ///
-/// The flexible form is that of Polak and Ribière (Y. Notay, 2000, SIAM J. Sci. Comput. 22, 1444). After each step
-/// `go_on` gets `rᵀ M⁻¹ r` of the start and of now, and decides. The iteration also ends where the system shows no
-/// positive curvature, as with nothing left to solve.
+/// The flexible form is that of Polak and Ribière (Y. Notay, 2000, SIAM J. Sci. Comput. 22, 1444).
+/// After each step `go_on` gets `rᵀ M⁻¹ r` of the start and of the step, and decides. The iteration
+/// also ends without positive curvature, as at the solution.
 pub(crate) fn conjugate_gradients<S: System>(
     system: &mut S,
     x: &mut Unknowns,
@@ -83,8 +83,8 @@ pub(crate) fn conjugate_gradients<S: System>(
 mod tests {
     use crate::joint::fixtures::Dense;
 
-    /// A system of 12 unknowns whose preconditioner is the inverse diagonal, scaled differently each time if it
-    /// `varies`.
+    /// A system of 12 unknowns whose preconditioner is the inverse diagonal, scaled differently
+    /// each time if it `varies`.
     fn solve(varies: bool, flexible: bool, most: usize) -> (Vec<f32>, usize) {
         let n = 12;
         let element = |i: usize, j: usize| if i == j { 3.0 + i as f32 } else { 1.0 / (1 + i - j) as f32 };

@@ -1,5 +1,6 @@
-//! The two MAP solves of a tile: a uniform prior first, a prior that follows the light last.
+//! The two MAP solves of a tile, with a uniform prior first and a prior that follows the light
+//! last, and their iteration.
 
-pub(crate) mod first;
 pub(crate) mod krylov;
-pub(crate) mod last;
+pub(crate) mod map_final;
+pub(crate) mod map_first;

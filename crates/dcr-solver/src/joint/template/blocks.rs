@@ -1,14 +1,18 @@
-//! The model as an exposure sees it, block by block.
+//! Prediction of the model for an exposure, block by block.
 //!
-//! PSF and displacements are the same in all of a tile, so the transfer functions of a small grid serve every block of it. A block is
-//! transformed with [`OVERLAP`] pixels of the model around it, and what comes back of these is dropped (overlap-save). Blocks are
-//! independent of each other, small enough for the cache, and their number grows with the part of the patch that is wanted, not with the patch.
+//! PSF and displacements are constant in a tile, so the transfer functions of a small grid serve
+//! every block of it. A block is transformed with [`OVERLAP`] pixels of the model around it, and
+//! those are dropped from the result (overlap-save). Blocks are independent of each other, small
+//! enough for the cache, and their number grows with the wanted part of the patch, not with the
+//! patch.
 //!
 //! # Accuracy
 //!
-//! The model fades over the outermost pixels of the overlap: cut off there, a star would ring into the block (6·10⁻⁴ of the peak, where
-//! the PSF is undersampled). What remains, against transforms of whole tiles, is the ringing of the ratio of PSFs and of the window beyond the
-//! overlap: 1·10⁻⁶ of the brightest pixel, 2·10⁻⁵ where much rings (FWHM of 2.2 px, or sharpened from 4.0 to 2.5 px).
+//! The model fades over the outermost pixels of the overlap. A star at a sharp cut would ring into
+//! the block (6·10⁻⁴ of the peak, where the PSF is undersampled). The remaining difference from
+//! transforms of whole tiles is ringing of the PSF ratio and of the window beyond the overlap:
+//! 1·10⁻⁶ of the brightest pixel, and 2·10⁻⁵ at a FWHM of 2.2 px or for sharpening from 4.0 to 2.5
+//! px.
 
 use std::ops::Range;
 
@@ -21,30 +25,32 @@ use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::fourier::grid::{Grid, Way};
 use crate::joint::fourier::modes::{add_product, multiply};
-use crate::joint::operator::tile::Slot;
+use crate::joint::operator::tile::Buffer;
 use crate::joint::operator::transfer::{Fiducial, visit_transfer};
 use crate::joint::patch::division::{TileRegion, divide};
 use crate::joint::problem::visits::{JointVisits, check_displacements};
 use crate::kernel::{PixelShift, Region};
 
-/// Pixels of the model around a block that are transformed with it.
+/// Width of the model around a block that is transformed with it, px.
 pub(crate) const OVERLAP: usize = 48;
-/// Over how many of them, the outermost, it fades to nothing.
+/// Width of the outermost part of the overlap over which the model fades to 0, px.
 const TAPER: usize = 16;
-/// The longest side of a block: with its overlaps, a length that transforms like, and planes that stay in the cache.
+/// Longest side of a block, px. With its overlaps, the length suits transforms, and planes stay in
+/// the cache.
 const LONGEST: usize = 416;
 
-/// The part of a patch for which a template is wanted, in blocks.
+/// The wanted part of a patch, in blocks.
 pub(crate) struct Blocks<'a, 'm> {
     model: &'a JointModel<'m>,
-    /// What is wanted.
+    /// The wanted part of the patch.
     region: Region,
     grid: Grid,
     tiles: Vec<Tile>,
     pub(crate) blocks: Vec<Block>,
 }
 
-/// A tile of the patch with the exposure's transfer functions on the blocks' grid, `kx × subfilter × ky`.
+/// A tile of the patch with the exposure's transfer functions on the blocks' grid, `kx × subfilter
+/// × ky`.
 struct Tile {
     region: TileRegion,
     transfer: Vec<Complex32>,
@@ -53,15 +59,15 @@ struct Tile {
 /// A part of a tile.
 pub(crate) struct Block {
     tile: usize,
-    /// Its pixels in the patch. Blocks of neighbouring tiles overlap, as the tiles do.
+    /// Pixels of the block in the patch. Blocks of neighbouring tiles overlap, as the tiles do.
     region: Region,
 }
 
-/// What the exposure sees of a block and its overlaps: one transform.
-pub(crate) struct Seen(Vec<Complex32>);
+/// Prediction of a block and its overlaps, as modes.
+pub(crate) struct BlockModes(Vec<Complex32>);
 
 impl<'a, 'm> Blocks<'a, 'm> {
-    /// Divides `region`, and works out the transfer functions.
+    /// Divides `region`, and computes the transfer functions.
     pub(crate) fn new(
         model: &'a JointModel<'m>,
         exposures: &dyn JointVisits,
@@ -105,22 +111,23 @@ impl<'a, 'm> Blocks<'a, 'm> {
         Ok(Self { model, region: region.clone(), grid, tiles, blocks })
     }
 
-    /// Does something with every block, side by side; results are in the order of the blocks.
-    pub(crate) fn map<T: Send>(&self, of: impl Fn(usize, &Block, &mut Slot) -> T + Sync) -> Vec<T> {
-        let each = |slot: &mut Slot, (i, block)| of(i, block, slot);
-        self.blocks.par_iter().enumerate().map_init(|| Slot::new(&self.grid), each).collect()
+    /// Results of `of` for every block, in the order of the blocks, which are processed side by
+    /// side.
+    pub(crate) fn map<T: Send>(&self, of: impl Fn(usize, &Block, &mut Buffer) -> T + Sync) -> Vec<T> {
+        let each = |buffer: &mut Buffer, (i, block)| of(i, block, buffer);
+        self.blocks.par_iter().enumerate().map_init(|| Buffer::new(&self.grid), each).collect()
     }
 
-    /// What the exposure sees of a block.
-    pub(crate) fn see(&self, block: &Block, slot: &mut Slot) -> Seen {
+    /// Prediction of a block.
+    pub(crate) fn predict(&self, block: &Block, buffer: &mut Buffer) -> BlockModes {
         let (grid, held, border) = (&self.grid, &self.model.held, self.model.border);
         let (n, ky) = (self.model.planes_ayx.len_of(Axis(0)), grid.ky());
         let rows = Lines::new(&block.region.rows, &held.rows, border, grid.tile_rows());
         let cols = Lines::new(&block.region.cols, &held.cols, border, grid.tile_cols());
-        let mut seen = vec![Complex32::default(); grid.modes()];
+        let mut predicted = vec![Complex32::default(); grid.modes()];
         let transfer = &self.tiles[block.tile].transfer;
         for (a, plane) in self.model.planes_ayx.axis_iter(Axis(0)).enumerate() {
-            grid.write_rows(&mut slot.spectrum, rows.to.clone(), &mut slot.scratch, |row, line| {
+            grid.write_rows(&mut buffer.spectrum, rows.to.clone(), &mut buffer.scratch, |row, line| {
                 let (from, fade) = rows.source(row);
                 line.fill(0.0);
                 let source = plane.row(from);
@@ -130,53 +137,53 @@ impl<'a, 'm> Blocks<'a, 'm> {
                 }
             });
             for (ix, (modes, out)) in
-                slot.spectrum.chunks_exact_mut(ky).zip(seen.chunks_exact_mut(ky)).enumerate()
+                buffer.spectrum.chunks_exact_mut(ky).zip(predicted.chunks_exact_mut(ky)).enumerate()
             {
-                grid.columns(modes, Way::Forward, &mut slot.scratch);
+                grid.columns(modes, Way::Forward, &mut buffer.scratch);
                 add_product(out, &transfer[(ix * n + a) * ky..][..ky], modes);
             }
         }
-        Seen(seen)
+        BlockModes(predicted)
     }
 
-    /// The pixels of a block and of `margin` pixels around it, displaced by a further `offset`.
+    /// Pixels of a block and of `margin` pixels around it, displaced by a further `offset`.
     pub(crate) fn draw(
         &self,
         block: &Block,
-        seen: &Seen,
+        predicted: &BlockModes,
         offset: PixelShift,
         margin: usize,
-        slot: &mut Slot,
+        buffer: &mut Buffer,
     ) -> Array2<f32> {
         let grid = &self.grid;
         let [along_y, along_x] = grid.frequencies().phases(offset.dy, offset.dx);
         let displaced = offset != PixelShift::default();
         let mut phases = vec![Complex32::default(); grid.ky()];
-        let columns = slot.spectrum.chunks_exact_mut(grid.ky()).zip(seen.0.chunks_exact(grid.ky()));
-        for ((modes, seen), px) in columns.zip(&along_x) {
+        let columns = buffer.spectrum.chunks_exact_mut(grid.ky()).zip(predicted.0.chunks_exact(grid.ky()));
+        for ((modes, predicted), px) in columns.zip(&along_x) {
             if displaced {
                 for (phase, py) in phases.iter_mut().zip(&along_y) {
                     let factor = px * py;
                     *phase = Complex32::new(factor.re as f32, factor.im as f32);
                 }
-                multiply(modes, seen, &phases);
+                multiply(modes, predicted, &phases);
             } else {
-                modes.copy_from_slice(seen);
+                modes.copy_from_slice(predicted);
             }
-            grid.columns(modes, Way::Inverse, &mut slot.scratch);
+            grid.columns(modes, Way::Inverse, &mut buffer.scratch);
         }
         let within = |start: usize, length: usize| start - margin..start + length + margin;
         let rows = within(grid.tile_rows().start, block.region.rows.len());
         let cols = within(grid.tile_cols().start, block.region.cols.len());
         let (shape, scale) = ((rows.len(), cols.len()), grid.scale());
         let mut pixels = Vec::with_capacity(shape.0 * shape.1);
-        grid.read_rows(&slot.spectrum, rows, &mut slot.scratch, |_, line| {
+        grid.read_rows(&buffer.spectrum, rows, &mut buffer.scratch, |_, line| {
             pixels.extend(line[cols.clone()].iter().map(|v| v * scale));
         });
         Array2::from_shape_vec(shape, pixels).expect("as many pixels as rows and columns make")
     }
 
-    /// The part that was wanted, from the planes of all blocks.
+    /// The wanted part, joined from the planes of all blocks.
     pub(crate) fn join(&self, planes: &[Array2<f32>]) -> Array2<f32> {
         let mut out = Array2::zeros(self.region.shape());
         for (block, plane) in self.blocks.iter().zip(planes) {
@@ -191,7 +198,7 @@ impl<'a, 'm> Blocks<'a, 'm> {
         out
     }
 
-    /// The pixels of a block that are its tile's own.
+    /// Pixels of a block in the core of its tile.
     pub(crate) fn own(&self, block: &Block) -> Region {
         block.region.intersection(&self.tiles[block.tile].region.core)
     }
@@ -211,27 +218,27 @@ fn pieces(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
     (0..count).map(move |i| start + i * n / count..start + (i + 1) * n / count)
 }
 
-/// The lines of the model that a block is transformed with, along one axis.
+/// Lines of the model that are transformed with a block, along one axis.
 struct Lines {
-    /// Indices in the model's planes, of which this is the first, …
+    /// First line, as an index of the model's planes.
     from: usize,
-    /// … and in the grid.
+    /// Lines of the grid.
     to: Range<usize>,
-    /// What each is multiplied by.
+    /// Factor on each line.
     fade: Vec<f32>,
 }
 
 impl Lines {
-    /// Those of `block` and of [`OVERLAP`] on either side, as far as there are: planes hold `held` and `border` on either side. The block
-    /// begins where `inside` does in the grid.
+    /// Lines of `block` and of [`OVERLAP`] on either side, within the planes, which cover `held`
+    /// and `border` on either side. The block begins at `inside` in the grid.
     fn new(block: &Range<usize>, held: &Range<usize>, border: usize, inside: Range<usize>) -> Self {
         let lines = held.len() + 2 * border;
-        // In the planes, whose first line is `border` before the first that is held.
+        // In the planes, whose first line is `border` before that of `held`.
         let begins = block.start - held.start + border;
         let from = begins.saturating_sub(OVERLAP);
         let end = (begins + block.len() + OVERLAP).min(lines);
         let to = inside.start + from - begins;
-        // Cut off smoothly, or a star there would ring as far as the block.
+        // A smooth end: a star at a sharp one would ring into the block.
         let taper = |i: usize| {
             let away = begins.saturating_sub(i).max((i + 1).saturating_sub(begins + block.len()));
             rise((OVERLAP - away) as f64 + 0.5, TAPER)
@@ -240,19 +247,19 @@ impl Lines {
         Self { from, to: to..to + end - from, fade }
     }
 
-    /// The line of the planes that comes to a line of the grid, and what it is multiplied by.
+    /// Line of the planes for a line of the grid, and its factor.
     fn source(&self, line: usize) -> (usize, f32) {
         (self.from + line - self.to.start, self.fade[line - self.to.start])
     }
 }
 
-/// For line `i` of `n`: 1 inside, and from the middle of the border to its end smoothly to 0. Displacing a plane that ends in a step
-/// would draw stripes far into it.
+/// Factor on line `i` of `n`: 1 inside, with a smooth fall to 0 from the middle of the border to
+/// its end. A displaced plane with a step would draw stripes far into it.
 fn fade(i: usize, n: usize, border: usize) -> f32 {
     rise(i.min(n - 1 - i) as f64 + 0.5, border / 2)
 }
 
-/// From 0 to 1 over a `length`, smoothly at both ends.
+/// Smooth rise from 0 to 1 over a `length`.
 fn rise(at: f64, length: usize) -> f32 {
     let share = at / length as f64;
     if share < 1.0 { (0.5 * std::f64::consts::PI * share).sin().powi(2) as f32 } else { 1.0 }
@@ -263,15 +270,15 @@ mod tests {
     use ndarray::{Array3, ArrayView2};
 
     use super::*;
+    use crate::joint::fixtures::fine_band;
     use crate::joint::operator::tile::{grow, predict, tile_plane};
     use crate::joint::problem::psf::PsfStamp;
-    use crate::joint::problem::spectrum::Spectrum;
     use crate::joint::problem::visits::{JointInMemory, JointVisit, Noise};
     use crate::joint::template::predict::{TemplateWanted, joint_template, template_reach};
 
-    /// What the overlap cuts off, in units of the brightest pixel (1.2e-6 seen), …
+    /// Truncation by the overlap, in units of the brightest pixel (measured: 1.2e-6).
     const CUT_OFF: f32 = 3e-6;
-    /// … and of what rings: a PSF that is sharpened to the limit (8.5e-6), or undersampled (1.8e-5).
+    /// Ringing with a PSF sharpened to the limit (measured: 8.5e-6) or undersampled (1.8e-5).
     const RINGING: f32 = 3e-5;
 
     const BORDER: usize = 16;
@@ -297,25 +304,19 @@ mod tests {
         planes
     }
 
-    fn band() -> Spectrum {
-        let wavelengths: Vec<f64> = (0..24).map(|l| 403.0 + 6.0 * f64::from(l)).collect();
-        let subfilters: Vec<usize> = (0..24).map(|l| l / 8).collect();
-        Spectrum::new(&wavelengths, &[1.0; 24], &subfilters, 475.0).unwrap()
-    }
-
-    /// An exposure of which nothing but the PSF and the displacements matter.
+    /// An exposure with that PSF and refraction.
     fn exposure(psf: PsfStamp, (dy, dx): (f64, f64)) -> JointInMemory {
         let displacement = |w: &f64| {
             let share = (475.0 - w) / 144.0;
             PixelShift { dy: dy * share, dx: dx * share }
         };
-        let displacements = band().wavelengths().iter().map(displacement).collect();
+        let displacements = fine_band().wavelengths().iter().map(displacement).collect();
         let noise = Noise { sky_variance: 1.0, shot: 0.0 };
         let (image, flags) = (Array2::zeros((0, 0)), Array2::zeros((0, 0)));
         JointInMemory { visits: vec![JointVisit { image, flags, noise, psf, displacements }] }
     }
 
-    /// A profile with an atmosphere's wings.
+    /// A profile with atmospheric wings.
     fn moffat(fwhm: f64, stretch: f64) -> PsfStamp {
         let alpha = fwhm / (2.0 * (2.0_f64.powf(1.0 / 3.0) - 1.0).sqrt());
         PsfStamp::new(Array2::from_shape_fn((41, 41), |(y, x)| {
@@ -325,7 +326,7 @@ mod tests {
         .unwrap()
     }
 
-    /// The prediction by one transform for each tile, padded and not divided.
+    /// The prediction by one padded transform per tile, without blocks.
     fn by_whole_tiles(model: &JointModel, exposure: &JointInMemory, config: &JointConfig) -> Array2<f32> {
         let mut out = Array2::zeros(model.patch);
         for region in divide(model.patch, config) {
@@ -341,25 +342,25 @@ mod tests {
                 &visit.displacements,
                 config,
             );
-            let mut slot = Slot::new(&grid);
+            let mut buffer = Buffer::new(&grid);
             let mut modes = vec![Complex32::default(); n * grid.modes()];
             let (rows, cols) = (grow(grid.tile_rows(), BORDER), grow(grid.tile_cols(), BORDER));
             let bordered = |r: &Range<usize>| r.start..r.end + 2 * BORDER;
             let part = Region { rows: bordered(&region.grown.rows), cols: bordered(&region.grown.cols) };
             for (a, plane) in model.planes_ayx.axis_iter(Axis(0)).enumerate() {
                 let plane: ArrayView2<f32> = part.of(&plane);
-                grid.forward(&mut slot.spectrum, rows.clone(), &mut slot.scratch, |row, line| {
+                grid.forward(&mut buffer.spectrum, rows.clone(), &mut buffer.scratch, |row, line| {
                     let y = row - rows.start;
                     line.fill(0.0);
                     for (x, (pixel, value)) in line[cols.clone()].iter_mut().zip(plane.row(y)).enumerate() {
                         *pixel = value * fade(y, rows.len(), BORDER) * fade(x, cols.len(), BORDER);
                     }
                 });
-                for (out, modes) in modes.chunks_exact_mut(n * ky).zip(slot.spectrum.chunks_exact(ky)) {
+                for (out, modes) in modes.chunks_exact_mut(n * ky).zip(buffer.spectrum.chunks_exact(ky)) {
                     out[a * ky..][..ky].copy_from_slice(modes);
                 }
             }
-            let (spectrum, scratch) = (&mut slot.spectrum, &mut slot.scratch);
+            let (spectrum, scratch) = (&mut buffer.spectrum, &mut buffer.scratch);
             predict(&grid, n, &transfer, &modes, spectrum, scratch, |_, _| {});
             let pixels = tile_plane(&grid, spectrum, scratch);
             let plane = Array2::from_shape_vec(grid.shape, pixels).unwrap();
@@ -374,7 +375,7 @@ mod tests {
 
     #[test]
     fn joint_template_of_a_part_is_that_of_the_whole() {
-        let (patch, spectrum) = ((700, 560), band());
+        let (patch, spectrum) = ((700, 560), fine_band());
         let covered = Array2::from_elem(patch, true);
         let gaussian = |fwhm: f64| PsfStamp::gaussian(fwhm).unwrap();
         for (fiducial, own, refraction, cut_off) in [

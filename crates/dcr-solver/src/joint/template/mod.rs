@@ -1,4 +1,4 @@
-//! Templates: the model as another exposure would see it.
+//! Templates: the prediction of the model for another exposure.
 
 pub(crate) mod blocks;
 pub(crate) mod model;

@@ -1,4 +1,4 @@
-//! A solved model, as templates are made from it.
+//! The model of a solved patch, as the input of templates.
 
 use ndarray::{ArrayView2, ArrayView3};
 
@@ -7,42 +7,45 @@ use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::kernel::Region;
 
-/// A solved model from which templates are made; all of it is in a finished run's files.
+/// The model of a solved patch, from which templates are made. The files of a finished run contain
+/// all of it.
 #[derive(Clone, Debug)]
 pub struct JointModel<'a> {
     /// Shape of the patch, `(rows, cols)`.
     pub patch: (usize, usize),
-    /// The part of the patch that all arrays hold. For a template of a part of the patch that part will do, with [`template_reach`] pixels around it.
+    /// The part of the patch covered by all arrays. A template needs its own part, with
+    /// [`template_reach`](crate::joint::template_reach) pixels around it.
     pub held: Region,
-    /// Fluxes of the subfilters at the fiducial PSF, `(subfilters, rows, cols)`, over what is held and `border` pixels around it.
-    /// Pixels that are not finite count as 0.
+    /// Fluxes of the subfilters at the fiducial PSF, `(subfilters, rows, cols)`, over `held` and
+    /// `border` pixels around it. Pixels that are not finite count as 0.
     pub planes_ayx: ArrayView3<'a, f32>,
-    /// By how many pixels the planes reach beyond the patch: light from there is seen inside it. With 0, stars at the edge are incomplete.
+    /// Border of the planes beyond `held`, px. With 0, stars at the edge are incomplete.
     pub border: usize,
-    /// Pixels where the model rests on data.
+    /// Pixels with data.
     pub covered_yx: ArrayView2<'a, bool>,
-    /// The spectrum that the fluxes stand for.
+    /// Spectrum of the fluxes.
     pub spectrum: &'a Spectrum,
-    /// The PSF that the planes have.
+    /// PSF of the planes.
     pub fiducial: &'a PsfStamp,
-    /// The noise of the planes, with which templates get a variance: see [`JointSolution`](crate::joint::JointSolution).
+    /// Noise of the planes, for the variance of templates: see
+    /// [`JointSolution`](crate::joint::JointSolution).
     pub noise: Option<JointNoise<'a>>,
 }
 
-/// What a template's variance follows from.
+/// Noise of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct JointNoise<'a> {
     /// Noise covariances of the subfilters.
     pub covariance: &'a Covariance,
-    /// What it depends on from place to place.
+    /// Maps that the noise depends on.
     pub maps: NoiseMaps<'a>,
 }
 
-/// Which PSF a template has.
+/// The PSF of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplatePsf {
-    /// The exposure's own.
+    /// PSF of the exposure.
     Exposure,
-    /// The model's fiducial one, where the exposure's is not known.
+    /// Fiducial PSF of the model, for an exposure of unknown PSF.
     Fiducial,
 }

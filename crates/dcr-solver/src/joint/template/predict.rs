@@ -1,14 +1,14 @@
-//! The matched template: the model as an exposure would see it.
+//! The matched template: the prediction of the model for an exposure.
 
 use ndarray::{Array2, ArrayView2};
 
-use super::blocks::{Block, Blocks, OVERLAP, Seen};
+use super::blocks::{Block, BlockModes, Blocks, OVERLAP};
 use super::model::{JointModel, JointNoise, TemplatePsf};
 use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::noise::coarse::coarse_transfer;
 use crate::joint::noise::covariance::NoiseMaps;
-use crate::joint::operator::tile::Slot;
+use crate::joint::operator::tile::Buffer;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::visits::JointVisits;
 use crate::joint::robust::offsets::{
@@ -17,40 +17,42 @@ use crate::joint::robust::offsets::{
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 
-/// Rounds of fitting an exposure's offset: the second corrects what a large first one leaves.
+/// Rounds of fitting an exposure's offset: the second corrects the remainder of a large first one.
 const ROUNDS: usize = 2;
-/// Central differences of the sixth order: weights of the pixels 1, 2 and 3 px on, and, with the other sign, back.
-/// The slope of a well sampled star is good to 1 %, of which as much of an offset remains after a round.
+/// Weights of central differences of sixth order, for the pixels at 1, 2 and 3 px. The slope of a
+/// well sampled star is good to 1 %, as is the offset after a round.
 const SLOPE: [f32; 3] = [45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0];
 
-/// What template is wanted.
+/// Request for a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateWanted {
-    /// The part of the patch that it is to cover.
+    /// The part of the patch that the template covers.
     pub region: Region,
-    /// Its PSF.
+    /// PSF of the template.
     pub psf: TemplatePsf,
-    /// Whether it is registered to the exposure: displaced by the offset that fits its pixels best.
+    /// Registration to the exposure: displacement by the offset that fits its pixels best.
     pub register: bool,
 }
 
-/// A template for one exposure: all planes are of the region that was wanted.
+/// A template for one exposure, over the region of its request.
 #[derive(Clone, Debug)]
 pub struct JointTemplate {
-    /// What the exposure should see of the model.
+    /// Prediction of the exposure.
     pub image: Array2<f32>,
-    /// Its variance, if the model came with its noise; infinite where nothing is known.
+    /// Variance, if the model has noise; infinite without data.
     pub variance: Option<Array2<f32>>,
-    /// Pixels whose light comes from where the model rests on data: no pixel within the reach of the exposure's refraction and the
-    /// PSF's FWHM is without.
+    /// Pixels whose light comes from covered pixels only: all within the exposure's refraction and
+    /// the PSF's FWHM are covered.
     pub trusted_yx: Array2<bool>,
-    /// The offset of the exposure that the template has, in pixels.
+    /// Offset of the exposure, applied to the template, px.
     pub offset: PixelShift,
-    /// The exposure's flux over the template's, minus 1: reported, not applied. `None` if nothing was bright enough to tell, or registration was off.
+    /// Flux of the exposure relative to the template, less 1: reported, not applied. `None` without
+    /// bright pixels or without registration.
     pub flux_excess: Option<f64>,
 }
 
-/// How far beyond the part of the patch that is wanted a template needs the model, in pixels, given the displacements of the exposure's light.
+/// Distance in pixels by which the model must extend beyond the template, for these displacements
+/// of the exposure's light.
 #[must_use]
 pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usize {
     OVERLAP.max(trust_reach(furthest(displacements), fiducial.seeing_px()))
@@ -58,16 +60,18 @@ pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usiz
 
 /// The template for exposure `index` of `exposures`.
 ///
-/// Tiles are those of the patch, so that what is asked for in parts is what the whole would be there: to 3·10⁻⁵ of the brightest pixel,
-/// and where it is registered, to what its offset differs for having fewer stars. The result does not depend on the number of threads.
+/// Tiles are those of the patch: a part of a template equals the same part of the whole to 3·10⁻⁵
+/// of the brightest pixel and, with registration, to the difference of the offset from fewer stars.
+/// The result does not depend on the number of threads.
 ///
 /// # Errors
 ///
-/// [`JointError::Source`] if pixels or PSF cannot be had, [`JointError::Config`] for settings that cannot be meant.
+/// [`JointError::Source`] if pixels or PSF cannot be read, [`JointError::Config`] for a setting
+/// outside its range.
 ///
 /// # Panics
 ///
-/// If the model's planes, coverage and spectrum do not agree in shape, or do not hold what is wanted.
+/// If the model's planes, coverage and spectrum differ in shape, or do not cover the wanted region.
 pub fn joint_template(
     model: &JointModel,
     exposures: &dyn JointVisits,
@@ -90,21 +94,21 @@ pub fn joint_template(
     let blocks = Blocks::new(model, exposures, index, wanted.psf, region, config)?;
     let (mut offset, mut flux_excess) = (PixelShift::default(), None);
     let planes = if wanted.register {
-        let seen = blocks.map(|_, block, slot| blocks.see(block, slot));
+        let modes = blocks.map(|_, block, buffer| blocks.predict(block, buffer));
         for _ in 0..ROUNDS {
             let scene =
                 Scene { blocks: &blocks, exposures, index, offset, region, trusted_yx: trusted_yx.view() };
-            let pixels = blocks.map(|i, block, slot| scene.bright_pixels(block, &seen[i], slot));
+            let pixels = blocks.map(|i, block, buffer| scene.bright_pixels(block, &modes[i], buffer));
             let pixels: Vec<Vec<FitPixel>> = pixels.into_iter().collect::<Result<_, _>>()?;
             let Some([dy, dx, flux]) = fit_pixels(&pixels.concat()).solve() else { break };
             offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
             flux_excess = Some(flux);
         }
-        blocks.map(|i, block, slot| blocks.draw(block, &seen[i], offset, 0, slot))
+        blocks.map(|i, block, buffer| blocks.draw(block, &modes[i], offset, 0, buffer))
     } else {
-        blocks.map(|_, block, slot| {
-            let seen = blocks.see(block, slot);
-            blocks.draw(block, &seen, offset, 0, slot)
+        blocks.map(|_, block, buffer| {
+            let modes = blocks.predict(block, buffer);
+            blocks.draw(block, &modes, offset, 0, buffer)
         })
     };
     let variance = match &model.noise {
@@ -114,7 +118,8 @@ pub fn joint_template(
     Ok(JointTemplate { image: blocks.join(&planes), variance, trusted_yx, offset, flux_excess })
 }
 
-/// The template's variance, with the PSF and displacements of the patch's middle: an offset does not change it.
+/// Variance of the template, with the PSF and displacements in the middle of the patch: an offset
+/// does not change it.
 fn variance(
     model: &JointModel,
     noise: &JointNoise,
@@ -133,13 +138,13 @@ fn variance(
     let inside = wanted.region.within(&model.held);
     let maps = NoiseMaps {
         coverage_yx: inside.of(&noise.maps.coverage_yx),
-        freedom_yx: inside.of(&noise.maps.freedom_yx),
+        prior_scale_yx: inside.of(&noise.maps.prior_scale_yx),
         source_noise_yx: inside.of(&noise.maps.source_noise_yx),
     };
     Ok(noise.covariance.template_variance(&transfer, &maps))
 }
 
-/// Pixels with no uncovered one within reach.
+/// Pixels without an uncovered one within reach.
 fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region: &Region) -> Array2<bool> {
     let displacements = exposures.displacements(index, &Region::whole(model.patch));
     let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.seeing_px());
@@ -149,31 +154,31 @@ fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region
     region.within(&around).of(&trusted.view()).to_owned()
 }
 
-/// An exposure held against what is predicted for it at an offset.
+/// An exposure and its prediction at an offset.
 struct Scene<'a, 'm> {
     blocks: &'a Blocks<'a, 'm>,
     exposures: &'a dyn JointVisits,
     index: usize,
     offset: PixelShift,
     region: &'a Region,
-    /// Of the region.
+    /// Trusted pixels of the region.
     trusted_yx: ArrayView2<'a, bool>,
 }
 
 impl Scene<'_, '_> {
-    /// The pixels of a block that tell of the offset, none of them in another block.
+    /// Pixels of a block that constrain the offset, each in one block only.
     fn bright_pixels(
         &self,
         block: &Block,
-        seen: &Seen,
-        slot: &mut Slot,
+        modes: &BlockModes,
+        buffer: &mut Buffer,
     ) -> Result<Vec<FitPixel>, JointError> {
         let own = self.blocks.own(block);
         if own.rows.is_empty() || own.cols.is_empty() {
             return Ok(vec![]);
         }
         let margin = SLOPE.len();
-        let model = self.blocks.draw(block, seen, self.offset, margin, slot);
+        let model = self.blocks.draw(block, modes, self.offset, margin, buffer);
         let noise = self.exposures.noise(self.index);
         let pixels = self.exposures.pixels(self.index, &own).map_err(JointError::Source)?;
         let trusted = own.within(self.region).of(&self.trusted_yx);
@@ -183,7 +188,7 @@ impl Scene<'_, '_> {
             let good = pixels.flags[[row, col]] & GOOD != 0 && image.is_finite() && trusted[[row, col]];
             if good && is_bright(model[[y, x]], &noise) {
                 let along = |at: &dyn Fn(usize) -> f32| {
-                    // Light that moves on leaves less where it becomes fainter.
+                    // Light displaced onwards is less where it becomes fainter.
                     let pairs = SLOPE.iter().enumerate().map(|(i, weight)| (i + 1, weight));
                     pairs.map(|(d, weight)| weight * (at(margin - d) - at(margin + d))).sum()
                 };

@@ -1,14 +1,17 @@
-//! The first solve: a prior that is the same everywhere, so that without masks every mode could be solved on its own.
+//! The first solve: a uniform prior, under which every mode of the mask-free problem is
+//! independent.
 //!
-//! The penalty on a model is, with `z_a = y_a/f_a − t`, `t` the total and `σ` the noise per pixel of the weighted coadd,
+//! The penalty on a model is, with `z_a = y_a/f_a − t`, the summed flux `t` and the noise `σ` per
+//! pixel of the weighted coadd,
 //!
 //! ```text
 //! Σ_k Σ_a |z_a(k)|² / ((τσ)² S(k)) + floor Σ_k |t(k)|² / σ²,      S = |P|²/⟨|P|²⟩ + 10⁻³
 //! ```
 //!
-//! Colours are expected where sources have their light: the shape `S` is an unresolved source's. The normal equations are solved
-//! by conjugate gradients with the inverse of the mean Hessian, mode by mode, as preconditioner, and an addition for light that no visit
-//! sees ([`crate::joint::precondition::unobserved`]).
+//! Colours are expected on sources: the shape `S` is that of an unresolved source. Conjugate
+//! gradients solve the normal equations. The preconditioner is the inverse of the mean Hessian,
+//! mode by mode, with a correction for unobserved light
+//! ([`crate::joint::precondition::unobserved`]).
 
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
@@ -16,16 +19,16 @@ use rustfft::num_complex::{Complex32, Complex64};
 use super::krylov::{System, Workspace, conjugate_gradients};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
-use crate::joint::fourier::modes::{add_conjugate_product, add_product, add_weighted};
+use crate::joint::fourier::modes::{add_weighted, apply_packed};
 use crate::joint::operator::tile::{Tile, rms_error};
 use crate::joint::operator::transfer::Fiducial;
 use crate::joint::operator::unknowns::Unknowns;
-use crate::joint::precondition::unobserved::Unseen;
+use crate::joint::precondition::unobserved::Unobserved;
 use crate::joint::problem::spectrum::Spectrum;
-use crate::joint::progress::Pace;
+use crate::joint::progress::IterationBudget;
 use crate::linalg::hermitian::{Hermitian, upper};
 
-/// What the shape of the prior does not fall below, relative to its mean.
+/// Floor of the prior's shape, relative to its mean.
 const SHAPE_FLOOR: f64 = 1e-3;
 
 /// The penalty, mode by mode.
@@ -34,8 +37,9 @@ pub(crate) struct UniformPrior {
     matrix: Vec<f32>,
     /// `1/((τσ)² S)` at every mode.
     strength: Vec<f32>,
-    /// `floor/σ²`, and more where the window leaves the data little to say, at every mode.
-    pub(crate) total: Vec<f32>,
+    /// Prior weight on the summed flux at every mode: `floor/σ²`, and more where the window removes
+    /// the data.
+    pub(crate) flux_prior: Vec<f32>,
 }
 
 impl UniformPrior {
@@ -61,7 +65,7 @@ impl UniformPrior {
         let width = config.uniform_width * sigma;
         let shape = |p: f32| f64::from(p).powi(2) / mean + SHAPE_FLOOR;
         let strength = amplitude.iter().map(|p| (1.0 / (width * width * shape(*p))) as f32).collect();
-        Self { matrix, strength, total: total_strength(fiducial, floor_of_total(n, config), sigma) }
+        Self { matrix, strength, flux_prior: flux_prior_weight(fiducial, flux_floor(n, config), sigma) }
     }
 
     /// `out = R y` for all `ky` of one `kx`.
@@ -73,7 +77,7 @@ impl UniformPrior {
             let out = &mut out[a * ky..][..ky];
             for b in 0..n {
                 let y = &y[b * ky..][..ky];
-                add_weighted(out, 1.0, &self.total[ix * ky..][..ky], y);
+                add_weighted(out, 1.0, &self.flux_prior[ix * ky..][..ky], y);
                 if n > 1 {
                     add_weighted(out, self.matrix[a * n + b], &self.strength[ix * ky..][..ky], y);
                 }
@@ -81,54 +85,54 @@ impl UniformPrior {
         }
     }
 
-    /// The matrix at one mode.
+    /// The penalty's matrix at one mode.
     pub(crate) fn at(&self, mode: usize) -> Hermitian {
         let n = self.matrix.len().isqrt();
         let mut out = Hermitian::zeros(n);
         for (a, b) in upper(n) {
             let value = f64::from(self.matrix[a * n + b]) * f64::from(self.strength[mode])
-                + f64::from(self.total[mode]);
+                + f64::from(self.flux_prior[mode]);
             out.add(a, b, Complex64::from(value));
         }
         out
     }
 }
 
-/// The first solve on a tile, with the room that it needs; it can be continued after masks have changed.
-pub(crate) struct UniformSolve {
+/// The first solve on a tile, with its workspace. It can be continued after masks have changed.
+pub(crate) struct FirstSolve {
     prior: UniformPrior,
     /// Inverse of the mean Hessian: upper triangles, laid out `kx × pair × ky`.
     inverse: Vec<Complex32>,
-    /// Solves for light that no visit sees.
-    pub(crate) unseen: Unseen,
+    /// Correction for unobserved light.
+    pub(crate) unobserved: Unobserved,
     /// The model: modes of the subfilters.
     model: Unknowns,
     workspace: Workspace,
     started: bool,
 }
 
-impl UniformSolve {
-    /// Light that no visit sees is seen from `reach` pixels around.
+impl FirstSolve {
+    /// `reach` is the distance in pixels from which unobserved light is constrained.
     pub(crate) fn new(tile: &Tile, prior: UniformPrior, spectrum: &Spectrum, reach: usize) -> Self {
-        let unseen = Unseen::new(tile, spectrum.fractions(), &prior.total, reach);
+        let unobserved = Unobserved::new(tile, spectrum.fractions(), &prior.flux_prior, reach);
         let zeros = Unknowns::zeros(&tile.grid, tile.n, 0);
         let inverse = inverse_mean_hessian(tile, &prior);
         Self {
             prior,
             inverse,
-            unseen,
+            unobserved,
             model: zeros.clone(),
             workspace: Workspace::new(zeros, false),
             started: false,
         }
     }
 
-    /// The prior's weight on the total.
-    pub(crate) fn total(&self) -> &[f32] {
-        &self.prior.total
+    /// Prior weight on the summed flux at every mode.
+    pub(crate) fn flux_prior(&self) -> &[f32] {
+        &self.prior.flux_prior
     }
 
-    /// Whether nothing was solved yet.
+    /// True before the first call of [`Self::start`] or [`Self::restore`].
     pub(crate) fn is_fresh(&self) -> bool {
         !self.started
     }
@@ -138,31 +142,38 @@ impl UniformSolve {
         &self.model.modes
     }
 
-    /// What is needed to go on later: the model.
+    /// The model, from which [`Self::restore`] continues later.
     pub(crate) fn into_model(self) -> Vec<Complex32> {
         self.model.modes
     }
 
-    /// Goes on from an earlier solve.
+    /// Continues from the model of an earlier solve.
     pub(crate) fn restore(&mut self, model: Vec<Complex32>) {
         (self.model.modes, self.started) = (model, true);
     }
 
-    /// Solves from the model of no light, with at most so many iterations and down to that tolerance. Gives back the error that is left after each iteration.
-    pub(crate) fn start(&mut self, tile: &mut Tile, limits: (usize, f64), pace: &mut Pace) -> Vec<f64> {
+    /// Solves from zero, within `limits`: iterations and tolerance. Returns the remaining error
+    /// after each iteration.
+    pub(crate) fn start(
+        &mut self,
+        tile: &mut Tile,
+        limits: (usize, f64),
+        budget: &mut IterationBudget,
+    ) -> Vec<f64> {
         self.model.modes.fill(Complex32::default());
         self.workspace.residual.modes.fill(Complex32::default());
         tile.add_residual(None, &mut self.workspace.residual.modes);
         self.started = true;
-        self.iterate(tile, limits, pace)
+        self.iterate(tile, limits, budget)
     }
 
-    /// Solves on from the present model, after masks or displacements have changed. `data` adds what the data say about the model.
+    /// Continues from the present model after masks or displacements have changed. `data` adds the
+    /// data's residual of the model.
     pub(crate) fn resume(
         &mut self,
         tile: &mut Tile,
         limits: (usize, f64),
-        pace: &mut Pace,
+        budget: &mut IterationBudget,
         data: impl FnOnce(&mut Tile, &[Complex32], &mut [Complex32]),
     ) -> Vec<f64> {
         let (prior, model) = (&self.prior, &self.model.modes);
@@ -175,28 +186,28 @@ impl UniformSolve {
             },
         );
         data(tile, model, residual);
-        self.iterate(tile, limits, pace)
+        self.iterate(tile, limits, budget)
     }
 
-    /// Conjugate gradients from the present model and its residual. Returns the error that is left after each
-    /// iteration.
+    /// Conjugate gradients from the present model and its residual. Returns the remaining error
+    /// after each iteration.
     fn iterate(
         &mut self,
         tile: &mut Tile,
         (iterations, tolerance): (usize, f64),
-        pace: &mut Pace,
+        budget: &mut IterationBudget,
     ) -> Vec<f64> {
-        let mut course = vec![];
-        let Self { prior, inverse, unseen, model, workspace, .. } = self;
+        let mut history = vec![];
+        let Self { prior, inverse, unobserved, model, workspace, .. } = self;
         let area = tile.area();
-        let mut system = FirstSystem { tile, prior, inverse, unseen };
+        let mut system = FirstSystem { tile, prior, inverse, unobserved };
         conjugate_gradients(&mut system, model, workspace, iterations, |_, squared| {
             let error = rms_error(squared, area);
-            course.push(error);
-            pace.step() && error >= tolerance
+            history.push(error);
+            budget.step() && error >= tolerance
         });
-        pace.skip(iterations - course.len());
-        course
+        budget.skip(iterations - history.len());
+        history
     }
 }
 
@@ -205,7 +216,7 @@ struct FirstSystem<'a> {
     tile: &'a mut Tile,
     prior: &'a UniformPrior,
     inverse: &'a [Complex32],
-    unseen: &'a Unseen,
+    unobserved: &'a Unobserved,
 }
 
 impl System for FirstSystem<'_> {
@@ -226,37 +237,23 @@ impl System for FirstSystem<'_> {
             .par_chunks_exact_mut(n * ky)
             .zip(r.modes.par_chunks_exact(n * ky))
             .zip(self.inverse.par_chunks_exact(n * (n + 1) / 2 * ky))
-            .for_each(|((out, r), inverse)| apply_packed(n, ky, inverse, r, out));
-        self.unseen.add(&self.tile.grid, &r.modes, &mut out.modes);
+            .for_each(|((out, r), inverse)| {
+                apply_packed(inverse, r, &mut out.chunks_exact_mut(ky).collect::<Vec<_>>());
+            });
+        self.unobserved.add(&self.tile.grid, &r.modes, &mut out.modes);
     }
 }
 
-/// The floor under the total. With one subfilter the first solve is the last, and nothing undoes that it is held to 0: it is a tenth then.
-pub(crate) fn floor_of_total(subfilters: usize, config: &JointConfig) -> f64 {
+/// Prior weight on the summed flux in units of the data's. With one subfilter, where the first
+/// solve is the final one and its pull towards 0 remains, it is a tenth.
+pub(crate) fn flux_floor(subfilters: usize, config: &JointConfig) -> f64 {
     if subfilters == 1 { 0.1 * config.total_floor } else { config.total_floor }
 }
 
-/// The prior's weight on the total at every mode: `floor/σ²`, and where the window `w` leaves the data little to say, `(1 − w²)/σ²` more, so that
-/// noise is not amplified.
-pub(crate) fn total_strength(fiducial: &Fiducial, floor: f64, sigma: f64) -> Vec<f32> {
+/// Prior weight on the summed flux at every mode: `floor/σ²`, and `(1 − w²)/σ²` more for the window
+/// `w`, so that noise is not amplified where the window removes the data.
+pub(crate) fn flux_prior_weight(fiducial: &Fiducial, floor: f64, sigma: f64) -> Vec<f32> {
     fiducial.window().map(|w| ((floor + 1.0 - w * w) / (sigma * sigma)) as f32).collect()
-}
-
-/// `out = M r` for all `ky` of one `kx`, `M` an upper triangle laid out `pair × ky`.
-pub(crate) fn apply_packed(
-    n: usize,
-    ky: usize,
-    upper_rows: &[Complex32],
-    r: &[Complex32],
-    out: &mut [Complex32],
-) {
-    out.fill(Complex32::default());
-    for ((a, b), m) in upper(n).zip(upper_rows.chunks_exact(ky)) {
-        add_product(&mut out[a * ky..][..ky], m, &r[b * ky..][..ky]);
-        if a != b {
-            add_conjugate_product(&mut out[b * ky..][..ky], m, &r[a * ky..][..ky]);
-        }
-    }
 }
 
 fn inverse_mean_hessian(tile: &Tile, prior: &UniformPrior) -> Vec<Complex32> {
