@@ -103,7 +103,7 @@ impl JointRecord<'_> {
         images.extend([
             on_patch("COVERED", Pixels::U16(covered.view())),
             on_patch("COVERAGE", Pixels::F32(solution.coverage_yx.view())),
-            on_patch("FREEDOM", Pixels::F32(solution.freedom_yx.view())).with_unit(self.unit),
+            on_patch("FREEDOM", Pixels::F32(solution.prior_scale_yx.view())).with_unit(self.unit),
             on_patch("SOURCE_NOISE", Pixels::F32(solution.source_noise_yx.view())),
             ImageHdu::new("COVARIANCE", Pixels::F32(covariance.view())),
             ImageHdu::new("WIDTHS", Pixels::F64(prior.view())).with_unit(self.unit),

@@ -138,7 +138,7 @@ impl<'a> JointMatcher<'a> {
                 covariance: &self.model.covariance,
                 maps: NoiseMaps {
                     coverage_yx: planes.coverage_yx.view(),
-                    freedom_yx: planes.freedom_yx.view(),
+                    prior_scale_yx: planes.freedom_yx.view(),
                     source_noise_yx: planes.source_noise_yx.view(),
                 },
             }),

@@ -82,7 +82,7 @@ impl Coadds {
             .collect();
         let variance = match of_template {
             true => patch.template.variance.clone(),
-            false => without_infinity(solution.total_variance()),
+            false => without_infinity(solution.flux_variance()),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = Coadd { image: Array2::zeros(mask.dim()), variance, n_image };
