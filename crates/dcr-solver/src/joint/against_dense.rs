@@ -209,9 +209,10 @@ fn dense_final_solve() {
         (fwhm_px, 8),
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
-    let width: Vec<f64> = solve.width_on(&grid).iter().map(|w| f64::from(*w)).collect();
+    let width: Vec<f64> = solve.width_on_grid().iter().map(|w| f64::from(*w)).collect();
     let config = JointConfig { source_iterations: 400, ..small.config.clone() };
-    solve.solve(&mut small.tile, &config, &mut IterationBudget::new(&mut |_, _| true, 0));
+    solve.solve(&config, &mut IterationBudget::new(&mut |_, _| true, 0));
+    let model = solve.into_model();
     // y = f t + E P τ u, with t and u on the whole grid.
     let (pixels, ky) = (grid.pixels(), grid.ky());
     let (f, e) = (small.spectrum.fractions(), small.spectrum.components(small.config.colour_damping));
@@ -245,7 +246,6 @@ fn dense_final_solve() {
     let mut totals = pulled.slice_mut(s![..pixels]);
     totals += &held.dot(&start);
     let dense = to_planes.dot(&solve_dense(&normal, &pulled));
-    let model = solve.into_model();
     let worst = small.worst(&model, &dense);
     assert!(worst < DENSE, "{worst:e}");
 }

@@ -15,6 +15,9 @@ use super::region::{PixelShift, mirror};
 /// Minimum border on each side of a plane, px.
 const BORDER: usize = 24;
 
+/// Prime factors of the transforms' lengths.
+const PRIMES: [usize; 3] = [3, 5, 7];
+
 /// Transforms for planes of one shape.
 pub struct FourierPlan {
     shape: (usize, usize),
@@ -29,7 +32,8 @@ impl FourierPlan {
     /// A plan for planes of shape `(rows, cols)`, both at least 1.
     #[must_use]
     pub fn new(shape: (usize, usize)) -> Self {
-        let padded = (odd_fast_length(shape.0 + 2 * BORDER), odd_fast_length(shape.1 + 2 * BORDER));
+        let fast_length = |n: usize| odd_fast_length(n + 2 * BORDER, &PRIMES);
+        let padded = (fast_length(shape.0), fast_length(shape.1));
         let mut real = RealFftPlanner::new();
         let mut complex = rustfft::FftPlanner::new();
         Self {
@@ -173,20 +177,19 @@ fn transform_columns(spectrum: &mut Array2<Complex64>, fft: &dyn rustfft::Fft<f6
     }
 }
 
-/// The smallest odd number ≥ `n` with no prime factor above 7; odd lengths have no Nyquist row.
-fn odd_fast_length(n: usize) -> usize {
-    (n | 1..)
-        .step_by(2)
-        .find(|&candidate| {
-            let rest = [3, 5, 7].iter().fold(candidate, |mut m, p| {
-                while m % p == 0 {
-                    m /= p;
-                }
-                m
-            });
-            rest == 1
+/// The smallest odd number ≥ `n` without prime factors other than `primes`.
+///
+/// Odd lengths have no Nyquist frequency, at which a fractional shift is not real.
+pub(crate) fn odd_fast_length(n: usize, primes: &[usize]) -> usize {
+    let rest = |candidate: usize| {
+        primes.iter().fold(candidate, |mut rest, prime| {
+            while rest % prime == 0 {
+                rest /= prime;
+            }
+            rest
         })
-        .unwrap_or(n | 1)
+    };
+    (n | 1..).step_by(2).find(|candidate| rest(*candidate) == 1).unwrap_or(n | 1)
 }
 
 #[cfg(test)]
@@ -226,9 +229,6 @@ mod tests {
 
     #[test]
     fn odd_fast_length_is_odd_and_smooth() {
-        assert_eq!(
-            [odd_fast_length(1), odd_fast_length(10), odd_fast_length(22), odd_fast_length(128)],
-            [1, 15, 25, 135]
-        );
+        assert_eq!([1, 10, 22, 128].map(|n| odd_fast_length(n, &PRIMES)), [1, 15, 25, 135]);
     }
 }

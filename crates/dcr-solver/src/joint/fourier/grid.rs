@@ -23,7 +23,10 @@ use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
 use super::frequencies::{Frequencies, multiplicity};
+use crate::kernel::odd_fast_length;
 
+/// Prime factors of the transforms' lengths.
+const PRIMES: [usize; 4] = [3, 5, 7, 11];
 /// Rows gathered at a time: two cache lines of every `kx`.
 const BLOCK: usize = 16;
 
@@ -59,7 +62,8 @@ pub(crate) enum Way {
 impl Grid {
     /// A grid for tiles of `shape` with at least `padding` pixels on each side.
     pub(crate) fn new(shape: (usize, usize), padding: usize) -> Self {
-        let padded = (fast_length(shape.0 + 2 * padding), fast_length(shape.1 + 2 * padding));
+        let fast_length = |n: usize| odd_fast_length(n + 2 * padding, &PRIMES);
+        let padded = (fast_length(shape.0), fast_length(shape.1));
         let mut planner = FftPlanner::new();
         Self {
             shape,
@@ -387,22 +391,6 @@ fn split(both: &[Complex32], a: &mut [Complex32], b: &mut [Complex32]) {
     }
 }
 
-/// The smallest odd number, at least `n`, with no prime factor above 11.
-fn fast_length(n: usize) -> usize {
-    (n | 1..)
-        .step_by(2)
-        .find(|candidate| {
-            let rest = [3, 5, 7, 11].iter().fold(*candidate, |mut m, p| {
-                while m % p == 0 {
-                    m /= p;
-                }
-                m
-            });
-            rest == 1
-        })
-        .unwrap_or(n | 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -490,9 +478,6 @@ mod tests {
 
     #[test]
     fn fourier_lengths_are_fast() {
-        assert_eq!(
-            [fast_length(1), fast_length(16), fast_length(304), fast_length(1072)],
-            [1, 21, 315, 1089]
-        );
+        assert_eq!([1, 16, 304, 1072].map(|n| odd_fast_length(n, &PRIMES)), [1, 21, 315, 1089]);
     }
 }

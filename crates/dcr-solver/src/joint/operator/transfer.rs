@@ -131,6 +131,12 @@ pub(crate) fn visit_transfer(
     out
 }
 
+/// Support radius of one model pixel in any visit, px, for the largest displacement along an axis
+/// and the FWHM of the PSF.
+pub(crate) fn support_radius(furthest: f64, fwhm_px: f64) -> usize {
+    (furthest + 2.0 * fwhm_px).ceil() as usize
+}
+
 /// Displaces a visit's prediction by a further `offset`: one more phase for every subfilter.
 pub(crate) fn displace(transfer: &mut [Complex32], frequencies: &Frequencies, n: usize, offset: PixelShift) {
     let [along_y, along_x] = frequencies.phases(offset.dy, offset.dx);

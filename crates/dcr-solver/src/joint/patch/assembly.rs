@@ -196,9 +196,7 @@ fn final_model(
     let (first, amplitude) = (&session.first, &session.amplitude);
     let about = (session.fiducial_fwhm_px, session.reach());
     let mut solve = FinalSolve::new(&mut session.tile, spectrum, amplitude, first, about, config);
-    let history = solve.solve(&mut session.tile, config, budget);
-    let grid = &session.tile.grid;
-    let (tau_yx, prior_scale_yx) =
-        (solve.width(grid), solve.smoothed_prior_scale(grid, session.fiducial_fwhm_px));
+    let history = solve.solve(config, budget);
+    let (tau_yx, prior_scale_yx) = (solve.width(), solve.smoothed_prior_scale(session.fiducial_fwhm_px));
     FinalModel { model: solve.into_model(), prior_scale_yx, tau_yx, history }
 }

@@ -9,7 +9,7 @@ use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::operator::tile::{FULL, Tile, TileVisit, share};
-use crate::joint::operator::transfer::{Fiducial, displace, visit_transfer};
+use crate::joint::operator::transfer::{Fiducial, displace, support_radius, visit_transfer};
 use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::visits::check_displacements;
@@ -73,7 +73,8 @@ impl Session {
         let mut tile = Tile::new(grid, n, visits, sigma);
         let stars = saturated_stars(&mut tile, &fiducial, problem.spectrum, config);
         tile.set_fixed_sources(light(&stars, &tile.grid, &fiducial));
-        let first = FirstSolve::new(&tile, prior, problem.spectrum, reach(furthest, fiducial_fwhm_px));
+        let first =
+            FirstSolve::new(&tile, prior, problem.spectrum, support_radius(furthest, fiducial_fwhm_px));
         let applied = vec![PixelShift::default(); indices.len()];
         Ok(Self { tile, indices, applied, amplitude, furthest, fiducial_fwhm_px, first })
     }
@@ -130,7 +131,7 @@ impl Session {
 
     /// Support radius of one model pixel in any visit, px.
     pub(crate) fn reach(&self) -> usize {
-        reach(self.furthest, self.fiducial_fwhm_px)
+        support_radius(self.furthest, self.fiducial_fwhm_px)
     }
 
     /// Continues the first solve to the final solve's tolerance.
@@ -183,11 +184,6 @@ impl Session {
         });
         sums
     }
-}
-
-/// Support radius of one model pixel in any visit, px.
-fn reach(furthest: f64, fwhm_px: f64) -> usize {
-    (furthest + 2.0 * fwhm_px).ceil() as usize
 }
 
 fn read(

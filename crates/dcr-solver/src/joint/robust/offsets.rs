@@ -14,6 +14,7 @@ use rustfft::num_complex::Complex32;
 
 use crate::joint::fourier::grid::Grid;
 use crate::joint::operator::tile::{Buffer, TileVisit, predict, tile_plane};
+use crate::joint::operator::transfer::support_radius;
 use crate::joint::problem::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
 use crate::linalg::solve_positive_definite;
@@ -195,12 +196,7 @@ pub(crate) fn trusted_pixels(covered_yx: ArrayView2<bool>, furthest: f64, fwhm_p
     if covered_yx.iter().all(|c| *c) {
         return covered_yx.to_owned();
     }
-    dilate_diamond(covered_yx.mapv(|c| !c).view(), trust_reach(furthest, fwhm_px)).mapv(|hole| !hole)
-}
-
-/// Distance from an uncovered pixel within which none is trusted.
-pub(crate) fn trust_reach(furthest: f64, fwhm_px: f64) -> usize {
-    (furthest + 2.0 * fwhm_px).ceil() as usize
+    dilate_diamond(covered_yx.mapv(|c| !c).view(), support_radius(furthest, fwhm_px)).mapv(|hole| !hole)
 }
 
 /// The largest displacement along an axis.

@@ -49,6 +49,7 @@ pub(crate) const MARGIN: f64 = 3e-3;
 
 /// The final solve on a tile.
 pub(crate) struct FinalSolve<'a> {
+    tile: &'a mut Tile,
     fractions: Vec<f32>,
     /// Spectral components, `subfilter × j`.
     components: Vec<f32>,
@@ -76,7 +77,7 @@ impl<'a> FinalSolve<'a> {
     /// `first` is the first solve, `fwhm_px` that of the PSF, and `reach` the distance in pixels
     /// from which unobserved light is constrained.
     pub(crate) fn new(
-        tile: &mut Tile,
+        tile: &'a mut Tile,
         spectrum: &Spectrum,
         amplitude: &'a [f32],
         first: &'a FirstSolve,
@@ -118,50 +119,49 @@ impl<'a> FinalSolve<'a> {
             buffers,
             model: vec![Complex32::default(); tile.unknowns()],
             back: vec![Complex32::default(); tile.unknowns()],
+            tile,
         }
     }
 
     /// Solves, from the first solve's flux and a flat spectrum, so that holes are filled already.
     /// The model is then in [`Self::into_model`]. Returns the remaining error after each pass over
     /// the data.
-    pub(crate) fn solve(
-        &mut self,
-        tile: &mut Tile,
-        config: &JointConfig,
-        budget: &mut IterationBudget,
-    ) -> Vec<f64> {
-        let zeros = Unknowns::zeros(&tile.grid, 1, self.m);
+    pub(crate) fn solve(&mut self, config: &JointConfig, budget: &mut IterationBudget) -> Vec<f64> {
+        let zeros = Unknowns::zeros(&self.tile.grid, 1, self.m);
         let mut x = Unknowns { modes: std::mem::take(&mut self.start), pixels: zeros.pixels.clone() };
         let mut workspace = Workspace::new(zeros, true);
-        // The penalty is 0 at the start.
-        self.residual(tile, &x, &mut workspace.residual);
-        let (area, mut history) = (tile.area(), vec![]);
-        let mut system = FinalSystem { solve: self, tile };
-        conjugate_gradients(&mut system, &mut x, &mut workspace, config.source_iterations, |_, squared| {
+        // The residual is that of the data alone: the penalty is 0 at the start.
+        self.spread(&x);
+        self.back.fill(Complex32::default());
+        self.tile.add_residual(Some(&self.model), &mut self.back);
+        self.gather(&mut workspace.residual);
+        let (area, mut history) = (self.tile.area(), vec![]);
+        conjugate_gradients(self, &mut x, &mut workspace, config.source_iterations, |_, squared| {
             let error = rms_error(squared, area);
             history.push(error);
             budget.step() && error >= config.source_tolerance
         });
         budget.skip(config.source_iterations - history.len());
-        self.spread(&tile.grid, &x);
+        self.spread(&x);
         history
     }
 
     /// Uniform prior scale under which the components have about the same noise, at every pixel of
     /// the tile: τ, averaged over the PSF. An average of τ² is too wide on stars, one of ln τ too
     /// narrow.
-    pub(crate) fn smoothed_prior_scale(&self, grid: &Grid, fwhm_px: f64) -> Array2<f32> {
-        own_pixels(grid, &gaussian_filter(self.width_on(grid), fwhm_px / FWHM_PER_SIGMA, Boundary::Zero))
+    pub(crate) fn smoothed_prior_scale(&self, fwhm_px: f64) -> Array2<f32> {
+        let sigma = fwhm_px / FWHM_PER_SIGMA;
+        own_pixels(&self.tile.grid, &gaussian_filter(self.width_on_grid(), sigma, Boundary::Zero))
     }
 
     /// τ at every pixel of the tile.
-    pub(crate) fn width(&self, grid: &Grid) -> Array2<f32> {
-        own_pixels(grid, &self.width_on(grid))
+    pub(crate) fn width(&self) -> Array2<f32> {
+        own_pixels(&self.tile.grid, &self.width_on_grid())
     }
 
     /// τ at every pixel of the grid.
-    pub(crate) fn width_on(&self, grid: &Grid) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape(grid.padded, &self.width).expect("the width covers the grid")
+    pub(crate) fn width_on_grid(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape(self.tile.grid.padded, &self.width).expect("the width covers the grid")
     }
 
     /// The solved model, `kx × subfilter × ky`.
@@ -169,41 +169,9 @@ impl<'a> FinalSolve<'a> {
         self.model
     }
 
-    /// Back-projected residual of `x`.
-    fn residual(&mut self, tile: &mut Tile, x: &Unknowns, out: &mut Unknowns) {
-        self.spread(&tile.grid, x);
-        let mut back = std::mem::take(&mut self.back);
-        back.fill(Complex32::default());
-        tile.add_residual(Some(&self.model), &mut back);
-        self.gather(&tile.grid, &back, out);
-        self.back = back;
-    }
-
-    /// `z ≈ M⁻¹ r`.
-    fn precondition(&mut self, grid: &Grid, residual: &Unknowns, z: &mut Unknowns) {
-        self.mask_free.precondition(grid, &self.width, &mut self.buffers, residual, z);
-        self.unobserved.add_to_flux(grid, &residual.modes, &mut z.modes);
-        self.cut_stars.add(grid, (&residual.modes, &residual.pixels), (&mut z.modes, &mut z.pixels));
-    }
-
-    /// The Hessian: data and penalty.
-    fn apply(&mut self, tile: &mut Tile, x: &Unknowns, out: &mut Unknowns) {
-        self.spread(&tile.grid, x);
-        let mut back = std::mem::take(&mut self.back);
-        back.fill(Complex32::default());
-        tile.add_hessian(&self.model, &mut back);
-        self.gather(&tile.grid, &back, out);
-        self.back = back;
-        let ky = tile.grid.ky();
-        let totals = out.modes.par_chunks_exact_mut(ky).zip(x.modes.par_chunks_exact(ky));
-        let totals = totals.zip(self.flux_prior.par_chunks_exact(ky));
-        totals.for_each(|((out, x), floor)| add_weighted(out, 1.0, floor, x));
-        tile.add_margin(margin(tile.sigma), &x.modes, &mut out.modes);
-        add_pixels(&tile.grid, &mut out.pixels, 1.0, &x.pixels);
-    }
-
     /// `y = f t + E P τ u`, into `model`.
-    fn spread(&mut self, grid: &Grid, x: &Unknowns) {
+    fn spread(&mut self, x: &Unknowns) {
+        let grid = &self.tile.grid;
         to_modes(grid, &self.width, &x.pixels, &mut self.buffers);
         let (ky, n, m, buffers) = (grid.ky(), self.fractions.len(), self.m, &self.buffers);
         let (fractions, components, amplitude) = (&self.fractions, &self.components, self.amplitude);
@@ -224,8 +192,9 @@ impl<'a> FinalSolve<'a> {
         });
     }
 
-    /// The transpose of `spread`.
-    fn gather(&mut self, grid: &Grid, back: &[Complex32], out: &mut Unknowns) {
+    /// The transpose of `spread`, from `back`.
+    fn gather(&mut self, out: &mut Unknowns) {
+        let (grid, back) = (&self.tile.grid, &self.back);
         let (ky, n, m) = (grid.ky(), self.fractions.len(), self.m);
         let (fractions, components, amplitude) = (&self.fractions, &self.components, self.amplitude);
         out.modes.par_chunks_exact_mut(ky).zip(back.par_chunks_exact(n * ky)).for_each(|(out, back)| {
@@ -245,23 +214,30 @@ impl<'a> FinalSolve<'a> {
     }
 }
 
-/// The normal equations of the final solve.
-struct FinalSystem<'a, 'b> {
-    solve: &'a mut FinalSolve<'b>,
-    tile: &'a mut Tile,
-}
-
-impl System for FinalSystem<'_, '_> {
+/// The normal equations of the final solve: data and penalty.
+impl System for FinalSolve<'_> {
     fn grid(&self) -> &Grid {
         &self.tile.grid
     }
 
     fn apply(&mut self, x: &Unknowns, out: &mut Unknowns) {
-        self.solve.apply(self.tile, x, out);
+        self.spread(x);
+        self.back.fill(Complex32::default());
+        self.tile.add_hessian(&self.model, &mut self.back);
+        self.gather(out);
+        let (tile, ky) = (&self.tile, self.tile.grid.ky());
+        let fluxes = out.modes.par_chunks_exact_mut(ky).zip(x.modes.par_chunks_exact(ky));
+        let fluxes = fluxes.zip(self.flux_prior.par_chunks_exact(ky));
+        fluxes.for_each(|((out, x), prior)| add_weighted(out, 1.0, prior, x));
+        tile.add_margin(margin(tile.sigma), &x.modes, &mut out.modes);
+        add_pixels(&tile.grid, &mut out.pixels, 1.0, &x.pixels);
     }
 
     fn precondition(&mut self, r: &Unknowns, out: &mut Unknowns) {
-        self.solve.precondition(&self.tile.grid, r, out);
+        let grid = &self.tile.grid;
+        self.mask_free.precondition(grid, &self.width, &mut self.buffers, r, out);
+        self.unobserved.add_to_flux(grid, &r.modes, &mut out.modes);
+        self.cut_stars.add(grid, (&r.modes, &r.pixels), (&mut out.modes, &mut out.pixels));
     }
 }
 

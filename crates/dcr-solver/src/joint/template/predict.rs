@@ -9,11 +9,10 @@ use crate::joint::error::JointError;
 use crate::joint::noise::coarse::coarse_transfer;
 use crate::joint::noise::covariance::NoiseMaps;
 use crate::joint::operator::tile::Buffer;
+use crate::joint::operator::transfer::support_radius;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::visits::JointVisits;
-use crate::joint::robust::offsets::{
-    FitPixel, fit_pixel, fit_pixels, furthest, is_bright, trust_reach, trusted_pixels,
-};
+use crate::joint::robust::offsets::{FitPixel, fit_pixel, fit_pixels, furthest, is_bright, trusted_pixels};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::GOOD;
 
@@ -55,7 +54,7 @@ pub struct JointTemplate {
 /// of the exposure's light.
 #[must_use]
 pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usize {
-    OVERLAP.max(trust_reach(furthest(displacements), fiducial.seeing_px()))
+    OVERLAP.max(support_radius(furthest(displacements), fiducial.seeing_px()))
 }
 
 /// The template for exposure `index` of `exposures`.
@@ -148,7 +147,7 @@ fn variance(
 fn trusted(model: &JointModel, exposures: &dyn JointVisits, index: usize, region: &Region) -> Array2<bool> {
     let displacements = exposures.displacements(index, &Region::whole(model.patch));
     let (furthest, fwhm_px) = (furthest(&displacements), model.fiducial.seeing_px());
-    let around = region.grown(trust_reach(furthest, fwhm_px), &model.held);
+    let around = region.grown(support_radius(furthest, fwhm_px), &model.held);
     let covered = around.within(&model.held).of(&model.covered_yx);
     let trusted = trusted_pixels(covered, furthest, fwhm_px);
     region.within(&around).of(&trusted.view()).to_owned()
