@@ -56,7 +56,11 @@ pub fn solve_positive_definite(matrix: &[f64], right_side: &[f64], singular: f64
         pivot
     });
     let mut x = right_side.to_vec();
-    solve_triangles(&factor, &mut x);
+    solve_lower(&factor, &mut x);
+    for i in (0..n).rev() {
+        let sum: f64 = (i + 1..n).map(|k| factor[triangle(k) + i] * x[k]).sum();
+        x[i] = (x[i] - sum) / factor[triangle(i) + i];
+    }
     (definite && x.iter().all(|v| v.is_finite())).then_some(x)
 }
 
@@ -80,17 +84,22 @@ fn factor<T: Real>(lower: &[T], mut pivot: impl FnMut(T, T) -> T) -> Vec<T> {
     out
 }
 
-/// `x ← (L Lᵀ)⁻¹ x`.
-pub(crate) fn solve_triangles<T: Real>(factor: &[T], x: &mut [T]) {
+/// `x ← L⁻¹ x`.
+fn solve_lower<T: Real>(factor: &[T], x: &mut [T]) {
     for i in 0..x.len() {
         let row = &factor[triangle(i)..][..=i];
         x[i] = (x[i] - T::dot(&row[..i], &x[..i])) / row[i];
     }
+}
+
+/// `x ← (L Lᵀ)⁻¹ x`.
+pub(crate) fn solve_triangles(factor: &[f32], x: &mut [f32]) {
+    solve_lower(factor, x);
     for i in (0..x.len()).rev() {
         let row = &factor[triangle(i)..][..=i];
         let value = x[i] / row[i];
         x[i] = value;
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x = *x - value * *l);
+        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= value * l);
     }
 }
 

@@ -48,7 +48,7 @@ impl BrightStars {
             partition_root: disc.partition_root(&sum),
             factor: cholesky(&matrix(grid, &disc.pixels, width, &kernels, m)),
             pixels: disc.pixels,
-            flux_unit: None,
+            flux: None,
         });
         let diagonal = (0..m).flat_map(|j| {
             let own = upper(m).position(|pair| pair == (j, j)).map_or(0.0, |pair| kernels[pair][0]);

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::DAMPING;
 use super::cover::{Disc, discs, limited_radius, window_sum};
 use super::local_hessian::{Component, LocalHessian, Unknown, coverage, missing};
-use super::schwarz::{Schwarz, Subdomain};
+use super::schwarz::{FluxUnknowns, Schwarz, Subdomain};
 use crate::joint::fourier::grid::Grid;
 use crate::joint::operator::tile::Tile;
 use crate::kernel::dilate_diamond;
@@ -94,12 +94,12 @@ pub(crate) fn cut_stars(tile: &Tile, problem: &FinalProblem) -> Schwarz {
         });
         let unknowns: Vec<Unknown> = of_total.chain(of_components).collect();
         let factor = hessian.factor(&unknowns, &missing(grid, &coverage, &places, problem.reach));
-        Subdomain {
-            partition_root: disc.partition_root(&sum),
-            pixels: disc.pixels,
-            flux_unit: Some(unit),
-            factor,
-        }
+        let partition_root = disc.partition_root(&sum);
+        let flux = FluxUnknowns {
+            restriction: partition_root.iter().map(|root| root * unit * grid.scale()).collect(),
+            prolongation: partition_root.iter().map(|root| root * unit).collect(),
+        };
+        Subdomain { partition_root, pixels: disc.pixels, flux: Some(flux), factor }
     };
     Schwarz::new(grid, discs.into_par_iter().map(subdomain).collect(), DAMPING)
 }

@@ -3,7 +3,7 @@
 
 use super::DAMPING;
 use super::local_hessian::{Component, LocalHessian, Unknown, coverage, missing};
-use super::schwarz::{Schwarz, Subdomain};
+use super::schwarz::{FluxUnknowns, Schwarz, Subdomain};
 use crate::joint::operator::tile::Tile;
 use crate::rarity::groups;
 
@@ -41,7 +41,10 @@ pub(crate) fn holes(tile: &Tile, fractions: &[f32], flux_prior: &[f32], reach: u
         Subdomain {
             pixels: places.iter().map(|(y, x)| (y * grid.padded.1 + x) as u32).collect(),
             partition_root: vec![1.0; places.len()],
-            flux_unit: Some(unit),
+            flux: Some(FluxUnknowns {
+                restriction: vec![1.0; places.len()],
+                prolongation: vec![grid.scale() * unit * unit; places.len()],
+            }),
             factor: hessian.factor(&unknowns, &missing),
         }
     };

@@ -25,10 +25,19 @@ pub(crate) struct Subdomain {
     pub(crate) pixels: Vec<u32>,
     /// Square root of the partition of unity at each pixel.
     pub(crate) partition_root: Vec<f32>,
-    /// Unit of the flux's unknowns, which come before the components'; `None` if there are none.
-    pub(crate) flux_unit: Option<f32>,
+    /// Unknowns of the flux, which come before the components'; `None` if there are none.
+    pub(crate) flux: Option<FluxUnknowns>,
     /// Cholesky factor of the matrix, rows of the lower triangle.
     pub(crate) factor: Vec<f32>,
+}
+
+/// Weights of the flux's unknowns at each pixel: partition of unity, unit and normalisation of
+/// transforms.
+pub(crate) struct FluxUnknowns {
+    /// Factor on the transformed residual.
+    pub(crate) restriction: Vec<f32>,
+    /// Factor on the solution.
+    pub(crate) prolongation: Vec<f32>,
 }
 
 /// The preconditioner.
@@ -41,7 +50,7 @@ pub(crate) struct Schwarz {
 
 impl Schwarz {
     pub(crate) fn new(grid: &Grid, subdomains: Vec<Subdomain>, damping: f32) -> Self {
-        let of_flux = subdomains.iter().filter(|subdomain| subdomain.flux_unit.is_some());
+        let of_flux = subdomains.iter().filter(|subdomain| subdomain.flux.is_some());
         let rows: BTreeSet<usize> =
             of_flux.flat_map(|s| s.pixels.iter().map(|pixel| *pixel as usize / grid.padded.1)).collect();
         Self { subdomains, rows: rows.into_iter().collect(), damping }
@@ -74,30 +83,31 @@ impl Schwarz {
             self.rows.partition_point(|row| *row < y) * cols + x
         };
         let solve = |s: &Subdomain| -> Vec<f32> {
-            let pixels = || s.pixels.iter().zip(&s.partition_root);
-            let of_flux = s.flux_unit.iter().flat_map(|unit| {
-                let lines = &lines;
-                pixels().map(move |(pixel, root)| root * unit * grid.scale() * lines[in_lines(*pixel)])
-            });
-            let of_components = components
-                .chunks_exact(plane)
-                .flat_map(|component| pixels().map(move |(pixel, root)| root * component[*pixel as usize]));
-            let mut x: Vec<f32> = of_flux.chain(of_components).collect();
+            let mut x = Vec::new();
+            if let Some(flux) = &s.flux {
+                let weights = s.pixels.iter().zip(&flux.restriction);
+                x.extend(weights.map(|(pixel, weight)| weight * lines[in_lines(*pixel)]));
+            }
+            for component in components.chunks_exact(plane) {
+                let roots = s.pixels.iter().zip(&s.partition_root);
+                x.extend(roots.map(|(pixel, root)| root * component[*pixel as usize]));
+            }
             solve_triangles(&s.factor, &mut x);
             x
         };
         let solved: Vec<Vec<f32>> = self.subdomains.par_iter().map(solve).collect();
         let mut light = vec![0.0; lines.len()];
         for (s, solved) in self.subdomains.iter().zip(&solved) {
-            let pixels = || s.pixels.iter().zip(&s.partition_root);
-            let (of_flux, of_components) = solved.split_at(s.flux_unit.map_or(0, |_| s.pixels.len()));
-            for ((pixel, root), value) in pixels().zip(of_flux) {
-                light[in_lines(*pixel)] += self.damping * root * s.flux_unit.unwrap_or(1.0) * value;
+            let (of_flux, of_components) = solved.split_at(s.flux.as_ref().map_or(0, |_| s.pixels.len()));
+            if let Some(flux) = &s.flux {
+                for ((pixel, weight), value) in s.pixels.iter().zip(&flux.prolongation).zip(of_flux) {
+                    light[in_lines(*pixel)] += self.damping * weight * value;
+                }
             }
             let planes =
                 components_out.chunks_exact_mut(plane).zip(of_components.chunks_exact(s.pixels.len()));
             for (out, values) in planes {
-                for ((pixel, root), value) in pixels().zip(values) {
+                for ((pixel, root), value) in s.pixels.iter().zip(&s.partition_root).zip(values) {
                     out[*pixel as usize] += self.damping * root * value;
                 }
             }
