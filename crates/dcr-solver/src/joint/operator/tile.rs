@@ -410,15 +410,6 @@ pub(crate) fn inner_product(grid: &Grid, a: &[Complex32], b: &[Complex32]) -> f6
     parts.iter().sum()
 }
 
-/// Remaining rms error of predictions, per pixel of a tile of that area, in units of the weighted
-/// coadd's noise.
-///
-/// `squared` is `rᵀ M⁻¹ r` for the residual `r` of the normal equations. Unlike a measure relative
-/// to the data, the error does not depend on their brightness.
-pub(crate) fn rms_error(squared: f64, area: usize) -> f64 {
-    (squared.max(0.0) / area as f64).sqrt()
-}
-
 /// `line *= weight` where used, 0 elsewhere.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn weigh(line: &mut [f32], weight: f32, used: &[u8]) {

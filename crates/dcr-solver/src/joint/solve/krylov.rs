@@ -79,6 +79,15 @@ pub(crate) fn conjugate_gradients<S: System>(
     }
 }
 
+/// Remaining rms error of predictions, per pixel of a tile of that area, in units of the weighted
+/// coadd's noise.
+///
+/// `squared` is `rᵀ M⁻¹ r` for the residual `r` of the normal equations. Unlike a measure relative
+/// to the data, the error does not depend on their brightness.
+pub(crate) fn rms_error(squared: f64, area: usize) -> f64 {
+    (squared.max(0.0) / area as f64).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::joint::fixtures::Dense;

@@ -26,12 +26,12 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
-use super::krylov::{System, Workspace, conjugate_gradients};
+use super::krylov::{System, Workspace, conjugate_gradients, rms_error};
 use super::map_first::FirstSolve;
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_scaled, add_weighted};
-use crate::joint::operator::tile::{Buffer, Tile, rms_error};
+use crate::joint::operator::tile::{Buffer, Tile};
 use crate::joint::operator::unknowns::{Unknowns, add_pixels, from_modes, to_modes};
 use crate::joint::precondition::cut_stars::{FinalProblem, cut_stars};
 use crate::joint::precondition::mask_free::MaskFree;

@@ -16,11 +16,11 @@
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
-use super::krylov::{System, Workspace, conjugate_gradients};
+use super::krylov::{System, Workspace, conjugate_gradients, rms_error};
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::fourier::modes::{add_weighted, apply_packed};
-use crate::joint::operator::tile::{Tile, rms_error};
+use crate::joint::operator::tile::Tile;
 use crate::joint::operator::transfer::Fiducial;
 use crate::joint::operator::unknowns::Unknowns;
 use crate::joint::precondition::unobserved::Unobserved;
