@@ -1,4 +1,4 @@
-//! Whole iterations: everything between one model and the next, per pixel, visit and iteration.
+//! Whole iterations of the iterative solver, per pixel, visit and iteration.
 
 mod synthetic;
 
@@ -8,7 +8,7 @@ use dcr_solver::iterative::{Interpolation, IterativeConfig, Problem, solve};
 use dcr_solver::kernel::{Order, Region};
 use synthetic::{smooth_spectrum, visits};
 
-/// The most that the default settings allow with three subfilters.
+/// Maximum iterations of the default settings with three subfilters.
 const ITERATIONS: usize = 9;
 
 fn iteration(c: &mut Criterion) {

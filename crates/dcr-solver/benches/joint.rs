@@ -1,4 +1,5 @@
-//! The joint solver: a template, and whole solves that scale in pixels and in visits. No artefacts: what is timed is the arithmetic.
+//! The joint solver: a template, and whole solves by pixels and visits, on fields without
+//! artefacts.
 
 use std::hint::black_box;
 
@@ -11,7 +12,8 @@ use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, PixelShift};
 use ndarray::{Array2, Array3};
 
-/// Stars of σ = 1.5 px, one on every 32 × 32 pixels, displaced by up to 3 px; the noise is a fixed pattern.
+/// Stars of σ = 1.5 px, one on every 32 × 32 pixels, displaced by up to 3 px; the noise is a fixed
+/// pattern.
 fn visits(side: usize, count: usize) -> (JointInMemory, Spectrum) {
     let wavelengths: Vec<f64> = (0..24).map(|l| 400.0 + 150.0 * (f64::from(l) + 0.5) / 24.0).collect();
     let subfilters: Vec<usize> = (0..24).map(|l| l / 8).collect();
@@ -76,7 +78,7 @@ fn template(c: &mut Criterion) {
     }
 }
 
-/// What a template of a part of a large patch costs: reading, registration and variance are not in it.
+/// A template of a part of a large patch, without reading, registration and variance.
 fn template_of_a_part(c: &mut Criterion) {
     let (visits, spectrum) = visits(32, 1);
     let (patch, held) = ((4096, 4096), Region { rows: 512..1536, cols: 1024..3072 });

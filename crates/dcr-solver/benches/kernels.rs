@@ -48,7 +48,8 @@ fn whole_plane(c: &mut Criterion) {
     group.finish();
 }
 
-/// Noise beside stars of many brightnesses, of which the prediction is 2 % too faint: what a search for artefacts sees.
+/// Noise and stars of many brightnesses with predictions 2 % too faint, as in a search for
+/// artefacts.
 fn outliers(c: &mut Criterion) {
     let mut group = c.benchmark_group("outliers");
     let (side, sigma) = (1024, 1.7);

@@ -1,12 +1,14 @@
-//! Subfilter models of the sky from shifted exposures.
+//! Models of the sky in subfilters, from displaced exposures.
 //!
-//! Arrays in, arrays out: this crate knows pixels, weights and displacements, and nothing of sky coordinates, headers, mask
-//! planes or visits' names. [`kernel`] holds the operations on planes, [`iterative`] the established method, [`joint`]
-//! the joint least-squares solver.
+//! Arrays in, arrays out: the crate knows pixels, weights and displacements, but no sky
+//! coordinates, headers, mask planes or visit names. [`kernel`] has the operations on planes,
+//! [`iterative`] the established iterative method, [`joint`] the joint least-squares solver, and
+//! [`linalg`] dense linear algebra.
 
 pub mod iterative;
 pub mod joint;
 pub mod kernel;
+pub mod linalg;
 mod observation;
 mod outliers;
 mod rarity;

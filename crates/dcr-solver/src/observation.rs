@@ -1,4 +1,4 @@
-//! What the solver is given: pixels with flags, weights and displacements, region by region.
+//! The input of the solvers: pixels with flags, weights and displacements, region by region.
 
 use std::ops::Range;
 
@@ -11,12 +11,12 @@ pub const GOOD: u8 = 1;
 /// Pixel flag: the pixel belongs to a detected source in this visit.
 pub const DETECTED: u8 = 2;
 
-/// Where the light of one subfilter goes in one visit.
+/// Displacement of one subfilter's light in one visit.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SubfilterShift {
-    /// For the forward model.
+    /// Displacement in the forward model.
     pub forward: ForwardShift,
-    /// The subfilter's mean displacement; residuals come back by its reverse.
+    /// Mean displacement of the subfilter; residuals are displaced by its reverse.
     pub mean: PixelShift,
 }
 
@@ -24,20 +24,20 @@ pub struct SubfilterShift {
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum ForwardShift {
-    /// All of its light goes one way.
+    /// One displacement for all light.
     Whole(PixelShift),
-    /// Its blue half goes one way and its red half another.
+    /// One displacement for the blue half and one for the red half.
     Halves([PixelShift; 2]),
 }
 
 impl SubfilterShift {
-    /// All light of the subfilter displaced alike.
+    /// One displacement for all light of the subfilter.
     #[must_use]
     pub fn whole(shift: PixelShift) -> Self {
         Self { forward: ForwardShift::Whole(shift), mean: shift }
     }
 
-    /// Its displacements in the forward model.
+    /// Displacements in the forward model.
     #[must_use]
     pub fn forward_shifts(&self) -> &[PixelShift] {
         match &self.forward {
@@ -46,7 +46,7 @@ impl SubfilterShift {
         }
     }
 
-    /// The largest displacement along an axis, forwards or back, in pixels.
+    /// Largest displacement along an axis, forwards or back, px.
     #[must_use]
     pub fn reach(&self) -> f64 {
         self.forward_shifts().iter().map(|s| s.max_component()).fold(self.mean.max_component(), f64::max)
@@ -55,13 +55,13 @@ impl SubfilterShift {
 
 /// A visit's pixels in a region.
 pub struct Pixels<'a> {
-    /// Image, in the patch's units. Values where [`GOOD`] is not set mean nothing; they may be NaN.
+    /// Image, in the patch's units. Values where [`GOOD`] is not set are ignored and may be NaN.
     pub image: CowArray<'a, f32, Ix2>,
     /// [`GOOD`] and [`DETECTED`].
     pub flags: CowArray<'a, u8, Ix2>,
 }
 
-/// Why pixels could not be had; the caller's own error, passed through.
+/// Error of a caller's reader, passed through.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The visits of a patch, read by region so that they need not be in memory at once.
@@ -72,39 +72,39 @@ pub trait Observations: Sync {
     fn visits(&self) -> usize;
     /// The visit's weight: the inverse of its variance, or 1.
     fn weight(&self, visit: usize) -> f64;
-    /// The displacements of all subfilters, blue to red, in a cell.
+    /// Displacements of all subfilters, blue to red, in a cell.
     fn shifts(&self, visit: usize, cell: usize) -> &[SubfilterShift];
-    /// The pixels of a region of the patch.
+    /// Pixels of a region of the patch.
     ///
     /// # Errors
     ///
-    /// Whatever reading them may cause.
+    /// Errors of the source.
     fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError>;
-    /// How many rows of all visits may be asked for at a time, as far as memory goes.
+    /// Maximum rows of all visits per request, as memory allows.
     fn rows_at_a_time(&self) -> usize {
         usize::MAX
     }
-    /// The pixels of some rows of all visits, which the solver works on together. Those of `next` will be asked for after
-    /// them, and may be fetched in the meantime.
+    /// Pixels of rows of all visits, which the solver processes together. A request for `next`
+    /// follows, and may be fetched in the meantime.
     ///
     /// # Errors
     ///
-    /// Whatever reading them may cause.
+    /// Errors of the source.
     fn rows(&self, rows: Range<usize>, next: Option<Range<usize>>)
     -> Result<Box<dyn Rows + '_>, SourceError>;
 }
 
 /// Rows of all visits.
 pub trait Rows: Sync {
-    /// The pixels of a region in these rows, in the patch's indices.
+    /// Pixels of a region in these rows, in the patch's indices.
     ///
     /// # Errors
     ///
-    /// Whatever reading them may cause.
+    /// Errors of the source.
     fn pixels(&self, visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError>;
 }
 
-/// Rows of observations that give any pixels at any time.
+/// Rows of observations that are available at any time.
 pub struct AtHand<'a>(pub &'a dyn Observations);
 
 impl Rows for AtHand<'_> {
@@ -116,7 +116,7 @@ impl Rows for AtHand<'_> {
 /// Visits held in memory, with one cell.
 #[derive(Clone, Debug, Default)]
 pub struct InMemory {
-    /// One element for each visit.
+    /// The visits, in order.
     pub visits: Vec<Visit>,
 }
 
@@ -125,9 +125,9 @@ pub struct InMemory {
 pub struct Visit {
     /// Image, `(rows, cols)` of the patch.
     pub image: ndarray::Array2<f32>,
-    /// [`GOOD`] and [`DETECTED`], same shape.
+    /// [`GOOD`] and [`DETECTED`], of the same shape as the image.
     pub flags: ndarray::Array2<u8>,
-    /// Weight among visits.
+    /// Weight relative to other visits.
     pub weight: f64,
     /// Displacements of the subfilters.
     pub shifts: Vec<SubfilterShift>,

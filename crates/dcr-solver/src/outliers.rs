@@ -1,4 +1,4 @@
-//! Pixels that depart from what is predicted for their own exposure.
+//! Outliers: pixels that deviate from the prediction for their own exposure.
 //!
 //! A pixel is an outlier where the residual
 //!
@@ -6,9 +6,11 @@
 //! |r| > n √(v + g c) + ε c
 //! ```
 //!
-//! with the sky's variance `v`, the shot noise `g` of a unit of signal, and `c` the brightest prediction among the pixel and its
-//! eight neighbours; or where the same holds for residual and prediction smoothed with the width of the PSF, of variance `1/(4πσ²)`, outliers by themselves
-//! left out, so that a cosmic ray does not take its surroundings with it. `ε` covers errors of the PSF: beside a bright star they exceed the noise.
+//! with the sky's variance `v`, the shot noise `g` per unit of signal, and the brightest prediction
+//! `c` among the pixel and its eight neighbours. The same test is applied to residual and
+//! prediction smoothed with the width of the PSF, of variance `1/(4πσ²)`, without the single
+//! outliers, so that a cosmic ray does not take its surroundings with it. `ε` covers errors of the
+//! PSF, which exceed the noise beside a bright star.
 
 use std::ops::Range;
 
@@ -18,27 +20,27 @@ use ndarray::{Array2, ArrayView2};
 use crate::joint::Noise;
 use crate::kernel::{Boundary, copy_folded, filter_in_blocks, filter_row, gaussian_half_kernel};
 
-/// What makes a pixel an outlier.
+/// The test for outliers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutlierTest {
-    /// The noise of the exposure's pixels.
+    /// Noise of the exposure's pixels.
     pub noise: Noise,
-    /// `n`.
+    /// `n`, the threshold in σ.
     pub sigmas: f64,
-    /// `ε`.
+    /// `ε`, the relative error of the prediction.
     pub fraction: f64,
     /// Standard deviation of the PSF in px; 0 to test single pixels only.
     pub psf_sigma: f64,
 }
 
 impl OutlierTest {
-    /// How far in px a pixel has a say in whether another is an outlier.
+    /// Distance in px within which pixels influence each other's test.
     #[must_use]
     pub fn reach(&self) -> usize {
         (4.0 * self.psf_sigma.max(0.0) + 0.5) as usize + 1
     }
 
-    /// The outliers among the pixels of a residual beside a prediction. The residual is 0 where there are no data.
+    /// Outliers of a residual with its prediction. The residual is 0 without data.
     #[must_use]
     pub fn outliers(&self, residual: ArrayView2<f32>, prediction: ArrayView2<f32>) -> Array2<bool> {
         let (residual, prediction) = (residual.as_standard_layout(), prediction.as_standard_layout());
@@ -82,12 +84,12 @@ impl OutlierTest {
 
 /// Marks pixels whose residual, smoothed or not, exceeds the threshold.
 ///
-/// Few pixels exceed that beside what is left of their own light, fewer that beside all of it: only for those the light of their neighbours
-/// is looked up.
+/// Few pixels exceed it with a share of their own light, fewer with all of their own: only for
+/// those the light of their neighbours is evaluated.
 struct Marking<'a> {
     around: Surroundings<'a>,
     threshold: Threshold,
-    /// The share of a pixel's own light that is taken into account first.
+    /// Share of a pixel's own light in the first test.
     own_share: f32,
     suspected: Vec<bool>,
     line: Vec<f32>,
@@ -95,14 +97,14 @@ struct Marking<'a> {
 }
 
 impl<'a> Marking<'a> {
-    /// `averaged` is the variance left by smoothing.
+    /// `averaged` is the factor on the variance from smoothing.
     fn new(test: &OutlierTest, around: Surroundings<'a>, averaged: f64) -> Self {
         let threshold = Threshold::new(test, averaged);
         let own_share = if threshold.rises() { around.share_of_own() } else { 0.0 };
         Self { around, threshold, own_share, suspected: vec![], line: vec![], light: vec![] }
     }
 
-    /// Pixels of row `y` from column `x` on.
+    /// Tests the pixels of row `y` from column `x` on.
     fn row(&mut self, (y, x): (usize, usize), residual: &[f32], hit: &mut [bool]) {
         let Self { around, threshold, own_share, suspected, line, light } = self;
         let Some(plane) = around.plane.row(y).to_slice() else {
@@ -125,29 +127,29 @@ impl<'a> Marking<'a> {
                 let at = (y, x + start + i);
                 let mut exceeds =
                     |reach| residual[i].abs() > threshold.beside(around.brightest(at, reach, line));
-                // The pixel itself decides most: its neighbours can only raise the limit.
+                // The pixel's own light comes first: neighbours can only raise the threshold.
                 hit[start + i] |= exceeds(0) && exceeds(1);
             }
         }
     }
 }
 
-/// Whether a flag is set. All are looked at: that is quicker than to stop.
+/// True if a flag is set. Reading all is faster than stopping.
 fn any(flags: &[bool]) -> bool {
     flags.iter().fold(false, |any, flag| any | flag)
 }
 
-/// Pixels of a row that are looked through at a time.
+/// Pixels of a row tested together.
 const RUN: usize = 64;
 
-/// What a residual must exceed.
+/// Threshold on a residual.
 #[derive(Clone, Copy)]
 struct Threshold {
     sky: f32,
     shot: f32,
     sigmas: f32,
     fraction: f32,
-    /// Where there is no light.
+    /// Threshold without light.
     empty: f32,
 }
 
@@ -158,20 +160,21 @@ impl Threshold {
         Self { sky, shot, sigmas, fraction, empty: sigmas * sky.sqrt() }
     }
 
-    /// Beside so much light.
+    /// Threshold with that much light.
     #[inline(always)]
     fn beside(&self, bright: f32) -> f32 {
         self.sigmas * (self.sky + self.shot * bright).sqrt() + self.fraction * bright
     }
 
-    /// Whether more light never lowers it.
+    /// True if more light never lowers the threshold.
     fn rises(&self) -> bool {
         self.sigmas >= 0.0 && self.shot >= 0.0 && self.fraction >= 0.0
     }
 }
 
-/// Which residuals of a row exceed the threshold both of empty sky and beside a share of the light in the pixel itself.
-// No closures: they would not be compiled for the vector unit that the function is.
+/// Residuals of a row that exceed the threshold both of empty sky and with a share of the light in
+/// the pixel itself.
+// No closures: they would not be compiled for the function's vector unit.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn exceeding(residual: &[f32], light: &[f32], share: f32, threshold: Threshold, out: &mut [bool]) {
     for ((out, r), light) in out.iter_mut().zip(residual).zip(light) {
@@ -180,31 +183,32 @@ fn exceeding(residual: &[f32], light: &[f32], share: f32, threshold: Threshold, 
     }
 }
 
-/// A prediction, to be smoothed where it is asked for.
+/// A prediction, smoothed on demand.
 struct Surroundings<'a> {
     /// Weight of a pixel at distance 0, 1, … along an axis.
     half_kernel: Vec<f32>,
     plane: ArrayView2<'a, f32>,
 }
 
-/// Sums of light in another order differ by less than this share of them.
+/// Relative difference between sums of light in another order.
 const ROUNDING: f32 = 1e-4;
 
 impl Surroundings<'_> {
-    /// No more than the share of its own light that a pixel keeps.
+    /// Lower bound of the share of its own light that a pixel keeps.
     fn share_of_own(&self) -> f32 {
         let middle = self.half_kernel[0];
         if self.half_kernel.len() == 1 { middle } else { middle * middle * (1.0 - ROUNDING) }
     }
 
-    /// The pixels of row `y` from column `x` on, smoothed, without what is negative: those of [`Self::brightest`] but for rounding. `line` is
-    /// scratch space.
+    /// Smoothed pixels of row `y` from column `x` on, negative light excluded: those of
+    /// [`Self::brightest`] except for rounding. `line` is scratch space.
     fn smooth(&self, (y, x): (usize, usize), line: &mut Vec<f32>, out: &mut [f32]) {
         self.smooth_along_y(y, &(x..x + out.len()), line);
         filter_row(&self.half_kernel, line, out);
     }
 
-    /// The largest of the pixels within `reach` along both axes in the plane, smoothed, without what is negative. `line` is scratch space.
+    /// Largest smoothed pixel within `reach` along both axes in the plane, negative light excluded.
+    /// `line` is scratch space.
     fn brightest(&self, (y, x): (usize, usize), reach: usize, line: &mut Vec<f32>) -> f32 {
         let (rows, cols) = self.plane.dim();
         let radius = self.half_kernel.len() - 1;
@@ -220,7 +224,7 @@ impl Surroundings<'_> {
         brightest
     }
 
-    /// Fills `line` with some columns of a row, and those around them that are needed to smooth them, smoothed along y.
+    /// Fills `line` with columns of a row and their surroundings for smoothing, smoothed along y.
     fn smooth_along_y(&self, row: usize, columns: &Range<usize>, line: &mut Vec<f32>) {
         let (rows, cols) = self.plane.dim();
         let radius = self.half_kernel.len() - 1;
@@ -245,7 +249,7 @@ impl Surroundings<'_> {
     }
 }
 
-/// `sum[i] += weight · light[i]`, but for what is negative.
+/// `sum[i] += weight · light[i]`, except for negative light.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn add_light(weight: f32, light: &[f32], sum: &mut [f32]) {
     for (sum, light) in sum.iter_mut().zip(light) {
@@ -253,7 +257,7 @@ fn add_light(weight: f32, light: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// An index beyond the plane, mirrored at its edge.
+/// Index beyond the plane, mirrored at its edge.
 fn folded(index: isize, length: usize) -> usize {
     let length = length as isize;
     let index = index.rem_euclid(2 * length);
@@ -303,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The test to the letter: whole planes, and all light around every pixel.
+    /// The test by its definition: whole planes, and all light around every pixel.
     fn by_the_letter(test: &OutlierTest, residual: &Array2<f32>, prediction: &Array2<f32>) -> Array2<bool> {
         let exceeded = |residual: &Array2<f32>, half_kernel: Vec<f32>, averaged: f64| {
             let around = Surroundings { half_kernel, plane: prediction.view() };
@@ -324,7 +328,8 @@ mod tests {
         single | exceeded(&smooth, gaussian_half_kernel(sigma), averaged)
     }
 
-    /// Nothing that is left out beforehand would have been an outlier: noise, stars that are predicted a little too faint, cosmic rays on and off them; more than a block.
+    /// Pixels excluded beforehand are never outliers: noise, stars predicted a little too faint,
+    /// cosmic rays on and off them; more than a block.
     #[test]
     fn outliers_are_those_of_the_letter() {
         let shape = (70, 530);
@@ -361,7 +366,7 @@ mod tests {
         assert!(counts.iter().all(|count| (30..5000).contains(count)), "{counts:?}");
     }
 
-    /// Looked up pixel by pixel it is what filtering the whole plane gives.
+    /// Pixel by pixel it equals the filtered plane.
     #[test]
     fn surroundings_are_those_of_the_filtered_plane() {
         let plane = Array2::from_shape_fn((14, 17), |(y, x)| ((7 * y + 5 * x) % 11) as f32 - 3.0);

@@ -1,14 +1,16 @@
-//! Groups of pixels that touch, and in how many exposures each pixel is in one.
+//! Connected groups of pixels, and the number of exposures in which each pixel is in one.
 //!
-//! What is seen in few exposures of many is no part of the sky (ALGORITHM §9). With `n` exposures that have data, few are at most
+//! Signal in few exposures of many is not part of the sky (ALGORITHM §9). The epoch-count rule,
+//! with `n` exposures that have data, calls a number few that is at most
 //!
 //! ```text
 //! min(low · n, most + high · n), rounded down
 //! ```
 //!
-//! a broken line: one of three, two of five, three of forty by default, and none of one or two, of which nobody can say which is wrong. A group is an artefact when
-//! over a certain share of its pixels are in few exposures' groups, `n` being its mean. So a variable star, which departs from its mean in many exposures, stays
-//! whole.
+//! a broken line. By default it allows one of three, two of five, three of forty, and none of one
+//! or two, which cannot decide. A group is an artefact when more than a certain share of its pixels
+//! are in few exposures' groups, with `n` its mean. A variable star, which deviates from its mean
+//! in many exposures, stays whole.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -16,18 +18,19 @@ use serde::{Deserialize, Serialize};
 /// Pixels of a patch in ascending order, `row × cols + col`.
 pub type PixelList = Vec<u32>;
 
-/// A row's pixels that stand side by side.
+/// Adjacent pixels of a row.
 struct Run {
     row: u32,
-    /// First column and the one behind the last.
+    /// First column, and the one behind the last.
     cols: (u32, u32),
-    /// Where its pixels begin in the list.
+    /// Index of its first pixel in the list.
     first: usize,
-    /// A run of the same group, itself for the group's first.
+    /// A run of the same group; itself for the group's first.
     parent: usize,
 }
 
-/// Divides pixels, ascending, into groups that touch by sides or corners, in the order of their first pixels.
+/// Divides pixels, ascending, into groups connected by sides or corners, in the order of their
+/// first pixels.
 #[must_use]
 pub fn groups(pixels: &[u32], cols: usize) -> Vec<PixelList> {
     let mut runs = runs(pixels, cols as u32);
@@ -76,7 +79,7 @@ fn root(runs: &[Run], mut run: usize) -> usize {
     run
 }
 
-/// What is seen in few exposures of many.
+/// The epoch-count rule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rarity {
     /// `most`.
@@ -85,7 +88,7 @@ pub struct Rarity {
     pub low: f64,
     /// `high`, a fraction.
     pub high: f64,
-    /// A group is seen in few exposures when more than this share of its pixels are.
+    /// Minimum share of rare pixels in a group that is an artefact.
     pub share: f64,
 }
 
@@ -96,26 +99,27 @@ impl Default for Rarity {
 }
 
 impl Rarity {
-    /// How many of `n` exposures are few.
+    /// Maximum number of exposures, of `n`, that is few.
     #[must_use]
     pub fn few(&self, n: f64) -> usize {
         (self.low * n).min(self.most + self.high * n).max(0.0) as usize
     }
 
-    /// For each exposure the pixels of those of its groups that are seen in few exposures. `data_yx` counts the exposures that have data. An
-    /// exposure's groups have no pixel in common.
+    /// Pixels of each exposure's groups that occur in few exposures. `data_yx` counts the exposures
+    /// with data. The groups of an exposure have no pixel in common.
     #[must_use]
     pub fn rare(&self, groups: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
         self.chosen(groups, data_yx, |seen| seen == Seen::Rarely)
     }
 
-    /// For each exposure the pixels of those of its groups that are seen in more than few exposures. Where none would be few, none is more.
+    /// Pixels of each exposure's groups that occur in more than few exposures. Where none would be
+    /// few, none is more.
     #[must_use]
     pub fn frequent(&self, groups: &[Vec<PixelList>], data_yx: &Array2<u16>) -> Vec<PixelList> {
         self.chosen(groups, data_yx, |seen| seen == Seen::Often)
     }
 
-    /// For each exposure those of its pixels that no more than few exposures have, whatever groups they are in.
+    /// Pixels of each exposure that occur in few exposures, whatever their groups.
     #[must_use]
     pub fn pixels_of_few(&self, pixels: &[PixelList], data_yx: &Array2<u16>) -> Vec<PixelList> {
         let epochs_yx = epochs(pixels.iter().flatten(), data_yx.dim());
@@ -156,7 +160,7 @@ impl Rarity {
     }
 }
 
-/// How often each pixel of a patch is named.
+/// Number of occurrences of each pixel of a patch.
 fn epochs<'a>(pixels: impl Iterator<Item = &'a u32>, shape: (usize, usize)) -> Array2<u16> {
     let mut epochs_yx = Array2::<u16>::zeros(shape);
     for pixel in pixels {
@@ -169,11 +173,11 @@ fn place(pixel: u32, cols: usize) -> [usize; 2] {
     [pixel as usize / cols, pixel as usize % cols]
 }
 
-/// In how many exposures a group is seen.
+/// Frequency of a group.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Rarely,
-    /// Where one or two exposures have data nobody can say.
+    /// Undecided, with data in one or two exposures only.
     Undecided,
     Often,
 }
@@ -188,10 +192,8 @@ mod tests {
 
     #[test]
     fn groups_touch_by_sides_and_corners() {
-        // . X . . X     A hook, whose ends meet in the last row; and a pixel that wraps round to no neighbour.
-        // X . . . .
-        // . X . X .
-        // . . X . .
+        // . X . . X     A hook, whose ends meet in the last row; and a pixel that wraps round to no
+        // neighbour. X . . . . . X . X . . . X . .
         let pixels = [1, 4, 5, 11, 13, 17];
         assert_eq!(groups(&pixels, 5), vec![vec![1, 5, 11, 13, 17], vec![4]]);
         assert!(groups(&[], 5).is_empty());
@@ -210,7 +212,7 @@ mod tests {
         assert_eq!(groups(&pixels[..20], 9).len(), 5);
     }
 
-    /// Against a flood fill.
+    /// Comparison with a flood fill.
     #[test]
     fn groups_are_those_of_a_flood_fill() {
         let (rows, cols) = (23_usize, 31_usize);
@@ -255,7 +257,7 @@ mod tests {
         let data = Array2::from_elem((4, 6), 10_u16);
         let star = vec![7, 8, 13, 14];
         let mut candidates = vec![vec![]; 10];
-        // A star that changes, in four exposures, once with a wing more; a cosmic ray in one.
+        // A variable star in four exposures, once with an additional wing; a cosmic ray in one.
         for visit in &mut candidates[..3] {
             visit.push(star.clone());
         }
@@ -271,7 +273,7 @@ mod tests {
         let of_few = rarity().pixels_of_few(&pixels, &data);
         assert_eq!(of_few[3], [9, 23]);
         assert!(of_few[..3].iter().chain(&of_few[4..]).all(Vec::is_empty));
-        // Where two exposures have data neither is to be preferred.
+        // Two exposures with data cannot decide.
         let two = Array2::from_elem((4, 6), 2_u16);
         for groups in [[vec![vec![23]], vec![]], [vec![vec![23]], vec![vec![23]]]] {
             assert!(rarity().rare(&groups, &two).iter().all(Vec::is_empty));

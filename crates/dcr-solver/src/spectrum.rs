@@ -1,32 +1,34 @@
-//! How a source's light is spread inside the subfilters.
+//! Spectra inside the subfilters.
 //!
-//! The unknowns are fluxes `y_a`, one for each subfilter; displacement depends on the wavelength inside it. A spectrum
-//! that is constant inside each subfilter is a staircase, and a staircase through a sloping spectrum has too small a first
-//! moment, by 1/n² of it: fitted colours come out steeper than they are by 1/(1 − 1/n²), 12 % for three subfilters. The
-//! smoothest spectrum with the given fluxes, a *histogram spline*, has no such bias.
+//! The unknowns are fluxes `y_a`, one per subfilter, but displacement depends on the wavelength
+//! inside it. A spectrum that is constant inside each subfilter is a staircase. A staircase through
+//! a sloping spectrum has too small a first moment, by 1/n² of it: fitted colours are steeper than
+//! the true ones by 1/(1 − 1/n²), 12 % for three subfilters. The smoothest spectrum with the given
+//! fluxes, a *histogram spline*, has no such bias.
 
 use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, s};
 
 /// A photon spectrum on a grid of wavelengths as a linear function of the subfilters' fluxes.
 ///
-/// `weight_al[a, l]` is the share of subfilter `a`'s flux that arrives at grid point `l`; some are negative. The shares of `a`
-/// over the points of subfilter `b` sum to `δ_ab`.
+/// `weight_al[a, l]` is the share of subfilter `a`'s flux that arrives at grid point `l`; some are
+/// negative. The shares of `a` over the points of subfilter `b` sum to `δ_ab`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SmoothSpectrum {
-    /// Shape `(subfilters, grid points)`.
+    /// Weights, shape `(subfilters, grid points)`.
     pub weight_al: Array2<f64>,
 }
 
 impl SmoothSpectrum {
-    /// The smoothest spectrum: relative to a flat one, with the least integral of its squared second derivative.
+    /// The smoothest spectrum: relative to a flat one, with the smallest integral of its squared
+    /// second derivative.
     ///
-    /// Grid points have ascending wavelengths (any unit), the share of a flat spectrum that arrives there (positive), and the
-    /// subfilter they lie in, 0 to `n − 1`, each of which has at least one point. Given fluxes that a flat or a linear
-    /// spectrum has, that spectrum is what comes out.
+    /// Grid points have ascending wavelengths (any unit), positive shares of a flat spectrum, and
+    /// subfilters from 0 to `n − 1`, each of which has at least one point. The fluxes of a flat or
+    /// a linear spectrum give that spectrum.
     ///
     /// # Panics
     ///
-    /// If the three differ in length or a subfilter has no point: a broken promise of the caller's.
+    /// If the three differ in length or a subfilter has no point.
     #[must_use]
     pub fn new(wavelength: &[f64], share: &[f64], subfilter: &[usize], n: usize) -> Self {
         let points = wavelength.len();
@@ -45,14 +47,15 @@ impl SmoothSpectrum {
             1 => Array2::ones((1, points)),
             _ => smoothest(wavelength, &(&in_subfilter * &share), n),
         };
-        // Cardinal up to the solution's rounding; made so exactly.
+        // Cardinal except for rounding; corrected to be exact.
         let fluxes = relative.dot(&(&in_subfilter * &share).t());
         let weight_al = solve_linear(fluxes, &relative * &share);
         Self { weight_al }
     }
 }
 
-/// Row `a`: the smoothest p with ∫ p·T over subfilter b equal to δ_ab. A linear system with one multiplier for each subfilter.
+/// Row `a`: the smoothest p with ∫ p·T over subfilter b equal to δ_ab, by a linear system with one
+/// multiplier per subfilter.
 fn smoothest(wavelength: &[f64], weight_bl: &Array2<f64>, n: usize) -> Array2<f64> {
     let points = wavelength.len();
     let width = (wavelength[points - 1] - wavelength[0]).max(f64::MIN_POSITIVE);
@@ -69,7 +72,8 @@ fn smoothest(wavelength: &[f64], weight_bl: &Array2<f64>, n: usize) -> Array2<f6
             }
         }
     }
-    // Fewer points than the penalty needs leave a direction free: hold it, without weight in the result.
+    // With fewer points than the penalty needs a direction is free: it gets a prior without weight
+    // in the result.
     for i in 0..points {
         system[[i, i]] += 1e-10;
     }
@@ -82,7 +86,8 @@ fn smoothest(wavelength: &[f64], weight_bl: &Array2<f64>, n: usize) -> Array2<f6
     solve_linear(system, right_side).slice(s![..points, ..]).t().to_owned()
 }
 
-/// Solves `matrix · x = right_side` by elimination with partial pivoting; the systems here are regular by construction.
+/// Solves `matrix · x = right_side` by elimination with partial pivoting. The systems are regular
+/// by construction.
 fn solve_linear(mut matrix: Array2<f64>, mut right_side: Array2<f64>) -> Array2<f64> {
     let n = matrix.nrows();
     for column in 0..n {
@@ -117,11 +122,12 @@ fn solve_linear(mut matrix: Array2<f64>, mut right_side: Array2<f64>) -> Array2<
     right_side
 }
 
-/// The shares of each subfilter's flux among the half-subfilters ("halves") of the whole band.
+/// Shares of each subfilter's flux in the half-subfilters of the whole band.
 ///
-/// The light in half `h` (0 blue, 1 red) of subfilter `c` is `Σ_b share[b, 2c + h]·y_b`. With a spectrum that is constant
-/// inside each subfilter, a subfilter's flux lies in its own two halves, one half each. With a smooth spectrum the neighbours
-/// tilt it, and shares may be negative; the two halves of `c` still sum to `δ_bc`, for `y_b` is the flux of subfilter `b` alone.
+/// The light in half `h` (0 blue, 1 red) of subfilter `c` is `Σ_b share[b, 2c + h]·y_b`. With a
+/// spectrum that is constant inside each subfilter, its two halves have one half each. With a
+/// smooth spectrum the neighbours tilt it, and shares may be negative; the two halves of `c` still
+/// sum to `δ_bc`, for `y_b` is the flux of subfilter `b` alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpectralBasis {
     shares_bh: Array2<f64>,
@@ -134,10 +140,11 @@ impl SpectralBasis {
         Self { shares_bh: Array2::from_shape_fn((n, 2 * n), |(b, h)| if h / 2 == b { 0.5 } else { 0.0 }) }
     }
 
-    /// A smooth spectrum ([`SmoothSpectrum`]), condensed to halves that lie at a subfilter's mean wavelength ∓ its standard
-    /// deviation: flux and first moment of each subfilter are kept, and for a flat spectrum the second too.
+    /// A smooth spectrum ([`SmoothSpectrum`]), condensed to halves at a subfilter's mean wavelength
+    /// ∓ its standard deviation. The flux and first moment of each subfilter are kept, and for a
+    /// flat spectrum the second too.
     ///
-    /// Arguments and panics as those of [`SmoothSpectrum::new`].
+    /// Arguments and panics are those of [`SmoothSpectrum::new`].
     #[must_use]
     pub fn smooth(wavelength: &[f64], share: &[f64], subfilter: &[usize], n: usize) -> Self {
         let spectrum = SmoothSpectrum::new(wavelength, share, subfilter, n);
@@ -180,7 +187,7 @@ impl SpectralBasis {
     ///
     /// # Panics
     ///
-    /// If there is not one plane for each subfilter.
+    /// If the number of planes is not that of the subfilters.
     #[must_use]
     pub fn halves(&self, model_byx: ArrayView3<f32>) -> Array3<f32> {
         let (n, rows, cols) = model_byx.dim();

@@ -1,4 +1,5 @@
-//! The kernels against SciPy's numbers as the reference used them (ALGORITHM §4, golden/applyDcr, golden/model_ops).
+//! Comparison of the kernels with SciPy's numbers, as used by the reference (ALGORITHM §4,
+//! golden/applyDcr, golden/model_ops).
 
 mod support;
 

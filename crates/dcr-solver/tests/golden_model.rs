@@ -1,4 +1,5 @@
-//! Gain, clamps, weights and noise against the reference's numbers (golden/calculateGain, golden/model_ops).
+//! Comparison of gain, clamps, weights and noise with the reference (golden/calculateGain,
+//! golden/model_ops).
 
 mod support;
 
@@ -20,7 +21,8 @@ fn gain_follows_the_reference() {
     let mut compared = 0;
     for case in json["cases"].as_array().unwrap() {
         let Some(expected) = case["gain"].as_f64() else { continue };
-        // The reference's single-precision metric rounds differently where it stands still; ours is double precision.
+        // The reference's single-precision metric rounds differently where it stands still; ours is
+        // double precision.
         let exact = case["conv_dtype"] == "float64";
         if !exact && case["name"] == "stalled_equal" {
             continue;
@@ -94,7 +96,8 @@ fn clamp_groups_follows_the_reference() {
     ops.expect("thresholds_lowonly_w2", plane.view().into_dyn());
 }
 
-// The golden file was made by calls that write into their input, one after the other: each array is the input of the next.
+// The golden file comes from in-place calls, one after the other: each array is the input of the
+// next.
 
 #[test]
 fn clamp_iteration_follows_the_reference() {
@@ -133,7 +136,7 @@ fn clamp_frequency_follows_the_reference() {
         clamp_frequency(&mut new, &around, &config);
         ops.expect(output, new.view().into_dyn());
     }
-    // The file's "new" is what all of these left behind.
+    // The file's "new" is the last of them.
     let left: Array3<f32> = ops.golden.get("regFreq_f3.0_w1_full");
     assert_eq!(left, ops.new);
 }

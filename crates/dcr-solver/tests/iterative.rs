@@ -1,4 +1,4 @@
-//! The iterative solver on stars of known colours, and on everything that may go wrong with its input.
+//! The iterative solver on stars of known colours, and on defective inputs.
 
 #[path = "support/field.rs"]
 mod field;
@@ -12,11 +12,12 @@ use dcr_solver::{GOOD, InMemory, SpectralBasis};
 use field::{SHAPE, STARS, exposure, shifts, template, truth, visits};
 use ndarray::{Array2, Array3, Axis, s};
 
-/// Flux of a bright star in a subfilter, relative to the truth: the method is stopped early and regularised.
+/// Flux of a bright star in a subfilter, relative to the truth: the method is stopped early and
+/// regularised.
 const FLUX: f64 = 0.04;
-/// A matched template against the exposure, over the peak.
+/// Tolerance of a matched template against the exposure, over the peak.
 const TEMPLATE: f32 = 0.02;
-/// One tiling against another, over the peak: the same sums.
+/// Tolerance of one tiling against another, over the peak: the sums are the same.
 const TILING: f32 = 1e-6;
 
 struct Case {
@@ -271,7 +272,7 @@ fn solve_keeps_a_core_that_no_visit_saw_from_spoiling_its_surroundings() {
     for (got, expected) in fluxes(&solution.model_byx, y, x).iter().zip(expected) {
         assert!((got / expected - 1.0).abs() < FLUX, "{got} instead of {expected}");
     }
-    // What lies beside the core is not fitted with light from it.
+    // Light beside the core is not fitted with light from it.
     let beside = solution.model_byx.slice(s![.., 20..26, 8..18]);
     assert!(beside.iter().all(|v| v.abs() < 100.0), "{beside}");
 }
@@ -375,7 +376,7 @@ fn config_refuses_what_cannot_be_meant() {
 
 #[test]
 fn pixels_flagged_good_are_what_counts() {
-    // A cosmic ray that is masked leaves no trace.
+    // A masked cosmic ray leaves no trace.
     let mut case = Case::new();
     let clean = case.solve().model_byx;
     case.visits.visits[4].image[[15, 18]] = 1e5;

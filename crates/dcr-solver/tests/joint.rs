@@ -50,7 +50,8 @@ fn joint_chromatic_seeing_changes_colours_little_and_no_total() {
 
 #[test]
 fn joint_one_subfilter_is_the_matched_weighted_coadd() {
-    // Visits of one seeing and no refraction: the model is their weighted mean, but for the highest frequencies and the floor of 1e-4.
+    // Visits of one seeing without refraction: the model is their weighted mean, except for the
+    // highest frequencies and the floor of 1e-4.
     let sigmas = [1.0, 2.0, 0.5];
     let views = sigmas.map(|sigma| View { fwhm: 4.0, refraction: (0.0, 0.0), offset: (0.0, 0.0), sigma });
     let clean = draw(SHAPE, &stars(), &views[0]);
@@ -118,7 +119,7 @@ fn joint_hole_is_flagged_finite_and_stains_nothing() {
     let whole = field(3);
     let mut visits = whole.clone();
     for visit in &mut visits.visits {
-        // A saturated core, NaN and unflagged garbage among it.
+        // A saturated core, with NaN and unflagged garbage.
         visit.flags.slice_mut(s![45..53, 44..51]).fill(0);
         visit.image.slice_mut(s![45..53, 44..51]).fill(f32::NAN);
     }
@@ -135,7 +136,7 @@ fn joint_hole_is_flagged_finite_and_stains_nothing() {
     }
 }
 
-/// A star so bright that all visits are saturated, at the corner of four tiles.
+/// A star that is saturated in all visits, at the corner of four tiles.
 #[test]
 fn joint_star_in_a_hole_keeps_its_halo_and_is_the_same_in_tiles() {
     let star = Star { y: 48.7, x: 47.2, flux: 2e5, slope: 0.4 };
@@ -151,7 +152,8 @@ fn joint_star_in_a_hole_keeps_its_halo_and_is_the_same_in_tiles() {
     let tiled = solve(&visits, 3, &JointConfig { tile_size: 64, tile_overlap: 32, ..config() });
     assert_eq!((whole.report.tiles.len(), tiled.report.tiles.len()), (1, 4));
     assert!(!whole.covered_yx[[48, 47]]);
-    // What no visit sees delays nothing: 40 passes and 12 to 16 to a thousandth, where it were 96 and 30 without the help of `joint::unseen`.
+    // Unobserved light does not slow convergence: 40 passes and 12 to 16 to a thousandth, instead
+    // of 96 and 30 without `joint::precondition::unobserved`.
     for tile in whole.report.tiles.iter().chain(&tiled.report.tiles) {
         let passes: usize = tile.first.iter().map(Vec::len).sum();
         let last = tile.last.iter().filter(|error| **error >= 1e-3).count();
@@ -183,7 +185,7 @@ fn joint_cosmic_rays_are_clipped_and_listed() {
     for (v, y, x) in hits {
         assert!(solution.clipped[v].binary_search(&((y * SHAPE.1 + x) as u32)).is_ok(), "{v} {y} {x}");
     }
-    // They leave no more trace than if somebody had flagged the same pixels.
+    // They leave no more trace than flagged pixels would.
     let mut flagged = field(3);
     for (visit, clipped) in flagged.visits.iter_mut().zip(&solution.clipped) {
         for pixel in clipped {
@@ -206,7 +208,7 @@ fn joint_offsets_are_found() {
         JointInMemory { visits: visits.map(of).collect() }
     };
     let solution = solve(&moved(&jitter), 3, &config());
-    // What is found, taken out of the visits, leaves nothing to be found.
+    // A second fit to the corrected visits finds nothing.
     let left: Vec<(f64, f64)> =
         jitter.iter().zip(&solution.visits).map(|(j, v)| (j.0 - v.offset.dy, j.1 - v.offset.dx)).collect();
     let again = solve(&moved(&left), 3, &config());
@@ -234,7 +236,7 @@ fn joint_threads_do_not_change_a_bit() {
 fn joint_unit_of_flux_does_not_change_a_digit() {
     let mut visits = field(3);
     let plain = solve(&visits, 3, &config());
-    // As Jy would have it, and nothing that squares of squares fit into single precision with.
+    // A unit like Jy, in which the fourth power of pixels exceeds single precision.
     let unit = (-44.0_f32).exp2();
     for visit in &mut visits.visits {
         visit.image *= unit;
@@ -244,7 +246,7 @@ fn joint_unit_of_flux_does_not_change_a_digit() {
     let tiny = solve(&visits, 3, &config());
     assert_eq!(tiny.planes_ayx, &plain.planes_ayx * unit);
     assert_eq!(tiny.plane_variance(1), plain.plane_variance(1) * unit * unit);
-    assert_eq!(tiny.total_variance(), plain.total_variance() * unit * unit);
+    assert_eq!(tiny.flux_variance(), plain.flux_variance() * unit * unit);
     assert_eq!((tiny.visits, tiny.report), (plain.visits, plain.report));
 }
 
@@ -258,7 +260,7 @@ fn joint_tiles_agree_with_the_whole() {
         .collect();
     let visits = views().iter().enumerate().map(|(i, v)| visit(shape, &stars, 3, v, i as u64)).collect();
     let visits = JointInMemory { visits };
-    // To the end, for what tiling changes is less than what the default tolerance leaves.
+    // Fully converged, because tiling changes less than the default tolerance.
     let ended = JointConfig {
         uniform_tolerance: 1e-5,
         uniform_iterations: 60,
@@ -276,7 +278,8 @@ fn joint_tiles_agree_with_the_whole() {
     assert!(worst < 1e-3, "{worst}");
 }
 
-/// Tiles against the whole, the worst pixel over the peak: not less than ten pixels from the patch's edge, and next to it.
+/// Largest difference of tiles from the whole over the peak: at least ten pixels from the patch's
+/// edge, and next to it.
 fn seams(visits: &JointInMemory, config: &JointConfig) -> [f64; 2] {
     let whole = solve(visits, 3, config);
     let tiled = solve(visits, 3, &JointConfig { tile_size: 128, tile_overlap: 48, ..config.clone() });
@@ -293,7 +296,7 @@ fn seams(visits: &JointInMemory, config: &JointConfig) -> [f64; 2] {
 
 #[test]
 fn joint_tiles_have_no_seams() {
-    // Bright stars on the seams, some cut by the patch's edge, and others.
+    // Bright stars on the seams, some cut by the patch's edge.
     let bright = [(2.3, 120.4), (7.8, 135.0), (131.2, 4.4), (120.5, 251.2), (253.6, 131.0), (126.0, 127.3)];
     let bright = bright.map(|(y, x)| Star { y, x, flux: 14_000.0, slope: 0.02 * (x - 128.0) / 5.0 });
     let others = stars().into_iter().flat_map(|s| {
@@ -308,7 +311,7 @@ fn joint_tiles_have_no_seams() {
     let visits = JointInMemory { visits };
     let [inside, next_to_edge] = seams(&visits, &config());
     assert!(inside < SEAM && next_to_edge < SEAM, "{inside:e} {next_to_edge:e}");
-    // To the end, and far from what the periodic grid brings round, next to the edge too.
+    // Fully converged, with padding against light around the periodic grid, also next to the edge.
     let ended = JointConfig {
         uniform_tolerance: 1e-5,
         uniform_iterations: 100,
@@ -335,7 +338,7 @@ fn joint_stars_that_the_edge_cuts_are_nearly_solved() {
         solve(&visits, 3, &JointConfig { source_iterations: 200, source_tolerance: 1e-6, ..config() });
     let worst = (&solved.patch_planes() - &ended.patch_planes()).iter().fold(0.0_f32, |m, v| m.max(v.abs()));
     let worst = f64::from(worst) / solved.sigma;
-    // Without what is done about them it is 19.
+    // Without the corrections it is 19.
     assert!(worst < 0.5, "{worst} σ after {passes} passes");
 }
 
@@ -373,7 +376,7 @@ fn model<'a>(solution: &'a JointSolution, spectrum: &'a dcr_solver::joint::Spect
     }
 }
 
-/// Rms of exposure minus template in the noise stated for it, over pixels that are trusted.
+/// Rms of exposure minus template in units of the stated noise, over trusted pixels.
 fn residual(
     exposures: &JointInMemory,
     solution: &JointSolution,
@@ -405,7 +408,7 @@ fn residual(
 #[test]
 fn joint_template_leaves_the_noise_of_an_unseen_exposure() {
     let solution = solve(&field(3), 3, &config());
-    // The last is sharper than every visit: its core is a guess, and bright stars show it.
+    // The last is sharper than every visit: its core is extrapolated, and bright stars show it.
     for (fwhm, refraction, flux_error, rms_error) in [
         (3.5, (2.0, -1.0), TOTAL_FLUX, RESIDUAL),
         (5.0, (-3.0, 0.5), TOTAL_FLUX, RESIDUAL),
@@ -422,7 +425,7 @@ fn joint_template_leaves_the_noise_of_an_unseen_exposure() {
     }
 }
 
-/// Several blocks, and registration that sums over them.
+/// Several blocks, and registration summed over them.
 #[test]
 fn joint_template_threads_do_not_change_a_bit() {
     let (solution, spectrum) = (solve(&field(3), 3, &config()), band(3));
@@ -454,7 +457,8 @@ fn joint_template_at_the_fiducial_psf_needs_none_of_the_exposures() {
         &config(),
     )
     .unwrap();
-    // Without refraction, at the model's own PSF: the sum of the planes, short of the highest frequencies' noise.
+    // Without refraction, at the model's own PSF: the sum of the planes, without the noise of the
+    // highest frequencies.
     let total = solution.patch_planes().sum_axis(Axis(0));
     let peak = total.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
     let worst = (&template.image - &total).iter().fold(0.0_f32, |m, v| m.max(v.abs()));
@@ -463,7 +467,8 @@ fn joint_template_at_the_fiducial_psf_needs_none_of_the_exposures() {
 
 #[test]
 fn joint_psf_errors_are_felt_but_not_amplified() {
-    // A given PSF, sharp or blurred, noisy or cut, changes total fluxes by no more than its own error.
+    // A given PSF, sharp or blurred, noisy or truncated, changes total fluxes by no more than its
+    // own error.
     type Spoil = fn(&PsfStamp) -> Array2<f64>;
     let cut: Spoil = |p| centre(p, 5);
     let wide: Spoil = |p| stretched(p, 1.05);
@@ -516,7 +521,7 @@ fn joint_visit_sharper_than_the_fiducial_psf_is_used() {
 
 #[test]
 fn joint_stamps_that_contain_refraction_need_the_switch() {
-    // Stamps as measured on flat stars: smeared along the visit's refraction.
+    // Stamps measured on flat stars: smeared along the visit's refraction.
     let mut visits = field(3);
     for (visit, view) in visits.visits.iter_mut().zip(views()) {
         let star = [Star { y: 20.0, x: 20.0, flux: 1.0, slope: 0.0 }];
@@ -562,8 +567,8 @@ fn joint_faint_colours_are_the_priors() {
     assert!(got.iter().all(|f| (3.0 * f / faint.flux - 1.0).abs() < 0.35), "{got:?}");
 }
 
-/// Draws of the noise of a field, in which the sky's is all: the scatter of the planes and of their sum over what is stated, in the sky and on pixels above
-/// 10 and 100 σ of the sum.
+/// Scatter over stated noise, from noise realisations of a field with sky noise only: for the
+/// planes and their sum, in the sky and on pixels above 10 and 100 σ of the sum.
 fn scatter_over_stated(stars: &[Star], draws: u64) -> [[f64; 3]; 4] {
     let quiet = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
     let zeros = ndarray::Array3::<f64>::zeros((4, SHAPE.0, SHAPE.1));
@@ -572,7 +577,7 @@ fn scatter_over_stated(stars: &[Star], draws: u64) -> [[f64; 3]; 4] {
         let seed = |i: usize| 100 + draw * 10 + i as u64;
         let visits = views().iter().enumerate().map(|(i, v)| visit(SHAPE, stars, 3, v, seed(i))).collect();
         let solution = solve(&JointInMemory { visits }, 3, &quiet);
-        let total = solution.total_variance();
+        let total = solution.flux_variance();
         let planes = solution.patch_planes();
         for a in 0..4 {
             let (plane, variance) = match a {
@@ -614,12 +619,12 @@ fn joint_variance_on_stars_agrees_with_monte_carlo() {
     }
 }
 
-/// Sixteen equal stars, of which light makes ten times the noise of the sky at the peak, taken many times: the scatter of each subfilter over what is stated, by distance
-/// from the star.
+/// Scatter over stated noise of each subfilter by distance from the star, from many realisations of
+/// sixteen equal stars with ten times the noise of the sky at the peak.
 #[test]
 fn joint_variance_holds_from_the_core_to_the_flanks_of_a_star() {
     const DRAWS: u64 = 24;
-    /// Limits of distance in pixels, and what is allowed within.
+    /// Upper limits of distance in pixels, and tolerances within.
     const DISTANCES: [(f64, f64); 4] = [
         (1.5, VARIANCE_OF_STARLIGHT),
         (3.2, VARIANCE_OF_STARLIGHT),
@@ -667,7 +672,8 @@ fn joint_variance_holds_from_the_core_to_the_flanks_of_a_star() {
     }
 }
 
-/// What a wrong reference wavelength does: every visit's light is displaced by the same share of its refraction.
+/// Visits with a wrong reference wavelength: every visit's light is displaced by the same share of
+/// its refraction.
 fn misreferenced(visits: &mut JointInMemory, views: &[View], share: f64) {
     for (visit, view) in visits.visits.iter_mut().zip(views) {
         for displacement in &mut visit.displacements {
@@ -686,12 +692,12 @@ fn joint_reference_wavelength_moves_colours_and_no_template() {
     let bright: Vec<Star> = stars().into_iter().filter(|s| s.flux > 1000.0).collect();
     let moved = |star: &Star| colour(&measure(&wrong, star)) - colour(&measure(&right, star));
     let mean = bright.iter().map(moved).sum::<f64>() / bright.len() as f64;
-    // The data cannot tell it from redder or bluer stars, ...
+    // The data cannot distinguish it from redder or bluer stars.
     assert!(mean.abs() > 0.2 && bright.iter().all(|s| (moved(s) - mean).abs() < COLOUR), "{mean}");
     for visit in &wrong.visits {
         assert!(visit.chi2 < 1.05 && visit.offset.max_component() < OFFSET, "{visit:?}");
     }
-    // ... and predicts as well with it.
+    // The predictions are equally good.
     let view = View { fwhm: 3.8, refraction: (2.0, -1.0), offset: (0.0, 0.0), sigma: 1.0 };
     let mut exposures = JointInMemory { visits: vec![visit(SHAPE, &stars(), 3, &view, 99)] };
     misreferenced(&mut exposures, &[view], 1.0 / 30.0);
@@ -701,21 +707,22 @@ fn joint_reference_wavelength_moves_colours_and_no_template() {
 
 #[test]
 fn joint_weights_do_not_follow_sources() {
-    // Without clipping and offsets, in which it counts, shot noise changes nothing: bright stars would be biased.
+    // Without clipping and offsets, which depend on shot noise, it changes nothing: bright stars
+    // would be biased.
     let plain = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
     let mut visits = field(3);
     let without = solve(&visits, 3, &plain);
     visits.visits.iter_mut().for_each(|visit| visit.noise.shot = 1.0);
     let with = solve(&visits, 3, &plain);
     assert_eq!(without.planes_ayx, with.planes_ayx);
-    // The variance has it.
-    let variance = |solution: &JointSolution| solution.total_variance()[[49, 47]];
+    // The variance contains it.
+    let variance = |solution: &JointSolution| solution.flux_variance()[[49, 47]];
     assert!(variance(&with) > 20.0 * variance(&without), "{} {}", variance(&with), variance(&without));
 }
 
 #[test]
 fn joint_planes_have_the_stamps_response_of_pixels() {
-    // Stamps are what pixels see, and so are planes: a star is its flux times the stamp, and not what a point would be.
+    // Stamps include the pixel response, and so do planes: a star is its flux times the stamp.
     let star = Star { y: 48.0, x: 48.0, flux: 20_000.0, slope: 0.0 };
     let views = views();
     let of = |(i, view): (usize, &View)| visit(SHAPE, &[star], 3, view, i as u64 + 1);

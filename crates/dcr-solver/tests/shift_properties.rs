@@ -1,4 +1,5 @@
-//! Shifts of every order, size and direction: the fast kernel against the scalar one, tiles against wholes.
+//! Shifts of every order, size and direction: the fast kernel against the scalar one, tiles against
+//! the whole plane.
 
 mod support;
 

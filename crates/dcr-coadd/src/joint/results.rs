@@ -84,7 +84,7 @@ impl SolvedPlanes {
             .collect();
         let variance = match of_template {
             true => state.template.variance.clone(),
-            false => without_infinity(solution.total_variance()),
+            false => without_infinity(solution.flux_variance()),
         };
         let n_image = n_image.mapv(|count| count.saturating_mul(n as u16));
         let mut sum = SolvedPlane { image: Array2::zeros(mask.dim()), variance, n_image };

@@ -94,7 +94,7 @@ impl JointModel {
                 .collect(),
             covered: ModelPlane::Memory(covered),
             coverage: ModelPlane::Memory(solution.coverage_yx.clone()),
-            prior_scale: ModelPlane::Memory(solution.freedom_yx.clone()),
+            prior_scale: ModelPlane::Memory(solution.prior_scale_yx.clone()),
             source_noise: ModelPlane::Memory(solution.source_noise_yx.clone()),
         })
     }

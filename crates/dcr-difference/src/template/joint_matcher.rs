@@ -137,7 +137,7 @@ impl<'a> JointMatcher<'a> {
                 covariance: &self.joint.covariance,
                 maps: NoiseMaps {
                     coverage_yx: planes.coverage_yx.view(),
-                    freedom_yx: planes.prior_scale_yx.view(),
+                    prior_scale_yx: planes.prior_scale_yx.view(),
                     source_noise_yx: planes.source_noise_yx.view(),
                 },
             }),

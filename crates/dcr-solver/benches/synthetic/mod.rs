@@ -1,4 +1,4 @@
-//! Visits to measure speed on: any pixels will do, and displacements as at airmass 1 to 2 in g.
+//! Visits for measurements of speed: arbitrary pixels, and displacements as at airmass 1 to 2 in g.
 
 use dcr_solver::{DETECTED, ForwardShift, GOOD, InMemory, PixelShift, SpectralBasis, SubfilterShift, Visit};
 use ndarray::Array2;
@@ -32,7 +32,7 @@ pub(crate) fn visits(side: usize, count: usize, subfilters: usize) -> InMemory {
     InMemory { visits }
 }
 
-/// A smooth spectrum in a band of even throughput, as real runs have it.
+/// A smooth spectrum in a band of even throughput, as in real runs.
 pub(crate) fn smooth_spectrum(subfilters: usize) -> SpectralBasis {
     let points = 6 * subfilters;
     let wavelength: Vec<f64> = (0..points).map(|i| i as f64).collect();

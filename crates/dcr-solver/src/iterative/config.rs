@@ -1,10 +1,10 @@
-//! Settings of the iterative solver, and the preset that repeats the established implementation.
+//! Settings of the iterative solver, and the preset that reproduces LSST's DcrAssembleCoaddTask.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Order;
 
-/// How planes are interpolated when they are shifted.
+/// Interpolation of displaced planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "OrderName", into = "OrderName")]
 pub enum Interpolation {
@@ -14,7 +14,7 @@ pub enum Interpolation {
     Fourier,
 }
 
-/// As written in a configuration: a number or `"fourier"`.
+/// Value in a configuration: a number or `"fourier"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum OrderName {
@@ -44,87 +44,91 @@ impl From<Interpolation> for OrderName {
     }
 }
 
-/// What a sample beyond the edge of the data is worth.
+/// Treatment of samples beyond the edge of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edge {
-    /// Nothing: it has weight 0, and so has a pixel whose model needs it.
+    /// Weight 0, also for a pixel whose model needs such a sample.
     NoWeight,
-    /// It is a measurement of 0 (the reference, ALGORITHM §12.2).
+    /// A measurement of 0 (the reference, ALGORITHM §12.2).
     Zero,
 }
 
-/// How far a plane may move in one iteration.
+/// Limit on the change of a plane in one iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationClamp {
-    /// Alike up and down, with a floor of three times the noise.
+    /// Symmetric, with a floor of three times the noise.
     Symmetric,
     /// Between y/f and |y|·f (ALGORITHM §6.4): lopsided, and stuck at 0.
     Reference,
 }
 
-/// How colours are kept from running away.
+/// Limit on colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrequencyClamp {
-    /// Colours are smooth on the scale of `regularization_width`; flux is conserved in every pixel, whatever its sign.
+    /// Colours are smooth on the scale of `regularization_width`; flux is conserved in every pixel,
+    /// whatever its sign.
     Conserving,
     /// Planes follow a smoothed ratio to the positive part of their mean (ALGORITHM §6.9).
     Reference,
 }
 
-/// Weight of a new solution against the old.
+/// Weight of a new solution relative to the old.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gain {
-    /// Always the base gain.
+    /// The base gain in every iteration.
     Fixed,
-    /// Raised as the metric's course allows (ALGORITHM §7.3).
+    /// Increased as the history of the metric allows (ALGORITHM §7.3).
     Progressive,
 }
 
-/// Settings of the iterative solver. ALGORITHM.md names each; defaults are ours, [`IterativeConfig::reference`] the other's.
+/// Settings of the iterative solver, with ALGORITHM's names. Defaults are those of this crate;
+/// [`IterativeConfig::reference`] has those of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IterativeConfig {
-    /// Interpolation of every shift: 1, 3, 5 or "fourier".
+    /// Interpolation of displaced planes: 1, 3, 5 or "fourier".
     pub order: Interpolation,
-    /// At most this many iterations; `None`: 3 N.
+    /// Maximum number of iterations; `None`: 3 N.
     pub max_iterations: Option<usize>,
-    /// At least this many iterations; `None`: N.
+    /// Minimum number of iterations; `None`: N.
     pub min_iterations: Option<usize>,
-    /// Stop when an iteration improves the metric by less than this fraction.
+    /// Relative improvement of the metric below which the iteration ends.
     pub convergence_threshold: f64,
-    /// Whether the metric decides at all; if not, `max_iterations` are made.
+    /// Stop by the metric; if not, `max_iterations` are made.
     pub use_convergence: bool,
     /// Gain of the first iterations; `None`: 1/(N − 1).
     pub base_gain: Option<f64>,
-    /// How the gain develops.
+    /// Development of the gain.
     pub gain: Gain,
-    /// Contrast between subfilters is stepped this many times further than their sum; 1 is off.
+    /// Factor on the step in the contrast between subfilters, relative to that in their sum; 1 is
+    /// off.
     pub accelerate_model: f64,
-    /// Whether the model is free near detected sources only, and the template elsewhere.
+    /// Free model near detected sources only, with the template elsewhere.
     pub use_model_weights: bool,
     /// Width in px (Gaussian σ) over which the model tapers to the template away from sources.
     pub model_weights_width: f64,
     /// Largest factor by which a pixel may change in an iteration; 0 is off.
     pub regularize_model_iterations: f64,
-    /// The form of that clamp.
+    /// Form of the clamp between iterations.
     pub iteration_clamp: IterationClamp,
     /// Largest ratio of a pixel between subfilters; 0 is off.
     pub regularize_model_frequency: f64,
-    /// The form of that clamp.
+    /// Form of the clamp between subfilters.
     pub frequency_clamp: FrequencyClamp,
-    /// Groups of out-of-range pixels smaller than this radius in px are left alone; also the scale on which colours are smooth.
+    /// Radius in px below which groups of out-of-range pixels are ignored; also the scale on which
+    /// colours are smooth.
     pub regularization_width: usize,
-    /// A pixel is solved for where at least this many visits have data in every subfilter.
+    /// Minimum number of visits with data in every subfilter for a pixel to be solved.
     pub min_coverage: f64,
-    /// What a sample beyond the edge is worth.
+    /// Treatment of samples beyond the edge.
     pub edge: Edge,
-    /// Follow the reference where the choice is not one of principle: the loop makes up to two iterations more than
-    /// named and at least one more, a diverged iteration is kept, coverage must exceed `min_coverage`, and DETECTED
-    /// is each visit's own in the metric.
+    /// Bookkeeping of the reference: the loop makes up to two iterations more than the maximum and
+    /// at least one more, a diverged iteration is kept, coverage must exceed `min_coverage`, and
+    /// the metric uses each visit's own DETECTED.
     pub reference_bookkeeping: bool,
 }
 
@@ -154,7 +158,7 @@ impl Default for IterativeConfig {
 }
 
 impl IterativeConfig {
-    /// What the established implementation does, faults included, so that its numbers can be met.
+    /// Settings that reproduce LSST's DcrAssembleCoaddTask, its faults included.
     #[must_use]
     pub fn reference() -> Self {
         Self {
@@ -167,19 +171,19 @@ impl IterativeConfig {
         }
     }
 
-    /// The most iterations for `n` subfilters.
+    /// Maximum number of iterations for `n` subfilters.
     #[must_use]
     pub fn max_iterations(&self, n: usize) -> usize {
         self.max_iterations.unwrap_or(3 * n)
     }
 
-    /// The fewest iterations for `n` subfilters.
+    /// Minimum number of iterations for `n` subfilters.
     #[must_use]
     pub fn min_iterations(&self, n: usize) -> usize {
         self.min_iterations.unwrap_or(n).min(self.max_iterations(n))
     }
 
-    /// The spline order for coefficients; Fourier shifts need none.
+    /// Spline order of coefficients; Fourier shifts need none.
     #[must_use]
     pub fn spline_order(&self) -> Order {
         match self.order {
@@ -188,11 +192,11 @@ impl IterativeConfig {
         }
     }
 
-    /// Refuses values that cannot be meant.
+    /// Checks the values.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], naming the key, the value and what is allowed.
+    /// [`ConfigError`], with the key, the value and the allowed range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |key, value: f64, allowed: &'static str, ok: bool| {
             if ok && value.is_finite() { Ok(()) } else { Err(ConfigError { key, value, allowed }) }
@@ -222,7 +226,7 @@ impl IterativeConfig {
     }
 }
 
-/// A setting that cannot be meant.
+/// A setting outside its allowed range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{key} = {value}: expected {allowed}")]
 pub struct ConfigError {
@@ -230,6 +234,6 @@ pub struct ConfigError {
     pub key: &'static str,
     /// Its value.
     pub value: f64,
-    /// What is allowed.
+    /// The allowed range.
     pub allowed: &'static str,
 }

@@ -1,4 +1,4 @@
-//! How many visits reach each pixel, and with which weight (ALGORITHM §5.4).
+//! Coverage: number and weight of visits that reach each pixel (ALGORITHM §5.4).
 
 use multiversion::multiversion;
 use ndarray::{Array2, Array3, Axis, Zip, s};
@@ -6,16 +6,17 @@ use rayon::prelude::*;
 
 use super::config::{Edge, IterativeConfig};
 use super::leaks::Leaks;
-use super::project::{Pass, Tile, margin};
+use super::project::Pass;
+use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
 use crate::observation::{GOOD, Pixels, Rows, SourceError};
 
-/// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
+/// Number and weight of visits that reach each pixel in each subfilter (ALGORITHM §5.4).
 #[derive(Clone, Debug)]
 pub struct Coverage {
-    /// Number of visits, as their good-pixel maps displaced and summed, `(subfilters, rows, cols)`.
+    /// Number of visits: sum of their displaced good-pixel maps, `(subfilters, rows, cols)`.
     pub count_byx: Array3<f32>,
-    /// The same with the visits' weights.
+    /// Weight of the visits, of the same shape.
     pub weight_byx: Array3<f32>,
     /// Rounded counts.
     pub n_image_byx: Array3<u16>,
@@ -31,7 +32,7 @@ impl Pass<'_> {
         Ok(out)
     }
 
-    /// Coverage again, where visits have lost pixels to `leaks`.
+    /// Recomputes the coverage where visits have lost pixels to `leaks`.
     pub(crate) fn withdraw(&self, leaks: &Leaks, coverage: &mut Coverage) -> Result<(), SourceError> {
         let reach = |tile: &Tile| {
             let visits = 0..self.observations.visits();
@@ -59,7 +60,7 @@ impl Pass<'_> {
         })
     }
 
-    /// Weights are never interpolated with an order that overshoots, but in the reference.
+    /// Weights are never interpolated with an overshooting order, except in the reference.
     fn coverage_order(&self) -> Order {
         match self.config.edge {
             Edge::NoWeight => Order::LINEAR,
@@ -67,7 +68,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Takes away the pixels of a visit that draw on what nothing constrains; whether there are any.
+    /// Removes the pixels of a visit that draw on unconstrained model pixels; returns `false`
+    /// without any.
     fn take_leaks(&self, visit: usize, region: &Region, inside: &Region, good: &mut Window) -> bool {
         let Some(leaks) = self.leaks else { return false };
         let cols = region.cols.start + inside.cols.start..region.cols.start + inside.cols.end;
@@ -128,7 +130,7 @@ impl Pass<'_> {
     }
 }
 
-/// Work space of a tile.
+/// Workspace of a tile.
 #[derive(Default)]
 struct CoverageWork {
     good: Window,
@@ -137,7 +139,7 @@ struct CoverageWork {
 }
 
 impl CoverageWork {
-    /// Notes which pixels of a region of a visit count, 1 or 0; whether all do.
+    /// Notes good pixels of a region of a visit as 1, others as 0; returns `true` if all are good.
     fn note_good(&mut self, pixels: &Pixels, region: &Region, inside: &Region) -> bool {
         let mut all = inside.shape() == region.shape();
         for y in inside.rows.clone() {
@@ -191,7 +193,7 @@ impl CoverageWork {
     }
 }
 
-/// 1 for pixels that may be used, 0 for others.
+/// Indicator of good pixels, 1 or 0.
 #[multiversion(targets("x86_64+avx2"))]
 fn good_pixels(image: &[f32], flags: &[u8], out: &mut [f32]) {
     for ((g, s), f) in out.iter_mut().zip(image).zip(flags) {
@@ -208,7 +210,7 @@ impl Coverage {
         }
     }
 
-    /// Where enough visits see the pixel in every subfilter.
+    /// Pixels with enough visits in every subfilter.
     pub(crate) fn covered(&self, config: &IterativeConfig) -> Array2<bool> {
         let (_, rows, cols) = self.count_byx.dim();
         // Interpolation weights sum to 1 only to rounding.
@@ -224,7 +226,7 @@ impl Coverage {
         covered_yx
     }
 
-    /// 1/weight where enough visits see the pixel, else 0; the number of visits is 0 there too.
+    /// 1/weight where enough visits cover the pixel, else 0; the number of visits is 0 there too.
     pub(crate) fn into_inverse(self, config: &IterativeConfig) -> (Array3<f32>, Array3<u16>) {
         let covered_yx = self.covered(config);
         let Self { weight_byx: mut inverse_byx, mut n_image_byx, .. } = self;
@@ -238,7 +240,8 @@ impl Coverage {
     }
 }
 
-/// Adds a visit's share of each pixel, between 0 and 1 but for the ringing of high orders, to the three sums.
+/// Adds a visit's coverage of each pixel, between 0 and 1 except for the ringing of high orders, to
+/// the three sums.
 #[multiversion(targets("x86_64+avx2"))]
 fn add_share(share: &[f32], weight: f32, count: &mut [f32], total: &mut [f32], n_image: &mut [u16]) {
     /// Adding and taking away 1.5 × 2²³ rounds to the nearest integer, ties to even.

@@ -1,11 +1,12 @@
-//! How much of a new solution to take (ALGORITHM §7.3).
+//! Gain: weight of a new solution (ALGORITHM §7.3).
 
 use super::config::Gain;
 
-/// Values of the efficiency that the median looks back over.
+/// Number of efficiencies in the running median.
 const WINDOW: usize = 4;
 
-/// The base gain: as given, or 1/(n − 1), for then a step replaces the sum of the planes by what the residuals ask for.
+/// Base gain: the setting, or 1/(n − 1), with which a step replaces the sum of the planes by that
+/// of the residuals.
 ///
 /// One subfilter gets infinity: the whole step.
 #[must_use]
@@ -13,10 +14,12 @@ pub fn base_gain(given: Option<f64>, subfilters: usize) -> f64 {
     given.unwrap_or(1.0 / (subfilters as f64 - 1.0))
 }
 
-/// The gain of the next iteration, from the metric before the first and after every iteration (`metrics`) and the gains so far.
+/// Gain of the next iteration, from the metric before the first and after every iteration
+/// (`metrics`) and the earlier gains.
 ///
-/// From two consecutive metrics and the gain between them follows the metric that an undamped step would have had; the
-/// median of these over the last iterations predicts the present one, and the better the prediction, the larger the gain.
+/// Two consecutive metrics and the gain between them give the metric of an undamped step. The
+/// median of these over the last iterations predicts the present one; the better the prediction,
+/// the larger the gain.
 ///
 /// # Panics
 ///
@@ -34,7 +37,7 @@ pub fn next_gain(mode: Gain, base: f64, metrics: &[f64], gains: &[f64]) -> f64 {
     let predicted = (expected * last_gain + previous) / (1.0 + last_gain);
     let miss = (predicted - new) / ((previous - expected) / (1.0 + last_gain));
     let gain = ((1.0 - miss.abs()) + last_gain) / 2.0;
-    // NaN, from metrics that stand still, falls back to the base gain as well.
+    // NaN, from constant metrics, also gives the base gain.
     if gain > base { gain } else { base }
 }
 

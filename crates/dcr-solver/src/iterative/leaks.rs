@@ -1,24 +1,26 @@
-//! Which pixels of each visit are predicted from model pixels that nothing constrains, and are not to be believed.
+//! Pixels of each visit whose prediction draws on unconstrained model pixels, and must not be
+//! trusted.
 
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-use super::project::{Pass, Tile, margin};
+use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, shift_add};
-use crate::observation::SubfilterShift;
+use crate::observation::{Observations, SubfilterShift};
 
-/// The share of a pixel's samples that may come from unconstrained pixels: interpolation weights below it are rounding.
+/// Share of a pixel's samples that may come from unconstrained pixels: smaller interpolation
+/// weights are rounding.
 const TRUST_LEAK: f32 = 1e-3;
 
-/// The pixels of all visits whose prediction draws on what no visit constrains.
+/// Untrusted pixels of all visits.
 #[derive(Debug)]
 pub(crate) struct Leaks {
     visits: Vec<VisitLeaks>,
 }
 
-/// Those of a visit: in each row, runs of columns in ascending order.
+/// Untrusted pixels of a visit: in each row, runs of columns in ascending order.
 #[derive(Debug)]
 struct VisitLeaks {
     /// Index of each row's first run, and the number of runs.
@@ -27,28 +29,31 @@ struct VisitLeaks {
 }
 
 impl Leaks {
-    /// Follows the light of the marked pixels into every visit. The pass's domain is the whole patch.
-    pub(crate) fn find(pass: &Pass, unconstrained: ArrayView2<bool>) -> Self {
+    /// Follows the light of the marked pixels into every visit. The tiles cover the whole patch.
+    pub(crate) fn find(
+        observations: &dyn Observations,
+        tiles: Vec<Tile>,
+        unconstrained: ArrayView2<bool>,
+    ) -> Self {
         let marked = unconstrained.mapv(|u| f32::from(u8::from(u)));
-        let near: Vec<(Tile, Region)> = pass
-            .tiles()
+        let near: Vec<(Tile, Region)> = tiles
             .into_iter()
             .filter_map(|tile| {
-                let near = near_marked(pass, &tile, unconstrained)?;
+                let near = near_marked(observations, &tile, unconstrained)?;
                 Some((tile, near))
             })
             .collect();
-        let visits = (0..pass.observations.visits()).into_par_iter().map(|visit| {
+        let visits = (0..observations.visits()).into_par_iter().map(|visit| {
             let mut rows: Vec<Vec<[u32; 2]>> = vec![vec![]; marked.nrows()];
             for (tile, near) in &near {
-                add_runs(&marked, pass.observations.shifts(visit, tile.cell), near, &mut rows);
+                add_runs(&marked, observations.shifts(visit, tile.cell), near, &mut rows);
             }
             VisitLeaks::new(rows)
         });
         Self { visits: visits.collect() }
     }
 
-    /// Sets the values of a row of a visit to `nothing` where the prediction is not to be believed.
+    /// Sets untrusted values of a row of a visit to `nothing`.
     ///
     /// The row is `y` of the patch, and covers the columns `cols`.
     pub(crate) fn clear<T: Copy>(
@@ -66,12 +71,12 @@ impl Leaks {
         }
     }
 
-    /// Whether a visit has such a pixel in a row.
+    /// True if a visit has untrusted pixels in a row.
     pub(crate) fn has_row(&self, visit: usize, y: usize) -> bool {
         !self.visits[visit].row(y).is_empty()
     }
 
-    /// Whether any visit has such a pixel in a region.
+    /// True if any visit has untrusted pixels in a region.
     pub(crate) fn touch(&self, region: &Region) -> bool {
         let inside = |[start, end]: &[u32; 2]| {
             (*start as usize) < region.cols.end && (*end as usize) > region.cols.start
@@ -96,10 +101,10 @@ impl VisitLeaks {
     }
 }
 
-/// The part of a tile whose predictions may draw on marked pixels; `None` if there is none.
-fn near_marked(pass: &Pass, tile: &Tile, marked: ArrayView2<bool>) -> Option<Region> {
-    let visits = 0..pass.observations.visits();
-    let reach = visits.map(|v| margin(pass.observations.shifts(v, tile.cell), Order::LINEAR)).max()?;
+/// Part of a tile whose predictions may draw on marked pixels; `None` if there is none.
+fn near_marked(observations: &dyn Observations, tile: &Tile, marked: ArrayView2<bool>) -> Option<Region> {
+    let visits = 0..observations.visits();
+    let reach = visits.map(|v| margin(observations.shifts(v, tile.cell), Order::LINEAR)).max()?;
     let whole = Region::whole(marked.dim());
     let around = tile.region.grown(reach, &whole);
     let mut found: Option<Region> = None;

@@ -1,4 +1,4 @@
-//! The model, and the best one so far, without copying planes.
+//! The model and the best one so far, without copies of planes.
 
 use ndarray::Array3;
 
@@ -7,14 +7,14 @@ use ndarray::Array3;
 pub(super) struct Models {
     /// The present model, `(subfilters, rows, cols)`.
     pub(super) now_byx: Array3<f32>,
-    /// The model before it, or nothing of interest.
+    /// The previous model, or scratch.
     before_byx: Option<Array3<f32>>,
-    /// An older model, or nothing of interest.
+    /// An older model, or scratch.
     kept_byx: Option<Array3<f32>>,
     best: Best,
 }
 
-/// Where the best model is.
+/// Place of the best model.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Best {
     #[default]
@@ -28,12 +28,12 @@ impl Models {
         Self { now_byx, ..Self::default() }
     }
 
-    /// The present model is the best so far.
+    /// Marks the present model as the best so far.
     pub(super) fn mark_best(&mut self) {
         self.best = Best::Now;
     }
 
-    /// Memory for the next model, to be given to [`Models::advance`]; what is in it means nothing.
+    /// Memory for the next model, for [`Models::advance`], with undefined contents.
     pub(super) fn buffer(&mut self) -> Array3<f32> {
         if self.best == Best::Before {
             std::mem::swap(&mut self.before_byx, &mut self.kept_byx);
@@ -42,7 +42,7 @@ impl Models {
         self.before_byx.take().unwrap_or_else(|| Array3::zeros(self.now_byx.dim()))
     }
 
-    /// Goes on to the next model.
+    /// Replaces the present model by the next.
     pub(super) fn advance(&mut self, next_byx: Array3<f32>) {
         self.before_byx = Some(std::mem::replace(&mut self.now_byx, next_byx));
         if self.best == Best::Now {
@@ -50,7 +50,7 @@ impl Models {
         }
     }
 
-    /// Goes back to the best model.
+    /// Restores the best model.
     pub(super) fn restore_best(&mut self) {
         let best = match self.best {
             Best::Now => None,

@@ -1,4 +1,4 @@
-//! The tiled pass against the same sums written down plainly, pixel by pixel in `f64`.
+//! Comparison of the tiled pass with the same sums, pixel by pixel in `f64`.
 
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
@@ -11,10 +11,10 @@ use crate::kernel::{Order, Region, prefilter, shift_scalar, support};
 use crate::observation::{GOOD, InMemory, SubfilterShift, Visit};
 use crate::{ForwardShift, PixelShift, SpectralBasis};
 
-/// `f32` sums of a few dozen terms, over the largest.
+/// Relative rounding of `f32` sums of a few dozen terms.
 const TOLERANCE: f64 = 3e-6;
 
-/// What a pass should give: Σ w·shift(r, −d) and the metric's sums.
+/// Expected results of a pass: Σ w·shift(r, −d) and the metric's sums.
 fn plainly(
     observations: &InMemory,
     model: &Array3<f64>,

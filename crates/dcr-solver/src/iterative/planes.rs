@@ -1,4 +1,4 @@
-//! The model, made ready to be shifted: one set of planes for each way in which a subfilter can be displaced.
+//! The model, prepared for displacement: planes of whole subfilters and of their halves.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
@@ -8,22 +8,23 @@ use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefi
 use crate::observation::{ForwardShift, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
-/// Spline coefficients of the light in whole subfilters and, when the spectrum is not constant inside them, in their halves: made once
-/// for a model, to predict any part of any number of exposures.
+/// Spline coefficients of the light in whole subfilters and, when the spectrum is not constant
+/// inside them, in their halves. Made once for a model, they predict any part of any number of
+/// exposures.
 #[derive(Clone, Debug)]
 pub struct ForwardPlanes {
     order: Order,
     wholes: Vec<Array2<f32>>,
-    /// Empty where each half is half of the whole.
+    /// Empty if each half is half of the whole.
     halves: Vec<Array2<f32>>,
 }
 
 impl ForwardPlanes {
-    /// Of a model, `(subfilters, rows, cols)`.
+    /// Coefficients of a model, `(subfilters, rows, cols)`.
     ///
     /// # Panics
     ///
-    /// If there is not one plane for each subfilter of `basis`.
+    /// If the number of planes is not that of the subfilters of `basis`.
     #[must_use]
     pub fn new(model_byx: ArrayView3<f32>, basis: &SpectralBasis, order: Order) -> Self {
         let coefficients = |planes: ArrayView3<f32>| -> Vec<Array2<f32>> {
@@ -40,8 +41,8 @@ impl ForwardPlanes {
         Self { order, wholes: coefficients(model_byx), halves }
     }
 
-    /// Adds the displaced model, in the part `region` of the planes, to `template`. [`forward_support`] tells which pixels get all of
-    /// their light.
+    /// Adds the displaced model, in the part `region` of the planes, to `template`.
+    /// [`forward_support`] has the pixels with complete light.
     ///
     /// # Panics
     ///
@@ -66,10 +67,11 @@ impl ForwardPlanes {
     }
 }
 
-/// The exposure that the model predicts: Σ over subfilters of its planes, displaced (ALGORITHM §11).
+/// Prediction for an exposure: Σ over subfilters of the displaced planes (ALGORITHM §11).
 ///
-/// `model_byx` has shape `(subfilters, rows, cols)`; the result has `(rows, cols)`. A pixel that some subfilter's
-/// sample reaches from outside the planes lacks that subfilter's light; [`forward_support`] tells which pixels are whole.
+/// `model_byx` has shape `(subfilters, rows, cols)`; the result has `(rows, cols)`. A pixel with
+/// samples from outside the planes lacks that subfilter's light; [`forward_support`] has the
+/// complete pixels.
 ///
 /// # Panics
 ///
@@ -145,7 +147,7 @@ pub fn predict_fourier(
     FourierPlanes::new(model_byx, basis).forward(shifts)
 }
 
-/// The pixels of a plane to which every subfilter's light comes from inside it.
+/// Pixels of a plane to which the light of every subfilter comes from inside it.
 #[must_use]
 pub fn forward_support(shape: (usize, usize), shifts: &[SubfilterShift]) -> Region {
     shifts.iter().flat_map(SubfilterShift::forward_shifts).fold(Region::whole(shape), |region, shift| {
@@ -156,7 +158,8 @@ pub fn forward_support(shape: (usize, usize), shifts: &[SubfilterShift]) -> Regi
     })
 }
 
-/// The model for shifts: contrast between the planes amplified `factor` times about their mean (ALGORITHM §6).
+/// The model with the contrast between its planes amplified `factor` times about their mean
+/// (ALGORITHM §6).
 pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> {
     let mut out = model_byx.to_owned();
     if factor <= 1.0 {
@@ -171,19 +174,19 @@ pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> 
     out
 }
 
-/// How far, as a Gaussian σ in px, the surroundings of a hole are continued into it.
+/// Gaussian σ in px of the continuation of a hole's surroundings into it.
 const FILL_WIDTH: f64 = 2.0;
 
-/// Blocks, rows and columns, that are looked through for marked pixels.
+/// Blocks, rows and columns, in the search for marked pixels.
 const FILL_BLOCK: usize = 64;
 
 /// Replaces marked pixels by a continuation of those around them, fading to 0 deep inside.
 ///
-/// A saturated core is a cliff, and the spline through a cliff rings for many pixels around: what is not to be trusted must not
-/// enter the spline either.
+/// A saturated core is a cliff, and the spline through a cliff rings for many pixels around.
+/// Untrusted pixels must not enter the spline.
 pub(crate) fn fill_from_neighbours(model_byx: &mut Array3<f32>, marked: ArrayView2<bool>) {
     let whole = Region::whole(marked.dim());
-    // The Gaussian's reach.
+    // Reach of the Gaussian.
     let reach = (4.0 * FILL_WIDTH + 0.5) as usize;
     let starts = |n: usize| (0..n).step_by(FILL_BLOCK);
     let blocks: Vec<Region> = starts(whole.rows.end)
@@ -205,7 +208,7 @@ pub(crate) fn fill_from_neighbours(model_byx: &mut Array3<f32>, marked: ArrayVie
     }
 }
 
-/// The planes of a block, with marked pixels replaced; `around` is the block with its surroundings.
+/// Planes of a block, with marked pixels replaced; `around` is the block with its surroundings.
 fn continued(around_byx: ArrayView3<f32>, marked: ArrayView2<bool>, block: &Region) -> Array3<f32> {
     let known = marked.mapv(|m| if m { 0.0 } else { 1.0 });
     let weight = gaussian_filter(known.view(), FILL_WIDTH, Boundary::Reflect);

@@ -1,10 +1,9 @@
-//! One pass over the data: forward model, residual, back-projection and the metric's sums, tile by tile.
+//! One pass over the data: forward model, residual, back-projection and the metric's sums, tile by
+//! tile.
 //!
-//! A tile needs the residual a little beyond its edge, for that is where its light may have gone, and the model a
-//! little further still. Tiles do not depend on each other and are summed visit by visit in order, so that the result
-//! depends neither on the number of threads nor on the tiling.
-
-use std::ops::Range;
+//! A tile needs the residual a little beyond its edge, where its light may have gone, and the model
+//! a little further still. Tiles are independent of each other and are summed visit by visit in
+//! order, so that the result depends neither on the number of threads nor on the tiling.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
@@ -13,31 +12,30 @@ use super::config::{Edge, Interpolation, IterativeConfig};
 use super::leaks::Leaks;
 use super::planes::forward_support;
 use super::tile::{Comparison, ModelPlanes, TileWork, VisitStencils};
+use super::tiling::{Tile, margin, tiles};
 use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_in_place};
 use crate::observation::{DETECTED, GOOD, Observations, Rows, SourceError, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
-/// Sides of a tile, rows and columns: all its planes stay in a core's cache.
-const TILE: (usize, usize) = (64, 256);
-
-/// Tiles whose results are held before they are put in their places.
+/// Tiles whose results are held before they are copied to the planes.
 const TILES_AT_A_TIME: usize = 256;
 
-/// Where the solver works: all arrays cover `domain`, a region of the patch.
+/// Inputs of a pass: all arrays cover `domain`, a region of the patch.
 pub(crate) struct Pass<'a> {
     pub(crate) observations: &'a dyn Observations,
     pub(crate) cells: &'a [Region],
     pub(crate) basis: &'a SpectralBasis,
     pub(crate) config: &'a IterativeConfig,
     pub(crate) domain: &'a Region,
-    /// DETECTED in the template, over `domain`; the metric's pixels unless each visit's own are asked for.
+    /// DETECTED in the template, over `domain`; the metric's pixels, unless each visit's own are
+    /// used.
     pub(crate) detected: ArrayView2<'a, bool>,
-    /// Pixels whose prediction draws on model pixels that no visit constrains: it is not to be trusted.
+    /// Untrusted pixels, whose prediction draws on unconstrained model pixels.
     pub(crate) leaks: Option<&'a Leaks>,
 }
 
-/// What a pass gives.
+/// Results of a pass.
 #[derive(Default)]
 pub(crate) struct Projected {
     /// Σ_i w_i·shift(r_i, −d_ia), `(subfilters, domain)`; not yet divided by coverage.
@@ -48,14 +46,8 @@ pub(crate) struct Projected {
     coefficients_byx: Array3<f32>,
 }
 
-/// A piece of a cell, in patch coordinates.
-pub(crate) struct Tile {
-    pub(crate) cell: usize,
-    pub(crate) region: Region,
-}
-
 impl Pass<'_> {
-    /// Compares `model_byx` (over the domain) with every visit. What was in `out` does not matter.
+    /// Compares `model_byx` (over the domain) with every visit. Overwrites `out`.
     pub(crate) fn run(
         &self,
         model_byx: ArrayView3<f32>,
@@ -117,14 +109,14 @@ impl Pass<'_> {
             Ok(())
         })?;
         if order.needs_prefilter() {
-            // Interpolating each residual and summing is summing and interpolating: one prefilter for all visits.
+            // Interpolation and summation commute: one prefilter for all visits.
             for_planes(&mut out.back_byx, |_, plane| prefilter_in_place(plane, order));
         }
         out.coefficients_byx = coefficients_byx;
         Ok(())
     }
 
-    /// Works on tiles in batches, from the top down, with the rows of the visits that each needs.
+    /// Processes tiles in batches, from the top down, with the rows of the visits that each needs.
     pub(crate) fn for_batches(
         &self,
         mut tiles: Vec<Tile>,
@@ -165,7 +157,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Compares a tile's pixels with the visits; leaves what comes back in `work`.
+    /// Compares a tile's pixels with the visits; leaves the back-projection in `work`.
     fn run_tile(
         &self,
         tile: &Tile,
@@ -227,7 +219,8 @@ impl Pass<'_> {
         GOOD | if self.config.reference_bookkeeping { DETECTED } else { 0 }
     }
 
-    /// Where, in a part of the domain, the prediction's light comes from inside the domain; in the part's own indices.
+    /// Pixels of a part of the domain whose predicted light comes from inside the domain, in
+    /// indices of the part.
     pub(crate) fn support(&self, shifts: &[SubfilterShift], local: &Region) -> Region {
         if self.config.edge == Edge::Zero {
             return Region::whole(local.shape());
@@ -239,34 +232,15 @@ impl Pass<'_> {
         support.within(local)
     }
 
-    /// The domain in tiles, cell by cell. Data that count beyond the edge need the domain in one piece.
+    /// The domain in tiles, cell by cell. Data beyond the edge need the domain in one piece.
     pub(crate) fn tiles(&self) -> Vec<Tile> {
-        if self.config.edge == Edge::Zero {
-            let middle = |r: &Range<usize>| (r.start + r.end) / 2;
-            let (y, x) = (middle(&self.domain.rows), middle(&self.domain.cols));
-            let cell =
-                self.cells.iter().position(|c| c.rows.contains(&y) && c.cols.contains(&x)).unwrap_or(0);
-            return vec![Tile { cell, region: self.domain.clone() }];
-        }
-        let mut tiles = vec![];
-        for (cell, area) in self.cells.iter().enumerate() {
-            let area = area.intersection(self.domain);
-            for y in area.rows.clone().step_by(TILE.0) {
-                for x in area.cols.clone().step_by(TILE.1) {
-                    let region = Region {
-                        rows: y..(y + TILE.0).min(area.rows.end),
-                        cols: x..(x + TILE.1).min(area.cols.end),
-                    };
-                    tiles.push(Tile { cell, region });
-                }
-            }
-        }
-        tiles
+        tiles(self.cells, self.domain, self.config.edge == Edge::Zero)
     }
 }
 
 impl Projected {
-    /// Makes room for sums; memory of the right size is used again, and back-projections are left as they are.
+    /// Allocates the sums; memory of the right size is reused, and back-projections are left as
+    /// they are.
     fn make_room(&mut self, shape: (usize, usize, usize), visits: usize) {
         if self.back_byx.dim() != shape {
             self.back_byx = Array3::zeros(shape);
@@ -276,13 +250,7 @@ impl Projected {
     }
 }
 
-/// How far beyond a tile its residuals are needed.
-pub(crate) fn margin(shifts: &[SubfilterShift], order: Order) -> usize {
-    let reach = shifts.iter().map(SubfilterShift::reach).fold(0.0, f64::max);
-    reach.ceil() as usize + order.reach()
-}
-
-/// Works on all planes side by side.
+/// Processes all planes side by side.
 fn for_planes(planes: &mut Array3<f32>, work: impl Fn(usize, ArrayViewMut2<f32>) + Sync) {
     let planes: Vec<_> = planes.axis_iter_mut(Axis(0)).collect();
     planes.into_par_iter().enumerate().for_each(|(b, plane)| work(b, plane));

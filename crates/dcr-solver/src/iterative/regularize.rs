@@ -1,4 +1,5 @@
-//! What keeps a solution sensible: clamps between iterations and between subfilters (ALGORITHM §6.4 to §6.9, §12.2).
+//! Regularisation: clamps between iterations and between subfilters (ALGORITHM §6.4 to §6.9,
+//! §12.2).
 
 use std::ops::Range;
 
@@ -7,25 +8,23 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMu
 use rayon::prelude::*;
 
 use super::config::{FrequencyClamp, IterationClamp, IterativeConfig};
-use super::weights::{background_noise, noise_of_sum};
+use super::weights::{ROWS_AT_A_TIME, background_noise, noise_of_sum};
 use crate::kernel::{Boundary, Region, Smoother, Window, copy_folded, gaussian_filter, open_diamond_rows};
 
-/// Noise estimates keep this far from the edge, px.
+/// Margin of noise estimates from the edge, px.
 const NOISE_MARGIN: usize = 5;
 
-/// Rows that are worked on at a time, and beside each other.
-pub(crate) const ROWS_AT_A_TIME: usize = 64;
-
-/// Columns that are worked on at a time.
+/// Columns processed at a time.
 const COLS_AT_A_TIME: usize = 512;
 
-/// Beyond the upper bound.
+/// Flag of a pixel above the upper bound.
 const HIGH: u8 = 1;
-/// Beyond the lower bound.
+/// Flag of a pixel below the lower bound.
 const LOW: u8 = 2;
 
-/// Sets pixels beyond a bound to the bound, unless they stand in groups smaller than `width` (radius in px of a
-/// diamond): these look like noise. `None` leaves that side free; no low bound lies above the high one.
+/// Sets pixels beyond a bound to the bound, except in groups smaller than `width` (radius in px of
+/// a diamond), which look like noise. `None` leaves that side free; no low bound lies above the
+/// high one.
 pub fn clamp_groups(
     plane: ArrayViewMut2<f32>,
     high: Option<ArrayView2<f32>>,
@@ -40,7 +39,7 @@ pub fn clamp_groups(
     set_groups(plane, &flags, width, bounds);
 }
 
-/// Keeps `new` near `old`: no pixel changes by more than the clamp allows (ALGORITHM §6.4; §12.2 for the symmetric form).
+/// Clamps `new` to a range around `old` (ALGORITHM §6.4; §12.2 for the symmetric form).
 pub fn clamp_iteration(new: ArrayViewMut2<f32>, old: ArrayView2<f32>, noise: f64, config: &IterativeConfig) {
     let factor = config.regularize_model_iterations as f32;
     if factor == 0.0 {
@@ -65,7 +64,7 @@ pub fn clamp_iteration(new: ArrayViewMut2<f32>, old: ArrayView2<f32>, noise: f64
     set_groups(new, &flags, config.regularization_width, |at| room.bounds(old[at]));
 }
 
-/// How far a pixel may go in an iteration.
+/// Range of a pixel in an iteration.
 #[derive(Clone, Copy)]
 enum Room {
     Symmetric { change: f32, floor: f32 },
@@ -110,7 +109,7 @@ fn beyond(value: f32, (low, high): (f32, f32)) -> u8 {
     (HIGH * u8::from(value > high)) | (LOW * u8::from(value < low))
 }
 
-/// Sets flagged pixels to the bound that they are beyond, if their flags stand in large enough groups.
+/// Sets flagged pixels to their bound, if their flags are in large enough groups.
 fn set_groups(
     mut plane: ArrayViewMut2<f32>,
     flags: &Array2<u8>,
@@ -131,7 +130,7 @@ fn set_groups(
     });
 }
 
-/// What the frequency clamp looks at besides the planes themselves.
+/// Additional inputs of the frequency clamp.
 pub struct Surroundings<'a> {
     /// The model before this step, `(subfilters, rows, cols)`.
     pub old_byx: ArrayView3<'a, f32>,
@@ -141,7 +140,7 @@ pub struct Surroundings<'a> {
     pub fractions: &'a [f64],
 }
 
-/// Keeps the planes' ratios sensible.
+/// Clamps the ratios of the planes.
 pub fn clamp_frequency(new_byx: &mut Array3<f32>, around: &Surroundings, config: &IterativeConfig) {
     if config.regularize_model_frequency == 0.0 || new_byx.len_of(Axis(0)) < 2 {
         return;
@@ -156,25 +155,28 @@ pub fn clamp_frequency(new_byx: &mut Array3<f32>, around: &Surroundings, config:
     }
 }
 
-/// Whether the frequency clamp is the one that conserves flux, and does something.
+/// True if the frequency clamp is the flux-conserving one, and not off.
 pub(crate) fn conserves(config: &IterativeConfig, subfilters: usize) -> bool {
     config.regularize_model_frequency > 0.0
         && config.frequency_clamp == FrequencyClamp::Conserving
         && subfilters > 1
 }
 
-/// Is told the subfilter, the place `(y, x)` and the pixels of a piece of a row, and may change them.
+/// Callback that gets the subfilter, the place `(y, x)` and the pixels of a piece of a row, and may
+/// change them.
 pub(crate) type Settle<'a> = dyn Fn(usize, (usize, usize), &mut [f32]) + Sync + 'a;
 
-/// Flux-conserving and sign-blind: colours are smooth.
+/// Flux-conserving clamp of either sign: colours are smooth.
 ///
-/// Let `t = Σ_a y_a` and `δ_a = y_a − f_a t`, which sum to 0 over subfilters. A source's δ looks like the source, so δ_a
-/// is replaced by `c_a t`, where `c_a = G(δ_a t) / (G(t²) + noise²)` is the least-squares slope of δ_a on t in a Gaussian
-/// neighbourhood (`regularization_width`), and shrinks to 0 where there is only noise. The `c_a` sum to 0 too: t does not change in
-/// any pixel. Last, all δ of a pixel are scaled by one factor so that no `c_a` exceeds `f_a·(√clamp − 1)` nor falls below
-/// `f_a·(1/√clamp − 1)`.
+/// Let `t = Σ_a y_a` and `δ_a = y_a − f_a t`, which sum to 0 over subfilters. A source's δ looks
+/// like the source. So δ_a is replaced by `c_a t`, where `c_a = G(δ_a t) / (G(t²) + noise²)` is the
+/// least-squares slope of δ_a on t in a Gaussian neighbourhood (`regularization_width`), which
+/// shrinks to 0 where there is only noise. The `c_a` sum to 0 too: t does not change in any pixel.
+/// Last, all δ of a pixel are scaled by one factor so that `c_a` lies between `f_a·(1/√clamp − 1)`
+/// and `f_a·(√clamp − 1)`.
 ///
-/// Only `part` of the planes is written, to `out`; every piece of a row is handed to `settle` when it is done.
+/// Only `part` of the planes is written, to `out`; every finished piece of a row is passed to
+/// `settle`.
 pub(crate) fn conserving_into(
     new_byx: ArrayView3<f32>,
     around: &Surroundings,
@@ -187,7 +189,8 @@ pub(crate) fn conserving_into(
     let clamp = Conserving {
         planes_byx: new_byx,
         fractions: around.fractions.iter().map(|f| *f as f32).collect(),
-        // Two degrees of smoothing: the slope's own noise is that of as many pixels as the Gaussian averages.
+        // Two degrees of smoothing: the slope's own noise is that of as many pixels as the Gaussian
+        // averages.
         floor: (noise * noise) as f32,
         root: config.regularize_model_frequency.sqrt() as f32,
     };
@@ -227,14 +230,14 @@ struct Conserving<'a> {
     root: f32,
 }
 
-/// Its work space.
+/// Workspace of the clamp.
 struct ConservingWork {
     smoother: Smoother,
     /// t², and δ_a t for all but the last plane, whose sum is 0 with them.
     products: Vec<Window>,
     /// The finished row of each plane.
     rows: Vec<Vec<f32>>,
-    /// Each pixel's slopes, smoothed power and total.
+    /// Slopes, smoothed power and sum of each pixel.
     slopes: Vec<Vec<f32>>,
     power: Vec<f32>,
     total: Vec<f32>,
@@ -309,7 +312,7 @@ impl Conserving<'_> {
     }
 }
 
-/// `total = Σ rows`, of which there are at least two.
+/// `total = Σ rows`, for at least two rows.
 fn sum_rows(rows: &[Vec<f32>], total: &mut Vec<f32>) {
     let [first, second, others @ ..] = rows else { return };
     total.resize(first.len(), 0.0);
@@ -339,7 +342,7 @@ fn multiply(fraction: f32, row: &[f32], total: &[f32], out: &mut [f32]) {
     }
 }
 
-/// A smoothed product becomes a slope, which the last plane's is less by.
+/// Turns a smoothed product into a slope, and subtracts it from the last plane's.
 #[multiversion(targets("x86_64+avx2"))]
 fn to_slope(power: &[f32], floor: f32, slope: &mut [f32], last: &mut [f32]) {
     for ((c, last), p) in slope.iter_mut().zip(last).zip(power) {
@@ -367,7 +370,7 @@ fn share_out(fraction: f32, slope: &[f32], scale: &[f32], total: &[f32], row: &m
     }
 }
 
-/// ALGORITHM §6.9, as the established implementation does it.
+/// The clamp of ALGORITHM §6.9, as in the reference.
 fn reference(new_byx: &mut Array3<f32>, around: &Surroundings, config: &IterativeConfig) {
     let width = config.regularization_width as f64;
     let root = config.regularize_model_frequency.sqrt() as f32;

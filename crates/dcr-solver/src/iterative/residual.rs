@@ -1,29 +1,31 @@
-//! Data minus prediction, row by row: what is usable, and what it adds to the metric.
+//! Data minus prediction, row by row, and its part of the metric.
 
 use multiversion::multiversion;
 
 use crate::observation::GOOD;
 
-/// Sums are kept in this many parts, so that pixels can be added side by side; the parts are summed in order.
+/// Partial sums, which make additions independent of each other; they are added in order.
 const LANES: usize = 16;
 
-/// This many pixels are summed in `f32` before they are added in `f64`: at most 16 values of one sign in each part.
+/// Pixels summed in `f32` before they are added in `f64`: at most 16 values of one sign in each
+/// partial sum.
 const RUN: usize = 16 * LANES;
 
 /// A row of a visit.
 pub(crate) struct Row<'a> {
     /// The visit's pixels.
     pub(crate) image: &'a [f32],
-    /// Their flags.
+    /// Flags of the pixels.
     pub(crate) flags: &'a [u8],
     /// Weight of each pixel in the metric.
     pub(crate) weight: &'a [f32],
-    /// Flags, besides [`GOOD`], that a pixel must have to count in the metric.
+    /// Flags, in addition to [`GOOD`], of a pixel that counts in the metric.
     pub(crate) counted: u8,
 }
 
-/// Turns a row of the prediction `t` into the residual `s − t`, 0 where the pixel is not usable or the result not finite, and
-/// returns `Σ |s − t|·w` and `Σ |s + t|·w/2`, the parts of the metric (ALGORITHM §7.2).
+/// Turns a row of the prediction `t` into the residual `s − t`, 0 where the pixel is not usable or
+/// the result not finite. Returns `Σ |s − t|·w` and `Σ |s + t|·w/2`, the parts of the metric
+/// (ALGORITHM §7.2).
 pub(crate) fn compare(row: &Row, template: &mut [f32]) -> [f64; 2] {
     let n = template.len();
     assert!(row.image.len() == n && row.flags.len() == n && row.weight.len() == n, "rows of one length");
@@ -60,7 +62,7 @@ fn compare_lanes(image: &[f32], flags: &[u8], weight: &[f32], counted: u8, templ
     total
 }
 
-/// A pixel's residual and its parts of the metric. No branches: whole vectors of pixels go through this.
+/// Residual and parts of the metric of a pixel, without branches, for whole vectors of pixels.
 #[inline(always)]
 fn one(s: f32, flags: u8, w: f32, counted: u8, t: f32) -> (f32, f32, f32) {
     let residual = s - t;
@@ -71,7 +73,7 @@ fn one(s: f32, flags: u8, w: f32, counted: u8, t: f32) -> (f32, f32, f32) {
     (residual, residual.abs() * w, sum * w * 0.5)
 }
 
-/// Turns a row of the prediction into the residual, where nothing is counted.
+/// Turns a row of the prediction into the residual, without the metric.
 #[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn subtract(image: &[f32], flags: &[u8], template: &mut [f32]) {
     for ((t, s), f) in template.iter_mut().zip(image).zip(flags) {

@@ -1,4 +1,4 @@
-//! The model while it is solved for: comparing it with the visits, and the loop that improves it.
+//! State of the model during a solve: comparison with the visits, and the loop of improvements.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, Zip, s};
 use rayon::prelude::*;
@@ -8,27 +8,28 @@ use super::gain::{base_gain, next_gain};
 use super::leaks::Leaks;
 use super::models::Models;
 use super::planes::{amplified, fill_from_neighbours};
+use super::problem::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
 use super::project::{Pass, Projected};
-use super::solve::{IterationReport, Outcome, Problem, Progress, SolveError, SolveReport};
 use super::weights::{Significance, background_noise, model_weights};
 use crate::kernel::{Region, dilate_diamond};
 
-/// The model's state while it is solved for.
+/// State of the model during a solve.
 pub(super) struct State<'a, 'p> {
     pub(super) problem: &'a Problem<'p>,
     pub(super) config: &'a IterativeConfig,
-    /// Planes over the whole patch. With [`IterativeConfig::reference_bookkeeping`] not yet amplified.
+    /// Planes over the whole patch, not yet amplified with
+    /// [`IterativeConfig::reference_bookkeeping`].
     pub(super) models: Models,
     pub(super) template: Array2<f32>,
     pub(super) background: Array2<bool>,
     pub(super) inverse_weight_byx: Array3<f32>,
     /// Memory for a model whose unconstrained pixels are filled.
     filled_byx: Array3<f32>,
-    /// The noise is estimated this far from the edge, as in the reference.
+    /// Margin of noise estimates from the edge, as in the reference.
     reach: usize,
-    /// Model pixels that no visit constrains, with those whose splines they enter.
+    /// Unconstrained model pixels, with those whose splines they enter.
     unconstrained: Option<Array2<bool>>,
-    /// What is predicted from them.
+    /// Untrusted pixels, which are predicted from unconstrained ones.
     pub(super) leaks: Option<Leaks>,
 }
 
@@ -71,10 +72,10 @@ impl<'a, 'p> State<'a, 'p> {
         }
     }
 
-    /// Notes the model pixels that no visit constrains (those not `covered`), with those whose splines they enter.
+    /// Notes unconstrained model pixels (those not `covered`), with those whose splines they enter.
     ///
-    /// Saturated cores, say: the model there stays what the template says, which is wrong by much, and so is what it
-    /// predicts one displacement away.
+    /// In saturated cores, for example, the model remains the template, which is far off, and so is
+    /// its prediction one displacement away.
     pub(super) fn note_unconstrained(&mut self, covered: ArrayView2<bool>) {
         if self.config.edge == Edge::Zero {
             return;
@@ -88,7 +89,8 @@ impl<'a, 'p> State<'a, 'p> {
         let reach = self.config.spline_order().reach();
         let unconstrained = dilate_diamond(open.view(), reach);
         let whole = Region::whole(unconstrained.dim());
-        self.leaks = Some(Leaks::find(&self.pass(&whole), unconstrained.view()));
+        let (observations, tiles) = (self.problem.observations, self.pass(&whole).tiles());
+        self.leaks = Some(Leaks::find(observations, tiles, unconstrained.view()));
         self.unconstrained = Some(unconstrained);
     }
 
@@ -153,7 +155,8 @@ impl<'a, 'p> State<'a, 'p> {
             if iterations.len() < fewest {
                 continue;
             }
-            // Small steps either way are convergence: the metric is not quite what the iteration minimises.
+            // Small steps of either sign are convergence: the metric is not quite the minimised
+            // quantity.
             let worse = if config.reference_bookkeeping { 0.0 } else { config.convergence_threshold };
             if improvement < -worse {
                 outcome = Outcome::Diverged;
@@ -173,7 +176,8 @@ impl<'a, 'p> State<'a, 'p> {
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations, visit_metrics: visits })
     }
 
-    /// Steps of the whole patch's model, until one makes the metric worse. The last is not measured.
+    /// Iterates the whole patch's model until the metric gets worse. The last model is not
+    /// measured.
     pub(super) fn iterate_blindly(
         &mut self,
         iterations: usize,
@@ -204,7 +208,7 @@ impl<'a, 'p> State<'a, 'p> {
         Ok(())
     }
 
-    /// How much of what the data say is taken in each pixel, the rest being the template's.
+    /// Weight of the data in each pixel, relative to the template.
     fn model_weights(&self, domain: &Region) -> Array2<f32> {
         match self.config.use_model_weights {
             true => model_weights(domain.of(&self.problem.detected), self.config.model_weights_width),
@@ -212,7 +216,8 @@ impl<'a, 'p> State<'a, 'p> {
         }
     }
 
-    /// One subfilter is no model of DCR but the visits' weighted mean, which one whole step reaches from anywhere.
+    /// With one subfilter the model is the visits' weighted mean, which one whole step reaches from
+    /// anywhere.
     fn solve_one_subfilter(
         &mut self,
         inner: &Region,
@@ -226,7 +231,8 @@ impl<'a, 'p> State<'a, 'p> {
         Ok(SolveReport { outcome, initial_metric, final_metric, iterations: vec![], visit_metrics })
     }
 
-    /// Compares the present model with the visits: fills `projected`, and gives each visit's metric and their mean.
+    /// Compares the present model with the visits. Fills `projected`, and returns each visit's
+    /// metric and their mean.
     fn project(
         &mut self,
         inner: &Region,
@@ -254,7 +260,7 @@ impl<'a, 'p> State<'a, 'p> {
         let significance = Significance::new(old, noise);
         self.pass(domain).run(model.view(), &significance, projected).map_err(SolveError::Source)?;
         if config.edge == Edge::Zero && inner != domain {
-            // The reference measures a region on its own, without the border that it solves it with.
+            // The reference measures a region on its own, without the border of its solve.
             let part = inner.within(domain);
             let at = s![.., part.rows.clone(), part.cols.clone()];
             let (significance, mut own) = (Significance::new(self.over(inner), noise), Projected::default());
@@ -278,7 +284,7 @@ impl<'a, 'p> State<'a, 'p> {
         self.models.now_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()])
     }
 
-    /// The planes as they are to be written.
+    /// Planes of the output.
     pub(super) fn take_output(&mut self) -> Array3<f32> {
         let model = std::mem::take(&mut self.models.now_byx);
         if self.config.reference_bookkeeping {
@@ -289,7 +295,7 @@ impl<'a, 'p> State<'a, 'p> {
     }
 }
 
-/// The largest displacement in whole pixels, and one.
+/// Largest displacement in whole pixels, plus one.
 fn reach(problem: &Problem) -> usize {
     let visits = 0..problem.observations.visits();
     let largest = visits

@@ -1,7 +1,8 @@
 //! The inner loops of a pass: one tile of the domain, all visits, all subfilters.
 //!
-//! The model around the tile is copied into small windows once, with its mirrored border; then, visit by visit, each row
-//! is predicted, turned into a residual, and the residuals are displaced back, all of it while it is in the cache.
+//! The model around the tile is copied into small windows once, with its mirrored border. Then,
+//! visit by visit, each row is predicted and turned into a residual, and the residuals are
+//! displaced back, all while it is in the cache.
 
 use std::ops::Range;
 
@@ -13,27 +14,27 @@ use crate::kernel::{Order, Region, Stencil, Window, mirror};
 use crate::observation::{ForwardShift, Pixels, SubfilterShift};
 use crate::spectrum::SpectralBasis;
 
-/// The displacements of a visit in a cell, ready to be applied.
+/// Stencils for the displacements of a visit in a cell.
 pub(crate) struct VisitStencils {
-    /// The planes of [`ModelPlanes`] and how each is displaced.
+    /// Planes of [`ModelPlanes`], each with its displacement.
     forward: Vec<(Plane, Stencil)>,
-    /// One for each subfilter, with the visit's weight.
+    /// One stencil per subfilter, with the visit's weight.
     back: Vec<Stencil>,
-    /// Where the prediction's light comes from inside the domain.
+    /// Pixels whose predicted light comes from inside the domain.
     support: Region,
-    /// How far beyond a tile its residuals are needed.
+    /// Width of the residuals needed beyond a tile.
     margin: usize,
 }
 
-/// Light that is displaced as one.
+/// Light with one displacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Plane {
     Whole(usize),
-    /// Of a spectrum that is not constant inside the subfilter.
+    /// Half of a subfilter, for a spectrum that is not constant inside it.
     Half(usize),
 }
 
-/// The model's spline coefficients, and how light is spread inside subfilters.
+/// Spline coefficients of the model, and spectra inside subfilters.
 pub(crate) struct ModelPlanes<'a> {
     /// `(subfilters, domain)`.
     pub(crate) coefficients_byx: ArrayView3<'a, f32>,
@@ -41,14 +42,14 @@ pub(crate) struct ModelPlanes<'a> {
     constant: bool,
 }
 
-/// A tile's work space, used again for the next tile.
+/// Workspace of a tile, reused for the next.
 #[derive(Default)]
 pub(crate) struct TileWork {
     windows: Windows,
     residual: Window,
     blended: Vec<f32>,
     flags: Vec<u8>,
-    /// Σ over visits of what comes back to the tile, `(subfilters, tile)`.
+    /// Σ over visits of the back-projection to the tile, `(subfilters, tile)`.
     pub(crate) back_byx: Array3<f32>,
 }
 
@@ -65,23 +66,23 @@ impl Windows {
     }
 }
 
-/// What a visit is compared in, in the domain's indices.
+/// Inputs of the comparison with a visit, in the domain's indices.
 pub(crate) struct Comparison<'a> {
     /// The visit's pixels over `region`.
     pub(crate) pixels: &'a Pixels<'a>,
     pub(crate) region: &'a Region,
     /// The domain's first pixel in the patch.
     pub(crate) origin: (usize, usize),
-    /// Pixels that draw on what nothing constrains, and the visit's number.
+    /// Untrusted pixels, and the visit's number.
     pub(crate) leaks: Option<(&'a Leaks, usize)>,
     /// Weight in the metric, over the tile.
     pub(crate) weight: ArrayView2<'a, f32>,
-    /// Flags that a pixel must have to count in the metric.
+    /// Flags of a pixel that counts in the metric.
     pub(crate) counted: u8,
 }
 
 impl VisitStencils {
-    /// For planes of `shape`, of which `support` has light from inside them.
+    /// Stencils for planes of `shape`, of which `support` has light from inside them.
     pub(crate) fn new(
         shifts: &[SubfilterShift],
         model: &ModelPlanes,
@@ -109,7 +110,7 @@ impl VisitStencils {
         Self { forward, back: shifts.iter().map(back).collect(), support, margin }
     }
 
-    /// How far beyond a tile its residuals are needed.
+    /// Width of the residuals needed beyond a tile.
     pub(crate) fn margin(&self) -> usize {
         self.margin
     }
@@ -155,9 +156,10 @@ fn add_mirrored(share: f32, row: &[f32], x: isize, out: &mut [f32]) {
 }
 
 impl TileWork {
-    /// Copies what the visits' predictions around `tile` draw on, and empties the sums.
+    /// Copies the inputs of the visits' predictions around `tile`, and clears the sums.
     pub(crate) fn begin(&mut self, tile: &Region, model: &ModelPlanes, visits: &[VisitStencils]) {
-        // Residuals are needed within the margin, and draw on as much again; mirrored edges need no special case.
+        // Residuals are needed within the margin, and draw on as much again; mirrored edges need no
+        // special case.
         let margin = visits.iter().map(VisitStencils::margin).max().unwrap_or(0);
         let reach = 2 * margin;
         let mut planes: Vec<Plane> = visits.iter().flat_map(|v| v.forward.iter().map(|(p, _)| *p)).collect();
@@ -173,7 +175,8 @@ impl TileWork {
         self.back_byx = Array3::zeros((model.basis.subfilters(), tile.rows.len(), tile.cols.len()));
     }
 
-    /// Compares a visit with its prediction and adds what comes back; the metric's two sums.
+    /// Compares a visit with its prediction and adds the back-projection; returns the metric's two
+    /// sums.
     pub(crate) fn add_visit(&mut self, tile: &Region, visit: &VisitStencils, with: &Comparison) -> [f64; 2] {
         let sums = self.predict_and_compare(tile, visit, with);
         self.residual.mirror_beyond(with.region);
@@ -191,7 +194,7 @@ impl TileWork {
         sums
     }
 
-    /// Fills the residual's window: the visit less its prediction, 0 where there is none.
+    /// Fills the residual's window: visit less prediction, 0 where there is none.
     fn predict_and_compare(&mut self, tile: &Region, visit: &VisitStencils, with: &Comparison) -> [f64; 2] {
         self.residual.cover_around(tile, visit.margin);
         let inside = visit.support.intersection(with.region);
@@ -212,7 +215,7 @@ impl TileWork {
 }
 
 impl Comparison<'_> {
-    /// Turns a row of the prediction into the residual; the metric's sums of its part inside the tile.
+    /// Turns a row of the prediction into the residual; returns the metric's sums inside the tile.
     fn row(
         &self,
         tile: &Region,
@@ -237,7 +240,8 @@ impl Comparison<'_> {
                 flags
             }
         };
-        // Pixels beside the tile have a residual, for light comes from there, but count in their own tile.
+        // Pixels beside the tile have a residual, because light comes from there, but count in
+        // their own tile.
         let counted = if tile.rows.contains(&y) { overlap(cols, &tile.cols) } else { cols.end..cols.end };
         let mut sums = [0.0; 2];
         for part in [cols.start..counted.start, counted.clone(), counted.end..cols.end] {
@@ -259,7 +263,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The part of a range that lies in another; an empty one is at the end of the range.
+/// Intersection of two ranges; an empty one is at the end of the first.
 fn overlap(range: &Range<usize>, other: &Range<usize>) -> Range<usize> {
     let (start, end) = (range.start.max(other.start), range.end.min(other.end));
     if start < end { start..end } else { range.end..range.end }

@@ -1,5 +1,5 @@
-//! Passes over the domain in one piece: with exact shifts, which know no tiles, and with the reference's zeros beyond
-//! the edge, which are data.
+//! Passes over the domain in one piece: with exact shifts, which need whole planes, and with the
+//! reference's zeros beyond the edge.
 
 use ndarray::{Array2, ArrayView3, Axis, s};
 
@@ -10,7 +10,8 @@ use super::weights::Significance;
 use crate::kernel::{Order, Region, prefilter_f32, shift_add};
 use crate::observation::{SourceError, SubfilterShift};
 
-/// A visit in a region: the residual with zeros where there is none, and the metric's sums.
+/// Comparison of a visit in a region: the residual, with zeros where there is none, and the
+/// metric's sums.
 struct Residual {
     residual: Array2<f32>,
     sums: [f64; 2],
@@ -87,7 +88,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// `s − t` where it can be believed, and the metric's sums over `counted` (both regions in patch coordinates).
+    /// `s − t` where it is trusted, and the metric's sums over `counted` (both regions in patch
+    /// coordinates).
     fn residual(
         &self,
         visit: usize,
@@ -116,7 +118,8 @@ impl Pass<'_> {
             }
             let flags = believed.view();
             let weight = weight.slice(s![local.rows.start + i, local.cols.clone()]);
-            // Pixels beside the tile have a residual, for light comes from there, but count in their own tile.
+            // Pixels beside the tile have a residual, because light comes from there, but count in
+            // their own tile.
             let (start, end) =
                 (counted.cols.start.max(inside.cols.start), counted.cols.end.max(inside.cols.start));
             for part in [inside.cols.start..start, start..end, end..inside.cols.end] {

@@ -1,19 +1,18 @@
-//! One step of the model, from what the residuals ask for.
+//! One step of the model from the back-projected residuals.
 
 use multiversion::multiversion;
 use ndarray::{Array2, Array3, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::project::Projected;
-use super::regularize::{
-    ROWS_AT_A_TIME, Surroundings, clamp_frequency, clamp_iteration, conserves, conserving_into,
-};
+use super::regularize::{Surroundings, clamp_frequency, clamp_iteration, conserves, conserving_into};
 use super::state::State;
-use super::weights::background_noise;
+use super::weights::{ROWS_AT_A_TIME, background_noise};
 use crate::kernel::Region;
 
 impl State<'_, '_> {
-    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9), with what the residuals ask for, which is used up.
+    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9) from the back-projected
+    /// residuals, which are overwritten.
     pub(super) fn update(
         &mut self,
         inner: &Region,
@@ -65,7 +64,7 @@ impl State<'_, '_> {
         self.models.advance(next);
     }
 
-    /// Moves the model all the way that the residuals ask for, unclamped.
+    /// Takes the whole step of the back-projected residuals, unclamped.
     pub(super) fn take_whole_step(&mut self, inner: &Region, domain: &Region, projected: &Projected) {
         let within = inner.within(domain);
         for (b, back) in projected.back_byx.axis_iter(Axis(0)).enumerate() {
@@ -80,7 +79,8 @@ impl State<'_, '_> {
         }
     }
 
-    /// ALGORITHM §6 to the letter. `new` is what the residuals ask for, not yet divided by coverage, and becomes the new model.
+    /// The step of ALGORITHM §6. `new` has the back-projected residuals, not yet divided by
+    /// coverage, and becomes the new model.
     fn reference_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let old = self.over(domain);
         let inverse = self.inverse_weight_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()]);
@@ -96,10 +96,11 @@ impl State<'_, '_> {
         Zip::from(new).and(old).for_each(|u, y| *u = (gain * *u + y) / (1.0 + gain));
     }
 
-    /// The same step in the amplified planes, on which the clamps act then: they are what is output (ALGORITHM §12.2).
+    /// The step in the amplified planes, which the clamps then act on: they are the output
+    /// (ALGORITHM §12.2).
     ///
-    /// The step's sum is taken with the share of each subfilter, its contrast `accelerate_model` times. The frequency clamp
-    /// is left to the caller.
+    /// The step in the sum is taken with the share of each subfilter, that in the contrast
+    /// `accelerate_model` times. The frequency clamp is left to the caller.
     fn accelerated_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let share = if gain.is_finite() { gain / (1.0 + gain) } else { 1.0 };
         let old = self.over(domain);
@@ -144,7 +145,7 @@ impl State<'_, '_> {
     }
 }
 
-/// `back ← back · inverse`, which is added to `total` too.
+/// `back ← back · inverse`, also added to `total`.
 #[multiversion(targets("x86_64+avx2"))]
 fn divide(inverse: &[f32], back: &mut [f32], total: &mut [f32]) {
     for ((back, inverse), total) in back.iter_mut().zip(inverse).zip(total) {
@@ -153,7 +154,8 @@ fn divide(inverse: &[f32], back: &mut [f32], total: &mut [f32]) {
     }
 }
 
-/// `step ← old + share·(fraction·total + contrast·(step − fraction·total))`, or `old` where that is no number.
+/// `step ← old + share·(fraction·total + contrast·(step − fraction·total))`, or `old` where that is
+/// not a number.
 #[multiversion(targets("x86_64+avx2"))]
 fn advance([share, contrast, fraction]: [f32; 3], old: &[f32], total: &[f32], step: &mut [f32]) {
     for ((step, old), total) in step.iter_mut().zip(old).zip(total) {

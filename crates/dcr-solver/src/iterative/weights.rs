@@ -1,15 +1,19 @@
-//! Where the model is free, and how noisy its planes are.
+//! Weights of the model against the template, and the noise of its planes.
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
 use rayon::prelude::*;
 
-use super::regularize::ROWS_AT_A_TIME;
 use crate::kernel::{Boundary, Region, gaussian_filter};
 
-/// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from them.
+/// Rows of a band: bands are processed side by side, and summed in order.
+pub(crate) const ROWS_AT_A_TIME: usize = 64;
+
+/// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from
+/// them.
 ///
-/// DETECTED pixels, blurred with a Gaussian of `width` px, over the maximum. Nothing detected: all zero.
+/// DETECTED pixels, blurred with a Gaussian of `width` px, over the maximum. Nothing detected: all
+/// zero.
 #[must_use]
 pub fn model_weights(detected: ArrayView2<bool>, width: f64) -> Array2<f32> {
     let indicator = detected.mapv(|d| f32::from(u8::from(d)));
@@ -18,7 +22,8 @@ pub fn model_weights(detected: ArrayView2<bool>, width: f64) -> Array2<f32> {
     if peak > 0.0 { blurred / peak } else { blurred }
 }
 
-/// Standard deviation over background pixels at least `margin` px inside the plane; 0 where there are none.
+/// Standard deviation over background pixels at least `margin` px inside the plane; 0 where there
+/// are none.
 ///
 /// Non-finite pixels are left out.
 #[must_use]
@@ -35,7 +40,7 @@ pub(crate) fn noise_of_sum(planes: ArrayView3<f32>, background: ArrayView2<bool>
     let (inside_y, inside_x) = (margin..rows - margin, margin..cols - margin);
     let planes = planes.slice_move(s![.., inside_y.clone(), inside_x.clone()]);
     let background = background.slice_move(s![inside_y, inside_x]);
-    // Squares are taken about some value of the background, so that a pedestal does not drown them.
+    // Squares are about a value of the background, so that a pedestal does not drown them.
     let usable = |(at, b): ((usize, usize), &bool)| {
         let sum: f32 = planes.slice(s![.., at.0, at.1]).sum();
         (*b && sum.is_finite()).then_some(sum)
@@ -59,7 +64,7 @@ pub(crate) fn noise_of_sum(planes: ArrayView3<f32>, background: ArrayView2<bool>
         }
         moments
     };
-    // Bands have one size and are summed in order, whoever works on them.
+    // Bands have one size and are summed in order, for any number of threads.
     let parts: Vec<Moments> = bands.par_iter().map(of_band).collect();
     parts.into_iter().fold(Moments::default(), Moments::with).deviation()
 }
@@ -95,7 +100,7 @@ impl Moments {
     }
 }
 
-/// Count, sum and sum of squares of the values to be taken.
+/// Count, sum and sum of squares of the selected values.
 #[multiversion(targets("x86_64+avx2"))]
 fn moments_of_row(values: &[f32], take: &[bool]) -> [f64; 3] {
     const LANES: usize = 16;
@@ -119,12 +124,13 @@ fn add(row: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// Weight of each pixel in the convergence metric (ALGORITHM §7.1): |mean plane| + 3 × noise; all zero becomes 1.
+/// Weight of each pixel in the convergence metric (ALGORITHM §7.1): |mean plane| + 3 × noise; all
+/// zero becomes 1.
 pub(crate) struct Significance<'a> {
-    /// `(subfilters, rows, cols)`
+    /// Planes of the model, `(subfilters, rows, cols)`.
     model_byx: ArrayView3<'a, f32>,
     floor: f32,
-    /// The model is 0 everywhere: all pixels count alike.
+    /// The model is 0 everywhere: all pixels count equally.
     nothing: bool,
 }
 

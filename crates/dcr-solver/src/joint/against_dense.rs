@@ -1,4 +1,5 @@
-//! The solves held against dense matrices in double precision, which share nothing with them but the transfer functions.
+//! Comparison of the solves with dense matrices in double precision, which share only the transfer
+//! functions with them.
 
 use std::f64::consts::TAU;
 
@@ -6,45 +7,47 @@ use ndarray::{Array1, Array2, s};
 use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::config::JointConfig;
-use crate::joint::fourier::{Grid, Way};
-use crate::joint::modes::inner;
-use crate::joint::operator::{FULL, Slot, Tile, TileVisit, inner_product, predict};
-use crate::joint::pace::Pace;
-use crate::joint::psf::PsfStamp;
-use crate::joint::source::{MARGIN, SourceSolve};
-use crate::joint::spectrum::Spectrum;
-use crate::joint::transfer::{Fiducial, visit_transfer};
-use crate::joint::uniform::{UniformPrior, UniformSolve};
-use crate::joint::visits::Noise;
+use crate::joint::fixtures::band;
+use crate::joint::fourier::grid::{Grid, Way};
+use crate::joint::fourier::modes::inner;
+use crate::joint::operator::tile::{Buffer, FULL, Tile, TileVisit, inner_product, predict};
+use crate::joint::operator::transfer::{Fiducial, visit_transfer};
+use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::spectrum::Spectrum;
+use crate::joint::problem::visits::Noise;
+use crate::joint::progress::IterationBudget;
+use crate::joint::solve::map_final::{FinalSolve, MARGIN};
+use crate::joint::solve::map_first::{FirstSolve, UniformPrior};
 use crate::kernel::PixelShift;
+use crate::linalg::solve_positive_definite;
 
-/// A solve against the dense one, over the peak: conjugate gradients end at 1e-7, single precision at about the same.
+/// Tolerance of a solve, over the peak: conjugate gradients end at 1e-7, single precision at about
+/// the same.
 const DENSE: f64 = 1e-5;
-/// ⟨Ax, y⟩ against ⟨x, A*y⟩, relative: rounding in single precision.
+/// Relative tolerance of ⟨Ax, y⟩ against ⟨x, A*y⟩: rounding in single precision.
 const ADJOINT: f64 = 1e-6;
 
-/// 16 × 16 pixels, in `n` subfilters, 3 visits of different PSF, refraction and masks. The floor under the total is raised, for
-/// where no visit has data the default amplifies the rounding of single precision to 4e-4 of the peak.
-struct Small {
+/// 16 × 16 pixels in `n` subfilters, with 3 visits of different PSF, refraction and masks. The
+/// floor under the summed flux is raised: without data, the default amplifies the rounding of
+/// single precision to 4e-4 of the peak.
+struct SmallProblem {
     tile: Tile,
     spectrum: Spectrum,
     fiducial: Fiducial,
     config: JointConfig,
 }
 
-fn small(n: usize) -> Small {
+fn small(n: usize) -> SmallProblem {
     let config = JointConfig { total_floor: 1e-2, source_tolerance: 1e-8, ..JointConfig::default() };
-    let wavelengths: Vec<f64> =
-        (0..4 * n).map(|l| 400.0 + 150.0 * (l as f64 + 0.5) / (4 * n) as f64).collect();
-    let subfilters: Vec<usize> = (0..4 * n).map(|l| l / 4).collect();
-    let spectrum = Spectrum::new(&wavelengths, &vec![1.0; 4 * n], &subfilters, 475.0).unwrap();
+    let spectrum = band(n);
     let grid = Grid::new((16, 16), 2);
     let psfs = [3.0, 3.5, 4.5].map(|fwhm| PsfStamp::gaussian(fwhm).unwrap());
     let fiducial = Fiducial::new(&psfs[0], &grid.frequencies());
     let visits: Vec<TileVisit> = (0..3)
         .map(|v| {
             let towards = [(1.5, 0.2), (-0.7, 1.0), (0.1, -1.8)][v];
-            let displacements: Vec<PixelShift> = wavelengths
+            let displacements: Vec<PixelShift> = spectrum
+                .wavelengths()
                 .iter()
                 .map(|w| (475.0 - w) / 150.0)
                 .map(|r| PixelShift { dy: towards.0 * r, dx: towards.1 * r })
@@ -54,7 +57,7 @@ fn small(n: usize) -> Small {
                 visit_transfer(&frequencies, &spectrum, &fiducial, Some(&psfs[v]), &displacements, &config);
             let star =
                 |i: usize| (-0.2 * (((i / 16) as f32 - 7.0).powi(2) + ((i % 16) as f32 - 8.5).powi(2))).exp();
-            // Some are not good, and some count half.
+            // Masked pixels, and pixels of half weight.
             let count = |i: usize| if (i + v).is_multiple_of(9) { FULL / 2 } else { FULL };
             let good: Vec<u8> =
                 (0..256).map(|i| count(i) * u8::from((i * 7 + v * 13) % 11 != 0 && i / 16 > v)).collect();
@@ -71,10 +74,10 @@ fn small(n: usize) -> Small {
         })
         .collect();
     let sigma = visits.iter().map(TileVisit::weight).sum::<f64>().sqrt().recip();
-    Small { tile: Tile::new(grid, n, visits, sigma), spectrum, fiducial, config }
+    SmallProblem { tile: Tile::new(grid, n, visits, sigma), spectrum, fiducial, config }
 }
 
-/// The matrix of a convolution whose kernel has these modes, by a Fourier sum.
+/// Matrix of a convolution whose kernel has these modes, by a Fourier sum.
 fn circulant(grid: &Grid, modes: &dyn Fn(usize, usize) -> Complex64) -> Array2<f64> {
     let frequencies = grid.frequencies();
     let (rows, cols) = grid.padded;
@@ -94,8 +97,8 @@ fn circulant(grid: &Grid, modes: &dyn Fn(usize, usize) -> Complex64) -> Array2<f
     })
 }
 
-impl Small {
-    /// `(H, b)` of the data in terms of the planes on the whole grid.
+impl SmallProblem {
+    /// `(H, b)` of the data for the planes on the whole grid.
     fn normal_equations(&self) -> (Array2<f64>, Array1<f64>) {
         let (grid, n) = (&self.tile.grid, self.tile.n);
         let (pixels, ky) = (grid.pixels(), grid.ky());
@@ -129,7 +132,7 @@ impl Small {
         UniformPrior::new(&self.tile.grid, &self.spectrum, &self.fiducial, self.tile.sigma, &self.config)
     }
 
-    /// The largest difference between planes on the tile, over the peak.
+    /// Largest difference between planes on the tile, over the peak.
     fn worst(&mut self, model: &[Complex32], dense: &Array1<f64>) -> f64 {
         let planes = self.tile.planes(model, 0);
         let grid = &self.tile.grid;
@@ -147,47 +150,25 @@ impl Small {
 /// Planes on the whole grid, row by row.
 fn whole_planes(tile: &mut Tile, model: &[Complex32]) -> Vec<f32> {
     let (grid, n) = (&tile.grid, tile.n);
-    let mut slot = Slot::new(grid);
+    let mut buffer = Buffer::new(grid);
     let mut out = vec![];
     for a in 0..n {
         for (target, modes) in
-            slot.spectrum.chunks_exact_mut(grid.ky()).zip(model.chunks_exact(n * grid.ky()))
+            buffer.spectrum.chunks_exact_mut(grid.ky()).zip(model.chunks_exact(n * grid.ky()))
         {
             target.copy_from_slice(&modes[a * grid.ky()..][..grid.ky()]);
         }
-        grid.inverse(&mut slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |_, line| {
+        grid.inverse(&mut buffer.spectrum, 0..grid.padded.0, &mut buffer.scratch, |_, line| {
             out.extend(line.iter().map(|v| v * grid.scale()));
         });
     }
     out
 }
 
-/// Cholesky, in place.
-fn solve_dense(mut matrix: Array2<f64>, right_side: Array1<f64>) -> Array1<f64> {
-    let n = right_side.len();
-    for j in 0..n {
-        let (head, mut rest) = matrix.view_mut().split_at(ndarray::Axis(0), j);
-        let known = head.slice(s![.., ..0]).ncols();
-        assert_eq!(known, 0);
-        let row_j = rest.row(0).slice(s![..j]).to_owned();
-        let pivot = (rest[[0, j]] - row_j.dot(&row_j)).sqrt();
-        for i in 0..n - j {
-            let sum = rest.row(i).slice(s![..j]).dot(&row_j);
-            rest[[i, j]] = if i == 0 { pivot } else { (rest[[i, j]] - sum) / pivot };
-        }
-    }
-    let mut x = right_side;
-    for i in 0..n {
-        x[i] = (x[i] - matrix.row(i).slice(s![..i]).dot(&x.slice(s![..i]))) / matrix[[i, i]];
-    }
-    for i in (0..n).rev() {
-        x[i] /= matrix[[i, i]];
-        let value = x[i];
-        for k in 0..i {
-            x[k] -= matrix[[i, k]] * value;
-        }
-    }
-    x
+/// The solution of a dense positive definite system.
+fn solve_dense(matrix: &Array2<f64>, right_side: &Array1<f64>) -> Array1<f64> {
+    let (matrix, right_side) = (matrix.as_slice().unwrap(), right_side.as_slice().unwrap());
+    solve_positive_definite(matrix, right_side, 0.0).unwrap().into()
 }
 
 #[test]
@@ -204,10 +185,10 @@ fn dense_first_solve() {
             block += &part;
         }
     }
-    let dense = solve_dense(hessian, right_side);
-    let mut solve = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
-    solve.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
-    let worst = small.worst(&solve.model, &dense);
+    let dense = solve_dense(&hessian, &right_side);
+    let mut solve = FirstSolve::new(&small.tile, prior, &small.spectrum, 8);
+    solve.start(&mut small.tile, (400, 1e-8), &mut IterationBudget::new(&mut |_, _| true, 0));
+    let worst = small.worst(solve.model(), &dense);
     assert!(worst < DENSE, "{worst:e}");
 }
 
@@ -216,11 +197,11 @@ fn dense_final_solve() {
     let mut small = small(2);
     let (hessian, right_side) = small.normal_equations();
     let prior = small.prior();
-    let mut first = UniformSolve::new(&small.tile, prior, &small.spectrum, 8);
-    first.start(&mut small.tile, (400, 1e-8), &mut Pace::new(&mut |_, _| true, 0));
+    let mut first = FirstSolve::new(&small.tile, prior, &small.spectrum, 8);
+    first.start(&mut small.tile, (400, 1e-8), &mut IterationBudget::new(&mut |_, _| true, 0));
     let (grid, amplitude) = (Grid::new((16, 16), 2), small.fiducial.amplitude());
-    let (total, fwhm_px) = (first.total().to_vec(), small.tile.visits[0].seeing_px);
-    let mut solve = SourceSolve::new(
+    let (total, fwhm_px) = (first.flux_prior().to_vec(), small.tile.visits[0].seeing_px);
+    let mut solve = FinalSolve::new(
         &mut small.tile,
         &small.spectrum,
         &amplitude,
@@ -228,12 +209,13 @@ fn dense_final_solve() {
         (fwhm_px, 8),
         &JointConfig { source_iterations: 400, ..small.config.clone() },
     );
-    let width: Vec<f64> = solve.width_on(&grid).iter().map(|w| f64::from(*w)).collect();
+    let width: Vec<f64> = solve.width_on_grid().iter().map(|w| f64::from(*w)).collect();
     let config = JointConfig { source_iterations: 400, ..small.config.clone() };
-    solve.solve(&mut small.tile, &config, &mut Pace::new(&mut |_, _| true, 0));
+    solve.solve(&config, &mut IterationBudget::new(&mut |_, _| true, 0));
+    let model = solve.into_model();
     // y = f t + E P τ u, with t and u on the whole grid.
     let (pixels, ky) = (grid.pixels(), grid.ky());
-    let (f, e) = (small.spectrum.fractions(), small.spectrum.departures(small.config.colour_damping));
+    let (f, e) = (small.spectrum.fractions(), small.spectrum.components(small.config.colour_damping));
     let psf = circulant(&grid, &|ix, iy| Complex64::from(f64::from(amplitude[ix * ky + iy])));
     let mut to_planes = Array2::zeros((2 * pixels, 2 * pixels));
     for a in 0..2 {
@@ -257,14 +239,13 @@ fn dense_final_solve() {
     for p in pixels..2 * pixels {
         normal[[p, p]] += 1.0;
     }
-    // Floor and margin hold the total to the first solve's.
+    // Floor and margin hold the flux to the first solve's.
     let mut pulled = to_planes.t().dot(&right_side);
-    let start = whole_planes(&mut small.tile, &first.model);
+    let start = whole_planes(&mut small.tile, first.model());
     let start: Array1<f64> = (0..pixels).map(|p| f64::from(start[p] + start[pixels + p])).collect();
     let mut totals = pulled.slice_mut(s![..pixels]);
     totals += &held.dot(&start);
-    let dense = to_planes.dot(&solve_dense(normal, pulled));
-    let model = solve.into_model();
+    let dense = to_planes.dot(&solve_dense(&normal, &pulled));
     let worst = small.worst(&model, &dense);
     assert!(worst < DENSE, "{worst:e}");
 }
@@ -276,36 +257,36 @@ fn adjoint_of_the_prediction_is_the_back_projection() {
     let (grid, n) = (Grid::new((16, 16), 2), 3);
     // A model that is the transform of real planes: one visit's back-projection of noise.
     let mut model = vec![Complex32::default(); small.tile.unknowns()];
-    small.tile.back_project(&mut model, |grid, _, slot| {
+    small.tile.back_project(&mut model, |grid, _, buffer| {
         let rows = 0..grid.padded.0;
-        grid.forward(&mut slot.spectrum, rows, &mut slot.scratch, |y, line| {
+        grid.forward(&mut buffer.spectrum, rows, &mut buffer.scratch, |y, line| {
             line.iter_mut().enumerate().for_each(|(x, v)| *v = random(y * 31 + x * 7));
         });
     });
     for v in 0..3 {
-        let mut slot = Slot::new(&grid);
+        let mut buffer = Buffer::new(&grid);
         let transfer = small.tile.visits[v].transfer.clone();
-        predict(&grid, n, &transfer, &model, &mut slot.spectrum, &mut slot.scratch, |_, _| {});
-        // ⟨A x, r⟩ in pixels, r white noise, …
+        predict(&grid, n, &transfer, &model, &mut buffer.spectrum, &mut buffer.scratch, |_, _| {});
+        // ⟨A x, r⟩ in pixels, for white noise r.
         let mut in_pixels = 0.0;
         let width = grid.padded.1;
-        grid.read_rows(&slot.spectrum, 0..grid.padded.0, &mut slot.scratch, |y, line| {
+        grid.read_rows(&buffer.spectrum, 0..grid.padded.0, &mut buffer.scratch, |y, line| {
             in_pixels +=
                 (0..width).map(|x| f64::from(line[x]) * f64::from(random(y * width + x))).sum::<f64>();
         });
         in_pixels *= f64::from(grid.scale());
-        // … and ⟨x, A* r⟩ in modes.
+        // ⟨x, A* r⟩ in modes.
         let mut back = vec![Complex32::default(); small.tile.unknowns()];
         let rows = 0..grid.padded.0;
-        grid.write_rows(&mut slot.spectrum, rows, &mut slot.scratch, |y, line| {
+        grid.write_rows(&mut buffer.spectrum, rows, &mut buffer.scratch, |y, line| {
             line.iter_mut().enumerate().for_each(|(x, v)| *v = random(y * width + x));
         });
-        grid.columns(&mut slot.spectrum, Way::Forward, &mut slot.scratch);
+        grid.columns(&mut buffer.spectrum, Way::Forward, &mut buffer.scratch);
         for (ix, back) in back.chunks_exact_mut(n * grid.ky()).enumerate() {
-            let residual = &slot.spectrum[ix * grid.ky()..][..grid.ky()];
+            let residual = &buffer.spectrum[ix * grid.ky()..][..grid.ky()];
             for (a, back) in back.chunks_exact_mut(grid.ky()).enumerate() {
                 let transfer = &transfer[(ix * n + a) * grid.ky()..][..grid.ky()];
-                crate::joint::modes::add_conjugate_product(back, transfer, residual);
+                crate::joint::fourier::modes::add_conjugate_product(back, transfer, residual);
             }
         }
         let in_modes = inner_product(&grid, &model, &back);

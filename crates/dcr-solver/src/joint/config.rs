@@ -2,74 +2,88 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::psf_includes_dcr::PsfIncludesDcr;
+use super::problem::psf_includes_dcr::PsfIncludesDcr;
 use crate::Rarity;
 
-/// Settings of the joint solver. The equations are in the module's documentation; numbers behind the defaults were measured on
-/// simulated fields with g and u bands, seeing from 0.6″ to 1.3″ and airmass up to 2.2.
+/// Settings of the joint solver.
+///
+/// The equations are in the module's documentation. Defaults were measured on simulated fields with
+/// g and u bands, seeing from 0.6″ to 1.3″ and airmass up to 2.2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JointConfig {
-    /// Amplitude of a PSF's transfer function, relative to its value at 0, below which a ratio of PSFs fades to 1. Raise it, to 0.01,
-    /// for noisy stamps; above 0.03 bright stars leave residuals.
+    /// Amplitude of a PSF's transfer function, relative to its value at 0, below which a ratio of
+    /// PSFs fades to 1. Raise it, to 0.01, for noisy stamps; above 0.03 bright stars leave
+    /// residuals.
     pub psf_floor: f64,
     /// Largest amplification of a mode when a visit is sharper than the model.
     pub sharpening_limit: f64,
-    /// How a visit's PSF widens with wavelength: width ∝ λ to this power. −0.2 is the atmosphere's; 0 for stamps of unknown colour or
-    /// optics that dominate. It hardly touches templates; colours change by 0.02 mag for 0.1.
+    /// How a visit's PSF widens with wavelength: width ∝ λ to this power. −0.2 is the atmosphere's;
+    /// 0 for stamps of unknown colour or optics that dominate. It hardly touches templates; colours
+    /// change by 0.02 mag for 0.1.
     pub seeing_exponent: f64,
-    /// Whether the PSFs were measured on stars that the air had already smeared by refraction, so that a mean star's smearing is taken
-    /// out of them. Without it colours are lost where PSFs come from the exposures themselves.
+    /// PSFs that were measured on stars smeared by refraction: a mean star's smearing is removed
+    /// from them. Without this, colours are lost where PSFs come from the exposures themselves.
     pub psf_includes_dcr: PsfIncludesDcr,
-    /// First solve: how far a subfilter may depart from the flat spectrum, in units of the weighted coadd's noise per pixel. Small values
-    /// make colours faint and have them clipped as artefacts; 5 is loose.
+    /// First solve: prior scale of a subfilter's deviation from the flat spectrum, in units of the
+    /// weighted coadd's noise per pixel. Small values make colours faint and clip them as
+    /// artefacts; 5 is loose.
     pub uniform_width: f64,
-    /// Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first solve it holds it to 0, in the
-    /// final one to the first's, so that it costs no flux. At 1e-4 iterations spend themselves on filling holes of more than a thousand pixels.
+    /// Weight of the prior on the summed flux, in units of the data's, which matters where no visit
+    /// has data. The first solve holds the flux to 0, the final solve to the first, so that it
+    /// costs no flux. At 1e-4, iterations are spent on filling holes of more than a thousand
+    /// pixels.
     pub total_floor: f64,
-    /// Final solve: how far colours may depart from the flat spectrum in proportion to the light that is there. 1 to 4 give the same
-    /// templates; larger values make the colours of faint sources noisier and less biased.
+    /// Final solve: prior scale of colours relative to the light at each pixel. 1 to 4 give the
+    /// same templates; larger values make the colours of faint sources noisier and less biased.
     pub colour_width: f64,
-    /// Final solve: each further term of the spectrum (curvature after slope, …) may depart this much less than the one before.
-    /// At 1, five subfilters are noise.
+    /// Final solve: factor by which each further spectral component (curvature after slope, …) has
+    /// a smaller prior scale than the one before. At 1, five subfilters are noise.
     pub colour_damping: f64,
-    /// Final solve: the same freedom in empty sky, in units of the weighted coadd's noise per pixel.
+    /// Final solve: prior scale of colours in empty sky, in units of the weighted coadd's noise per
+    /// pixel.
     pub colour_floor: f64,
-    /// One round of clipping artefacts for each entry, its thresholds multiplied by it. Empty: nothing is clipped.
+    /// Factors on the clipping thresholds, one per round of clipping. Empty: no clipping.
     pub clip_rounds: Vec<f64>,
-    /// A pixel is clipped when it departs from its prediction by more than this many σ, alone or smoothed with the PSF, …
+    /// Clipping threshold in σ of the deviation of a pixel from its prediction, alone or smoothed
+    /// with the PSF.
     pub clip_sigmas: f64,
-    /// … plus this fraction of the prediction around it. Raise it where PSFs are poor or narrower than 1.8 px; 0.2 leaves artefacts on
-    /// sources.
+    /// Fraction of the prediction around a pixel that is added to the clipping threshold. Raise it
+    /// where PSFs are poor or narrower than 1.8 px; 0.2 leaves artefacts on sources.
     pub clip_fraction: f64,
-    /// Clipped pixels are grown by this many pixels.
+    /// Radius by which clipped pixels are grown, px.
     pub clip_grow: usize,
-    /// What is clipped in more than few visits is no artefact but a source that changes: it is given back. Not in configuration files, where it
-    /// is told once for all ways to find artefacts.
+    /// Epoch-count rule: pixels clipped in more visits than it allows belong to a variable source
+    /// and are restored. Configuration files have one such rule for all artefact finders,
+    /// elsewhere.
     #[serde(skip)]
     pub rarity: Rarity,
-    /// At most this many rounds of fitting each visit's offset; 0: positions are taken as given.
+    /// Maximum rounds of fitting each visit's offset; 0 trusts the positions.
     pub offset_passes: usize,
-    /// No further round when no visit's offset, in pixels, changed by more than this.
+    /// Largest change of a visit's offset, in pixels, at which the rounds end.
     pub offset_tolerance: f64,
-    /// First solve: at most this many iterations each time, …
+    /// First solve: maximum iterations in each round.
     pub uniform_iterations: usize,
-    /// … and stop earlier when the rms error of predictions that is left, per pixel, in units of the weighted coadd's noise, is below this.
+    /// First solve: rms error of predictions per pixel, in units of the weighted coadd's noise, at
+    /// which a round ends.
     pub uniform_tolerance: f64,
-    /// Final solve: at most this many passes over the data, …
+    /// Final solve: maximum passes over the data.
     pub source_iterations: usize,
-    /// … and stop earlier when the error that is left, as above, is below this.
+    /// Final solve: rms error of predictions, as in `uniform_tolerance`, at which it ends.
     pub source_tolerance: f64,
-    /// Pixels of zero weight around a tile, at least: as far as light is displaced, and more, for noise near one edge reaches the opposite one round the periodic grid: with
-    /// 24 by 10⁻⁴ of a bright star's peak (0.03 of a visit's noise), with 48 by a third of that.
+    /// Minimum width of the zero-weight padding around a tile, px. It exceeds the largest
+    /// displacement, because noise near one edge reaches the opposite edge around the periodic
+    /// grid: 10⁻⁴ of a bright star's peak (0.03 of a visit's noise) with 24 px, a third of that
+    /// with 48.
     pub padding: usize,
-    /// The model is kept this many pixels beyond the patch, so that templates are whole at its edges. At most `padding`.
+    /// Border of the model beyond the patch, px, for templates that are complete at its edges. At
+    /// most `padding`.
     pub border: usize,
-    /// Largest side of a tile in px; a patch no larger is solved whole. Memory grows with its square: with overlap and padding
-    /// counted in, about `side² × (visits × (4 × subfilters + 6) + 400)` bytes for three subfilters. Displacements and PSFs are constant in
-    /// a tile.
+    /// Largest side of a tile in px; a smaller patch is solved whole. Memory grows with its square:
+    /// for three subfilters, with overlap and padding included, about `side² × (visits × (4 ×
+    /// subfilters + 6) + 400)` bytes. Displacements and PSFs are constant in a tile.
     pub tile_size: usize,
-    /// Pixels by which a tile reaches into its neighbours. Tiles fade into each other over the same length.
+    /// Overlap of neighbouring tiles, px, over which they are blended.
     pub tile_overlap: usize,
 }
 
@@ -105,11 +119,11 @@ impl Default for JointConfig {
 }
 
 impl JointConfig {
-    /// Refuses values that cannot be meant.
+    /// Checks the values.
     ///
     /// # Errors
     ///
-    /// [`JointConfigError`], naming the key, the value and what is allowed.
+    /// [`JointConfigError`], with the key, the value and the allowed range.
     pub fn validate(&self) -> Result<(), JointConfigError> {
         let check = |key, value: f64, allowed: &'static str, ok: bool| {
             if ok && value.is_finite() { Ok(()) } else { Err(JointConfigError { key, value, allowed }) }
@@ -146,7 +160,7 @@ impl JointConfig {
     }
 }
 
-/// A setting that cannot be meant.
+/// A setting outside its allowed range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{key} = {value}: expected {allowed}")]
 pub struct JointConfigError {
@@ -154,7 +168,7 @@ pub struct JointConfigError {
     pub key: &'static str,
     /// Its value.
     pub value: f64,
-    /// What is allowed.
+    /// The allowed range.
     pub allowed: &'static str,
 }
 

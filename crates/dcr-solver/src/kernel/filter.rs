@@ -1,11 +1,11 @@
-//! The Gaussian filter, as everybody's `gaussian_filter` computes it.
+//! The Gaussian filter, as SciPy's `gaussian_filter`.
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 
 use super::window::Window;
 
-/// What lies beyond the edge of a plane.
+/// Values beyond the edge of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
     /// Zeros.
@@ -16,8 +16,8 @@ pub enum Boundary {
 
 /// A plane convolved with a Gaussian of standard deviation `sigma` pixels.
 ///
-/// The kernel is sampled at pixel centres, cut at `int(4σ + 0.5)` pixels and normalised; columns first, then rows,
-/// sums in `f32`. Agrees with `scipy.ndimage.gaussian_filter` on `float32` to
+/// The kernel is sampled at pixel centres, cut at `int(4σ + 0.5)` pixels and normalised; columns
+/// first, then rows, sums in `f32`. Agrees with `scipy.ndimage.gaussian_filter` on `float32` to
 /// 1e-6 of the peak. A `sigma` that is not positive leaves the plane as it is.
 #[must_use]
 pub fn gaussian_filter(plane: ArrayView2<f32>, sigma: f64, boundary: Boundary) -> Array2<f32> {
@@ -38,8 +38,9 @@ pub fn gaussian_filter(plane: ArrayView2<f32>, sigma: f64, boundary: Boundary) -
     out
 }
 
-/// [`gaussian_filter`] of a plane of this shape without a second one: `fill(y, x, row)` writes pixels of row `y` from column `x` on, beyond the edge too,
-/// and `take(y, x, row)` gets them filtered. `sigma` is positive.
+/// [`gaussian_filter`] of a plane of this shape without a second one: `fill(y, x, row)` writes
+/// pixels of row `y` from column `x` on, beyond the edge too, and `take(y, x, row)` gets them
+/// filtered. `sigma` is positive.
 pub(crate) fn filter_in_blocks(
     (rows, cols): (usize, usize),
     sigma: f64,
@@ -65,10 +66,10 @@ pub(crate) fn filter_in_blocks(
     }
 }
 
-/// Rows and columns that are filtered at a time: they stay in a core's cache.
+/// Rows and columns filtered at a time: they stay in a core's cache.
 const BLOCK: (usize, usize) = (64, 512);
 
-/// A Gaussian filter for planes that come in blocks with their surroundings.
+/// A Gaussian filter for planes in blocks with their surroundings.
 pub(crate) struct Smoother {
     /// Weight at distance 0, 1, … radius.
     half_kernel: Vec<f32>,
@@ -77,12 +78,12 @@ pub(crate) struct Smoother {
 }
 
 impl Smoother {
-    /// See [`gaussian_filter`]; `sigma` is positive.
+    /// A filter as in [`gaussian_filter`]; `sigma` is positive.
     pub(crate) fn new(sigma: f64) -> Self {
         Self { half_kernel: gaussian_half_kernel(sigma), line: vec![] }
     }
 
-    /// How far the kernel reaches; a block must reach as far around what is filtered.
+    /// Radius of the kernel, by which a block must extend beyond the filtered pixels.
     pub(crate) fn radius(&self) -> usize {
         self.half_kernel.len() - 1
     }
@@ -98,7 +99,7 @@ impl Smoother {
     }
 }
 
-/// Half of the kernel of [`gaussian_filter`] as it is applied.
+/// Half of the kernel of [`gaussian_filter`], in single precision.
 pub(crate) fn gaussian_half_kernel(sigma: f64) -> Vec<f32> {
     gaussian_kernel(sigma).into_iter().map(|w| w as f32).collect()
 }
@@ -136,7 +137,7 @@ pub(crate) fn copy_folded(
     }
 }
 
-/// An index beyond an axis of length `n`, folded back, or `None` where the boundary is zero.
+/// Index beyond an axis of length `n`, folded back, or `None` where the boundary is zero.
 fn folded(index: isize, n: usize, boundary: Boundary) -> Option<usize> {
     let length = n as isize;
     if (0..length).contains(&index) {
@@ -151,11 +152,11 @@ fn folded(index: isize, n: usize, boundary: Boundary) -> Option<usize> {
     }
 }
 
-/// Pixels that are summed at a time, in registers.
+/// Pixels summed at a time, in registers.
 const LANES: usize = 32;
 
 /// `out[i] = Σ_k weights[|k|] · rows[radius + k][i]`, where row `r` begins at `rows[r · stride]`.
-// No closures: they would not be compiled for the vector unit that the function is.
+// No closures: they would not be compiled for the function's vector unit.
 #[multiversion(targets("x86_64+avx2"))]
 fn filter_column(half_kernel: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     let radius = half_kernel.len() - 1;

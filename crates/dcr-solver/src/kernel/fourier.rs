@@ -1,7 +1,7 @@
-//! Exact, band-limited shifts: a phase in Fourier space. They do not blur, and they ring at sharp edges.
+//! Exact, band-limited shifts: a phase in Fourier space. They do not blur, but ring at sharp edges.
 //!
-//! A plane is extended by a border before it is transformed: the mirrored plane, faded from one edge into the other,
-//! so that the periodic continuation has no step.
+//! A plane is extended by a border before its transform: the mirrored plane, faded from one edge
+//! into the other, so that the periodic continuation has no step.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -10,10 +10,13 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use super::shift::PixelShift;
+use super::region::{PixelShift, mirror};
 
-/// The smallest border in pixels on each side of a plane.
+/// Minimum border on each side of a plane, px.
 const BORDER: usize = 24;
+
+/// Prime factors of the transforms' lengths.
+const PRIMES: [usize; 3] = [3, 5, 7];
 
 /// Transforms for planes of one shape.
 pub struct FourierPlan {
@@ -29,7 +32,8 @@ impl FourierPlan {
     /// A plan for planes of shape `(rows, cols)`, both at least 1.
     #[must_use]
     pub fn new(shape: (usize, usize)) -> Self {
-        let padded = (odd_fast_length(shape.0 + 2 * BORDER), odd_fast_length(shape.1 + 2 * BORDER));
+        let fast_length = |n: usize| odd_fast_length(n + 2 * BORDER, &PRIMES);
+        let padded = (fast_length(shape.0), fast_length(shape.1));
         let mut real = RealFftPlanner::new();
         let mut complex = rustfft::FftPlanner::new();
         Self {
@@ -77,7 +81,7 @@ impl FourierPlan {
             spectrum.axis_iter(Axis(0)).skip(BORDER).zip(output.axis_iter_mut(Axis(0)))
         {
             line.iter_mut().zip(source).for_each(|(l, s)| *l = *s);
-            // Odd lengths have no Nyquist term; the mean is real but for rounding.
+            // Odd lengths have no Nyquist term; the mean is real except for rounding.
             line[0].im = 0.0;
             self.rows_inverse.process(&mut line, &mut out).expect("lengths are the plan's own");
             for (t, o) in target.iter_mut().zip(&out[BORDER..]) {
@@ -133,7 +137,7 @@ impl FourierPlan {
     }
 }
 
-/// For every padded index: two source indices and how much of the second to take.
+/// Two source indices for every padded index, and the share of the second.
 fn extension(n: usize, padded: usize) -> Vec<(usize, usize, f64)> {
     let gap = padded - n;
     (0..padded)
@@ -144,9 +148,10 @@ fn extension(n: usize, padded: usize) -> Vec<(usize, usize, f64)> {
             }
             // Distance into the gap that runs from the last pixel around to the first.
             let beyond = (inside - n as isize).rem_euclid(padded as isize);
-            let from_last = super::shift::mirror(n as isize + beyond, n);
-            let from_first = super::shift::mirror(beyond - gap as isize, n);
-            // A quarter of the gap belongs to each edge alone: nothing from afar comes near the plane.
+            let from_last = mirror(n as isize + beyond, n);
+            let from_first = mirror(beyond - gap as isize, n);
+            // A quarter of the gap belongs to each edge alone, so that distant pixels stay away
+            // from the plane.
             let t = (2.0 * (beyond as f64 + 1.0) / (gap as f64 + 1.0) - 0.5).clamp(0.0, 1.0);
             (from_last, from_first, t * t * t * (t * (6.0 * t - 15.0) + 10.0))
         })
@@ -172,20 +177,19 @@ fn transform_columns(spectrum: &mut Array2<Complex64>, fft: &dyn rustfft::Fft<f6
     }
 }
 
-/// The smallest odd number ≥ `n` with no prime factor above 7: odd lengths have no Nyquist row to go wrong.
-fn odd_fast_length(n: usize) -> usize {
-    (n | 1..)
-        .step_by(2)
-        .find(|&candidate| {
-            let rest = [3, 5, 7].iter().fold(candidate, |mut m, p| {
-                while m % p == 0 {
-                    m /= p;
-                }
-                m
-            });
-            rest == 1
+/// The smallest odd number ≥ `n` without prime factors other than `primes`.
+///
+/// Odd lengths have no Nyquist frequency, at which a fractional shift is not real.
+pub(crate) fn odd_fast_length(n: usize, primes: &[usize]) -> usize {
+    let rest = |candidate: usize| {
+        primes.iter().fold(candidate, |mut rest, prime| {
+            while rest % prime == 0 {
+                rest /= prime;
+            }
+            rest
         })
-        .unwrap_or(n | 1)
+    };
+    (n | 1..).step_by(2).find(|candidate| rest(*candidate) == 1).unwrap_or(n | 1)
 }
 
 #[cfg(test)]
@@ -225,9 +229,6 @@ mod tests {
 
     #[test]
     fn odd_fast_length_is_odd_and_smooth() {
-        assert_eq!(
-            [odd_fast_length(1), odd_fast_length(10), odd_fast_length(22), odd_fast_length(128)],
-            [1, 15, 25, 135]
-        );
+        assert_eq!([1, 10, 22, 128].map(|n| odd_fast_length(n, &PRIMES)), [1, 15, 25, 135]);
     }
 }

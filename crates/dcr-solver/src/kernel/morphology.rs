@@ -1,6 +1,7 @@
 //! Binary morphology with a diamond: the ball of the city-block (L1) distance.
 //!
-//! A ball of radius `r` is `r` times the cross of five pixels, so both operations are `r` passes with the cross.
+//! A ball of radius `r` is `r` times the cross of five pixels, so both operations are `r` passes
+//! with the cross.
 
 use std::ops::Range;
 
@@ -13,13 +14,14 @@ pub fn dilate_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
     as_bits(flags, |bits| repeated(bits, radius, false, or_row))
 }
 
-/// Set pixels all of whose neighbours within L1 distance `radius` are set. Outside the array counts as not set.
+/// Pixels with all neighbours within L1 distance `radius` set. Outside the array counts as not set.
 #[must_use]
 pub fn erode_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
     as_bits(flags, |bits| repeated(bits, radius, true, and_row))
 }
 
-/// Erosion, then dilation: groups of flags that do not contain a diamond of `radius` vanish, the others keep their core.
+/// Erosion, then dilation: groups of flags that do not contain a diamond of `radius` vanish, the
+/// others keep their core.
 #[must_use]
 pub fn open_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
     let rows = 0..flags.nrows();
@@ -29,13 +31,13 @@ pub fn open_diamond(flags: ArrayView2<bool>, radius: usize) -> Array2<bool> {
     })
 }
 
-/// [`open_diamond`] of each bit by itself, in the rows `rows`; `None` if nothing is left there.
+/// [`open_diamond`] of each bit separately, in the rows `rows`; `None` if nothing is left there.
 pub(crate) fn open_diamond_rows(
     flags: ArrayView2<u8>,
     rows: Range<usize>,
     radius: usize,
 ) -> Option<Array2<u8>> {
-    // What is further away has no say.
+    // Pixels farther away have no influence.
     let (first, last) = (rows.start.saturating_sub(2 * radius), (rows.end + 2 * radius).min(flags.nrows()));
     let part = flags.slice_move(s![first..last, ..]);
     let is_empty = |bits: ArrayView2<u8>| bits.iter().fold(0, |all, b| all | b) == 0;
@@ -57,8 +59,8 @@ fn as_bits(flags: ArrayView2<bool>, change: impl FnOnce(&mut Array2<u8>)) -> Arr
     bits.mapv(|b| b != 0)
 }
 
-/// Combines every pixel with its four neighbours, `radius` times. `erode` clears the outermost pixels, whose neighbours
-/// beyond the edge are not set; a dilation leaves them to the neighbours they have.
+/// Combines every pixel with its four neighbours, `radius` times. `erode` clears the outermost
+/// pixels, whose neighbours beyond the edge are not set.
 fn repeated(bits: &mut Array2<u8>, radius: usize, erode: bool, combine: fn(&mut [u8], &[u8])) {
     let (rows, cols) = bits.dim();
     let Some(out) = bits.as_slice_mut().filter(|out| !out.is_empty()) else { return };

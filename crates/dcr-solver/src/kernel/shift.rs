@@ -1,117 +1,31 @@
-//! Moving a plane by a fraction of a pixel: the operation in which the solver spends its time.
+//! Shift of a plane by a fraction of a pixel: the operation in which the iterative solver spends
+//! its time.
 //!
 //! ```text
 //! output[y, x] += input[y − dy, x − dx]
 //! ```
 //!
-//! with the value between pixels from B-splines of order 0 to 5 (order 1 is bilinear). A shift moves
-//! every pixel alike, so the two-dimensional interpolation is one set of `order + 1` weights per axis:
-//! a few rows are blended into one, and that row is blended with itself, moved.
+//! with the value between pixels from B-splines of order 0 to 5 (order 1 is bilinear). All pixels
+//! have the same shift, so the two-dimensional interpolation is one set of `order + 1` weights per
+//! axis: a few rows are blended into one, and that row is blended with itself, moved.
 //!
-//! For orders above 1 the input holds B-spline *coefficients* ([`super::spline::prefilter`]), not pixels.
+//! For orders above 1 the input holds B-spline *coefficients* ([`super::spline::prefilter`]), not
+//! pixels.
 //!
 //! # Edges
 //!
-//! A sample between the first and the last pixel centre, `[0, n − 1]` on both axes, is inside; taps of the
-//! spline beyond the edge are mirrored about the outermost pixel. A sample outside adds nothing: whoever
-//! needs to know which pixels had support asks [`support`]. This is what
-//! `scipy.ndimage.shift(mode="constant", cval=0, prefilter=False)` does.
+//! A sample between the first and the last pixel centre, `[0, n − 1]` on both axes, is inside; taps
+//! of the spline beyond the edge are mirrored about the outermost pixel. A sample outside adds
+//! nothing; [`support`] has the pixels with a sample inside. This is
+//! `scipy.ndimage.shift(mode="constant", cval=0, prefilter=False)`.
 
 use std::ops::Range;
 
 use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
+use super::region::{PixelShift, Region, mirror};
 use super::spline::Order;
-
-/// A displacement in pixels: where the light went, not where to look for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct PixelShift {
-    /// Along the rows' index, towards larger y.
-    pub dy: f64,
-    /// Along the columns' index, towards larger x.
-    pub dx: f64,
-}
-
-impl PixelShift {
-    /// The opposite displacement.
-    #[must_use]
-    pub fn reversed(self) -> Self {
-        Self { dy: -self.dy, dx: -self.dx }
-    }
-
-    /// The larger of |dy| and |dx|.
-    #[must_use]
-    pub fn max_component(self) -> f64 {
-        self.dy.abs().max(self.dx.abs())
-    }
-}
-
-/// A rectangle of pixels inside a patch's arrays: rows and columns, half open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// Row indices.
-    pub rows: Range<usize>,
-    /// Column indices.
-    pub cols: Range<usize>,
-}
-
-impl Region {
-    /// The region that covers a whole array of the shape `(rows, cols)`.
-    #[must_use]
-    pub fn whole((rows, cols): (usize, usize)) -> Self {
-        Self { rows: 0..rows, cols: 0..cols }
-    }
-
-    /// Its shape, `(rows, cols)`.
-    #[must_use]
-    pub fn shape(&self) -> (usize, usize) {
-        (self.rows.len(), self.cols.len())
-    }
-
-    /// This region with a border of `margin` pixels, clipped to `bounds`.
-    #[must_use]
-    pub fn grown(&self, margin: usize, bounds: &Self) -> Self {
-        let grow = |r: &Range<usize>, b: &Range<usize>| {
-            r.start.saturating_sub(margin).max(b.start)..(r.end + margin).min(b.end)
-        };
-        Self { rows: grow(&self.rows, &bounds.rows), cols: grow(&self.cols, &bounds.cols) }
-    }
-
-    /// This region in the index system of an array that begins at the first pixel of `outer`.
-    ///
-    /// # Panics
-    ///
-    /// If it begins before `outer`.
-    #[must_use]
-    pub fn within(&self, outer: &Self) -> Self {
-        assert!(self.rows.start >= outer.rows.start && self.cols.start >= outer.cols.start, "not inside");
-        let move_by = |r: &Range<usize>, o: usize| r.start - o..r.end - o;
-        Self { rows: move_by(&self.rows, outer.rows.start), cols: move_by(&self.cols, outer.cols.start) }
-    }
-
-    /// What both have in common, empty if nothing.
-    #[must_use]
-    pub fn intersection(&self, other: &Self) -> Self {
-        let common = |a: &Range<usize>, b: &Range<usize>| {
-            let start = a.start.max(b.start);
-            start..a.end.min(b.end).max(start)
-        };
-        Self { rows: common(&self.rows, &other.rows), cols: common(&self.cols, &other.cols) }
-    }
-
-    /// The part of an array that this region covers.
-    #[must_use]
-    pub fn of<'a, T>(&self, array: &ArrayView2<'a, T>) -> ArrayView2<'a, T> {
-        (*array).slice_move(s![self.rows.clone(), self.cols.clone()])
-    }
-
-    /// The part of an array that this region covers, to be written.
-    #[must_use]
-    pub fn of_mut<'a, T>(&self, array: ArrayViewMut2<'a, T>) -> ArrayViewMut2<'a, T> {
-        array.slice_move(s![self.rows.clone(), self.cols.clone()])
-    }
-}
 
 /// Indices along one axis, out of `0..n`, whose sample at `index − shift` lies inside `[0, n − 1]`.
 #[must_use]
@@ -128,7 +42,7 @@ pub fn support(n: usize, shift: f64) -> Range<usize> {
     first_inside as usize..last_inside as usize + 1
 }
 
-/// One axis of a shift: which input index the first tap of output index 0 reads, and the taps' weights.
+/// One axis of a shift: index offset of the first tap, and the taps' weights.
 pub(crate) struct Taps {
     /// Added to an output index: the input index of the first tap.
     pub(crate) offset: isize,
@@ -145,21 +59,11 @@ impl Taps {
     }
 }
 
-/// An index beyond the array, mirrored about its outermost pixels' centres.
-pub(crate) fn mirror(index: isize, n: usize) -> usize {
-    if n == 1 {
-        return 0;
-    }
-    let period = 2 * (n as isize - 1);
-    let folded = index.rem_euclid(period);
-    folded.min(period - folded) as usize
-}
-
 /// Adds `weight × input`, moved by `shift`, to the part `region` of the output plane.
 ///
-/// `input` covers a whole plane (pixels for orders 0 and 1, coefficients above); `output` covers `region`
-/// of it. Pixels whose sample lies outside the input stay as they are (module docs). Sums are in `f32`;
-/// against the same operation in `f64` the result is within 1e-6 of the input's peak.
+/// `input` covers a whole plane (pixels for orders 0 and 1, coefficients above); `output` covers
+/// `region` of it. Pixels whose sample lies outside the input stay as they are (module docs). Sums
+/// are in `f32`; against the same operation in `f64` the result is within 1e-6 of the input's peak.
 ///
 /// # Panics
 ///
@@ -174,7 +78,8 @@ pub(crate) fn mirror(index: isize, n: usize) -> usize {
 /// let star = array![[0.0, 0.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 0.0]];
 /// let mut template = Array2::zeros((3, 3));
 /// let everywhere = Region::whole((3, 3));
-/// shift_add(star.view(), PixelShift { dy: 0.0, dx: 0.25 }, Order::LINEAR, 1.0, template.view_mut(), &everywhere);
+/// let shift = PixelShift { dy: 0.0, dx: 0.25 };
+/// shift_add(star.view(), shift, Order::LINEAR, 1.0, template.view_mut(), &everywhere);
 /// assert_eq!(template.row(1).to_vec(), [0.0, 6.0, 2.0]);
 /// ```
 pub fn shift_add(
@@ -198,7 +103,7 @@ pub fn shift_add(
     let weights_x: Vec<f32> = along_x.weights.iter().map(|w| *w as f32).collect();
     let taps = weights_x.len();
 
-    // The columns that the samples need, beyond the edge too, where they are mirrored.
+    // Columns of the samples, beyond the edge too, where they are mirrored.
     let first = x_inside.start as isize + along_x.offset;
     let needed = x_inside.len() + taps - 1;
     let inner =
@@ -273,7 +178,7 @@ fn blend4(w: [f32; 4], rows: [&[f32]; 4], out: &mut [f32]) {
 }
 
 /// `out[i] += Σ_k weights[k] · row[i + k]`.
-// Blending rows is bound by the cache, and no faster with wider vectors; this is.
+// Blending of rows is bound by the cache, and no faster with wider vectors; this is.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 pub(crate) fn slide(weights: &[f32], row: &[f32], out: &mut [f32]) {
     let n = out.len();
@@ -305,7 +210,7 @@ pub(crate) fn slide(weights: &[f32], row: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The same operation on a whole plane, pixel by pixel in `f64`: the yardstick for every faster path.
+/// The same shift of a whole plane, pixel by pixel in `f64`: the yardstick for every faster path.
 ///
 /// Returns the shifted plane, 0 where a sample lies outside.
 #[must_use]

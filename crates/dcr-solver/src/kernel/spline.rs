@@ -1,11 +1,15 @@
-//! Cardinal B-splines of order 0 to 5: weights of a shift, and the prefilter that turns pixels into coefficients.
+//! Cardinal B-splines of order 0 to 5: weights of a shift, and the prefilter that turns pixels into
+//! coefficients.
 //!
-//! A spline through the pixels is a sum of B-splines with coefficients `c`; `c` follows from the pixels by one
-//! recursive filter per pole and axis (Unser, Aldroubi & Eden 1993, IEEE Trans. Signal Process. 41, 821), here with
-//! mirror symmetry about the outermost pixels' centres and in `f64` inside.
+//! A spline through the pixels is a sum of B-splines with coefficients `c`; `c` follows from the
+//! pixels by one recursive filter per pole and axis (Unser, Aldroubi & Eden 1993, IEEE Trans.
+//! Signal Process. 41, 821), here with mirror symmetry about the outermost pixels' centres and in
+//! `f64` inside.
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, s};
+
+use super::region::mirror;
 
 /// The order of a B-spline, 0 (nearest pixel) to 5 (quintic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +29,26 @@ impl Order {
         (order <= 5).then_some(Self(order))
     }
 
-    /// As a number.
+    /// The order as a number.
     #[must_use]
     pub fn get(self) -> u8 {
         self.0
     }
 
-    /// Whether pixels must be turned into coefficients first.
+    /// True if pixels must be turned into coefficients first.
     #[must_use]
     pub fn needs_prefilter(self) -> bool {
         self.0 > 1
     }
 
-    /// How far beyond a sample's own pixel the taps can reach.
+    /// Reach of the taps beyond a sample's own pixel.
     #[must_use]
     pub fn reach(self) -> usize {
         usize::from(self.0) / 2 + 1
     }
 
-    /// For a sample at `index + displacement`: the first tap's index relative to `index`, and the weights.
+    /// For a sample at `index + displacement`: the first tap's index relative to `index`, and the
+    /// weights.
     pub(crate) fn taps(self, displacement: f64) -> (isize, Vec<f64>) {
         let order = usize::from(self.0);
         // Odd orders are centred between two pixels, even ones on the nearest.
@@ -53,7 +58,8 @@ impl Order {
         (first, weights)
     }
 
-    /// Poles of the prefilter: the roots inside the unit circle of the B-spline's samples (Unser et al. 1993, table I).
+    /// Poles of the prefilter: the roots inside the unit circle of the B-spline's samples (Unser et
+    /// al. 1993, table I).
     fn poles(self) -> Vec<f64> {
         match self.0 {
             2 => vec![8.0_f64.sqrt() - 3.0],
@@ -86,7 +92,8 @@ fn basis(n: usize, x: f64) -> f64 {
     ((half + x) * basis(n - 1, x + 0.5) + (half - x) * basis(n - 1, x - 0.5)) / n as f64
 }
 
-/// Turns pixels into B-spline coefficients of the given order, with mirror boundaries; orders 0 and 1 are copied.
+/// Turns pixels into B-spline coefficients of the given order, with mirror boundaries; orders 0 and
+/// 1 are copied.
 ///
 /// Agrees with `scipy.ndimage.spline_filter(order, mode="mirror")` to rounding.
 #[must_use]
@@ -100,9 +107,11 @@ pub fn prefilter(pixels: ArrayView2<f64>, order: Order) -> Array2<f64> {
     coefficients
 }
 
-/// [`prefilter`] for an `f32` plane, in `f32`: within 1e-6 of the coefficients' peak of the same in `f64`.
+/// [`prefilter`] for an `f32` plane, in `f32`: within 1e-6 of the coefficients' peak of the same in
+/// `f64`.
 ///
-/// A recursion waits for itself; so many lines are filtered side by side: all columns along y, and rows in groups along x.
+/// A recursion cannot be vectorised along itself, so lines are filtered side by side: all columns
+/// along y, and rows in groups along x.
 #[must_use]
 pub fn prefilter_f32(pixels: ArrayView2<f32>, order: Order) -> Array2<f32> {
     let mut out = pixels.as_standard_layout().into_owned();
@@ -110,7 +119,7 @@ pub fn prefilter_f32(pixels: ArrayView2<f32>, order: Order) -> Array2<f32> {
     out
 }
 
-/// [`prefilter_f32`] of a plane that becomes its coefficients.
+/// [`prefilter_f32`] in place.
 ///
 /// # Panics
 ///
@@ -140,7 +149,7 @@ pub(crate) fn prefilter_in_place(mut out: ArrayViewMut2<f32>, order: Order) {
     }
 }
 
-/// Lines that are filtered side by side along x.
+/// Lines filtered side by side along x.
 const LANES: usize = 16;
 
 /// Filters every column of a plane of `width` columns, at least two rows, with one pole.
@@ -150,12 +159,12 @@ fn filter_rows_together(plane: &mut [f32], width: usize, pole: f64) {
     let z = pole as f32;
     plane.iter_mut().for_each(|v| *v *= gain);
 
-    // The causal start: a geometric sum over the mirrored signal, as far as it is felt in single precision.
+    // The causal start: a geometric sum over the mirrored signal, to single precision.
     let horizon = ((f64::from(f32::EPSILON) / 10.0).ln() / pole.abs().ln()).ceil() as usize;
     let mut start = plane[..width].to_vec();
     let mut power = z;
     for k in 1..=horizon {
-        let from = super::shift::mirror(k as isize, rows) * width;
+        let from = mirror(k as isize, rows) * width;
         add_scaled(&mut start, power, &plane[from..from + width]);
         power *= z;
     }

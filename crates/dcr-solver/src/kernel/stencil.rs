@@ -1,18 +1,20 @@
-//! A displacement as a stencil, applied to rows: the innermost loops of the solver's passes over the data.
+//! A displacement as a stencil, applied to rows: the innermost loops of the iterative solver.
 //!
-//! The same sums as [`shift_add`](super::shift_add), but for planes that carry their mirrored border with them, so
-//! that no pixel is special, and row by row, so that whoever calls can finish a row while it is in the cache.
+//! The sums are those of [`shift_add`](super::shift_add), but for planes with their mirrored
+//! border, so that no pixel is special, and row by row, so that the caller can finish a row while
+//! it is in the cache.
 
 use multiversion::multiversion;
 
-use super::shift::{PixelShift, Region, Taps, blend_rows, slide};
+use super::region::{PixelShift, Region};
+use super::shift::{Taps, blend_rows, slide};
 use super::spline::Order;
 use super::window::Window;
 
-/// The most taps along an axis: those of order 5.
+/// Maximum number of taps along an axis: those of order 5.
 const MOST_TAPS: usize = 6;
 
-/// What a displacement does to every pixel of a plane: `order + 1` weights along each axis.
+/// The weights of a displacement, `order + 1` along each axis, for every pixel of a plane.
 #[derive(Clone, Debug)]
 pub(crate) struct Stencil {
     /// Added to an output index: the input index of the first tap.
@@ -40,7 +42,7 @@ impl Stencil {
         out
     }
 
-    /// How much longer scratch space must be than a row that is added to.
+    /// Excess length of scratch space over a row that is added to.
     pub(crate) const SCRATCH: usize = MOST_TAPS - 1;
 
     /// The pixels of the plane whose sample lies inside it.
@@ -48,14 +50,15 @@ impl Stencil {
         self.support.clone()
     }
 
-    /// Whether all samples of a region lie inside the plane.
+    /// True if all samples of a region lie inside the plane.
     pub(crate) fn reaches(&self, region: &Region) -> bool {
         self.support.intersection(region) == *region
     }
 
     /// Adds displaced windows to row `y` of the plane, from column `x` on.
     ///
-    /// `blended` is scratch space, `out.len() + SCRATCH` long. The windows must reach as far as the taps do.
+    /// `blended` is scratch space, `out.len() + SCRATCH` long. The windows must reach as far as the
+    /// taps do.
     pub(crate) fn add_rows<'a>(
         displaced: impl IntoIterator<Item = (&'a Self, &'a Window)>,
         (y, x): (usize, usize),
@@ -89,7 +92,8 @@ impl Stencil {
     }
 }
 
-/// Two rows of a plane and what they add: `w0·above[i] + w1·above[i + 1] + w2·below[i] + w3·below[i + 1]`.
+/// Two rows of a plane and their weights: `w0·above[i] + w1·above[i + 1] + w2·below[i] + w3·below[i
+/// + 1]`.
 #[derive(Clone, Copy)]
 struct Bilinear<'a> {
     weights: [f32; 4],
@@ -107,7 +111,7 @@ fn add_bilinear(one: Bilinear, out: &mut [f32]) {
     }
 }
 
-/// [`add_bilinear`] of two in one go: half the traffic.
+/// [`add_bilinear`] of two in one pass: half the traffic.
 #[multiversion(targets("x86_64+avx2"))]
 fn add_two_bilinear(one: Bilinear, two: Bilinear, out: &mut [f32]) {
     let (n, v, w) = (out.len(), one.weights, two.weights);
@@ -127,7 +131,8 @@ mod tests {
     use ndarray::Array2;
     use proptest::prelude::*;
 
-    use super::super::shift::{mirror, shift_add};
+    use super::super::region::mirror;
+    use super::super::shift::shift_add;
     use super::*;
 
     proptest! {

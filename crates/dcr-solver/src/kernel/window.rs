@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::shift::{Region, mirror};
+use super::region::{Region, mirror};
 
 /// A rectangle of a plane with its surroundings, which may reach beyond the plane's edges.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Moves the window to `rows × cols` indices of the plane, all values 0; memory is used again.
+    /// Moves the window to `rows × cols` indices of the plane, all values 0; memory is reused.
     pub(crate) fn cover(&mut self, rows: Range<isize>, cols: Range<isize>) {
         self.origin = (rows.start, cols.start);
         self.cols = cols.len();
@@ -50,7 +50,7 @@ impl Window {
         &self.values[self.index(y, x)..]
     }
 
-    /// [`Window::row`], to be written.
+    /// Mutable [`Window::row`].
     pub(crate) fn row_mut(&mut self, y: isize, x: isize, count: usize) -> &mut [f32] {
         let start = self.index(y, x);
         &mut self.values[start..start + count]
@@ -66,7 +66,8 @@ impl Window {
         }
     }
 
-    /// Continues what is inside `region` beyond it, mirrored about its outermost pixels' centres.
+    /// Continues the pixels inside `region` beyond it, mirrored about its outermost pixels'
+    /// centres.
     pub(crate) fn mirror_beyond(&mut self, region: &Region) {
         let (rows, cols) = (self.rows(), self.cols());
         let (top, bottom) = (region.rows.start as isize, region.rows.end as isize);

@@ -1,4 +1,5 @@
-//! A handful of Gaussian stars of known colours, seen by a few visits: drawn from the formula, not with the solver's kernels.
+//! Gaussian stars of known colours in a few visits, drawn from the formula, not with the solver's
+//! kernels.
 
 use dcr_solver::kernel::dilate_diamond;
 use dcr_solver::{DETECTED, ForwardShift, GOOD, InMemory, PixelShift, SubfilterShift, Visit};
@@ -8,14 +9,14 @@ use ndarray::{Array2, Array3};
 pub(crate) const SHAPE: (usize, usize) = (48, 56);
 /// PSF σ in px.
 const SIGMA: f64 = 1.6;
-/// y, x, and flux in each of three subfilters.
+/// Stars as y, x, and flux in each of three subfilters.
 pub(crate) const STARS: [(f64, f64, [f64; 3]); 3] = [
     (15.0, 17.3, [900.0, 1000.0, 1100.0]),
     (33.4, 38.0, [1500.0, 1000.0, 500.0]),
     (30.0, 12.0, [500.0, 1000.0, 1500.0]),
 ];
 
-/// Displacement of subfilter `a` when the air is worth `strength` px along a direction.
+/// Displacement of each subfilter, for refraction of `strength` px along a direction.
 pub(crate) fn shifts(strength: f64, angle: f64) -> Vec<SubfilterShift> {
     (0..3)
         .map(|a| {
@@ -47,7 +48,7 @@ pub(crate) fn truth() -> Array3<f64> {
     planes
 }
 
-/// What a visit sees, without noise.
+/// A visit without noise.
 pub(crate) fn exposure(shifts: &[SubfilterShift]) -> Array2<f32> {
     let mut image = Array2::<f64>::zeros(SHAPE);
     for (y, x, flux) in STARS {
@@ -73,8 +74,8 @@ pub(crate) fn visits() -> InMemory {
     InMemory { visits }
 }
 
-/// The mean of the visits and its detected pixels, grown as far as the light was displaced: a sharp core within the
-/// template's smeared wings would have too much flux.
+/// The mean of the visits, and its detected pixels, grown by the displacement of light: a sharp
+/// core within the template's smeared wings would have too much flux.
 pub(crate) fn template(visits: &InMemory) -> (Array2<f32>, Array2<bool>) {
     let mut mean = Array2::<f32>::zeros(SHAPE);
     for visit in &visits.visits {

@@ -1,4 +1,5 @@
-//! Small fields of stars with Gaussian PSFs, drawn in closed form, and every tolerance of the joint solver's tests.
+//! Small fields of stars with Gaussian PSFs, drawn in closed form, and every tolerance of the joint
+//! solver's tests.
 #![allow(dead_code, reason = "every test binary uses a part")]
 
 use dcr_solver::joint::{
@@ -8,25 +9,32 @@ use dcr_solver::joint::{
 use dcr_solver::{DETECTED, GOOD, PixelShift};
 use ndarray::Array2;
 
-/// Total flux of a bright star, relative: noise of 0.1 % at this S/N, and the PSF stamp's end at 5 σ.
+/// Relative tolerance of the total flux of a bright star: noise of 0.1 % at this S/N, and
+/// truncation of the PSF stamp at 5 σ.
 pub(crate) const TOTAL_FLUX: f64 = 5e-3;
-/// Colour of a bright star in magnitudes: noise at S/N 300 and more is 0.03.
+/// Tolerance of the colour of a bright star in magnitudes: noise at S/N 300 and more is 0.03.
 pub(crate) const COLOUR: f64 = 0.08;
-/// An offset in pixels, fitted to a few bright stars.
+/// Tolerance of an offset fitted to a few bright stars, px.
 pub(crate) const OFFSET: f64 = 0.02;
-/// Tiled against whole, over the peak, in tiles of 80 pixels with an overlap of 32. Measured: 1.8e-4.
+/// Tolerance of tiled against whole, over the peak, in tiles of 80 pixels with an overlap of 32.
+/// Measured: 1.8e-4.
 pub(crate) const TILED: f64 = 3e-4;
-/// The same in tiles of 128 pixels with the default overlap of 48. Measured: 3.1e-5 inside, 8.5e-5 next to the patch's edge, on the brightest stars that it cuts.
+/// Tolerance of tiled against whole in tiles of 128 pixels with the default overlap of 48.
+/// Measured: 3.1e-5 inside, 8.5e-5 next to the patch's edge, on the brightest stars that it cuts.
 pub(crate) const SEAM: f64 = 1e-4;
-/// Residuals of a visit that the model was not made from, rms in units of the noise that is stated.
+/// Tolerance of the rms residual of a held-out visit, in units of the stated noise.
 pub(crate) const RESIDUAL: f64 = 0.06;
-/// Variance against the scatter of 16 runs: 18 % for a pixel, 1 % for the mean over a field; the rest is the formula's.
+/// Tolerance of the variance against the scatter of 16 runs: 18 % for a pixel, 1 % for the mean
+/// over a field; the rest is the formula's.
 pub(crate) const VARIANCE: f64 = 0.07;
-/// The same on stars, of 24 runs: some 100 pixels, of which neighbours go together, tell it to 6 %. A prior as wide everywhere as on the star says twice the variance.
+/// Tolerance of the variance on stars against the scatter of 24 runs: 6 % from some 100 correlated
+/// pixels. A uniform prior with the scale on the star would give twice the variance.
 pub(crate) const VARIANCE_ON_STARS: f64 = 0.15;
-/// The same where light makes most of the noise, of 24 draws of 16 stars, which tell it to 3 %. 64 draws: within 0.03.
+/// Tolerance of the variance where light makes most of the noise, against 24 realisations of 16
+/// stars: 3 % from scatter. 64 realisations: within 0.03.
 pub(crate) const VARIANCE_OF_STARLIGHT: f64 = 0.08;
-/// The same two FWHM away, where the middle subfilter has noise of the star's own that the formula does not know: 12 % in 64 draws.
+/// Tolerance of the variance two FWHM from a star, where the formula lacks noise of the middle
+/// subfilter: 12 % in 64 realisations.
 pub(crate) const VARIANCE_AROUND_STARS: f64 = 0.18;
 
 /// A star.
@@ -39,11 +47,11 @@ pub(crate) struct Star {
     pub(crate) slope: f64,
 }
 
-/// How a visit sees the field.
+/// Observing conditions of a visit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     pub(crate) fwhm: f64,
-    /// Displacement of the blue end of the band against the red, in pixels.
+    /// Displacement of the blue end of the band against the red, px.
     pub(crate) refraction: (f64, f64),
     pub(crate) offset: (f64, f64),
     pub(crate) sigma: f64,
@@ -60,7 +68,7 @@ fn wavelengths(n: usize) -> Vec<f64> {
     (0..10 * n).map(|l| 400.0 + 150.0 * (l as f64 + 0.5) / (10 * n) as f64).collect()
 }
 
-/// Where the light of each wavelength goes: linear in wavelength, 0 in the middle.
+/// Displacement of each wavelength: linear in wavelength, 0 in the middle.
 pub(crate) fn displacements(n: usize, refraction: (f64, f64)) -> Vec<PixelShift> {
     let along = |w: f64| (475.0 - w) / 150.0;
     wavelengths(n)
@@ -92,7 +100,7 @@ pub(crate) fn sigma(psf: &PsfStamp) -> f64 {
     (0.5 / (psf.pixels()[[y, x]] / psf.pixels()[[y, x + 1]]).ln()).sqrt()
 }
 
-/// What a visit sees, without noise.
+/// A visit without noise.
 pub(crate) fn draw(shape: (usize, usize), stars: &[Star], view: &View) -> Array2<f64> {
     let sigma = view.fwhm / 2.354_82;
     let norm = 1.0 / (std::f64::consts::TAU * sigma * sigma);
@@ -186,7 +194,7 @@ pub(crate) fn solve(visits: &JointInMemory, n: usize, config: &JointConfig) -> J
     solve_joint(&problem, config, &mut |_, _| true).unwrap()
 }
 
-/// A star's flux in each plane: in an aperture, as a part of what the PSF puts there.
+/// Flux of a star in each plane: in an aperture, relative to the PSF's flux there.
 pub(crate) fn measure(solution: &JointSolution, star: &Star) -> Vec<f64> {
     let sigma = sigma(&solution.fiducial);
     let radius = 3.5 * sigma;

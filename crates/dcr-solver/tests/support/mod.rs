@@ -1,4 +1,4 @@
-//! Golden numbers of the established implementation, and every tolerance that these tests allow.
+//! Golden numbers of the reference, and tolerances of the tests.
 #![allow(dead_code, reason = "every test binary uses a part")]
 
 use std::fs::File;
@@ -7,19 +7,20 @@ use std::path::PathBuf;
 use ndarray::{ArrayD, ArrayViewD};
 use ndarray_npy::{NpzReader, ReadableElement};
 
-/// A shift in double precision against SciPy's: rounding of a few additions.
+/// Absolute tolerance of a shift in double precision against SciPy: rounding of a few additions.
 pub(crate) const SHIFT_F64: f64 = 1e-12;
-/// A shift in single precision, over the input's peak: seven digits, a handful of additions.
+/// Tolerance of a shift in single precision, over the input's peak: seven digits, a few additions.
 pub(crate) const SHIFT_F32: f64 = 1e-6;
-/// One step of the solver over the model's peak: what the reference itself scatters by under rounding, doubled.
+/// Tolerance of one step of the solver over the model's peak: twice the reference's own scatter
+/// under rounding.
 pub(crate) const STEP: f64 = 3e-6;
-/// A whole run with N = 3 over the model's peak (golden/README.md).
+/// Tolerance of a whole run with N = 3 over the model's peak (golden/README.md).
 pub(crate) const RUN: f64 = 1e-5;
-/// The convergence metric, relative (golden/README.md).
+/// Relative tolerance of the convergence metric (golden/README.md).
 pub(crate) const CONVERGENCE: f64 = 2e-5;
-/// A standard deviation in single precision, relative: the reference sums in f32.
+/// Relative tolerance of a standard deviation: the reference sums in single precision.
 pub(crate) const NOISE: f64 = 1e-5;
-/// The gain, absolute (golden/README.md).
+/// Absolute tolerance of the gain (golden/README.md).
 pub(crate) const GAIN: f64 = 1e-3;
 
 /// The folder of golden numbers, or `None`, with a printed reason, where it is absent.
@@ -36,7 +37,7 @@ pub(crate) fn golden() -> Option<PathBuf> {
 /// A `.npz` file and its `.json` companion.
 pub(crate) struct Golden {
     arrays: NpzReader<File>,
-    /// The companion.
+    /// The companion's content.
     pub(crate) json: serde_json::Value,
 }
 
@@ -82,6 +83,6 @@ pub(crate) fn worst_over_peak<A: Into<f64> + Copy, B: Into<f64> + Copy>(
         let d = (g - e).abs();
         worst = if d.is_nan() { f64::INFINITY } else { worst.max(d) };
     }
-    // Where all zeros are expected, zeros are asked for.
+    // Expected zeros must be zeros.
     if peak > 0.0 { worst / peak } else { worst }
 }

@@ -1,0 +1,6 @@
+//! The forward model and its adjoint on a tile: transfer functions, prediction, back-projection.
+
+pub(crate) mod elimination;
+pub(crate) mod tile;
+pub(crate) mod transfer;
+pub(crate) mod unknowns;

@@ -1,0 +1,266 @@
+//! The joint solve of a patch: rounds of first solves and offsets, final solves, variances.
+
+use rustfft::num_complex::Complex32;
+
+use super::assembly::{BLOCK, PatchAccumulator};
+use super::division::{TileRegion, divide};
+use super::session::{Session, SharedInputs};
+use crate::joint::config::JointConfig;
+use crate::joint::error::JointError;
+use crate::joint::noise::coarse::Coarse;
+use crate::joint::noise::covariance::Covariance;
+use crate::joint::noise::identifiability::Identifiability;
+use crate::joint::noise::kernels::NoiseKernels;
+use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::units::{Rescaled, noise_unit};
+use crate::joint::problem::visits::{JointVisits, Noise, check_displacements};
+use crate::joint::problem::{JointProblem, JointProgress};
+use crate::joint::progress::IterationBudget;
+use crate::joint::robust::offsets::{OffsetFit, furthest, project};
+use crate::joint::solution::{JointOutcome, JointReport, JointSolution, TileReport, VisitReport};
+use crate::kernel::{PixelShift, Region};
+
+/// Solves a patch.
+///
+/// The result is the same, bit for bit, for any number of threads.
+///
+/// # Errors
+///
+/// [`JointError`].
+pub fn solve_joint(
+    problem: &JointProblem,
+    config: &JointConfig,
+    progress: &mut JointProgress,
+) -> Result<JointSolution, JointError> {
+    config.validate()?;
+    check_noise(problem.visits)?;
+    let unit = noise_unit(problem.visits);
+    let visits = Rescaled { visits: problem.visits, unit };
+    let solution = solve_in_unit(&JointProblem { visits: &visits, ..*problem }, config, progress)?;
+    Ok(solution.rescaled_by(unit))
+}
+
+fn solve_in_unit(
+    problem: &JointProblem,
+    config: &JointConfig,
+    progress: &mut JointProgress,
+) -> Result<JointSolution, JointError> {
+    let mut solve = Solve::new(problem, config)?;
+    let mut budget = IterationBudget::new(progress, config.most_iterations(problem.shape));
+    for round in 0..config.offset_passes {
+        let mut fits = vec![OffsetFit::default(); solve.visits.len()];
+        for i in 0..solve.tiles.len() {
+            let mut session = solve.open(i, &mut budget)?;
+            for (index, fit) in session.fit_offsets(&solve.tiles[i].region) {
+                fits[index].add(&fit);
+            }
+            solve.close(i, session);
+        }
+        let change = solve.take_offsets(&fits);
+        solve.report.offset_changes.push(change);
+        if change <= config.offset_tolerance {
+            let left = config.offset_passes - 1 - round;
+            budget.skip(left * solve.tiles.len() * config.uniform_iterations);
+            break;
+        }
+    }
+    let mut accumulator = PatchAccumulator::new(problem, config);
+    for i in 0..solve.tiles.len() {
+        let session = solve.open(i, &mut budget)?;
+        let region = &solve.tiles[i].region;
+        let last =
+            accumulator.finish(session, problem.spectrum, region, config, &mut solve.visits, &mut budget);
+        solve.report.tiles[i].last = last;
+        if budget.stopped() {
+            return Err(JointError::Cancelled);
+        }
+    }
+    solve.conclude(accumulator)
+}
+
+/// Checks for positive, finite variances.
+fn check_noise(visits: &dyn JointVisits) -> Result<(), JointError> {
+    for visit in 0..visits.visits() {
+        let Noise { sky_variance, shot } = visits.noise(visit);
+        if !(sky_variance.is_finite() && sky_variance > 0.0 && shot.is_finite() && shot >= 0.0) {
+            return Err(JointError::Noise { visit, sky_variance, shot });
+        }
+    }
+    Ok(())
+}
+
+/// State of a solve.
+struct Solve<'a> {
+    problem: &'a JointProblem<'a>,
+    config: &'a JointConfig,
+    shared: SharedInputs,
+    fiducial_visit: Option<usize>,
+    tiles: Vec<PatchTile>,
+    /// Displacement of each visit from the blue end of the band to the red.
+    refraction: Vec<PixelShift>,
+    offsets: Vec<PixelShift>,
+    visits: Vec<VisitReport>,
+    report: JointReport,
+}
+
+/// A tile between rounds.
+struct PatchTile {
+    region: TileRegion,
+    state: TileState,
+}
+
+/// State of a tile between rounds.
+enum TileState {
+    /// Not opened yet.
+    Nothing,
+    /// The model, of one tile among several.
+    Model(Vec<Complex32>),
+    /// The open tile, if it is the only one.
+    Session(Box<Session>),
+}
+
+impl<'a> Solve<'a> {
+    fn new(problem: &'a JointProblem<'a>, config: &'a JointConfig) -> Result<Self, JointError> {
+        let count = problem.visits.visits();
+        let whole = Region::whole(problem.shape);
+        let mut visits = vec![];
+        let mut refraction = vec![];
+        let (mut total_weight, mut largest) = (0.0, 0.0_f64);
+        let mut sharpest: Option<(usize, PsfStamp, f64)> = None;
+        for visit in 0..count {
+            total_weight += 1.0 / problem.visits.noise(visit).sky_variance;
+            let displacements = problem.visits.displacements(visit, &whole);
+            check_displacements(visit, &displacements, problem.spectrum)?;
+            largest = furthest(&displacements).max(largest);
+            let (first, last) = (displacements[0], displacements[displacements.len() - 1]);
+            refraction.push(PixelShift { dy: last.dy - first.dy, dx: last.dx - first.dx });
+            let psf = problem.visits.psf(visit, &whole).map_err(JointError::Source)?;
+            let seeing_px = psf.seeing_px();
+            visits.push(VisitReport { seeing_px, ..VisitReport::default() });
+            if sharpest.as_ref().is_none_or(|(_, _, least)| seeing_px < *least) {
+                sharpest = Some((visit, psf.into_owned(), seeing_px));
+            }
+        }
+        let Some((visit, psf, _)) = sharpest else { return Err(JointError::NoData) };
+        let (fiducial, fiducial_visit) = match problem.fiducial {
+            Some(given) => (given.clone(), None),
+            None => (psf, Some(visit)),
+        };
+        let regions = divide(problem.shape, config);
+        let tiles_report = regions
+            .iter()
+            .map(|r| TileReport {
+                origin: (r.core.rows.start, r.core.cols.start),
+                shape: r.core.shape(),
+                ..TileReport::default()
+            })
+            .collect();
+        Ok(Self {
+            problem,
+            config,
+            shared: SharedInputs { fiducial, sigma: total_weight.sqrt().recip(), furthest: largest },
+            fiducial_visit,
+            tiles: regions
+                .into_iter()
+                .map(|region| PatchTile { region, state: TileState::Nothing })
+                .collect(),
+            refraction,
+            offsets: vec![PixelShift::default(); count],
+            visits,
+            report: JointReport { tiles: tiles_report, ..JointReport::default() },
+        })
+    }
+
+    /// Opens a tile and updates its first solve: from the beginning, or from the last round's model
+    /// with the present offsets.
+    fn open(&mut self, i: usize, budget: &mut IterationBudget) -> Result<Session, JointError> {
+        let tile = &mut self.tiles[i];
+        let mut session = match std::mem::replace(&mut tile.state, TileState::Nothing) {
+            TileState::Session(session) => *session,
+            state => {
+                let region = &tile.region.grown;
+                let mut session = Session::open(self.problem, self.config, region, &self.shared)?;
+                if let TileState::Model(model) = state {
+                    session.first.restore(model);
+                }
+                session
+            }
+        };
+        session.displace(&self.offsets);
+        let histories = session.solve_first(self.config, budget);
+        self.report.tiles[i].first.extend(histories);
+        if budget.stopped() {
+            return Err(JointError::Cancelled);
+        }
+        Ok(session)
+    }
+
+    /// Keeps the state of a tile that memory allows.
+    fn close(&mut self, i: usize, session: Session) {
+        self.tiles[i].state = match self.tiles.len() {
+            1 => TileState::Session(Box::new(session)),
+            _ => TileState::Model(session.first.into_model()),
+        };
+    }
+
+    /// Adds the fitted offsets, and returns the largest change.
+    fn take_offsets(&mut self, fits: &[OffsetFit]) -> f64 {
+        let before = self.offsets.clone();
+        for ((fit, offset), report) in fits.iter().zip(&mut self.offsets).zip(&mut self.visits) {
+            (report.flux_excess, report.flux_error) = (None, None);
+            if let Some([dy, dx, flux]) = fit.solve() {
+                *offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
+                (report.flux_excess, report.flux_error) = (Some(flux), fit.flux_error());
+            }
+        }
+        project(&mut self.offsets, &self.refraction);
+        let change = |(a, b): (&PixelShift, &PixelShift)| (a.dy - b.dy).hypot(a.dx - b.dx);
+        before.iter().zip(&self.offsets).map(change).fold(0.0, f64::max)
+    }
+
+    fn conclude(mut self, mut accumulator: PatchAccumulator) -> Result<JointSolution, JointError> {
+        if self.visits.iter().all(|v| v.good == 0) {
+            return Err(JointError::NoData);
+        }
+        for (visit, offset) in self.visits.iter_mut().zip(&self.offsets) {
+            visit.offset = *offset;
+            let used = visit.good - visit.clipped;
+            visit.chi2 = if used > 0 { visit.chi2 / used as f64 } else { 0.0 };
+        }
+        let limit = self.config.source_iterations;
+        let unfinished = |last: &[f64]| {
+            last.len() >= limit && last.last().is_some_and(|r| *r >= self.config.source_tolerance)
+        };
+        if self.report.tiles.iter().any(|tile| unfinished(&tile.last)) {
+            self.report.outcome = JointOutcome::IterationLimit;
+        }
+        let (problem, config) = (self.problem, self.config);
+        let SharedInputs { fiducial, sigma, .. } = self.shared;
+        let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
+        let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
+        let kernels = NoiseKernels::new(&coarse, problem.spectrum, sigma, config);
+        let source_noise_yx = accumulator.source_noise(&kernels);
+        let star_noise = accumulator.star_noise(&kernels, &source_noise_yx, fiducial.seeing_px());
+        let identifiability =
+            Identifiability::of_visits(problem, config, &fiducial, &accumulator.block_cover(), BLOCK)?;
+        accumulator.sort_clipped();
+        let coverage_yx = accumulator.coverage(&fiducial);
+        Ok(JointSolution {
+            covered_yx: accumulator.covered(),
+            coverage_yx,
+            source_noise_yx,
+            prior_scale_yx: accumulator.prior_scale_yx,
+            planes_ayx: accumulator.planes_ayx,
+            border: config.border,
+            covariance,
+            star_noise,
+            identifiability,
+            fiducial,
+            fiducial_visit: self.fiducial_visit,
+            sigma,
+            visits: self.visits,
+            clipped: accumulator.clipped,
+            report: self.report,
+        })
+    }
+}
