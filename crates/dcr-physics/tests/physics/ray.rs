@@ -5,7 +5,7 @@ use dcr_physics::{
     Weather, ZenithExpansion,
 };
 
-use crate::shared::site;
+use crate::inputs::site;
 use crate::tolerance;
 
 /// Blue and red wavelength in nm: the yardstick's three, and one towards the red.
