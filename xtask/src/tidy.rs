@@ -12,9 +12,10 @@ use anyhow::{Context, Result, bail};
 use crate::book;
 
 /// Which of our crates a crate may depend on. Arrows point down only.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
+    ("dcr-fft", &[]),
     ("dcr-physics", &[]),
-    ("dcr-solver", &[]),
+    ("dcr-solver", &["dcr-fft"]),
     ("dcr-image", &["dcr-physics"]),
     ("dcr-sim", &["dcr-image", "dcr-physics"]),
     ("dcr-coadd", &["dcr-image", "dcr-physics", "dcr-solver"]),

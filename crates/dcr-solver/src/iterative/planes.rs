@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
-use realfft::num_complex::Complex64;
+use dcr_fft::num_complex::Complex64;
 
 use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefilter_f32, shift_add};
 use crate::observation::{ForwardShift, SubfilterShift};

@@ -17,9 +17,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use dcr_fft::{Fft, Planner32};
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
-use rustfft::{Fft, FftPlanner};
 
 use super::fourier::Grid;
 use super::hermitian::Hermitian;
@@ -123,7 +123,7 @@ impl Beyond {
     fn new(length: usize, inside: Range<usize>, lines: usize) -> Option<Self> {
         let outside = length - inside.len();
         let few = lines.div_ceil(MATRICES);
-        let mut planner = FftPlanner::new();
+        let mut planner = Planner32::new();
         (outside > 0).then(|| Self {
             length,
             first: inside.end,
@@ -131,8 +131,8 @@ impl Beyond {
             matrices: vec![Hermitian::zeros(outside); lines.div_ceil(few)],
             few,
             lines,
-            forward: planner.plan_fft_forward(length),
-            inverse: planner.plan_fft_inverse(length),
+            forward: planner.forward(length),
+            inverse: planner.inverse(length),
         })
     }
 

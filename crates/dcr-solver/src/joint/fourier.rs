@@ -15,9 +15,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use dcr_fft::{Fft, Planner32};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
 
 use super::frequencies::{Frequencies, multiplicity};
 
@@ -57,14 +57,14 @@ impl Grid {
     /// A grid for tiles of `shape` with at least `padding` pixels on each side.
     pub(crate) fn new(shape: (usize, usize), padding: usize) -> Self {
         let padded = (fast_length(shape.0 + 2 * padding), fast_length(shape.1 + 2 * padding));
-        let mut planner = FftPlanner::new();
+        let mut planner = Planner32::new();
         Self {
             shape,
             padded,
-            rows_forward: planner.plan_fft_forward(padded.1),
-            rows_inverse: planner.plan_fft_inverse(padded.1),
-            cols_forward: planner.plan_fft_forward(padded.0),
-            cols_inverse: planner.plan_fft_inverse(padded.0),
+            rows_forward: planner.forward(padded.1),
+            rows_inverse: planner.inverse(padded.1),
+            cols_forward: planner.forward(padded.0),
+            cols_inverse: planner.inverse(padded.0),
         }
     }
 
