@@ -1,6 +1,6 @@
 //! What is said while `dcr` works, to people and to pipelines; completions and manual pages.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use crate::fixture::{Fixture, testdata, text, without_pixels};
 
