@@ -1,8 +1,8 @@
 //! The model, made ready to be shifted: one set of planes for each way in which a subfilter can be displaced.
 
+use dcr_fft::num_complex::Complex64;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
-use dcr_fft::num_complex::Complex64;
 
 use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefilter_f32, shift_add};
 use crate::observation::{ForwardShift, SubfilterShift};
