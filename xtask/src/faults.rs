@@ -1,10 +1,11 @@
-//! `cargo xtask faults`: kills and faults of the operating system at random points of every command that writes.
+//! `cargo xtask faults`: kills and faults of the operating system at random points of every command
+//! that writes.
 //!
-//! Each trial runs `dcr` once in a small synthetic scene. It is killed or asked to end at a random time or
-//! at a random call of the operating system, or one call fails. What is in the output folder afterwards
-//! must be the complete earlier result, the complete new one, or one that readers refuse; the exit code must
-//! say which; and the next run must leave nothing of it. Trials follow from the seed, but for the time at which
-//! a signal by the clock arrives.
+//! Each trial runs `dcr` once in a small synthetic scene. It is killed or asked to end at a random
+//! time or at a random call of the operating system, or one call fails. What is in the output
+//! folder afterwards must be the complete earlier result, the complete new one, or one that readers
+//! refuse; the exit code must say which; and the next run must leave nothing of it. Trials follow
+//! from the seed, but for the time at which a signal by the clock arrives.
 
 #![expect(clippy::print_stdout, reason = "the table is what the command is for")]
 
@@ -21,7 +22,8 @@ use self::judge::{Verdict, judge};
 use self::lab::{Lab, Reference};
 use self::scene::SCENES;
 
-/// Errors by which each class of calls fails, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR, ENOLCK, ENOSYS, EDQUOT.
+/// Errors by which each class of calls fails, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR,
+/// ENOLCK, ENOSYS, EDQUOT.
 const FAULTS: [(&str, &[&str]); 11] = [
     ("open", &["5", "13", "24", "28"]),
     ("read", &["5", "5", "4", "short"]),

@@ -1,8 +1,9 @@
-//! `cargo xtask fuzz`: damaged input of every kind, made from good input and read in child processes.
+//! `cargo xtask fuzz`: damaged input of every kind, made from good input and read in child
+//! processes.
 //!
 //! Each run takes a good file or text, damages it where its format is delicate, and reads it. A run
-//! must end in a result or an error. Findings are panics, crashes, hangs, memory beyond a limit, and
-//! HDUs that vanish without an error. Seed and number give a run again: `--first N --runs 1`.
+//! must end in a result or an error. Findings are panics, crashes, hangs, memory beyond a limit,
+//! and HDUs that vanish without an error. Seed and number give a run again: `--first N --runs 1`.
 
 mod mutation;
 mod random;
@@ -83,8 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     bail!("{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Starts a child at run `next` and follows it to its end, or to the run that ends it; the number of
-/// the run to go on with.
+/// Starts a child at run `next` and follows it to its end, or to the run that ends it; the number
+/// of the run to go on with.
 fn watch_child(
     arguments: &Arguments,
     next: u64,
