@@ -1,7 +1,7 @@
 //! Settings from a preset, a file and the command line, merged and checked.
 //!
-//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an error can name the one
-//! at fault and where it stands.
+//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an
+//! error can name the one at fault and where it stands.
 
 mod file;
 mod lists;
@@ -68,7 +68,8 @@ pub(crate) enum SettingError {
     },
 }
 
-/// A setting from outside: `table.name` or deeper, its value (`None` unsets it) and where it stands.
+/// A setting from outside: `table.name` or deeper, its value (`None` unsets it) and where it
+/// stands.
 #[derive(Clone, Debug)]
 struct Assignment {
     key: String,

@@ -1,4 +1,4 @@
-//! The main job: from warps to subfilter coadds (ALGORITHM §5 to §10).
+//! The main job: from warps to subfilter coadds (docs/algorithm.md §5 to §10).
 
 mod finished;
 mod gathered;

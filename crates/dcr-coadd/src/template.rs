@@ -1,4 +1,4 @@
-//! Matched templates: what runs' models predict for other exposures, on the exposures' own pixels (ALGORITHM §11).
+//! Matched templates: what runs' models predict for other exposures, on the exposures' own pixels (docs/algorithm.md §11).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

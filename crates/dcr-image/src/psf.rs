@@ -74,8 +74,8 @@ impl Psf {
     ///
     /// # Errors
     ///
-    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the image
-    /// makes none at this place.
+    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the
+    /// image makes none at this place.
     pub fn stamp_at(&self, x: f64, y: f64) -> Result<Stamp, StampError> {
         match self {
             Self::Stamp(stamp) => Ok(stamp.clone()),
@@ -98,8 +98,9 @@ impl Psf {
         }
     }
 
-    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction: PSFEx models are made from
-    /// the exposure's own stars. Of stamps and grids nothing is known, and profiles are drawn.
+    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction:
+    /// PSFEx models are made from the exposure's own stars. Of stamps and grids nothing is known,
+    /// and profiles are drawn.
     #[must_use]
     pub const fn includes_refraction(&self) -> bool {
         matches!(self, Self::PsfEx(_))
@@ -146,8 +147,8 @@ fn draw(fwhm_px: f64, profile: impl Fn(f64) -> f64) -> Result<Stamp, StampError>
 mod tests {
     use super::*;
 
-    /// The pixel adds 1/12 px² to the variance of a Gaussian that is wide against it; narrower ones,
-    /// and the 7 × 7 points that stand for the pixel, leave this.
+    /// The pixel adds 1/12 px² to the variance of a Gaussian that is wide against it; narrower
+    /// ones, and the 7 × 7 points that stand for the pixel, leave this.
     const WIDTH_TOLERANCE: f64 = 2e-3;
 
     #[test]

@@ -2,12 +2,12 @@
 //!
 //! Pixel coordinates are 0-based parent coordinates: a box's origin is included, and the centre of
 //! pixel (x, y) of the parent has the coordinates (x, y). With one `Wcs` for a patch, a subregion's
-//! coordinates need no offset. Positions are ICRS; FK5 at equinox 2000 differs by up to 20 mas, which
-//! is the same for every image of a field, and is treated alike.
+//! coordinates need no offset. Positions are ICRS; FK5 at equinox 2000 differs by up to 20 mas,
+//! which is the same for every image of a field, and is treated alike.
 //!
 //! The projections with the SIP and TPV distortions are those of the `fits-well` crate, which agree
-//! with astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). The rest of the crate sees this
-//! type only.
+//! with astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). The rest of the crate sees
+//! this type only.
 //!
 //! # References
 //!
@@ -129,7 +129,8 @@ pub struct Jacobian {
 }
 
 impl Jacobian {
-    /// The determinant in arcsec² per pixel; negative for the usual sky, positive for a mirrored one.
+    /// The determinant in arcsec² per pixel; negative for the usual sky, positive for a mirrored
+    /// one.
     #[must_use]
     pub const fn determinant(&self) -> f64 {
         self.east_x * self.north_y - self.east_y * self.north_x
@@ -167,8 +168,8 @@ impl ZenithDirection {
 }
 
 impl Wcs {
-    /// What had to be chosen between cards that contradict each other, and what is implausible: whole
-    /// sentences, each a warning.
+    /// What had to be chosen between cards that contradict each other, and what is implausible:
+    /// whole sentences, each a warning.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -244,9 +245,9 @@ impl Wcs {
         Ok(self.jacobian(x, y)?.determinant().abs().sqrt())
     }
 
-    /// The direction at `(x, y)` of position angle `parallactic_angle` (North through East), which is
-    /// that of the zenith: the vector (North, East) = (cos q, sin q) through the inverse Jacobian
-    /// (ALGORITHM §2). Rotated and mirrored images need no special case.
+    /// The direction at `(x, y)` of position angle `parallactic_angle` (North through East), which
+    /// is that of the zenith: the vector (North, East) = (cos q, sin q) through the inverse
+    /// Jacobian (docs/algorithm.md §2). Rotated and mirrored images need no special case.
     ///
     /// # Errors
     ///
@@ -268,8 +269,8 @@ impl Wcs {
         })
     }
 
-    /// The largest distance in pixels between this WCS and another at the corners and the centre of a
-    /// box: 0 for images on the same grid.
+    /// The largest distance in pixels between this WCS and another at the corners and the centre of
+    /// a box: 0 for images on the same grid.
     ///
     /// # Errors
     ///

@@ -7,16 +7,17 @@
 //! ΔR_a = Σ w ΔR / Σ w          σ_a² = Σ w (ΔR − ΔR_a)² / Σ w          (λ in a)
 //! ```
 //!
-//! Two equal components at `ΔR_a ± σ_a` have the first and the second moment of the true smear. The reference
-//! instead takes the mean of `ΔR` at the subfilter's two edges, and components at 3/4 and 1/4 between them
-//! ([`SubfilterDispersion::edge_mean`], [`SubfilterDispersion::edge_split`]); in the bluest third of g at airmass 1.5 that is
-//! up to 11 mas off the mean (ALGORITHM §12.1).
+//! Two equal components at `ΔR_a ± σ_a` have the first and the second moment of the true smear. The
+//! reference instead takes the mean of `ΔR` at the subfilter's two edges, and components at 3/4 and
+//! 1/4 between them ([`SubfilterDispersion::edge_mean`], [`SubfilterDispersion::edge_split`]); in
+//! the bluest third of g at airmass 1.5 that is up to 11 mas off the mean (docs/algorithm.md §12.1).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Angle, Band, BandError, Refraction, RefractionError, Wavelength, WavelengthGrid};
 
-/// The wavelength whose light is left in place, `λ_ref`: what the astrometric solution of the warps holds for.
+/// The wavelength whose light is left in place, `λ_ref`: what the astrometric solution of the warps
+/// holds for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceWavelength {
@@ -44,7 +45,8 @@ impl ReferenceWavelength {
     }
 }
 
-/// How far the light of one subfilter is displaced towards the zenith, relative to the reference wavelength.
+/// How far the light of one subfilter is displaced towards the zenith, relative to the reference
+/// wavelength.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubfilterDispersion {
     /// Mean displacement of a flat photon spectrum, weighted by the throughput.
@@ -83,8 +85,8 @@ impl SubfilterDispersion {
     }
 }
 
-/// The displacement of each subfilter of `grid`, blue to red, for light seen at the apparent altitude
-/// `altitude` through `air`, relative to light of the wavelength `reference`.
+/// The displacement of each subfilter of `grid`, blue to red, for light seen at the apparent
+/// altitude `altitude` through `air`, relative to light of the wavelength `reference`.
 ///
 /// ```
 /// use dcr_physics::{Angle, Band, RefractionModel, Site, Weather, subfilter_dispersion};
@@ -104,7 +106,8 @@ impl SubfilterDispersion {
 ///
 /// # Errors
 ///
-/// [`RefractionError`] when altitude, a wavelength or the air are outside the refraction model's range.
+/// [`RefractionError`] when altitude, a wavelength or the air are outside the refraction model's
+/// range.
 pub fn subfilter_dispersion(
     grid: &WavelengthGrid,
     air: &dyn Refraction,

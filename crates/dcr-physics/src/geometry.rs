@@ -1,15 +1,16 @@
 //! From a header to the zenith: altitude and parallactic angle of any place in a visit.
 //!
-//! Every way of telling where the zenith was ends in the same thing: a fixed direction in ICRS, the *zenith
-//! point* of the visit at mid-exposure. For any place on the sky the true zenith distance is then the
-//! distance to that point, and the parallactic angle `q` the position angle towards it, North through East:
+//! Every way of telling where the zenith was ends in the same thing: a fixed direction in ICRS, the
+//! *zenith point* of the visit at mid-exposure. For any place on the sky the true zenith distance
+//! is then the distance to that point, and the parallactic angle `q` the position angle towards it,
+//! North through East:
 //!
 //! ```text
 //! (north, east) = (cos q, sin q)        tan q = sin H / (cos δ tan φ − sin δ cos H)
 //! ```
 //!
-//! (`H` hour angle, `δ` declination, `φ` latitude). Refraction makes the *apparent* altitude of the true one.
-//! The ways, and what each needs besides the boresight:
+//! (`H` hour angle, `δ` declination, `φ` latitude). Refraction makes the *apparent* altitude of the
+//! true one. The ways, and what each needs besides the boresight:
 //!
 //! | [`GeometryOrigin`] | needs | zenith point |
 //! |---|---|---|
@@ -23,12 +24,12 @@
 //! # Accuracy
 //!
 //! `Time` meets astropy's `AltAz` to 1e-4° in altitude and q, with the same Earth orientation
-//! (`geometry_by_time_meets_astropy`); ignoring UT1 − UTC adds up to 13.5″ of hour angle. The ways that mix
-//! ICRS with hour angles of date are off by the precession since 2000: by 2025 up to 0.1° in altitude and 0.3°
-//! in q, or 0.5 % of the length of the dispersion and 0.3° of its direction.
+//! (`geometry_by_time_meets_astropy`); ignoring UT1 − UTC adds up to 13.5″ of hour angle. The ways
+//! that mix ICRS with hour angles of date are off by the precession since 2000: by 2025 up to 0.1°
+//! in altitude and 0.3° in q, or 0.5 % of the length of the dispersion and 0.3° of its direction.
 //!
-//! Altitudes convert between true and apparent with Stone's refraction at 550 nm. Below 5° the refraction is
-//! held at its value there; dispersion is refused below anyway.
+//! Altitudes convert between true and apparent with Stone's refraction at 550 nm. Below 5° the
+//! refraction is held at its value there; dispersion is refused below anyway.
 //!
 //! # References
 //!
@@ -55,8 +56,9 @@ pub enum GeometrySource {
     Auto,
     /// The time, or else the Earth rotation angle.
     Time,
-    /// The angles in the header, for headers whose time is not to be trusted: altitude and parallactic angle
-    /// first, then altitude and azimuth, the same with the airmass, and the hour angle.
+    /// The angles in the header, for headers whose time is not to be trusted: altitude and
+    /// parallactic angle first, then altitude and azimuth, the same with the airmass, and the hour
+    /// angle.
     Header,
 }
 
@@ -125,8 +127,8 @@ pub enum GeometryError {
         at: CheckedPlace,
         /// The altitude.
         altitude_deg: f64,
-        /// The altitude with the sign of the site's longitude changed, if that is possible and no worse
-        /// than the header's own altitude and airmass.
+        /// The altitude with the sign of the site's longitude changed, if that is possible and no
+        /// worse than the header's own altitude and airmass.
         altitude_with_other_longitude_sign_deg: Option<f64>,
     },
 }
@@ -152,11 +154,12 @@ pub struct LocalSky {
     pub altitude: Angle,
     /// Secant of the apparent zenith distance; infinite at the horizon and below.
     pub airmass: f64,
-    /// Position angle of the zenith in ICRS, North through East, in [−180°, 180°]: what images need, whose WCS are
-    /// in ICRS.
+    /// Position angle of the zenith in ICRS, North through East, in [−180°, 180°]: what images
+    /// need, whose WCS are in ICRS.
     pub parallactic_angle: Angle,
-    /// The same from the hour circle of date, at the apparent place: the parallactic angle of textbooks, observers
-    /// and headers. Equal to the former where the zenith is known without precession.
+    /// The same from the hour circle of date, at the apparent place: the parallactic angle of
+    /// textbooks, observers and headers. Equal to the former where the zenith is known without
+    /// precession.
     pub parallactic_angle_of_date: Angle,
 }
 
@@ -288,8 +291,8 @@ fn local_sky(zenith: &Zenith, air: &VisualRefraction, place: SkyPosition) -> Loc
     }
 }
 
-/// Length of the step towards the zenith, in radians: short against the curvature of aberration (1e-4 per
-/// radian), long against rounding.
+/// Length of the step towards the zenith, in radians: short against the curvature of aberration
+/// (1e-4 per radian), long against rounding.
 const UPWARD_STEP: f64 = 1e-5;
 
 /// Refraction as pointing models have it: for visible light.
@@ -310,7 +313,8 @@ impl VisualRefraction {
         Self { model: ZenithExpansion::hydrostatic(StoneOwens::new(), &site, &weather) }
     }
 
-    /// The refraction at an apparent altitude, held constant below the range of the model; in radians.
+    /// The refraction at an apparent altitude, held constant below the range of the model; in
+    /// radians.
     fn lift(&self, apparent: f64) -> f64 {
         let lowest = LOWEST_ALTITUDE_DEG.to_radians();
         let altitude = Angle::from_radians(apparent.clamp(lowest, std::f64::consts::FRAC_PI_2));

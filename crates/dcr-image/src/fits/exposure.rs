@@ -2,11 +2,12 @@
 //!
 //! # What readers make of the pixels
 //!
-//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes. Undefined pixels (BLANK, a NaN in any compression) are NaN.
-//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from an
-//!   instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
-//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own type:
-//!   bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
+//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes.
+//!   Undefined pixels (BLANK, a NaN in any compression) are NaN.
+//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from
+//!   an instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
+//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own
+//!   type: bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
 //! - Weights and standard deviations become variances. An uncertainty that is zero, negative, not a
 //!   number or 1e15 and more (a weight's inverse likewise) says that there are no data: the pixel
 //!   gets NO_DATA and a variance of NaN. No variance is ever infinite. Units in which all
@@ -42,19 +43,20 @@ pub(super) const NO_DATA: &str = "NO_DATA";
 /// How to open an exposure whose file does not hold everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
-    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the first
-    /// image.
+    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the
+    /// first image.
     pub image_hdu: Option<String>,
     /// A file of uncertainties, used even if the image's own file has some.
     pub weights: Option<CompanionFile>,
-    /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`: by
-    /// UTYPE, the HDU's name or the file's name, or else inverse variances.
+    /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`:
+    /// by UTYPE, the HDU's name or the file's name, or else inverse variances.
     pub weights_hold: Option<UncertaintyKind>,
     /// A file with the mask, used even if the image's own file has one.
     pub mask: Option<CompanionFile>,
     /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
     pub psf: Option<CompanionFile>,
-    /// Whether to use weight and mask files that lie beside an image without its own, by their names.
+    /// Whether to use weight and mask files that lie beside an image without its own, by their
+    /// names.
     pub find_companions: bool,
     /// What to do if there is no variance anywhere.
     pub missing_variance: MissingVariance,

@@ -65,7 +65,8 @@ impl Hdu {
         }
     }
 
-    /// Rows and columns of a two-dimensional image with pixels; further axes of length 1 are no axes.
+    /// Rows and columns of a two-dimensional image with pixels; further axes of length 1 are no
+    /// axes.
     pub(crate) fn plane_shape(&self) -> Option<(usize, usize)> {
         match &self.kind {
             HduKind::Image { axes, .. } if axes.len() >= 2 && axes[2..].iter().all(|&length| length == 1) => {

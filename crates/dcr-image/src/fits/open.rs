@@ -1,8 +1,8 @@
 //! Choice of an exposure's mask, variance and PSF: HDUs of its own file, files named or beside it.
 //!
 //! A file or HDU that is named is used even if the exposure's own file has another. HDUs count by
-//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]). Files
-//! beside the image come last, by their names ([`super::companions`]).
+//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]).
+//! Files beside the image come last, by their names ([`super::companions`]).
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -176,13 +176,14 @@ impl Pixels<'_> {
     }
 }
 
-/// Writes a file: under a temporary name in its folder, with CHECKSUM and DATASUM in every HDU, synced,
-/// then renamed. Whatever goes wrong, nothing is left behind and nothing appears under `path`.
+/// Writes a file: under a temporary name in its folder, with CHECKSUM and DATASUM in every HDU,
+/// synced, then renamed. Whatever goes wrong, nothing is left behind and nothing appears under
+/// `path`.
 ///
 /// # Errors
 ///
-/// [`FitsError::Exists`] if the file is there and may not be replaced; [`FitsError::Io`] with the reason,
-/// as for a full disk; [`FitsError::Content`] for a table whose columns differ in length.
+/// [`FitsError::Exists`] if the file is there and may not be replaced; [`FitsError::Io`] with the
+/// reason, as for a full disk; [`FitsError::Content`] for a table whose columns differ in length.
 pub fn write_exposure(
     path: &Path,
     exposure: &ExposureToWrite<'_>,
@@ -234,8 +235,8 @@ fn write_to(
 /// Takes the data of an HDU piece by piece.
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
-/// Writes one HDU. `data` is asked for its bytes twice: for their sum, which the header holds, and to
-/// be written.
+/// Writes one HDU. `data` is asked for its bytes twice: for their sum, which the header holds, and
+/// to be written.
 fn write_hdu(
     file: &mut impl Write,
     cards: &[Card],

@@ -12,8 +12,8 @@ use super::weather;
 
 /// Degrees that the Earth turns in a second of time.
 const DEGREES_PER_SECOND: f64 = 360.985_647 / 86_400.0;
-/// Largest difference between sec z and the AIRMASS card that rounding and the mean over an exposure
-/// explain.
+/// Largest difference between sec z and the AIRMASS card that rounding and the mean over an
+/// exposure explain.
 const AIRMASS_TOLERANCE: f64 = 0.02;
 
 /// What a header says of a visit, and the notes made on the way.

@@ -1,4 +1,5 @@
-//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the header.
+//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the
+//! header.
 
 use dcr_physics::{Angle, Instant, Site, SkyPosition};
 

@@ -6,15 +6,15 @@
 //! C = Σ W I (r − c)(r − c)ᵀ / Σ W I,
 //! ```
 //!
-//! are found together with the Gaussian that fits best: for a Gaussian image with covariance Q and a
-//! weight with M = Q, C = Q/2. So M ← 2C is repeated until it no longer moves, and Q = M. Wings and
-//! noise far from the centre have no weight.
+//! are found together with the Gaussian that fits best: for a Gaussian image with covariance Q and
+//! a weight with M = Q, C = Q/2. So M ← 2C is repeated until it no longer moves, and Q = M. Wings
+//! and noise far from the centre have no weight.
 //!
-//! Sums over pixels stand for integrals while the weighted image is wide against a pixel: widths are good
-//! to 7e-6 at a FWHM of 3 px, to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px the repetition runs away to
-//! nothing. The same
-//! equations say that the Gaussian fits the image best in the least-squares sense, and in that form
-//! (`narrow`) they hold for pixels of any size. So narrow images are fitted.
+//! Sums over pixels stand for integrals while the weighted image is wide against a pixel: widths
+//! are good to 7e-6 at a FWHM of 3 px, to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px the repetition
+//! runs away to nothing. The same equations say that the Gaussian fits the image best in the
+//! least-squares sense, and in that form (`narrow`) they hold for pixels of any size. So narrow
+//! images are fitted.
 //!
 //! # References
 //!
@@ -168,8 +168,8 @@ mod tests {
         }
     }
 
-    /// Gaussians averaged over pixels are no Gaussians: their width, relative to the variance with the
-    /// pixel's 1/12 px². Measured: 8e-3 at 1.2 px.
+    /// Gaussians averaged over pixels are no Gaussians: their width, relative to the variance with
+    /// the pixel's 1/12 px². Measured: 8e-3 at 1.2 px.
     const OF_THE_PIXEL: f64 = 1e-2;
 
     #[test]

@@ -1,7 +1,8 @@
 //! The cards that make a WCS: which they are, and one consistent set of them.
 //!
-//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial under
-//! the name TAN. Here one description is chosen by these rules, so that what follows need not guess:
+//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial
+//! under the name TAN. Here one description is chosen by these rules, so that what follows need not
+//! guess:
 //!
 //! - The matrix is PC with CDELT, in its old form PC00i00j as well, before CD (CD00i00j), before
 //!   CDELT with CROTA2. A matrix whose pixels have no plausible size gives way to one whose have.
@@ -10,7 +11,8 @@
 //! - PV terms under TAN are a TPV polynomial if there are terms above the fourth, or if the linear
 //!   ones are near 1, which no parameter of TAN is.
 //!
-//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen one.
+//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen
+//! one.
 
 use dcr_physics::SkyPosition;
 

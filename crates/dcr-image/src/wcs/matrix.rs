@@ -1,4 +1,5 @@
-//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers have.
+//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers
+//! have.
 
 use super::WcsError;
 use super::cards::{is_digits, number};
