@@ -9,6 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the command is for")]
 
+mod blow;
 mod judge;
 mod lab;
 mod scene;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use self::blow::Blow;
 use self::judge::{Verdict, judge};
 use self::lab::{Lab, Reference};
 use self::scene::SCENES;
@@ -49,27 +51,6 @@ pub(crate) struct Options {
     pub(crate) dcr: Option<PathBuf>,
     /// Only this scene.
     pub(crate) scene: Option<String>,
-}
-
-/// What is done to a run.
-#[derive(Clone, Debug)]
-pub(crate) enum Blow {
-    /// A signal so many seconds after the start.
-    ByClock { signal: &'static str, seconds: f64 },
-    /// A signal, an error or a short count at a call; `sticky` errors stay.
-    AtCall { class: &'static str, at: u64, what: &'static str, sticky: bool },
-}
-
-impl Blow {
-    /// Whether the program cannot clean up.
-    pub(crate) fn kills(&self) -> bool {
-        matches!(self, Self::ByClock { signal: "KILL", .. } | Self::AtCall { what: "kill", .. })
-    }
-
-    /// Whether the program is asked to end.
-    pub(crate) fn asks(&self) -> bool {
-        matches!(self, Self::ByClock { signal: "TERM", .. } | Self::AtCall { what: "term", .. })
-    }
 }
 
 /// Runs all trials, prints a table, and fails if one breaks a promise.

@@ -24,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use self::random::Random;
 use self::seeds::Seeds;
 use self::targets::{Outcome, Target};
+use crate::workspace::root;
 
 /// A run that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(10);
@@ -175,7 +176,7 @@ fn child(arguments: &Arguments) -> Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     let folder = Folder::new()?;
     let only = arguments.target.as_deref().map(Target::named).transpose()?;
-    let seeds = Seeds::read(&crate::root(), only)?;
+    let seeds = Seeds::read(&root(), matches!(only, None | Some(Target::Run)))?;
     let mut out = std::io::stdout().lock();
     for number in arguments.first..arguments.first + arguments.runs {
         writeln!(out, "{RUN}{number}")?;
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn short_run_has_no_findings() {
         let folder = tempfile::tempdir().unwrap();
-        let seeds = Seeds::read(&crate::root(), Some(Target::Exposure)).unwrap();
+        let seeds = Seeds::read(&root(), false).unwrap();
         let (mut read, mut refused) = (0, 0);
         for number in 0..RUNS {
             match one_run(&seeds, None, 7, number, folder.path()) {

@@ -7,9 +7,12 @@ mod fuzz;
 mod snapshots;
 mod testdata;
 mod tidy;
+mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use workspace::root;
 
 /// Development commands of the dcr workspace.
 #[derive(Parser)]
@@ -91,9 +94,4 @@ fn main() -> Result<()> {
         Command::Snapshots { action } => snapshots::run(&root(), &action),
         Command::Tidy => tidy::run(&root()),
     }
-}
-
-/// The workspace's folder.
-fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use similar::TextDiff;
 
-use crate::tidy::files_with_extension;
+use crate::workspace::files_with_extension;
 use references::References;
 
 /// Extension of a snapshot, and of one that waits for a decision.

@@ -6,9 +6,12 @@
 //! edge of a stamp move it.
 
 mod centring;
+mod error;
+mod gaussian;
 mod grid;
 mod moments;
 mod narrow;
+mod owner;
 mod parts;
 mod psfex;
 mod psfex_table;
@@ -17,12 +20,15 @@ mod stamp;
 
 use ndarray::Array2;
 
+use crate::BBox;
+
+pub use error::StampError;
+pub use gaussian::{FWHM_PER_SIGMA, Moments};
 pub use grid::StampGrid;
-pub use moments::{FWHM_PER_SIGMA, Moments};
-pub use parts::{PART_CELL, PsfParts};
+pub use owner::PsfOwner;
+pub use parts::PART_CELL;
 pub use psfex::PsfEx;
-pub use read::PsfOwner;
-pub use stamp::{Stamp, StampError};
+pub use stamp::Stamp;
 
 /// Side of the grid inside a pixel over which analytic profiles are averaged.
 const SUBPIXELS: usize = 7;
@@ -56,6 +62,15 @@ pub enum Psf {
     PsfEx(PsfEx),
     /// The PSFs of an exposure's parts, each where its part is.
     Parts(PsfParts),
+}
+
+/// The PSFs of an exposure's parts, and where each is to be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PsfParts {
+    bbox: BBox,
+    /// The number of the PSF in each cell, rows first.
+    cells: Array2<u16>,
+    psfs: Vec<Psf>,
 }
 
 impl Psf {

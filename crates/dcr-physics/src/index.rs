@@ -22,14 +22,13 @@
 //! Valid for 230.2–2058.6 nm. The polynomial for `Pw` is a fit to dew points above about −45 °C and
 //! turns negative below (at 10 °C, under 1 % humidity: −470 Pa at 0.1 %). There is next to no
 //! vapour in such air, so a negative `Pw` is taken as 0, which is wrong by less than 15 Pa, or 0.05
-//! mas of dispersion at airmass
-//! 2. Humidity 0 is `Pw = 0`.
+//! mas of dispersion at an airmass of two. Humidity 0 is `Pw = 0`.
 //!
 //! # Deviations from `lsst.afw.coord`
 //!
-//! The reference has `7.75141e-4` in `Dw` where Owens has `7.75141e+4`: at most 0.1 mas of
+//! afw has `7.75141e-4` in `Dw` where Owens has `7.75141e+4`: at most 0.1 mas of
 //! dispersion on Cerro Pachón, 1 to 4 mas in hot and humid air at sea level.
-//! [`StoneOwens::reference`] keeps it. At humidity 0 the reference gives NaN.
+//! [`StoneOwens::reference`] keeps it. At humidity 0 afw gives NaN.
 //!
 //! # References
 //!
@@ -38,12 +37,9 @@
 //! - R. C. Stone, 1996, PASP 108, 1051, eqs. 14–20: the same with the dew point.
 //! - P. E. Ciddor, 1996, Appl. Opt. 35, 1566: [`Ciddor`].
 
-use crate::{RefractionError, Wavelength, Weather};
-
-/// The shortest wavelength of the fits, in nm.
-pub const SHORTEST_NM: f64 = 230.2;
-/// The longest wavelength of the fits, in nm.
-pub const LONGEST_NM: f64 = 2058.6;
+use crate::refraction_error::RefractionError;
+pub use crate::refraction_error::{LONGEST_NM, SHORTEST_NM};
+use crate::{Wavelength, Weather};
 
 /// A model of the refractive index of air.
 pub trait RefractiveIndex {
@@ -72,7 +68,7 @@ impl StoneOwens {
         Self { vapour_cubic: 7.751_41e4 }
     }
 
-    /// With the coefficient of `1/T³` as the reference implementation ships it, 7.75141e-4.
+    /// With the coefficient of `1/T³` as `lsst.afw.coord` ships it, 7.75141e-4.
     #[must_use]
     pub const fn reference() -> Self {
         Self { vapour_cubic: 7.751_41e-4 }

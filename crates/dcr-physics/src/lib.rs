@@ -29,12 +29,12 @@
 //!   model but for the humid tropics (2.4 mas); 0.1 mas anywhere with [`RefractionModel::Ciddor`].
 //! - Altitude and parallactic angle from the time, against astropy: 1e-4°.
 //!
-//! # Deviations from the reference implementation
+//! # Deviations from LSST's DcrAssembleCoaddTask
 //!
 //! The sign of the `tan³ z` term, gravity in the scale height alone, the constant in the density of
 //! water vapour, humidity 0 and missing readings, the displacement of a subfilter from its edges,
 //! and the parallactic angle of the place rather than the boresight; each module says more.
-//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce the reference's
+//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce its
 //! numbers to 1e-12.
 //!
 //! # References
@@ -53,6 +53,7 @@ pub mod geometry;
 pub mod index;
 pub mod ray;
 pub mod refraction;
+mod refraction_error;
 mod sphere;
 pub mod throughput;
 pub mod units;

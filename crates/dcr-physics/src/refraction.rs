@@ -51,7 +51,7 @@
 //!
 //! afw adds the `tan³ z` term. We subtract it, as the source does: 405–552 nm on Cerro Pachón at
 //! airmass 2 differs by 8 to 11 mas. [`RefractionModel::Reference`] adds it, accepts any altitude
-//! as the reference does, and uses [`StoneOwens::reference`]. The sign is pinned by
+//! as it does, and uses [`StoneOwens::reference`]. The sign is pinned by
 //! `refraction_tan3_term_is_subtracted`.
 //!
 //! # References
@@ -61,47 +61,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::atmosphere::HEIGHTS_M;
-use crate::index::{Ciddor, LONGEST_NM, RefractiveIndex, SHORTEST_NM, StoneOwens};
+use crate::index::{Ciddor, RefractiveIndex, StoneOwens};
+pub use crate::refraction_error::RefractionError;
 use crate::{Angle, Site, Wavelength, Weather};
 
 /// The lowest altitude for which the expansion in `tan z` is answered, in degrees.
 pub const LOWEST_ALTITUDE_DEG: f64 = 5.0;
-
-/// A request that a refraction model cannot answer.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefractionError {
-    /// The wavelength lies outside the range of the refractive index fits.
-    #[error("wavelength {got_nm} nm is outside the valid range {SHORTEST_NM}–{LONGEST_NM} nm")]
-    Wavelength {
-        /// The wavelength asked for.
-        got_nm: f64,
-    },
-    /// The altitude is too low for the model, beyond the zenith, or not a number.
-    #[error("altitude {got_deg:.3}° is outside the valid range {lowest_deg}–90°")]
-    Altitude {
-        /// The altitude asked for.
-        got_deg: f64,
-        /// The lowest that the model answers.
-        lowest_deg: f64,
-    },
-    /// The site's latitude or height is not a number or impossible.
-    #[error("latitude {latitude_deg:.3}° and height {elevation_m} m are no place for a telescope")]
-    Site {
-        /// The latitude.
-        latitude_deg: f64,
-        /// The height above sea level.
-        elevation_m: f64,
-    },
-    /// A reading is NaN or describes air that cannot be.
-    #[error("{quantity} of {got} is not a possible state of the air")]
-    Weather {
-        /// Which reading, with its unit.
-        quantity: &'static str,
-        /// Its value.
-        got: f64,
-    },
-}
 
 /// Which refraction model to use, as configurations name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +80,7 @@ pub enum RefractionModel {
     StonePublished,
     /// The same expansion as the default with Ciddor's index.
     Ciddor,
-    /// What the reference implementation computes, faults included (docs/algorithm.md §12.1).
+    /// The numbers of LSST's DcrAssembleCoaddTask, faults included (docs/algorithm.md §12.1).
     Reference,
 }
 
@@ -185,7 +150,7 @@ pub struct ZenithExpansion<I> {
     kappa: f64,
     /// The scale height over the Earth's radius.
     beta: f64,
-    /// −1 as Stone has it, +1 as the reference has it.
+    /// −1 as Stone has it, +1 as DcrAssembleCoaddTask has it.
     tan3_sign: f64,
     lowest_altitude_deg: f64,
 }
@@ -218,7 +183,7 @@ impl<I: RefractiveIndex> ZenithExpansion<I> {
 }
 
 impl ZenithExpansion<StoneOwens> {
-    /// What the reference implementation computes: the `tan³ z` term added, its vapour constant,
+    /// As LSST's DcrAssembleCoaddTask computes it: the `tan³ z` term added, its vapour constant,
     /// any altitude.
     #[must_use]
     pub fn reference(site: &Site, weather: &Weather) -> Self {

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::Blow;
+use super::blow::Blow;
 use super::lab::{Lab, Outcome, Reference, Snapshot, snapshot};
 use super::scene::Scene;
 

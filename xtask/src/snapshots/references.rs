@@ -99,7 +99,8 @@ impl<'ast> Visit<'ast> for References {
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         let name = call.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
-        if name.starts_with("assert_") && name.ends_with("snapshot")
+        if name.starts_with("assert_")
+            && name.ends_with("snapshot")
             && let Some((_, made, _)) = &mut self.current
         {
             *made += 1;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Source;
+use super::source::Source;
 
 /// The page whose sections and equations are numbered.
 const METHOD: &str = "docs/algorithm.md";
@@ -25,7 +25,8 @@ pub(super) fn breaches(root: &Path, sources: &[Source]) -> Result<Vec<String>> {
         for (number, line) in source.text.lines().enumerate() {
             let Some(comment) = comment(line) else { continue };
             let exists = |cited: &str| {
-                let beside_docs = cited.strip_prefix("decisions/").is_some() && root.join("docs").join(cited).exists();
+                let beside_docs =
+                    cited.strip_prefix("decisions/").is_some() && root.join("docs").join(cited).exists();
                 root.join(cited).exists() || beside_docs || folder.join(cited).exists()
             };
             let missing = in_comment(comment, &method, exists);
@@ -48,7 +49,8 @@ fn in_comment(comment: &str, method: &str, exists: impl Fn(&str) -> bool) -> Vec
             out.push(format!("cites {name}, which is not in the repository; cite {METHOD}"));
         }
     }
-    let mut cited: Vec<&str> = comment.split(|c: char| !is_of_path(c)).filter(|word| is_document(word)).collect();
+    let mut cited: Vec<&str> =
+        comment.split(|c: char| !is_of_path(c)).filter(|word| is_document(word)).collect();
     cited.extend(links(comment).filter(|target| is_file_link(target)));
     cited.sort_unstable();
     cited.dedup();
@@ -82,7 +84,9 @@ fn is_document(word: &str) -> bool {
     if word.starts_with('/') {
         return false;
     }
-    word.strip_prefix("docs/").or_else(|| word.strip_prefix("decisions/")).is_some_and(|rest| !rest.is_empty())
+    word.strip_prefix("docs/")
+        .or_else(|| word.strip_prefix("decisions/"))
+        .is_some_and(|rest| !rest.is_empty())
         || word.strip_suffix(".md").is_some_and(|stem| !stem.is_empty() && !stem.contains("..."))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Source;
+use super::source::Source;
 
 /// The page that holds the map.
 const PAGE: &str = "docs/architecture.md";

@@ -3,7 +3,7 @@
 //! rustfmt does not wrap comments. Lines with a URL and rows of tables cannot be wrapped and may be
 //! longer.
 
-use super::Source;
+use super::source::Source;
 
 /// Maximum characters of a doc line.
 const MAX_CHARACTERS: usize = 100;

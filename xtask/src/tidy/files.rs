@@ -1,6 +1,6 @@
 //! Rules for single source files: name, length, file access, `unsafe`, machine paths.
 
-use super::Source;
+use super::source::Source;
 
 /// Maximum lines of a source file before its tests.
 const MAX_LINES: usize = 450;

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn layers_accept_arrows_that_point_down() {
-        let down = "[dependencies]\ndcr-solver = \"0.1\"\nserde = \"1\"\n[dev-dependencies]\ndcr-sim = \"0.1\"";
+        let down =
+            "[dependencies]\ndcr-solver = \"0.1\"\nserde = \"1\"\n[dev-dependencies]\ndcr-sim = \"0.1\"";
         assert!(found("dcr-coadd", down).is_empty());
     }
 }

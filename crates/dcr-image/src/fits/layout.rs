@@ -104,6 +104,15 @@ impl Hdu {
     }
 }
 
+/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
+///
+/// # Errors
+///
+/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
+pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
+    Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
+}
+
 /// Reads the headers of all HDUs.
 pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
     (0..reader.hdu_count())

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use super::FitsError;
 use super::checksum::{Mismatch, verify};
 use super::error::io_error;
-use super::layout::{Hdu, survey};
 pub(super) use super::samples::Pixel;
 use super::samples::{Scaling, convert_bytes};
 use super::source::Source;
@@ -53,15 +52,6 @@ enum Opened {
 /// that cannot be read.
 pub fn verify_checksums(path: &Path) -> Result<(), FitsError> {
     FitsReader::open(path)?.verify_checksums(true).map(|_| ())
-}
-
-/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
-///
-/// # Errors
-///
-/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
-pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
-    Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
 }
 
 /// What an HDU holds.

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::{Array3, Axis};
 
 use super::atomic::AtomicFile;
 use super::checksum::{Sum, encode};
+use super::pixels::{Pixels, named};
 use super::{FitsError, compress};
 use crate::header::{Card, Value, format_card};
 use crate::wcs::origin_cards;
@@ -32,20 +33,6 @@ pub struct ImageHdu<'a> {
     name: String,
     pixels: Pixels<'a>,
     cards: Vec<Card>,
-}
-
-/// The pixels of an image, `[row, column]`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Pixels<'a> {
-    /// 32-bit real numbers.
-    F32(ArrayView2<'a, f32>),
-    /// 64-bit real numbers.
-    F64(ArrayView2<'a, f64>),
-    /// 32-bit integers: masks.
-    I32(ArrayView2<'a, i32>),
-    /// Unsigned 16-bit integers: counts.
-    U16(ArrayView2<'a, u16>),
 }
 
 /// A binary table.
@@ -127,52 +114,6 @@ impl<'a> ImageHdu<'a> {
     pub fn with_cards(mut self, cards: impl IntoIterator<Item = Card>) -> Self {
         self.cards.extend(cards);
         self
-    }
-}
-
-impl Pixels<'_> {
-    /// Rows and columns.
-    #[must_use]
-    pub fn dim(&self) -> (usize, usize) {
-        match self {
-            Self::F32(pixels) => pixels.dim(),
-            Self::F64(pixels) => pixels.dim(),
-            Self::I32(pixels) => pixels.dim(),
-            Self::U16(pixels) => pixels.dim(),
-        }
-    }
-
-    pub(super) const fn bitpix(&self) -> i64 {
-        match self {
-            Self::F32(_) => -32,
-            Self::F64(_) => -64,
-            Self::I32(_) => 32,
-            Self::U16(_) => 16,
-        }
-    }
-
-    /// The rows as big-endian bytes.
-    fn each_row(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        fn rows<T: Copy, const N: usize>(
-            pixels: &ArrayView2<'_, T>,
-            bytes_of: impl Fn(T) -> [u8; N],
-            take: &mut impl FnMut(&[u8]) -> io::Result<()>,
-        ) -> io::Result<()> {
-            let mut bytes = Vec::with_capacity(pixels.ncols() * N);
-            for row in pixels.rows() {
-                bytes.clear();
-                row.iter().for_each(|&value| bytes.extend_from_slice(&bytes_of(value)));
-                take(&bytes)?;
-            }
-            Ok(())
-        }
-        match self {
-            Self::F32(pixels) => rows(pixels, f32::to_be_bytes, &mut take),
-            Self::F64(pixels) => rows(pixels, f64::to_be_bytes, &mut take),
-            Self::I32(pixels) => rows(pixels, i32::to_be_bytes, &mut take),
-            // FITS has signed 16-bit integers with an offset (BZERO) of 32768.
-            Self::U16(pixels) => rows(pixels, |value| (value ^ 0x8000).to_be_bytes(), &mut take),
-        }
     }
 }
 
@@ -289,11 +230,6 @@ fn image_cards(image: &ImageHdu<'_>) -> Vec<Card> {
     cards.extend(named(&image.name));
     cards.extend(image.cards.iter().cloned());
     cards
-}
-
-/// The cards that name an image extension and let it inherit the primary cards.
-pub(super) fn named(name: &str) -> [Card; 3] {
-    [Card::new("INHERIT", true), Card::new("EXTTYPE", name), Card::new("EXTNAME", name)]
 }
 
 fn table_hdu(table: &TableHdu) -> Result<(Vec<Card>, Vec<u8>), String> {

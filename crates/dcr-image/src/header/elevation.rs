@@ -7,7 +7,7 @@
 //! What is no height is not used, with a warning.
 
 use super::Value;
-use super::interpret::Reading;
+use super::reading::Reading;
 use super::weather;
 
 /// Metres in a foot and in a kilometre.

@@ -3,7 +3,7 @@
 use dcr_physics::{Angle, Assumption, Instant, SkyPosition, VisitInfo, WeatherReadings};
 use serde_json::Value as Json;
 
-use super::interpret::Reading;
+use super::reading::Reading;
 use super::{Header, geocentric, profiles, weather};
 
 /// The description of the observation in a file's tree, if it has one.

@@ -13,8 +13,8 @@
 
 use dcr_physics::Instant;
 
-use super::interpret::Reading;
 use super::profile::Time;
+use super::reading::Reading;
 use super::time::{Date, Scale};
 
 /// Least difference in seconds between two cards that is worth a warning.

@@ -18,11 +18,13 @@ mod mask_coding;
 mod mid_time;
 mod profile;
 mod profiles;
+mod reading;
 mod scale;
 mod site;
 mod time;
 pub mod unit;
 mod visit;
+mod wcs_keywords;
 mod weather;
 
 pub use card::{Card, Value};
@@ -33,3 +35,4 @@ pub use given::{Given, ZeroPointOf};
 pub(crate) use mask_coding::{MaskCoding, UnknownValues};
 pub(crate) use scale::AsinhScaling;
 pub use visit::{VisitHeader, VisitSource};
+pub(crate) use wcs_keywords::{is_digits, is_sip};

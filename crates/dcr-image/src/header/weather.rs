@@ -1,6 +1,6 @@
 //! Weather readings: units told by what is plausible, since their comments are often wrong.
 
-use super::interpret::Reading;
+use super::reading::Reading;
 
 /// Units that headers give pressures in, with their size in Pa.
 const PRESSURE_UNITS: [(&str, f64); 5] =

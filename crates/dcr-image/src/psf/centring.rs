@@ -19,8 +19,7 @@ use std::f64::consts::PI;
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::moments::Moments;
-use super::{Stamp, StampError};
+use super::{Moments, Stamp, StampError};
 
 /// A stamp with its light nearer to the middle than this, in pixels, is used as it is: measured
 /// models of real exposures are that near, and ten times as much moves no coadd.

@@ -22,13 +22,11 @@
 
 use ndarray::ArrayView2;
 
-use super::StampError;
 use super::narrow::narrow_moments;
+use super::{Moments, StampError};
 
 /// FWHM in pixels below which sums over pixels no longer stand for integrals.
 const NARROW_FWHM_PX: f64 = 2.5;
-/// 2√(2 ln 2).
-pub const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
 /// σ² of the first weight in px²: a FWHM of 4 px. Others lead to the same end.
 const FIRST_VARIANCE: f64 = 3.0;
 /// Most repetitions; a stellar profile takes 10 to 30.
@@ -37,23 +35,6 @@ const MAX_REPETITIONS: usize = 300;
 const SETTLED: f64 = 1e-10;
 /// Smallest determinant in px⁴: narrower than the pixels themselves.
 const SMALLEST_DETERMINANT: f64 = 1e-3;
-
-/// Centre and adaptive second moments of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moments {
-    /// Column of the centre, from 0.
-    pub x: f64,
-    /// Row of the centre, from 0.
-    pub y: f64,
-    /// Variance along the columns in px².
-    pub xx: f64,
-    /// Covariance in px².
-    pub xy: f64,
-    /// Variance along the rows in px².
-    pub yy: f64,
-    /// Flux of the Gaussian that fits best.
-    pub flux: f64,
-}
 
 impl Moments {
     /// The adaptive moments of what is about the place `(x, y)`.
@@ -71,19 +52,6 @@ impl Moments {
                 _ => wide,
             },
         }
-    }
-
-    /// 2√(2 ln 2)·det(Q)^(1/4), in px.
-    #[must_use]
-    pub fn fwhm_px(&self) -> f64 {
-        FWHM_PER_SIGMA * (self.xx * self.yy - self.xy * self.xy).powf(0.25)
-    }
-
-    /// `((xx − yy), 2 xy) / (xx + yy)`: 0 for round, (1 − q²)/(1 + q²) for an axis ratio q along x.
-    #[must_use]
-    pub fn ellipticity(&self) -> [f64; 2] {
-        let size = self.xx + self.yy;
-        [(self.xx - self.yy) / size, 2.0 * self.xy / size]
     }
 }
 
@@ -132,6 +100,7 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::psf::FWHM_PER_SIGMA;
 
     fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
         let (rows, cols) = image.dim();

@@ -5,7 +5,7 @@
 
 use ndarray::ArrayView2;
 
-use super::moments::Moments;
+use super::Moments;
 
 /// Amplitude, centre, and the triangle: `[A, x, y, ln L₁₁, L₂₁, ln L₂₂]`.
 const PARAMETERS: usize = 6;

@@ -10,8 +10,8 @@
 use ndarray::{Array3, s};
 
 use super::centring::{Finding, Offset, peak_findings};
+use super::owner::{PsfOwner, content};
 use super::psfex::{AxisCards, Polynomial};
-use super::read::{PsfOwner, content};
 use super::{PsfEx, Stamp, StampError};
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind};
 use crate::header::Chip;

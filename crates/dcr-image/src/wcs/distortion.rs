@@ -1,8 +1,7 @@
 //! The polynomials of a WCS: SIP before the matrix, or TPV after it, whatever the header calls
 //! them.
 
-use super::cards::{is_digits, is_sip};
-use crate::header::Header;
+use crate::header::{Header, is_digits, is_sip};
 
 /// Difference of two distortions that is none, in pixels per pixel of the image's side: fits of SIP
 /// to TPV agree to some hundredths of a pixel in 4000.

@@ -5,12 +5,10 @@
 
 use dcr_physics::{Angle, SkyPosition};
 
+use super::pixel_size::size_is_plausible;
 use super::{Jacobian, Wcs, WcsError};
 use crate::header::Header;
 
-/// Sizes of pixels on the sky, in arcsec: space telescopes with interpolated pixels to all-sky
-/// cameras.
-pub(super) const PIXEL_ARCSEC: std::ops::RangeInclusive<f64> = 0.001..=600.0;
 /// Largest ratio of a pixel's axes that passes without a word, and at all.
 const AXIS_RATIO: (f64, f64) = (3.0, 1000.0);
 /// Largest change of the pixel's side over an image, relative.
@@ -57,22 +55,6 @@ impl Area {
         let ((x, y), (dx, dy)) = (self.centre, self.half);
         [(x - dx, y - dy), (x + dx, y - dy), (x - dx, y + dy), (x + dx, y + dy)]
     }
-}
-
-/// Refuses a size of pixels in arcsec that no telescope has.
-///
-/// # Errors
-///
-/// [`WcsError::Implausible`].
-pub(super) fn size_is_plausible(arcsec: f64) -> Result<(), WcsError> {
-    if PIXEL_ARCSEC.contains(&arcsec) {
-        return Ok(());
-    }
-    Err(WcsError::Implausible {
-        found: format!("pixels of {arcsec:.3e}″"),
-        expected: "0.001″ to 600″; correct CD, or PC and CDELT, or CRPIX, or leave out the distortion terms with \
-                   input.distortion = \"none\"",
-    })
 }
 
 /// The doubts about a WCS over an image.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GeometryOrigin, LocalSky, VisualRefraction, local_sky, ways};
+use super::local_sky::{LocalSky, VisualRefraction, local_sky};
+use super::origin::GeometryOrigin;
+use super::ways;
 use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo};
 
 /// The largest difference of altitude that passes, in degrees, besides the motion during the

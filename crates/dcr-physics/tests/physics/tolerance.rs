@@ -8,11 +8,12 @@ pub(crate) const REFERENCE_RELATIVE: f64 = 1e-12;
 /// of it.
 pub(crate) const REFERENCE_DIFFERENCE: f64 = 1e-14;
 
-/// Our ray integral against the yardstick values of docs/algorithm.md §1, which are given to 0.1 mas.
+/// Our ray integral against the yardstick values of docs/algorithm.md §1, which are given to 0.1
+/// mas.
 pub(crate) const YARDSTICK_RAY_ARCSEC: f64 = 0.1e-3;
 
-/// The expansion against the same values: what docs/algorithm.md §1 says it meets, and the last digit
-/// given.
+/// The expansion against the same values: what docs/algorithm.md §1 says it meets, and the last
+/// digit given.
 pub(crate) const YARDSTICK_EXPANSION_ARCSEC: f64 = 0.55e-3;
 
 /// The quadrature of the ray integral against one with a quarter of its steps.

@@ -1,11 +1,15 @@
 //! Paths in code that lead from one module to another.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ExprCall, ImplItem, Item, ItemMod, ItemUse, Macro, Path, VisRestricted};
 
-use super::Edges;
 use super::scopes::{Crate, attributes, is_for_tests, names_of};
+
+/// Edges of a crate: from file to file, with the lines of the importing file that make them.
+pub(super) type Edges = BTreeMap<(usize, usize), Vec<usize>>;
 
 /// All edges of a crate, each with its lines in order.
 pub(super) fn imports(modules: &Crate) -> Edges {

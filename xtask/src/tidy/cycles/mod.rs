@@ -7,7 +7,6 @@
 mod imports;
 mod scopes;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -15,14 +14,11 @@ use anyhow::{Context, Result};
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
-use imports::imports;
+use imports::{Edges, imports};
 use scopes::Crate;
 
 /// Lines of each edge that a message names at most.
 const LINES_PER_EDGE: usize = 4;
-
-/// Edges of a crate: from file to file, with the lines of the importing file that make them.
-type Edges = BTreeMap<(usize, usize), Vec<usize>>;
 
 /// One breach per cycle, over all crates below `root`.
 pub(super) fn breaches(root: &Path) -> Result<Vec<String>> {
@@ -96,7 +92,10 @@ mod tests {
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
         let message = &found[0];
-        assert!(message.starts_with("sample: 2 modules import each other: sample::a, sample::b"), "{message}");
+        assert!(
+            message.starts_with("sample: 2 modules import each other: sample::a, sample::b"),
+            "{message}"
+        );
         assert!(message.contains("sample::a → sample::b  crates/sample/src/a.rs:1"), "{message}");
         assert!(message.contains("sample::b → sample::a  crates/sample/src/b.rs:3"), "{message}");
     }
@@ -141,7 +140,8 @@ mod tests {
 
     #[test]
     fn names_that_are_not_modules_make_no_edge() {
-        let a = "use std::fmt;\npub(in crate::b) struct A;\nfn f(b: usize) -> usize { let c = b; c.max(b) }\n";
+        let a =
+            "use std::fmt;\npub(in crate::b) struct A;\nfn f(b: usize) -> usize { let c = b; c.max(b) }\n";
         let b = "use crate::a::A;\npub struct B(A);\n";
         assert!(cycles(&[("lib.rs", "mod a;\nmod b;\n"), ("a.rs", a), ("b.rs", b)]).is_empty());
     }

@@ -65,7 +65,13 @@ impl Crate {
     }
 
     /// Adds the module of a file and its children, whose files are below `folder`.
-    fn add_file(&mut self, module: String, path: &Path, folder: &Path, parent: Option<usize>) -> Result<usize> {
+    fn add_file(
+        &mut self,
+        module: String,
+        path: &Path,
+        folder: &Path,
+        parent: Option<usize>,
+    ) -> Result<usize> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
         let (file, scope) = (self.files.len(), self.scopes.len());
@@ -74,7 +80,13 @@ impl Crate {
         self.add_scope(file, parent, &items, folder)
     }
 
-    fn add_scope(&mut self, file: usize, parent: Option<usize>, items: &[Item], folder: &Path) -> Result<usize> {
+    fn add_scope(
+        &mut self,
+        file: usize,
+        parent: Option<usize>,
+        items: &[Item],
+        folder: &Path,
+    ) -> Result<usize> {
         let scope = self.scopes.len();
         self.scopes.push(Scope {
             file,
