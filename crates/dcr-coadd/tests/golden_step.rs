@@ -10,7 +10,7 @@ use dcr_solver::{DETECTED, GOOD, InMemory, SpectralBasis, SubfilterShift, Visit}
 use ndarray::{Array2, Array3, Axis, s};
 use ndarray_npy::NpzReader;
 
-/// One iteration over the model's peak (by the golden files).
+/// One iteration over the model's peak (golden/README.md).
 const STEP: f32 = 3e-6;
 
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]

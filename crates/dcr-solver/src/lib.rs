@@ -1,7 +1,7 @@
 //! Subfilter models of the sky from shifted exposures.
 //!
 //! Arrays in, arrays out: this crate knows pixels, weights and displacements, and nothing of sky coordinates, headers, mask
-//! planes or visits' names. [`kernel`] holds the operations on planes, [`iterative`] the iteration of DMTN-037, [`joint`]
+//! planes or visits' names. [`kernel`] holds the operations on planes, [`iterative`] the established method, [`joint`]
 //! the joint least-squares solver.
 
 pub mod iterative;

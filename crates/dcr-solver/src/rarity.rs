@@ -1,6 +1,6 @@
 //! Groups of pixels that touch, and in how many exposures each pixel is in one.
 //!
-//! What is seen in few exposures of many is no part of the sky (docs/algorithm.md §9.3). With `n` exposures that have data, few are at most
+//! What is seen in few exposures of many is no part of the sky (ALGORITHM §9). With `n` exposures that have data, few are at most
 //!
 //! ```text
 //! min(low · n, most + high · n), rounded down

@@ -1,4 +1,4 @@
-//! The kernels against SciPy's numbers as the reference used them (docs/algorithm.md §4, golden/applyDcr, golden/model_ops).
+//! The kernels against SciPy's numbers as the reference used them (ALGORITHM §4, golden/applyDcr, golden/model_ops).
 
 mod support;
 

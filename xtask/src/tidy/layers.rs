@@ -23,6 +23,12 @@ const TESTS_MAY_USE: [(&str, &[&str]); 2] = [("dcr-coadd", &["dcr-sim"]), ("dcr-
 /// Dependencies that point up or sideways, by the manifests below `root`.
 pub(super) fn breaches(root: &Path) -> Result<Vec<String>> {
     let mut out = vec![];
+    for entry in fs::read_dir(root.join("crates")).context("crates")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !LAYERS.iter().any(|(known, _)| *known == name) {
+            out.push(format!("{name}: a crate without a layer; xtask/src/tidy/layers.rs lists them"));
+        }
+    }
     for (name, _) in LAYERS {
         let folder = if name == "xtask" { root.join(name) } else { root.join("crates").join(name) };
         let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml"))
@@ -71,6 +77,21 @@ mod tests {
         let sideways = found("dcr-image", "[dev-dependencies]\ndcr-solver = \"0.1\"");
         assert_eq!(sideways, ["dcr-image: must not depend on dcr-solver (dev-dependencies)"]);
         assert_eq!(found("dcr-coadd", "[dependencies]\ndcr-sim = \"0.1\"").len(), 1);
+    }
+
+    #[test]
+    fn layers_ask_for_every_crate() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, _) in LAYERS {
+            let folder = if name == "xtask" { name.to_owned() } else { format!("crates/{name}") };
+            fs::create_dir_all(root.path().join(&folder)).unwrap();
+            fs::write(root.path().join(folder).join("Cargo.toml"), "[package]\n").unwrap();
+        }
+        assert!(breaches(root.path()).unwrap().is_empty());
+        fs::create_dir(root.path().join("crates/dcr-new")).unwrap();
+        let found = breaches(root.path()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("dcr-new: a crate without a layer"), "{found:?}");
     }
 
     #[test]

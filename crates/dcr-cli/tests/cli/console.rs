@@ -80,8 +80,7 @@ fn rust_log_that_is_no_filter_is_refused() {
     assert_eq!(output.status.code(), Some(0), "flags are stronger than the environment");
 }
 
-/// Runs `dcr` where stderr is a terminal, long enough for bars to be drawn; `None` where no program
-/// makes terminals.
+/// Runs `dcr` where stderr is a terminal, long enough for bars to be drawn; `None` where no program makes terminals.
 #[cfg(target_os = "linux")]
 fn on_a_terminal(options: &str) -> Option<String> {
     let fixture = Fixture::new();

@@ -39,8 +39,7 @@ fn inspect_goes_on_past_files_that_cannot_be_read() {
     assert!(fixture.run(&["inspect", "text.fits"]).starts_with("exit code 1\n"));
 }
 
-/// File (under realdata/), altitude at the start, parallactic angle at start and middle, and what
-/// must be said.
+/// File (under realdata/), altitude at the start, parallactic angle at start and middle, and what must be said.
 const KNOWN: [(&str, f64, f64, f64, &str); 2] = [
     ("afw/calexp_hsc_i.fits", 64.96, 37.63, 37.74, "dispersion corrector"),
     (

@@ -1,5 +1,5 @@
-//! Real and simulated files of the shared folder, where it is present. What is expected was read
-//! from them with astropy.
+//! Real and simulated files of the shared folder, where it is present. What is expected was read from
+//! them with astropy.
 
 use dcr_image::header::Header;
 use dcr_image::wcs::image_origin;

@@ -26,8 +26,7 @@ fn tai_mjd(mjd: f64) -> Instant {
     Instant { jd1: 2_400_000.5, jd2: mjd }
 }
 
-/// DECam exposure c4d_181104_072440 at a number of seconds after its start, 2018-11-04T07:24:40.377
-/// UTC.
+/// DECam exposure c4d_181104_072440 at a number of seconds after its start, 2018-11-04T07:24:40.377 UTC.
 fn decam(seconds: f64) -> VisitInfo {
     let utc_mjd = 58_426.0 + (7.0 * 3600.0 + 24.0 * 60.0 + 40.377) / 86_400.0;
     VisitInfo {
@@ -175,8 +174,7 @@ fn geometry_by_earth_rotation_angle_is_that_of_afw() {
     assert!(apart_deg(sky.parallactic_angle, degrees(-59.0723)) < 1e-4);
 }
 
-/// The simulated fields carry Earth rotation angle and time as well as altitude and parallactic
-/// angle.
+/// The simulated fields carry Earth rotation angle and time as well as altitude and parallactic angle.
 #[test]
 fn geometry_of_simulated_headers_agrees_with_itself() {
     let Some(folder) = shared("sim/g_constant") else { return };
@@ -276,7 +274,7 @@ proptest! {
         // Where refraction is held fixed, and where q is ill defined, the ways need not be inverses.
         prop_assume!((6.0..89.5).contains(&sky.altitude.degrees()));
 
-        // q as docs/algorithm.md §2 has it.
+        // q as ALGORITHM §2 has it.
         let (h, d, l) = (hour_angle.to_radians(), dec.to_radians(), latitude.to_radians());
         let q = h.sin().atan2(d.cos() * l.tan() - d.sin() * h.cos());
         prop_assert!(apart_deg(sky.parallactic_angle, Angle::from_radians(q)) < tolerance::SAME_ZENITH_DEG);

@@ -1,4 +1,4 @@
-//! Settings of the iterative solver, and the preset that repeats LSST's DcrAssembleCoaddTask.
+//! Settings of the iterative solver, and the preset that repeats the established implementation.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl From<Interpolation> for OrderName {
 pub enum Edge {
     /// Nothing: it has weight 0, and so has a pixel whose model needs it.
     NoWeight,
-    /// It is a measurement of 0 (the reference, docs/algorithm.md §12.2).
+    /// It is a measurement of 0 (the reference, ALGORITHM §12.2).
     Zero,
 }
 
@@ -60,7 +60,7 @@ pub enum Edge {
 pub enum IterationClamp {
     /// Alike up and down, with a floor of three times the noise.
     Symmetric,
-    /// Between y/f and |y|·f (docs/algorithm.md §6.4): lopsided, and stuck at 0.
+    /// Between y/f and |y|·f (ALGORITHM §6.4): lopsided, and stuck at 0.
     Reference,
 }
 
@@ -70,7 +70,7 @@ pub enum IterationClamp {
 pub enum FrequencyClamp {
     /// Colours are smooth on the scale of `regularization_width`; flux is conserved in every pixel, whatever its sign.
     Conserving,
-    /// Planes follow a smoothed ratio to the positive part of their mean (docs/algorithm.md §6.9).
+    /// Planes follow a smoothed ratio to the positive part of their mean (ALGORITHM §6.9).
     Reference,
 }
 
@@ -80,12 +80,11 @@ pub enum FrequencyClamp {
 pub enum Gain {
     /// Always the base gain.
     Fixed,
-    /// Raised as the metric's course allows (docs/algorithm.md §7.3).
+    /// Raised as the metric's course allows (ALGORITHM §7.3).
     Progressive,
 }
 
-/// Settings of the iterative solver. docs/algorithm.md §5 to §7 has the equations; defaults are ours, [`IterativeConfig::reference`]
-/// those of DcrAssembleCoaddTask.
+/// Settings of the iterative solver. ALGORITHM.md names each; defaults are ours, [`IterativeConfig::reference`] the other's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IterativeConfig {
@@ -155,7 +154,7 @@ impl Default for IterativeConfig {
 }
 
 impl IterativeConfig {
-    /// LSST's DcrAssembleCoaddTask, faults included, so that its numbers can be met.
+    /// What the established implementation does, faults included, so that its numbers can be met.
     #[must_use]
     pub fn reference() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How many visits reach each pixel, and with which weight (docs/algorithm.md §5.4).
+//! How many visits reach each pixel, and with which weight (ALGORITHM §5.4).
 
 use multiversion::multiversion;
 use ndarray::{Array2, Array3, Axis, Zip, s};
@@ -10,7 +10,7 @@ use super::project::{Pass, Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
 use crate::observation::{GOOD, Pixels, Rows, SourceError};
 
-/// How many visits, and with which weight, reach each pixel in each subfilter (docs/algorithm.md §5.4).
+/// How many visits, and with which weight, reach each pixel in each subfilter (ALGORITHM §5.4).
 #[derive(Clone, Debug)]
 pub struct Coverage {
     /// Number of visits, as their good-pixel maps displaced and summed, `(subfilters, rows, cols)`.

@@ -1,4 +1,4 @@
-//! How much of a new solution to take (docs/algorithm.md §7.3).
+//! How much of a new solution to take (ALGORITHM §7.3).
 
 use super::config::Gain;
 

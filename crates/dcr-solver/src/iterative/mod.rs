@@ -1,4 +1,4 @@
-//! The iterative solver: docs/algorithm.md §5 to §8, after DMTN-037.
+//! The iterative solver: ALGORITHM §5 to §8, after DMTN-037.
 //!
 //! The visits are compared with what the model predicts for them, the residuals are displaced back and averaged, and the
 //! model takes a step that way, reined in where it would leave what is sensible. It is a damped Landweber iteration:

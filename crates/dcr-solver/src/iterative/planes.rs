@@ -66,7 +66,7 @@ impl ForwardPlanes {
     }
 }
 
-/// The exposure that the model predicts: Σ over subfilters of its planes, displaced (docs/algorithm.md §11).
+/// The exposure that the model predicts: Σ over subfilters of its planes, displaced (ALGORITHM §11).
 ///
 /// `model_byx` has shape `(subfilters, rows, cols)`; the result has `(rows, cols)`. A pixel that some subfilter's
 /// sample reaches from outside the planes lacks that subfilter's light; [`forward_support`] tells which pixels are whole.
@@ -156,7 +156,7 @@ pub fn forward_support(shape: (usize, usize), shifts: &[SubfilterShift]) -> Regi
     })
 }
 
-/// The model for shifts: contrast between the planes amplified `factor` times about their mean (docs/algorithm.md §6.3).
+/// The model for shifts: contrast between the planes amplified `factor` times about their mean (ALGORITHM §6).
 pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> {
     let mut out = model_byx.to_owned();
     if factor <= 1.0 {

@@ -1,4 +1,4 @@
-//! What keeps a solution sensible: clamps between iterations and between subfilters (docs/algorithm.md §6.4 to §6.9, §12.2).
+//! What keeps a solution sensible: clamps between iterations and between subfilters (ALGORITHM §6.4 to §6.9, §12.2).
 
 use std::ops::Range;
 
@@ -40,7 +40,7 @@ pub fn clamp_groups(
     set_groups(plane, &flags, width, bounds);
 }
 
-/// Keeps `new` near `old`: no pixel changes by more than the clamp allows (docs/algorithm.md §6.4).
+/// Keeps `new` near `old`: no pixel changes by more than the clamp allows (ALGORITHM §6.4; §12.2 for the symmetric form).
 pub fn clamp_iteration(new: ArrayViewMut2<f32>, old: ArrayView2<f32>, noise: f64, config: &IterativeConfig) {
     let factor = config.regularize_model_iterations as f32;
     if factor == 0.0 {
@@ -367,7 +367,7 @@ fn share_out(fraction: f32, slope: &[f32], scale: &[f32], total: &[f32], row: &m
     }
 }
 
-/// The form of DcrAssembleCoaddTask (docs/algorithm.md §6.9).
+/// ALGORITHM §6.9, as the established implementation does it.
 fn reference(new_byx: &mut Array3<f32>, around: &Surroundings, config: &IterativeConfig) {
     let width = config.regularization_width as f64;
     let root = config.regularize_model_frequency.sqrt() as f32;

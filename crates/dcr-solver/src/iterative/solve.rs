@@ -112,7 +112,7 @@ pub fn solve(
     solve_regions(problem, config, &[(whole.clone(), whole)], progress)
 }
 
-/// Solves regions one after the other, each to its own convergence, as the reference does (docs/algorithm.md §12.2).
+/// Solves regions one after the other, each to its own convergence, as the reference does (ALGORITHM §12.2).
 ///
 /// `regions` holds pairs of a region and the same region grown by the buffer; only the former is written, the latter is read, and
 /// what an earlier region wrote is seen by a later one. Together the regions cover the patch.

@@ -13,7 +13,7 @@ use super::weights::background_noise;
 use crate::kernel::Region;
 
 impl State<'_, '_> {
-    /// One step of the model inside `inner` (docs/algorithm.md §6.3 to §6.9), with what the residuals ask for, which is used up.
+    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9), with what the residuals ask for, which is used up.
     pub(super) fn update(
         &mut self,
         inner: &Region,
@@ -25,7 +25,7 @@ impl State<'_, '_> {
         let within = inner.within(domain);
         let (weights, fallback) = (within.of(&weights.view()), inner.of(&self.template.view()).to_owned());
         let fractions = self.problem.fractions;
-        // Away from sources the model is the template (docs/algorithm.md §5.5).
+        // Away from sources the model is the template (ALGORITHM §5.5).
         let settle = |b: usize, (y, x): (usize, usize), new: &mut [f32]| {
             let end = x + new.len();
             let (m, t) = (weights.slice(s![y, x..end]), fallback.slice(s![y, x..end]));
@@ -80,7 +80,7 @@ impl State<'_, '_> {
         }
     }
 
-    /// DcrAssembleCoaddTask's step (docs/algorithm.md §6, §12.2). `new` is what the residuals ask for, not yet divided by coverage, and becomes the new model.
+    /// ALGORITHM §6 to the letter. `new` is what the residuals ask for, not yet divided by coverage, and becomes the new model.
     fn reference_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let old = self.over(domain);
         let inverse = self.inverse_weight_byx.slice(s![.., domain.rows.clone(), domain.cols.clone()]);
@@ -96,7 +96,7 @@ impl State<'_, '_> {
         Zip::from(new).and(old).for_each(|u, y| *u = (gain * *u + y) / (1.0 + gain));
     }
 
-    /// The same step in the amplified planes, on which the clamps act then: they are what is output (docs/algorithm.md §12.2).
+    /// The same step in the amplified planes, on which the clamps act then: they are what is output (ALGORITHM §12.2).
     ///
     /// The step's sum is taken with the share of each subfilter, its contrast `accelerate_model` times. The frequency clamp
     /// is left to the caller.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::regularize::ROWS_AT_A_TIME;
 use crate::kernel::{Boundary, Region, gaussian_filter};
 
-/// Weight of the model against the template (docs/algorithm.md §5.5): 1 on sources, tapering to 0 away from them.
+/// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from them.
 ///
 /// DETECTED pixels, blurred with a Gaussian of `width` px, over the maximum. Nothing detected: all zero.
 #[must_use]
@@ -119,7 +119,7 @@ fn add(row: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// Weight of each pixel in the convergence metric (docs/algorithm.md §7.1): |mean plane| + 3 × noise; all zero becomes 1.
+/// Weight of each pixel in the convergence metric (ALGORITHM §7.1): |mean plane| + 3 × noise; all zero becomes 1.
 pub(crate) struct Significance<'a> {
     /// `(subfilters, rows, cols)`
     model_byx: ArrayView3<'a, f32>,

@@ -1,4 +1,4 @@
-//! Golden numbers of LSST's DcrAssembleCoaddTask, and every tolerance that these tests allow.
+//! Golden numbers of the established implementation, and every tolerance that these tests allow.
 #![allow(dead_code, reason = "every test binary uses a part")]
 
 use std::fs::File;
@@ -13,13 +13,13 @@ pub(crate) const SHIFT_F64: f64 = 1e-12;
 pub(crate) const SHIFT_F32: f64 = 1e-6;
 /// One step of the solver over the model's peak: what the reference itself scatters by under rounding, doubled.
 pub(crate) const STEP: f64 = 3e-6;
-/// A whole run with N = 3 over the model's peak (by the golden files).
+/// A whole run with N = 3 over the model's peak (golden/README.md).
 pub(crate) const RUN: f64 = 1e-5;
-/// The convergence metric, relative (by the golden files).
+/// The convergence metric, relative (golden/README.md).
 pub(crate) const CONVERGENCE: f64 = 2e-5;
 /// A standard deviation in single precision, relative: the reference sums in f32.
 pub(crate) const NOISE: f64 = 1e-5;
-/// The gain, absolute (by the golden files).
+/// The gain, absolute (golden/README.md).
 pub(crate) const GAIN: f64 = 1e-3;
 
 /// The folder of golden numbers, or `None`, with a printed reason, where it is absent.
