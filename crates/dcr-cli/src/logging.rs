@@ -1,4 +1,5 @@
-//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for pipelines.
+//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for
+//! pipelines.
 
 use std::io::{IsTerminal, Write};
 
@@ -25,7 +26,8 @@ pub(crate) struct LogError {
 
 /// Starts logging as `-v` or `-q` ask for, or else `RUST_LOG`.
 ///
-/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has stages and warnings.
+/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has
+/// stages and warnings.
 ///
 /// # Errors
 ///

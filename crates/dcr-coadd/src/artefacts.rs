@@ -1,4 +1,4 @@
-//! Artefacts that no mask tells of: cosmic rays, trails of satellites, and whatever else is in few exposures only (ALGORITHM §9).
+//! Artefacts that no mask tells of: cosmic rays, trails of satellites, and whatever else is in few exposures only (docs/algorithm.md §9).
 //!
 //! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
 //! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is

@@ -1,10 +1,10 @@
-//! The configuration: every setting with its default, and the preset that repeats the established implementation.
+//! The configuration: every setting with its default, and the preset that repeats LSST's DcrAssembleCoaddTask.
 //!
 //! Settings stand in tables, as in the file that `dcr config` prints. Each is documented once, at its field;
 //! [`KEYS`] has the same words for that file. [`AssembleConfig::validate`] is called once, when all sources of
 //! settings have been merged; behind it, values are taken for granted.
 //!
-//! Defaults are what is right where the established implementation is not (ALGORITHM §12);
+//! Defaults are what is right where DcrAssembleCoaddTask is not (docs/algorithm.md §12);
 //! [`AssembleConfig::reference`] is that implementation, faults included.
 
 mod artefacts;
@@ -180,7 +180,7 @@ fn refuse(key: &str, value: impl ToString, allowed: &str) -> ConfigError {
 }
 
 impl AssembleConfig {
-    /// What the established implementation does, faults included, so that its numbers can be met.
+    /// LSST's DcrAssembleCoaddTask, faults included, so that its numbers can be met.
     #[must_use]
     pub fn reference() -> Self {
         let ours = Self::default();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! where `e` is the amplitude, relative to that at frequency 0, below which a PSF says nothing: of that nothing is kept. (The joint solver keeps it as it
-//! is, JOINT §3, for its own model; here that would leave 2 % of the peak too much where a PSF is made wider.) Its sum is 1, but for what
+//! is, docs/algorithm.md §13.2, for its own model; here that would leave 2 % of the peak too much where a PSF is made wider.) Its sum is 1, but for what
 //! is cut: a hundredth of its absolute weight, ripples at frequencies that the PSF hardly passes.
 
 use std::f64::consts::TAU;
@@ -15,7 +15,7 @@ use std::f64::consts::TAU;
 use dcr_image::Stamp;
 use ndarray::{Array2, s};
 
-/// `e`: JOINT §3 has what other values do.
+/// `e`: docs/algorithm.md §13.2 has what other values do.
 const FLOOR: f64 = 0.003;
 /// Largest amplification of a frequency.
 const MOST: f64 = 5.0;

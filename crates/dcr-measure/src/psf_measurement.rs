@@ -1,4 +1,4 @@
-//! The PSF of a coadd, measured from its stars (ALGORITHM §10).
+//! The PSF of a coadd, measured from its stars (docs/algorithm.md §10).
 //!
 //! Stars are found, selected by size and shape, and stacked:
 //!

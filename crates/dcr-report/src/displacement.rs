@@ -2,8 +2,8 @@
 
 use crate::run_summary::{RunSummary, Visit};
 
-/// The displacement of the band's blue edge against its red edge in the pixels of a visit, `[dx, dy]`; `None` if it is not known, or if
-/// there is one subfilter only.
+/// The displacement of the band's blue edge against its red edge in the pixels of a visit,
+/// `[dx, dy]`; `None` if it is not known, or if there is one subfilter only.
 ///
 /// From the middle of the first subfilter to that of the last is `(N − 1)/N` of the band.
 pub(crate) fn across_band(visit: &Visit) -> Option<[f64; 2]> {

@@ -17,7 +17,8 @@ use crate::picture::{Picture, Stretch, block, composite, counts, flux, shrink};
 use crate::run_summary::{RunSummary, Visit};
 use crate::views::Views;
 
-/// PSFs are matched for the differences if the widest is wider than the narrowest by more than this factor.
+/// PSFs are matched for the differences if the widest is wider than the narrowest by more than this
+/// factor.
 const SEEING_VARIES: f64 = 1.1;
 /// The most pixels of exposures that are worked on at a time: some 100 bytes each.
 const PIXELS_AT_A_TIME: usize = 1 << 24;
@@ -107,8 +108,8 @@ impl Findings {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are not there, or cannot be read,
-    /// are findings.
+    /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are
+    /// not there, or cannot be read, are findings.
     pub(crate) fn gather(
         folder: &Path,
         summary: RunSummary,
@@ -171,8 +172,8 @@ impl Findings {
         })
     }
 
-    /// The visits that were looked at, from the one that the plain coadd fits worst to that which it fits best, by their places in the
-    /// summary.
+    /// The visits that were looked at, from the one that the plain coadd fits worst to that which
+    /// it fits best, by their places in the summary.
     pub(crate) fn ranked(&self) -> Vec<usize> {
         ranked(&self.visits)
     }
@@ -198,7 +199,8 @@ impl Findings {
             .collect()
     }
 
-    /// Detections in all visits: less the plain coadd, and less the matched templates. `None` where nobody counted.
+    /// Detections in all visits: less the plain coadd, and less the matched templates. `None` where
+    /// nobody counted.
     pub(crate) fn detections(&self) -> (Option<usize>, Option<usize>) {
         let all = (0..self.visits.len()).filter_map(|i| self.seen(i));
         let total = |of: fn(&Seen) -> Option<Left>| {
@@ -228,7 +230,8 @@ fn ranked(visits: &[Finding]) -> Vec<usize> {
     seen.into_iter().map(|(i, _)| i).collect()
 }
 
-/// The worst, the median and the best of ranked visits, each with its name, as far as there are three.
+/// The worst, the median and the best of ranked visits, each with its name, as far as there are
+/// three.
 fn ranks(ranked: &[usize]) -> Vec<(&'static str, usize)> {
     match *ranked {
         [] => vec![],
@@ -343,7 +346,8 @@ impl Left {
 }
 
 impl CoaddPictures {
-    /// Planes are divided by their shares of a flat spectrum, so that a flat spectrum is equally bright in all.
+    /// Planes are divided by their shares of a flat spectrum, so that a flat spectrum is equally
+    /// bright in all.
     pub(crate) fn of(coadds: &CoaddPlanes, fractions: &[f64]) -> Self {
         let (n, rows, cols) = coadds.image_byx.dim();
         let level = |b: usize| {

@@ -1,7 +1,8 @@
 //! What `summary.json` says of a run.
 //!
-//! The page is also made for runs of other versions, so what a file lacks is taken for unknown, and what it has besides is passed
-//! over; only that it is of `dcr assemble` is demanded. Numbers that are none stand as null in JSON.
+//! The page is also made for runs of other versions, so what a file lacks is taken for unknown, and
+//! what it has besides is passed over; only that it is of `dcr assemble` is demanded. Numbers that
+//! are none stand as null in JSON.
 
 use std::path::PathBuf;
 
@@ -151,7 +152,8 @@ pub(crate) struct JointVisit {
     pub(crate) chi2: Option<f64>,
 }
 
-/// The errors left after each iteration in a tile, in units of the weighted coadd's noise per pixel.
+/// The errors left after each iteration in a tile, in units of the weighted coadd's noise per
+/// pixel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tile {

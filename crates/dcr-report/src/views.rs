@@ -1,4 +1,5 @@
-//! What is shown of one visit: the exposure and both differences, small as a whole, and a part at full resolution.
+//! What is shown of one visit: the exposure and both differences, small as a whole, and a part at
+//! full resolution.
 
 use dcr_difference::review::{Remainder, ResidualMark, VisitReview};
 use dcr_image::BBox;

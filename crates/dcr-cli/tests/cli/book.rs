@@ -1,8 +1,10 @@
-//! The book: what it says is run, where it is marked so, and its page of settings is that of the program.
+//! The book: what it says is run, where it is marked so, and its page of settings is that of the
+//! program.
 //!
-//! A block marked with `<!-- run -->` is run in the order of the page, in a folder with the test data: lines that begin with `$ `
-//! by a shell, blocks of Python by the Python that DCR_PYTHON names. What is printed must have the lines that the block shows, in
-//! order and up to their numbers, for these follow the solver; `…` stands for any lines.
+//! A block marked with `<!-- run -->` is run in the order of the page, in a folder with the test
+//! data: lines that begin with `$ ` by a shell, blocks of Python by the Python that DCR_PYTHON
+//! names. What is printed must have the lines that the block shows, in order and up to their
+//! numbers, for these follow the solver; `…` stands for any lines.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

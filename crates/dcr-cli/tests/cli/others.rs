@@ -1,4 +1,5 @@
-//! What other programs make of our files: astropy, sep and photutils (by the Python that DCR_PYTHON names), and fitsverify.
+//! What other programs make of our files: astropy, sep and photutils (by the Python that DCR_PYTHON
+//! names), and fitsverify.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Artefacts as what no model with refraction explains: each exposure against the prediction for itself (JOINT §8).
+//! Artefacts as what no model with refraction explains: each exposure against the prediction for itself (docs/algorithm.md §9.1).
 //!
 //! What refraction displaces looks like an artefact beside a mean of all exposures: the rim of a bright star at high airmass is off by many
 //! standard deviations. Beside a model of the subfilters, displaced as they are in that exposure and brought to its PSF, it is not. So

@@ -1,4 +1,4 @@
-//! Artefacts as what stands out of the difference between an exposure and the static sky: the established way (ALGORITHM §9).
+//! Artefacts as what stands out of the difference between an exposure and the static sky: the way of DcrAssembleCoaddTask (docs/algorithm.md §9.2).
 //!
 //! Every exposure is taken at one PSF: its PSF-matched warp, if such are given, or convolved to that of the broadest or to one of a given width
 //! ([`super::one_psf`]). The static sky is the clipped mean of all. Their difference,

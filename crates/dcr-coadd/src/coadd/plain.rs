@@ -1,7 +1,7 @@
 //! The plain coadd: a clipped weighted mean of the visits, with its variance and mask.
 //!
 //! The mean rejects values further than `coadd.clip_sigma` standard deviations from the centre, in
-//! `coadd.clip_iterations` passes (ALGORITHM §9): first from the median, with 0.741 × the interquartile range, then
+//! `coadd.clip_iterations` passes (docs/algorithm.md §9.4): first from the median, with 0.741 × the interquartile range, then
 //! from the mean. With few visits such ranges are small by chance, so no deviation is taken for smaller than
 //! the visits' own median noise. With weights `w` over the values kept,
 //!

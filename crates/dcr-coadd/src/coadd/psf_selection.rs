@@ -1,4 +1,4 @@
-//! The PSF of the coadd: the average of the sharper visits' (ALGORITHM §10).
+//! The PSF of the coadd: the average of the sharper visits' (docs/algorithm.md §10).
 //!
 //! Selected are the visits whose FWHM in the middle of the patch is at most the smaller of the median over visits and that of the
 //! template coadd's PSF there. In each cell of a grid the coadd's PSF is the average of theirs at the cell's middle, each weighted as

@@ -125,7 +125,7 @@ impl PatchState {
         (subfilters.axis_iter(Axis(0)).map(|plane| plane.to_owned()).collect(), sum)
     }
 
-    /// How far each pixel was the solve's to decide (ALGORITHM §5.5).
+    /// How far each pixel was the solve's to decide (docs/algorithm.md §5.5).
     fn freedom(&self, store: &Store, unseen: &Array2<bool>) -> Array2<f32> {
         let iterative = &self.config.solver.iterative;
         let mut free = if !iterative.use_model_weights {

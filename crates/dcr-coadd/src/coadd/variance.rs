@@ -11,7 +11,7 @@
 //! from `y = f T`, whose noise is `f Σ (w_i/W) n_i`; `f` are the shares, `c` is `accelerate_model`, `g` the gains that were taken.
 //! Following each visit's amplitude through all iterations and averaging over frequencies gives the variance of
 //! a plane in units of the plain coadd's, `Σ w² v / W²` (white noise, the same coverage everywhere): [`NoiseFactors`]. Where the
-//! model is held to the template with weight `1 − M` (ALGORITHM §5.5), standard deviations are mixed likewise.
+//! model is held to the template with weight `1 − M` (docs/algorithm.md §5.5), standard deviations are mixed likewise.
 //!
 //! With `frequency_clamp = "conserving"` a pixel's colour is averaged over its surroundings, a Gaussian of σ =
 //! `regularization_width`, that is `4πσ²` pixels: the part of the noise that is contrast between subfilters is divided by

@@ -11,7 +11,7 @@ table! {
     pub struct ArtefactConfig = "artefacts" {
         /// How artefacts that no mask tells of (cosmic rays, satellites' trails) are found, to be left out: "matched", each
         /// exposure against what a first model predicts for it; "static_sky", each at a common PSF against the clipped mean of
-        /// all, as the established implementation does, which takes what refraction displaces for artefacts; or "off".
+        /// all, as DcrAssembleCoaddTask does, which takes what refraction displaces for artefacts; or "off".
         /// With solver.method = "joint" that solver's own rounds of clipping (joint.clip_rounds) are "matched", and come after
         /// "static_sky" as well; "off" turns them off.
         find: FindArtefacts = FindArtefacts::Matched,

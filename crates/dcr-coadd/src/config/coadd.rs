@@ -47,7 +47,7 @@ table! {
         /// NaN there.
         interpolate: bool = true,
         /// Variance of the subfilters: "propagated" from the inputs, or "template" (the template's divided by their
-        /// number, as the established implementation has it). Change it only to compare with that.
+        /// number, as DcrAssembleCoaddTask has it). Change it only to compare with that.
         variance: OutputVariance = OutputVariance::Propagated,
         /// How the visits make the plain coadd: "clipped_mean", "mean" (visit after visit, in the memory of one) or "median" (with
         /// 25 % more noise). Take "mean" where artefacts are masked and memory is short, "median" where they are not masked.

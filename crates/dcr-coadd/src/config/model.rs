@@ -14,7 +14,7 @@ table! {
         /// and direction; five already draw colours towards the mean. 1 gives the plain weighted coadd.
         subfilters: usize = 3,
         /// Spectra inside a subfilter: "smooth" (they go on smoothly from one subfilter to the next) or "constant" (flat
-        /// in each, as the established implementation has it; colours come out 8 to 12 % too steep at three subfilters).
+        /// in each, as DcrAssembleCoaddTask has it; colours come out 8 to 12 % too steep at three subfilters).
         /// Change it only to compare with that.
         spectrum: Spectrum = Spectrum::Smooth,
         /// Whether a subfilter is displaced as two halves where it is smeared over more than split_threshold. Turn it
@@ -24,11 +24,11 @@ table! {
         /// at 0 all are.
         split_threshold: f64 = 0.1,
         /// How far and whereto subfilters move: "integrated" (mean over the subfilter, at each place, in the direction of
-        /// the zenith by the WCS) or "reference" (the established implementation's, faults included). Change it only to
+        /// the zenith by the WCS) or "reference" (DcrAssembleCoaddTask's, faults included). Change it only to
         /// repeat that one's numbers.
         shift_rule: ShiftRule = ShiftRule::Integrated,
         /// Refraction: "stone_owens" (good to 1 mas across a band), "ciddor" (0.1 mas, slower), "stone_published"
-        /// (Stone's formula as printed, 1 to 7 mas) or "reference" (the established implementation's, 10 mas). Take
+        /// (Stone's formula as printed, 1 to 7 mas) or "reference" (DcrAssembleCoaddTask's, 10 mas). Take
         /// "ciddor" in humid air beyond airmass 1.5; the last two only to repeat others' numbers.
         refraction: RefractionModel = RefractionModel::StoneOwens,
     }
@@ -50,7 +50,7 @@ pub enum Spectrum {
 pub enum ShiftRule {
     /// The mean over the subfilter, for each place, in the direction of the zenith through the WCS.
     Integrated,
-    /// From the subfilter's edges, the boresight and the rotator angle (ALGORITHM §12.1).
+    /// From the subfilter's edges, the boresight and the rotator angle (docs/algorithm.md §12.1).
     Reference,
 }
 

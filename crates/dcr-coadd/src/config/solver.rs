@@ -23,9 +23,9 @@ pub enum Method {
     /// Joint for more than one subfilter, where every visit has an image or model of its PSF and no setting asks for the other; else iterative.
     #[default]
     Auto,
-    /// The established iteration (ALGORITHM §6).
+    /// The iteration of DMTN-037 (docs/algorithm.md §6).
     Iterative,
-    /// All visits at once as a least-squares problem, each with its own PSF (JOINT.md); its settings are those of `[joint]`.
+    /// All visits at once as a least-squares problem, each with its own PSF (docs/algorithm.md §13); its settings are those of `[joint]`.
     Joint,
 }
 
@@ -34,9 +34,9 @@ impl SolverConfig {
         key(
             "method",
             "The solver: \"joint\" (all visits at once, each with its own PSF; its settings are those of [joint]), \"iterative\" (the\n\
-             established iteration, which takes all visits to have the same PSF; the settings below are its), or \"auto\": joint\n\
+             iteration of DMTN-037, which takes all visits to have the same PSF; the settings below are its), or \"auto\": joint\n\
              for more than one subfilter if every visit has an image or model of its PSF and no setting of the iterative method\n\
-             is changed. Take \"iterative\" to be several times faster in constant seeing, or to compare with the established one.",
+             is changed. Take \"iterative\" to be several times faster in constant seeing, or to compare with DcrAssembleCoaddTask.",
         ),
         key(
             "order",
@@ -95,7 +95,7 @@ impl SolverConfig {
         ),
         key(
             "iteration_clamp",
-            "Form of that limit: \"symmetric\" or \"reference\" (the established implementation's, to repeat its numbers).",
+            "Form of that limit: \"symmetric\" or \"reference\" (DcrAssembleCoaddTask's, to repeat its numbers).",
         ),
         key(
             "regularize_model_frequency",
@@ -104,7 +104,7 @@ impl SolverConfig {
         ),
         key(
             "frequency_clamp",
-            "Form of that limit: \"conserving\" (of flux) or \"reference\" (the established implementation's, to repeat its\n\
+            "Form of that limit: \"conserving\" (of flux) or \"reference\" (DcrAssembleCoaddTask's, to repeat its\n\
              numbers; it makes flux).",
         ),
         key(
@@ -118,12 +118,12 @@ impl SolverConfig {
         ),
         key(
             "edge",
-            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0, as the\n\
-             established implementation has it; edges go wrong). Change it only to compare with that.",
+            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0, as\n\
+             DcrAssembleCoaddTask has it; edges go wrong). Change it only to compare with that.",
         ),
         key(
             "reference_bookkeeping",
-            "Count iterations and coverage, and keep diverged iterations, as the established implementation does. Turn it\n\
+            "Count iterations and coverage, and keep diverged iterations, as DcrAssembleCoaddTask does. Turn it\n\
              on only to repeat its numbers.",
         ),
     ];

@@ -17,7 +17,7 @@ table! {
         /// Whether every subfilter is displaced as two halves; if not, none is. Turn it off to save time, at the price of
         /// sharpness at high airmass.
         split_subfilters: bool = true,
-        /// Variance: "propagated", or "reference" (times the number of subfilters, as the established implementation has
+        /// Variance: "propagated", or "reference" (times the number of subfilters, as DcrAssembleCoaddTask has
         /// it). Change it only to compare with that.
         variance: TemplateVariance = TemplateVariance::Propagated,
         /// Interpolation onto exposures that do not lie on the coadd's pixels: "lanczos3", "lanczos4", "lanczos5" or

@@ -182,7 +182,7 @@ fn one_by_one(config: &AssembleConfig) -> bool {
     config.solver.iterative.edge == Edge::Zero
 }
 
-/// By how much a subregion is grown for reading (ALGORITHM §5.6).
+/// By how much a subregion is grown for reading (docs/algorithm.md §5.6).
 fn buffer(store: &Store) -> usize {
     let largest = store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component()).fold(0.0, f64::max);
     largest.ceil() as usize + 1

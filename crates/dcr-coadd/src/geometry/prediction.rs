@@ -1,4 +1,4 @@
-//! What an exposure sees of a model: image, variance and mask (ALGORITHM §11).
+//! What an exposure sees of a model: image, variance and mask (docs/algorithm.md §11).
 //!
 //! ```text
 //! image = Σ_a shift(y_a)        variance(p) = Σ_a Σ_m L_a(m)² var_a(p − m)

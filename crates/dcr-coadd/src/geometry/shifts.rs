@@ -7,13 +7,13 @@
 //! ```
 //!
 //! from where light of the reference wavelength does, with `(zx, zy)` the unit vector to the zenith in pixels and
-//! `s` the size of a pixel along it, both through the WCS at the place ([`Wcs::zenith_direction`], ALGORITHM §2). A subfilter is
+//! `s` the size of a pixel along it, both through the WCS at the place ([`Wcs::zenith_direction`], docs/algorithm.md §2). A subfilter is
 //! displaced by its mean `ΔR`; where it is smeared by more than the threshold, its blue and its red half are displaced
 //! apart, to mean ± standard deviation ([`SubfilterDispersion::split`]).
 //!
 //! # The reference's rule
 //!
-//! [`reference_shifts`] repeats the established implementation (ALGORITHM §12.1): boresight instead of place, parallactic
+//! [`reference_shifts`] repeats DcrAssembleCoaddTask (docs/algorithm.md §12.1): boresight instead of place, parallactic
 //! angle − rotator angle with East along +x instead of the WCS, edges instead of means, and below the
 //! threshold an average over the wrong axis. It is held to golden/calculateDcr.json to 1e-12.
 

@@ -2,7 +2,7 @@
 //!
 //! What a colour does to an image is a displacement along `tan z (cos q, sin q)`, the direction and the length of
 //! the refraction. A displacement common to all visits looks like another position of the source, so what counts is
-//! the spread of that vector over the visits, not that of the airmass (JOINT §11). In units of what
+//! the spread of that vector over the visits, not that of the airmass (docs/algorithm.md §13.9). In units of what
 //! can be seen it is the spread of the dispersion across the band over the width of the PSF.
 //!
 //! The colour of a source of S/N 100 in three subfilters of g comes out to 0.17 mag with airmasses of 1 to 1.15 at
@@ -112,7 +112,7 @@ mod tests {
         Leverage::of(&visits).unwrap()
     }
 
-    /// The table of JOINT §11: small where the colour of a bright star is worse than 0.2 mag.
+    /// The table of docs/algorithm.md §13.9: small where the colour of a bright star is worse than 0.2 mag.
     #[test]
     fn leverage_is_small_where_colours_are_bad() {
         let all_around = [0.0, 120.0, 240.0, 60.0, 180.0, 300.0];

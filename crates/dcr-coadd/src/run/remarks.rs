@@ -14,7 +14,7 @@ use crate::run::summary::{RegionSummary, Warning};
 /// times the threshold.
 const STILL_IMPROVING: f64 = 10.0;
 /// The smallest spread of the dispersion across the band over visits, in units of the PSF's FWHM, that tells colours
-/// (JOINT §11; see `inspect`).
+/// (docs/algorithm.md §13.9; see `inspect`).
 const SMALLEST_LEVERAGE: f64 = 0.34;
 /// The FWHM in px that is assumed where none is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;

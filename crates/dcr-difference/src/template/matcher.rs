@@ -1,4 +1,4 @@
-//! What one patch's model predicts for an exposure, on the patch's own pixels (ALGORITHM §11).
+//! What one patch's model predicts for an exposure, on the patch's own pixels (docs/algorithm.md §11).
 
 use crate::error::DifferenceError;
 use dcr_coadd::{InputError, ModelError};

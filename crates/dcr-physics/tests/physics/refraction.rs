@@ -98,7 +98,8 @@ fn golden_intermediates_and_default_weather_are_met() {
     }
 }
 
-/// Where the reference has a number we meet it; where it raises or gives NaN, we refuse or do better.
+/// Where the reference has a number we meet it; where it raises or gives NaN, we refuse or do
+/// better.
 #[test]
 fn golden_edge_cases_are_met() {
     let golden = golden_json("refraction.json");

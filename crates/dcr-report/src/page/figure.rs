@@ -6,7 +6,8 @@ use crate::picture::{Picture, Ramp};
 use crate::plot::px;
 use crate::views::{Mark, View};
 
-/// Radius of a mark in a picture of some width: large enough to see, small enough to see the residual in it.
+/// Radius of a mark in a picture of some width: large enough to see, small enough to see the
+/// residual in it.
 fn radius(picture: &Picture) -> f64 {
     (picture.width.max(picture.height) as f64 / 50.0).clamp(4.0, 9.0)
 }

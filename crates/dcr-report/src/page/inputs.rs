@@ -10,7 +10,8 @@ use crate::findings::Findings;
 use crate::plot::{Leverage, polar};
 use crate::words::{counted, fixed, listed};
 
-/// A spread of displacements below this share of the PSF's FWHM tells no colours (as `dcr inspect` has it).
+/// A spread of displacements below this share of the PSF's FWHM tells no colours (as `dcr inspect`
+/// has it).
 const SMALLEST_LEVERAGE: f64 = 0.34;
 
 pub(super) fn section(findings: &Findings) -> Markup {

@@ -1,4 +1,5 @@
-//! What the joint method tells of its solve: how it converged, how well the visits tell colours, and where each visit lay.
+//! What the joint method tells of its solve: how it converged, how well the visits tell colours,
+//! and where each visit lay.
 
 use maud::{Markup, html};
 

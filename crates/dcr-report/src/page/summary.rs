@@ -12,7 +12,8 @@ use crate::words::{counted, fixed};
 /// A smaller share of usable pixels is told.
 const MOSTLY: f64 = 0.9;
 
-/// Direction to the zenith in the picture, in degrees from the right anticlockwise: that in which blue light is moved.
+/// Direction to the zenith in the picture, in degrees from the right anticlockwise: that in which
+/// blue light is moved.
 pub(super) fn zenith(visit: &Visit) -> Option<f64> {
     across_band(visit).map(|[x, y]| y.atan2(x).to_degrees()).filter(|angle| angle.is_finite())
 }

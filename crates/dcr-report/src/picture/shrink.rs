@@ -7,8 +7,8 @@ pub(crate) fn block((rows, cols): (usize, usize), longest: usize) -> usize {
     rows.max(cols).div_ceil(longest.max(1)).max(1)
 }
 
-/// The means over blocks of so many pixels along each side, over what is a number; NaN where nothing is. Blocks at the far edges may
-/// be smaller.
+/// The means over blocks of so many pixels along each side, over what is a number; NaN where
+/// nothing is. Blocks at the far edges may be smaller.
 pub(crate) fn shrink(plane: ArrayView2<f32>, block: usize) -> Array2<f32> {
     if block <= 1 {
         return plane.to_owned();

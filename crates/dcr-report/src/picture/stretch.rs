@@ -1,14 +1,16 @@
 //! From numbers to colours.
 //!
-//! Fluxes run from faint to bright over orders of magnitude. With `m` the median and `σ` the scatter of the sky, brightness is
+//! Fluxes run from faint to bright over orders of magnitude. With `m` the median and `σ` the
+//! scatter of the sky, brightness is
 //!
 //! ```text
 //! b(x) = (asinh((x − m) / 2σ) − asinh(−1)) / (asinh((x_max − m) / 2σ) − asinh(−1))
 //! ```
 //!
-//! linear about the sky, logarithmic far above it; `x_max` is exceeded by one pixel in a thousand. Differences are linear between
-//! −6 and 6 σ, so that noise is visible as noise. In a colour composite brightness is that of the mean, and colours fade into
-//! grey where they are noise (R. Lupton et al., 2004, PASP 116, 133, for colours that do not depend on brightness).
+//! linear about the sky, logarithmic far above it; `x_max` is exceeded by one pixel in a thousand.
+//! Differences are linear between −6 and 6 σ, so that noise is visible as noise. In a colour
+//! composite brightness is that of the mean, and colours fade into grey where they are noise (R.
+//! Lupton et al., 2004, PASP 116, 133, for colours that do not depend on brightness).
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip};
 
@@ -54,8 +56,8 @@ pub(crate) fn flux(plane: ArrayView2<f32>, stretch: &Stretch) -> Picture {
     indexed(plane, Ramp::Grey, |value| stretch.brightness(value))
 }
 
-/// Differences with the plain coadd and with the matched template, in grey between black and white about zero: the same for both, or for
-/// each what suits its noise.
+/// Differences with the plain coadd and with the matched template, in grey between black and white
+/// about zero: the same for both, or for each what suits its noise.
 pub(crate) fn differences(
     plain: Option<&Array2<f32>>,
     matched: &Array2<f32>,
@@ -82,7 +84,8 @@ pub(crate) fn counts(plane: ArrayView2<f32>, least: f32, most: f32) -> Picture {
     indexed(plane, Ramp::BlueToYellow, |value| ((value - least) / range).clamp(0.0, 1.0))
 }
 
-/// A picture in the colours of the subfilters, blue to red, of any number: each light's channel has the third of the band that is its.
+/// A picture in the colours of the subfilters, blue to red, of any number: each light's channel has
+/// the third of the band that is its.
 pub(crate) fn composite(planes_byx: ArrayView3<f32>, stretch: &Stretch) -> Picture {
     let n = planes_byx.len_of(Axis(0));
     let channels: Vec<Array2<f32>> = (0..3).map(|channel| mixed(planes_byx, shares(n, channel))).collect();

@@ -85,7 +85,8 @@ pub(crate) fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     (first..=last).map(|i| tidy(i as f64 * step)).collect()
 }
 
-/// Powers of ten, and 2 and 5 times them over less than two decades; over less than a factor of six as [`ticks`].
+/// Powers of ten, and 2 and 5 times them over less than two decades; over less than a factor of six
+/// as [`ticks`].
 fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     if high / low < 6.0 {
         return ticks(low, high, 8);

@@ -1,4 +1,5 @@
-//! The course of a solve by iteration: metric and gain of each region, or the error left in each tile.
+//! The course of a solve by iteration: metric and gain of each region, or the error left in each
+//! tile.
 
 use maud::{Markup, html};
 

@@ -26,7 +26,8 @@ pub(crate) struct Leverage {
     pub(crate) label: Option<&'static str>,
 }
 
-/// The plot, North up and East to the left as on the sky; `None` without a visit whose displacement is known.
+/// The plot, North up and East to the left as on the sky; `None` without a visit whose displacement
+/// is known.
 pub(crate) fn polar(visits: &[Leverage]) -> Option<Markup> {
     let known: Vec<&Leverage> =
         visits.iter().filter(|visit| visit.angle_deg.is_finite() && visit.length_px.is_finite()).collect();

@@ -7,8 +7,8 @@ use dcr_sim::{
 };
 use ndarray::Array2;
 
-/// The integral over wavelength by Gauss quadrature against every cell, relative to the peak. The worst
-/// seen is 7e-7 (u at airmass 2.2, seeing of 3 pixels); in g it is 2e-9.
+/// The integral over wavelength by Gauss quadrature against every cell, relative to the peak. The
+/// worst seen is 7e-7 (u at airmass 2.2, seeing of 3 pixels); in g it is 2e-9.
 const WAVELENGTHS: f64 = 2e-6;
 
 /// Positions: pixels are integrated exactly, so what is left is light cut off at the floor.

@@ -1,4 +1,5 @@
-//! What an exposure carries: noise, variance, masks, artefacts, truth; and that it is the same each time.
+//! What an exposure carries: noise, variance, masks, artefacts, truth; and that it is the same each
+//! time.
 
 use dcr_sim::{ArtefactKind, ArtefactSettings, Field, FieldConfig, SimVisit, SourceSettings, VisitSettings};
 

@@ -3,12 +3,12 @@
 use dcr_physics::{GeometrySource, VisitInfo, ZenithGeometry};
 use dcr_sim::{Field, FieldConfig, VisitSettings};
 
-/// By the same formula, the Earth rotation angle: what is left is the wavelength at which the air lifts the
-/// boresight (550 nm there, the reference here), 1″ at airmass 2.
+/// By the same formula, the Earth rotation angle: what is left is the wavelength at which the air
+/// lifts the boresight (550 nm there, the reference here), 1″ at airmass 2.
 const SAME_FORMULA_DEG: f64 = 5e-4;
 
-/// Altitude by the full astrometry of the date, within a year of J2000.0: precession (50″ a year), nutation and
-/// aberration (20″ each).
+/// Altitude by the full astrometry of the date, within a year of J2000.0: precession (50″ a year),
+/// nutation and aberration (20″ each).
 const ALTITUDE_OF_DATE_DEG: f64 = 0.03;
 
 /// The same for the parallactic angle, where it does not run through 180° in minutes.
@@ -20,7 +20,8 @@ fn plans() -> Vec<VisitInfo> {
     field.visits().iter().chain(field.held_out()).map(|plan| plan.info.clone()).collect()
 }
 
-/// Differences (altitude, parallactic angle) in degrees between the visit and what physics makes of a part of it.
+/// Differences (altitude, parallactic angle) in degrees between the visit and what physics makes of
+/// a part of it.
 fn differences(info: &VisitInfo, part: &VisitInfo, source: GeometrySource) -> (f64, f64) {
     let geometry = ZenithGeometry::resolve(part, source).unwrap();
     assert!(geometry.disagreement().is_none(), "{:?}", geometry.disagreement());
