@@ -108,8 +108,8 @@ impl Findings {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures that are
-    /// not there, or cannot be read, are findings.
+    /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures
+    /// that are not there, or cannot be read, are findings.
     pub(crate) fn gather(
         folder: &Path,
         summary: RunSummary,
@@ -307,7 +307,8 @@ fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, Differ
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if the operating system fails to read it: the page would be another next time.
+/// [`DifferenceError`] if the operating system fails to read it: the page would be another next
+/// time.
 fn look(
     exposures: &Exposures<'_>,
     visit: &Visit,

@@ -33,7 +33,8 @@ fn marked_blocks(page: &str) -> Vec<(String, String)> {
     page.split(RUN).skip(1).map(|after| block(after).expect("a block after its mark")).collect()
 }
 
-/// Runs the marked blocks of a page in their order, those of Python only if one is given; gives their number.
+/// Runs the marked blocks of a page in their order, those of Python only if one is given; gives
+/// their number.
 #[cfg(unix)]
 fn run_page(page: &Path, text: &str, python: Option<&str>) -> usize {
     let fixture = Fixture::new();

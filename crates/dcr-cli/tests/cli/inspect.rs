@@ -58,7 +58,8 @@ mod needs_shared {
     /// Altitudes and angles of FORMATS §6 are given to 0.1°.
     const PUBLISHED_DEG: f64 = 0.1;
 
-    /// File (under realdata/), altitude at the start, parallactic angle at start and middle, and what must be said.
+    /// File (under realdata/), altitude at the start, parallactic angle at start and middle, and
+    /// what must be said.
     const KNOWN: [(&str, f64, f64, f64, &str); 2] = [
         ("afw/calexp_hsc_i.fits", 64.96, 37.63, 37.74, "dispersion corrector"),
         (

@@ -137,7 +137,8 @@ fn golden_n3_with_faulty_fallback() {
     check_run("run_small_n3_thr0.4");
 }
 
-/// The matched template of a visit that was not in the run, from the reference's own subfilters written as a run.
+/// The matched template of a visit that was not in the run, from the reference's own subfilters
+/// written as a run.
 fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> (MaskedImage, NpzReader<File>, f64) {
     let folder = golden();
     let output = tempfile::tempdir().unwrap();
@@ -198,8 +199,9 @@ fn golden_template_unsplit() {
     check_template(&read, &arrays.by_name("template_o3_nosplit").unwrap(), peak);
 }
 
-/// With a threshold of 0.5 px, which all subfilters of this visit reach (the bluest and the reddest halves lie 0.54 px apart and
-/// more). What happens below it is in the run with the faulty fallback.
+/// With a threshold of 0.5 px, which all subfilters of this visit reach (the bluest and the reddest
+/// halves lie 0.54 px apart and more). What happens below it is in the run with the faulty
+/// fallback.
 #[test]
 fn golden_template_with_a_threshold() {
     let folder = golden();

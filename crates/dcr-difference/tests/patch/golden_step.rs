@@ -1,4 +1,5 @@
-//! One step of the solver, from a given model, against the reference's (golden/step_order1, golden/step_order3).
+//! One step of the solver, from a given model, against the reference's (golden/step_order1,
+//! golden/step_order3).
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use ndarray_npy::NpzReader;
 
 use crate::inputs::golden;
 
-/// One iteration over the model's peak (golden/README.md).
+/// One iteration over the model's peak (by the golden files).
 const STEP: f32 = 3e-6;
 
 struct Warp {

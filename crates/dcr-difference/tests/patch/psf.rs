@@ -1,4 +1,5 @@
-//! The PSF that coadds get: from the visits, place by place, or measured from stars; against what the fields were drawn with.
+//! The PSF that coadds get: from the visits, place by place, or measured from stars; against what
+//! the fields were drawn with.
 
 use dcr_coadd::config::{AssembleConfig, Method};
 use dcr_coadd::{PsfOrigin, Unmonitored, psf_at};
@@ -197,8 +198,9 @@ fn psf_of_a_joint_run_is_that_of_the_solution_in_all_planes() {
     assert_eq!(psf_of(&bench.path("run/subfilter_2.fits")), coadd);
 }
 
-/// The throughputs that the shared fields were drawn through, every 10 nm: LSST's g and u in GalSim 2.8. Taken for top hats, they leave stars
-/// longer along the refraction, by 0.004 to 0.006 in ellipticity.
+/// The throughputs that the shared fields were drawn through, every 10 nm: LSST's g and u in GalSim
+/// 2.8. Taken for top hats, they leave stars longer along the refraction, by 0.004 to 0.006 in
+/// ellipticity.
 const CURVES: [(&str, &str); 2] = [
     (
         "g_",
@@ -236,7 +238,8 @@ fn psf_measured_in_joint_coadds_is_what_fields_were_drawn_with_and_tells_its_err
     }
 }
 
-/// Warps in which the PSF goes evenly from an elliptical one on the left to a round one on the right.
+/// Warps in which the PSF goes evenly from an elliptical one on the left to a round one on the
+/// right.
 fn warps_with_a_trend() -> Vec<Warp> {
     let right = warps(&FieldConfig {
         psf: PsfShape::Moffat { axis_ratio: 1.0, angle_deg: 0.0 },
@@ -283,7 +286,8 @@ mod needs_shared {
     use super::*;
     use crate::inputs::simulated;
 
-    /// Contrast between subfilters, which is amplified by default, makes stars that are not round; without it they are as they were drawn.
+    /// Contrast between subfilters, which is amplified by default, makes stars that are not round;
+    /// without it they are as they were drawn.
     #[test]
     #[ignore = "needs the simulated fields of ../shared"]
     fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
@@ -305,7 +309,8 @@ mod needs_shared {
         }
     }
 
-    /// The joint method's planes have the sharpest visit's PSF; measured in their sum it is that, but for the noise of few stars.
+    /// The joint method's planes have the sharpest visit's PSF; measured in their sum it is that,
+    /// but for the noise of few stars.
     #[test]
     #[ignore = "needs the simulated fields of ../shared"]
     fn psf_measured_in_joint_coadds_is_that_of_the_solution() {

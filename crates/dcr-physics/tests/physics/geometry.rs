@@ -26,7 +26,8 @@ fn tai_mjd(mjd: f64) -> Instant {
     Instant { jd1: 2_400_000.5, jd2: mjd }
 }
 
-/// DECam exposure c4d_181104_072440 at a number of seconds after its start, 2018-11-04T07:24:40.377 UTC.
+/// DECam exposure c4d_181104_072440 at a number of seconds after its start, 2018-11-04T07:24:40.377
+/// UTC.
 fn decam(seconds: f64) -> VisitInfo {
     let utc_mjd = 58_426.0 + (7.0 * 3600.0 + 24.0 * 60.0 + 40.377) / 86_400.0;
     VisitInfo {
@@ -196,7 +197,7 @@ proptest! {
         // Where refraction is held fixed, and where q is ill defined, the ways need not be inverses.
         prop_assume!((6.0..89.5).contains(&sky.altitude.degrees()));
 
-        // q as ALGORITHM §2 has it.
+        // q as docs/algorithm.md §2 has it.
         let (h, d, l) = (hour_angle.to_radians(), dec.to_radians(), latitude.to_radians());
         let q = h.sin().atan2(d.cos() * l.tan() - d.sin() * h.cos());
         prop_assert!(apart_deg(sky.parallactic_angle, Angle::from_radians(q)) < tolerance::SAME_ZENITH_DEG);
@@ -334,7 +335,8 @@ fn geometry_disagreement_is_told_but_motion_during_the_exposure_is_allowed() {
 mod needs_shared {
     use super::*;
 
-    /// The simulated fields carry Earth rotation angle and time as well as altitude and parallactic angle.
+    /// The simulated fields carry Earth rotation angle and time as well as altitude and parallactic
+    /// angle.
     #[test]
     #[ignore = "needs the simulated fields of ../shared"]
     fn geometry_of_simulated_headers_agrees_with_itself() {

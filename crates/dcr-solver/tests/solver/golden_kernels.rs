@@ -1,4 +1,4 @@
-//! Comparison of the kernels with SciPy's numbers, as used by the reference (ALGORITHM §4,
+//! Comparison of the kernels with SciPy's numbers, as used by the reference (docs/algorithm.md §4,
 //! golden/applyDcr, golden/model_ops).
 
 use dcr_solver::kernel::{

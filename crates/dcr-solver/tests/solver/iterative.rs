@@ -8,7 +8,6 @@ use dcr_solver::kernel::{Order, Region};
 use dcr_solver::{GOOD, InMemory, SpectralBasis};
 use ndarray::{Array2, Array3, Axis, s};
 
-
 use crate::field::{SHAPE, STARS, exposure, shifts, template, truth, visits};
 
 /// Flux of a bright star in a subfilter, relative to the truth: the method is stopped early and

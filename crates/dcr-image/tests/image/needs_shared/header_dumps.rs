@@ -6,8 +6,8 @@ use dcr_physics::{GeometrySource, VisitInfo, ZenithGeometry};
 use crate::headers::{degrees, mjd, text, warned};
 use crate::support::shared;
 
-/// Altitudes of headers, of the start and some before the pointing was corrected, against those from
-/// time, site and position. A wrong longitude, scale or unit is off by degrees.
+/// Altitudes of headers, of the start and some before the pointing was corrected, against those
+/// from time, site and position. A wrong longitude, scale or unit is off by degrees.
 const ALTITUDE_TOLERANCE_DEG: f64 = 0.4;
 
 #[test]
