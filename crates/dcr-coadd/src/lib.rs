@@ -24,13 +24,12 @@ pub mod regions;
 pub mod run;
 
 pub use assemble::{AssembleRequest, assemble};
-pub use coadd::coadd_psfs::{PsfOrigin, PsfSummary};
 pub use coadd::psf_selection::psf_at;
 pub use coadd::solver_choice::Solver;
 pub use error::{CoaddError, GridDifference, InputError, ModelError};
 pub use patch::{Coadd, Coadds, Exposures, coadd};
 pub use run::progress::{Monitor, Unmonitored};
 pub use run::summary::{
-    BandSummary, JointSummary, JointVisitSummary, Outcome, RegionSummary, StageSeconds, Summary,
-    TemplateSource, VisitSummary, Warning,
+    BandSummary, JointSummary, JointVisitSummary, Outcome, PsfOrigin, PsfSummary, RegionSummary,
+    StageSeconds, Summary, TemplateSource, VisitSummary, Warning,
 };

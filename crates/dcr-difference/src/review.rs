@@ -3,6 +3,7 @@
 //! Differences and residuals are those of [`crate::subtract`], by the same code; nothing is written. The exposures went into the
 //! coadds, so differences have a little less noise than those of exposures that did not.
 
+mod coadds;
 mod remainder;
 mod stars;
 
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use dcr_image::fits::MissingVariance;
 use dcr_image::{BBox, Exposure, ExposureFile, OpenOptions, Psf, Wcs};
-use ndarray::{Array2, Array3, Axis, Zip};
+use ndarray::{Array2, Axis, Zip};
 
+pub use self::coadds::CoaddPlanes;
 pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
 use crate::model::finished_run::{FinishedRun, RunPlanes};
@@ -42,21 +44,6 @@ pub struct Review {
 pub struct Exposures<'a> {
     review: &'a Review,
     maker: TemplateMaker<'a>,
-}
-
-/// The coadds of a run. Pixels without data are NaN.
-#[derive(Clone, Debug)]
-pub struct CoaddPlanes {
-    /// `(subfilters, rows, cols)`, blue to red.
-    pub image_byx: Array3<f32>,
-    /// Likewise.
-    pub variance_byx: Array3<f32>,
-    /// Their sum.
-    pub sum: Array2<f32>,
-    /// Visits that reached each pixel, the mean over subfilters; `None` if the files do not tell.
-    pub n_image: Option<Array2<f32>>,
-    /// Pixels of sources.
-    pub sources: Array2<bool>,
 }
 
 /// An exposure, and what is left of it.

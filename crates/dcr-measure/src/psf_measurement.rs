@@ -7,15 +7,17 @@
 //! 3. Whether they vary over the patch: a polynomial of the place of order 0 to 2 ([`trend`]).
 //! 4. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them, with such a polynomial in each pixel ([`stack`]).
 
+mod field;
 mod stack;
 mod stars;
 mod trend;
 
 use dcr_image::header::Card;
 use dcr_image::{BBox, Stamp};
-use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::Serialize;
+
+pub use self::field::{StarField, StarSelection};
 
 use self::stack::{Local, Stack};
 use self::stars::{Star, find, of_one_size_and_shape};
@@ -24,20 +26,6 @@ use crate::matching_kernel::Polynomial;
 
 /// Half the side of the stamp that is measured, in FWHM. Beyond, a star at the threshold is lost in the noise.
 const HALF_SIDE_FWHM: f64 = 4.0;
-
-/// The coadd in which stars are sought.
-pub struct StarField<'a> {
-    pub image: ArrayView2<'a, f32>,
-    pub variance: ArrayView2<'a, f32>,
-    /// Pixels that are not to be used.
-    pub bad: ArrayView2<'a, bool>,
-    /// About the width of the stars, in px.
-    pub fwhm_px: f64,
-    /// The image's.
-    pub bbox: BBox,
-    /// Where stamps are wanted if the PSF varies.
-    pub cells: &'a [BBox],
-}
 
 /// The PSF of a coadd's stars.
 #[derive(Debug, PartialEq)]
@@ -104,17 +92,6 @@ impl PsfQuality {
         );
         cards
     }
-}
-
-/// Which sources of a field may be stars to measure the PSF from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StarSelection {
-    /// Detection threshold, in standard deviations of the smoothed image.
-    pub threshold: f64,
-    /// Minimum number of connected pixels above it.
-    pub min_pixels: usize,
-    /// Minimum number of stars.
-    pub min_stars: usize,
 }
 
 /// A field with too few stars.

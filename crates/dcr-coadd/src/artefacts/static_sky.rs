@@ -15,7 +15,7 @@ use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use super::one_psf::OnePsf;
-use crate::coadd::plain::{Combination, Value, Work};
+use crate::coadd::mean::{Combination, Value, Work};
 use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::error::CoaddError;
 use crate::inputs::store::Store;

@@ -7,50 +7,20 @@
 use dcr_image::psf::StampGrid;
 use dcr_physics::WavelengthGrid;
 use ndarray::Zip;
-use serde::Serialize;
 
 use crate::coadd::psf_selection::{CoaddPsf, PsfCells};
 use crate::coadd::solved_planes::SolvedPlanes;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
 use crate::run::journal::Journal;
-use dcr_measure::psf_measurement::{MeasuredPsf, PsfQuality, StarField, StarSelection, measure_psf};
+use crate::run::summary::{PsfOrigin, PsfSummary};
+use dcr_measure::psf_measurement::{MeasuredPsf, StarField, StarSelection, measure_psf};
 
 /// The width in px of the stars that are sought where no PSF is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
 
 /// A measured width that is off from the expected by a larger factor is doubted.
 const DOUBTFUL_WIDTH: f64 = 1.2;
-
-/// Where the coadds' PSF is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PsfOrigin {
-    /// There is none: no visit has one, and none was measured.
-    Unknown,
-    /// The average of the selected visits'.
-    Selected,
-    /// The stars in the coadd.
-    Measured,
-    /// The joint solution.
-    Solution,
-}
-
-/// What is told of the coadds' PSF.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PsfSummary {
-    /// Where it is from.
-    pub origin: PsfOrigin,
-    /// Its FWHM in px, in the middle of the patch.
-    pub fwhm_px: Option<f64>,
-    /// The same of each subfilter, blue to red.
-    pub subfilter_fwhm_px: Vec<Option<f64>>,
-    /// Cells with a stamp of their own; 0 if one is good for the whole patch.
-    pub cells: usize,
-    /// How well it was measured, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured: Option<PsfQuality>,
-}
 
 /// The PSFs of all files of a run.
 pub(crate) struct CoaddPsfs {

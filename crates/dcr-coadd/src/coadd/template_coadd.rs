@@ -5,7 +5,7 @@ use dcr_image::{Exposure, MaskPlanes, Psf, remap};
 use dcr_solver::kernel::dilate_diamond;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::plain::MeanCoadd;
+use crate::coadd::mean::MeanCoadd;
 use crate::config::AssembleConfig;
 use crate::error::{CoaddError, InputError};
 use crate::inputs::{Input, check_grid, unit_of};

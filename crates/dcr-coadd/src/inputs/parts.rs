@@ -15,7 +15,7 @@ use dcr_physics::{Assumption, Instant, VisitInfo};
 
 use crate::config::{InputConfig, ZeroPoint};
 use crate::error::{CoaddError, InputError};
-use crate::inputs::{check_grid, may_be_the_same};
+use crate::inputs::checks::{check_grid, may_be_the_same};
 
 /// Seconds of a day.
 const DAY_S: f64 = 86_400.0;

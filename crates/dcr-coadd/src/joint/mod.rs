@@ -7,16 +7,14 @@
 mod results;
 pub mod visits;
 
-use dcr_image::{Psf, Stamp};
 use dcr_physics::{Band, WavelengthGrid};
-use dcr_solver::joint::{
-    JointConfig, JointProblem, JointSolution, JointVisits, PsfError, PsfStamp, Spectrum, solve_joint,
-};
+use dcr_solver::joint::{JointConfig, JointProblem, JointSolution, JointVisits, Spectrum, solve_joint};
 
 use crate::error::CoaddError;
 use crate::run::journal::Journal;
 
-pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales, warn_of_offsets};
+pub(crate) use results::{joint_summary, warn_of_flux_scales, warn_of_offsets};
+pub use visits::solver_stamp;
 pub(crate) use visits::{PatchVisits, atmospheric_stamp};
 
 /// The band as the joint solver sees it. PSFs hold for the middle of the band.
@@ -58,10 +56,4 @@ pub(crate) fn solve_patch(
     };
     let problem = JointProblem { visits, shape, spectrum, fiducial: None };
     Ok(solve_joint(&problem, config, &mut progress)?)
-}
-
-/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
-pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
-    let stamp = PsfStamp::new(stamp.pixels().clone())?;
-    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
 }

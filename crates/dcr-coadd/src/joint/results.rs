@@ -12,13 +12,14 @@ use crate::coadd::solved_planes::{SolvedPlane, SolvedPlanes};
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
-use crate::patch::state::PatchState;
+use crate::patch::state::{LOW_COVERAGE, PatchState};
 use crate::run::journal::Journal;
 use crate::run::summary::{JointSummary, JointVisitSummary};
 
-/// The mask plane of pixels whose variance is only roughly known: less of the data cover them, weighed, than this …
-pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
-/// … share. Variances follow draws of noise within 5 % above it; the formula takes masks as if they were the same everywhere.
+/// Coverage (share of the weighted data) below which a pixel is flagged LOW_COVERAGE.
+///
+/// Above it, stated variances follow draws of noise within 5 %. Below it the mask-free formula of
+/// the variance is approximate.
 const RELIABLE_COVERAGE: f32 = 0.85;
 /// Stars that are brighter or fainter by this share, and by …
 const MUCH_FLUX: f64 = 0.05;

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use dcr_image::{BBox, Psf, Stamp, Wcs};
-use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfError, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Observations, Pixels, SourceError};
 
-use super::solver_stamp;
 use crate::error::{CoaddError, InputError};
 use crate::geometry::shifts::ShiftPlan;
 use crate::inputs::store::Store;
@@ -84,6 +83,12 @@ pub fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddEr
         psf => psf.stamp_at(x, y),
     };
     Ok(stamp?)
+}
+
+/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
+pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
+    let stamp = PsfStamp::new(stamp.pixels().clone())?;
+    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
 }
 
 /// The displacements at a place; none where they cannot be told, which the solver refuses.

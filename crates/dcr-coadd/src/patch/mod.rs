@@ -4,16 +4,13 @@
 //! subfilters and returns [`Coadds`]. [`crate::assemble`] opens files before it and writes files
 //! after it.
 
+mod exposures;
 mod finish;
 mod products;
 pub(crate) mod state;
 pub(crate) mod survey;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use dcr_image::Exposure;
-
+pub use self::exposures::Exposures;
 pub use self::products::{Coadd, Coadds};
 
 use self::finish::Solution;
@@ -29,27 +26,6 @@ use crate::inputs::store::Store;
 use crate::run::journal::Journal;
 use crate::run::progress::Monitor;
 use crate::run::remarks::warn_of_small_leverage;
-
-/// The exposures of a patch, and what else a coadd is made from.
-#[derive(Clone, Debug, Default)]
-pub struct Exposures {
-    /// Exposures of one band on one pixel grid, one per visit.
-    pub visits: Vec<Arc<dyn Exposure>>,
-    /// PSF-matched warps of the same visits, for the search for artefacts. Without any, the
-    /// exposures are convolved where the search needs it.
-    pub matched: Vec<Arc<dyn Exposure>>,
-    /// A coadd to start from; without one, the clipped mean of the exposures.
-    pub starting: Option<Arc<dyn Exposure>>,
-    /// A folder on a disk with room for pixels that do not fit into memory; by default that of the
-    /// operating system for temporary files.
-    pub scratch: Option<PathBuf>,
-}
-
-impl From<Vec<Arc<dyn Exposure>>> for Exposures {
-    fn from(visits: Vec<Arc<dyn Exposure>>) -> Self {
-        Self { visits, ..Self::default() }
-    }
-}
 
 /// Solves a patch for its subfilters.
 ///

@@ -4,7 +4,7 @@ use dcr_image::MaskPlanes;
 use dcr_solver::PixelList;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::plain::{Ingredients, MeanCoadd, mean_coadd};
+use crate::coadd::mean::{Ingredients, MeanCoadd, mean_coadd};
 use crate::coadd::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::{StartingCoadd, UNKNOWN_FWHM_PX, given_coadd, made_coadd};
@@ -12,9 +12,11 @@ use crate::config::AssembleConfig;
 use crate::error::{CoaddError, InputError};
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
-use crate::joint::LOW_COVERAGE;
 use crate::patch::survey::{BRIGHT_OBJECT, Survey};
 use crate::run::journal::Journal;
+
+/// The mask plane of pixels whose stated variance is approximate.
+pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
 
 /// A patch that was surveyed, with its standard coadd, starting coadd, sources and PSF.
 pub(crate) struct PatchState {

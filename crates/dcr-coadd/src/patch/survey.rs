@@ -8,7 +8,7 @@ use dcr_image::{BBox, Exposure};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
-use super::Exposures;
+use super::exposures::Exposures;
 use crate::artefacts::given_warps::{GivenWarp, check_given_warps};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::check_template;

@@ -8,9 +8,9 @@ use dcr_solver::iterative::SolveReport;
 use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
 
-use crate::coadd::coadd_psfs::PsfSummary;
 use crate::config::AssembleConfig;
 use dcr_measure::noise_correlation::NoiseCorrelation;
+use dcr_measure::psf_measurement::PsfQuality;
 
 /// How a run ended that wrote its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -236,4 +236,34 @@ pub struct StageSeconds {
     pub stage: String,
     /// How long.
     pub seconds: f64,
+}
+
+/// Where the coadds' PSF is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PsfOrigin {
+    /// There is none: no visit has one, and none was measured.
+    Unknown,
+    /// The average of the selected visits'.
+    Selected,
+    /// The stars in the coadd.
+    Measured,
+    /// The joint solution.
+    Solution,
+}
+
+/// What is told of the coadds' PSF.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PsfSummary {
+    /// Where it is from.
+    pub origin: PsfOrigin,
+    /// Its FWHM in px, in the middle of the patch.
+    pub fwhm_px: Option<f64>,
+    /// The same of each subfilter, blue to red.
+    pub subfilter_fwhm_px: Vec<Option<f64>>,
+    /// Cells with a stamp of their own; 0 if one is good for the whole patch.
+    pub cells: usize,
+    /// How well it was measured, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<PsfQuality>,
 }

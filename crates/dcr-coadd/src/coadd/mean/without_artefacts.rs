@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use dcr_image::BBox;
+use dcr_solver::PixelList;
 
-use super::{Ingredients, MeanCoadd, Work};
-use crate::artefacts::PixelList;
+use super::combination::Work;
+use super::ingredients::{Ingredients, MeanCoadd};
 use crate::error::CoaddError;
 use crate::inputs::pixels::leave_out;
 

@@ -5,7 +5,8 @@ use dcr_solver::GOOD;
 use ndarray::{Array2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use crate::coadd::plain::{Combination, Ingredients, MeanCoadd, read_remapped};
+use super::combination::Combination;
+use super::ingredients::{Ingredients, MeanCoadd, read_remapped};
 use crate::error::CoaddError;
 use crate::inputs::pixels::VisitPixels;
 
@@ -32,7 +33,7 @@ struct Sums {
 /// # Errors
 ///
 /// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
-pub(crate) fn running_mean(
+pub(super) fn running_mean(
     ingredients: &Ingredients<'_>,
     combination: &Combination<'_>,
     bbox: BBox,

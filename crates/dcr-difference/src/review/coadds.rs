@@ -1,0 +1,18 @@
+//! The coadds of a finished run in memory.
+
+use ndarray::{Array2, Array3};
+
+/// The coadds of a run. Pixels without data are NaN.
+#[derive(Clone, Debug)]
+pub struct CoaddPlanes {
+    /// `(subfilters, rows, cols)`, blue to red.
+    pub image_byx: Array3<f32>,
+    /// Likewise.
+    pub variance_byx: Array3<f32>,
+    /// Their sum.
+    pub sum: Array2<f32>,
+    /// Visits that reached each pixel, the mean over subfilters; `None` if the files do not tell.
+    pub n_image: Option<Array2<f32>>,
+    /// Pixels of sources.
+    pub sources: Array2<bool>,
+}
