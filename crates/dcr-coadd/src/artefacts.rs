@@ -22,7 +22,7 @@ use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 pub(crate) use dcr_solver::PixelList;
 
@@ -36,7 +36,7 @@ const MUCH: f64 = 0.05;
 /// [`CoaddError::MatchedUnused`] if artefacts are not to be looked for.
 pub(crate) fn matched_warps_config(
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<AssembleConfig, CoaddError> {
     let mut settled = config.clone();
     match config.artefacts.find {
@@ -47,7 +47,7 @@ pub(crate) fn matched_warps_config(
             let text = "PSF-matched warps are given, so artefacts are looked for against their clipped mean (artefacts.find = \
                         \"static_sky\"), beside which stars that refraction displaces look like artefacts. Leave them out to have \
                         exposures compared with a model's predictions alone.";
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
         }
     }
     Ok(settled)
@@ -74,7 +74,7 @@ impl Artefacts {
     pub(crate) fn find(
         state: &PatchState,
         store: &mut Store,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let config = &state.config;
         let visits = state.survey.inputs.visits.len();
@@ -89,19 +89,19 @@ impl Artefacts {
             let text = format!(
                 "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
             );
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
             return Ok(none);
         }
         if config.artefacts.find == FindArtefacts::Matched && config.model.subfilters == 1 {
             let text = "Artefacts were not looked for: one subfilter does not tell them from what refraction displaces. \
                         Set artefacts.find = \"static_sky\", if there is little of it.";
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
             return Ok(none);
         }
         if state.survey.given.is_empty() {
-            state.warn_of_unknown_psfs(journal);
+            state.warn_of_unknown_psfs(log);
         }
-        Ok(Self { visits: found(state, store, config, journal)? })
+        Ok(Self { visits: found(state, store, config, log)? })
     }
 
     /// With what was found later.
@@ -123,17 +123,17 @@ impl Artefacts {
         self,
         state: &PatchState,
         store: &mut Store,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let settings = &state.config.artefacts;
         let few = settings.rarity().few(self.visits.len() as f64);
         if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
             return Ok(self);
         }
-        journal.stage("finding streaks", self.visits.len())?;
+        log.stage("finding streaks", self.visits.len())?;
         // Of a streak that is left out already the wings may be left.
         store.leave_out(vec![]);
-        let all = self.and(&streaks::find(state, store, settings, &state.plain.n_image, journal)?);
+        let all = self.and(&streaks::find(state, store, settings, &state.plain.n_image, log)?);
         store.leave_out(all.visits.clone());
         Ok(all)
     }
@@ -146,7 +146,7 @@ impl Artefacts {
     }
 
     /// Warns of visits that lost much of their good pixels, of which there are `good`.
-    pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], journal: &mut Journal<'_>) {
+    pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], log: &mut RunLog<'_>) {
         for ((pixels, visit), good) in self.visits.iter().zip(visits).zip(good) {
             let share = pixels.len() as f64 / (*good).max(1) as f64;
             if share > MUCH {
@@ -155,7 +155,7 @@ impl Artefacts {
                      zero point or WCS may be wrong.",
                     100.0 * share
                 );
-                journal.warn(visit.name(), text);
+                log.warn(visit.name(), text);
             }
         }
     }
@@ -172,7 +172,7 @@ impl Artefacts {
 
 impl PatchState {
     /// Says what is done where it is not known how wide PSFs are.
-    fn warn_of_unknown_psfs(&self, journal: &mut Journal<'_>) {
+    fn warn_of_unknown_psfs(&self, log: &mut RunLog<'_>) {
         let place = self.survey.inputs.bbox.centre();
         let unknown: Vec<u64> = (self.survey.inputs.visits.iter())
             .filter(|visit| psfs::stamp_at(visit, place).is_none())
@@ -183,7 +183,7 @@ impl PatchState {
             [visit] => format!("visit {visit}"),
             [first, .., last] => format!("{} visits, {first} to {last}", unknown.len()),
         };
-        journal.warn(
+        log.warn(
             subject,
             format!(
                 "Neither PSF nor its width is known: artefacts were looked for as if it were the others' mean, and {UNKNOWN_FWHM_PX} px wide. \

@@ -14,9 +14,9 @@ use crate::inputs::input_map::INPUT_MAP;
 use crate::inputs::open_exposures;
 use crate::model::MODEL_FILE;
 use crate::patch::{Exposures, coadd_recorded};
-use crate::run::journal::Journal;
 use crate::run::outputs::{REPORT, SUMMARY, Writer, write_summary};
 use crate::run::progress::Monitor;
+use crate::run::run_log::RunLog;
 use crate::run::summary::Summary;
 
 /// The model of a joint run before there were files for both solvers.
@@ -55,8 +55,8 @@ pub fn assemble(
     }
     Writer::Assemble.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
-    let mut journal = Journal::new(monitor);
-    journal.stage("reading", request.warps.len())?;
+    let mut log = RunLog::new(monitor);
+    log.stage("reading", request.warps.len())?;
     let open = |path: &PathBuf| -> Result<Arc<dyn Exposure>, CoaddError> {
         Ok(Arc::new(ExposureFile::open(path, &config.input.open_options(path))?))
     };
@@ -66,14 +66,14 @@ pub fn assemble(
         starting: request.template.as_ref().map(open).transpose()?,
         scratch: Some(folder.stage().to_owned()),
     };
-    let mut coadds = coadd_recorded(&exposures, config, &mut journal)?;
-    journal.stage("writing", config.model.subfilters + 2)?;
-    coadds.write(&folder, &config.output, &journal)?;
+    let mut coadds = coadd_recorded(&exposures, config, &mut log)?;
+    log.stage("writing", config.model.subfilters + 2)?;
+    coadds.write(&folder, &config.output, &log)?;
     coadds.summary.files = coadds.file_names().iter().map(|name| request.output.join(name)).collect();
-    (coadds.summary.stages, coadds.summary.seconds) = journal.times();
+    (coadds.summary.stages, coadds.summary.seconds) = log.times();
     coadds.summary.peak_memory_bytes = peak_memory();
     write_summary(&folder, &coadds.summary)?;
-    journal.go_on()?;
+    log.go_on()?;
     // An earlier run may have had more subfilters, or been of an earlier version.
     folder.publish(Some(SUMMARY), |name| {
         let subfilter = name.starts_with("subfilter_") && name.ends_with(".fits");

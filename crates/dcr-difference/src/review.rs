@@ -20,7 +20,7 @@ pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
 use crate::model::finished_run::{FinishedRun, RunPlanes};
 use crate::model::patches::Patches;
-use crate::subtract::difference::{Difference, PairError, Side, subtract as difference_of};
+use crate::subtract::difference::{Difference, PairError, PairMember, subtract as difference_of};
 use crate::subtract::plain::PlainCoadds;
 use crate::template::maker::TemplateMaker;
 use crate::template::target::Target;
@@ -191,8 +191,8 @@ impl Review {
     fn difference(
         &self,
         file: &dyn Exposure,
-        exposure: &Side,
-        mut template: Side,
+        exposure: &PairMember,
+        mut template: PairMember,
     ) -> Result<Unsearched, DifferenceError> {
         let path = || PathBuf::from(file.path());
         let psf_known = exposure.psf.is_some() || template.psf.is_some();
@@ -231,7 +231,7 @@ impl Exposures<'_> {
         let opened = paths.iter().map(|path| Ok(Target::open(path, model, input, true)?.0));
         let subjects = Target::join(opened.collect::<Result<_, DifferenceError>>()?, model, input)?;
         let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs.into()) };
-        let mut exposure = Side::of(subject.file.as_ref())?;
+        let mut exposure = PairMember::of(subject.file.as_ref())?;
         exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
         let scale = review.scale(subject.file.as_ref());
         if scale != 1.0 {
@@ -239,7 +239,7 @@ impl Exposures<'_> {
             exposure.pixels.variance *= scale * scale;
         }
         let template = self.maker.make(&subject)?;
-        let template = Side::made(template.pixels, review.patches.planes.clone(), template.psf);
+        let template = PairMember::made(template.pixels, review.patches.planes.clone(), template.psf);
         let mut matched = review.difference(subject.file.as_ref(), &exposure, template)?;
         let mut plain = match &review.plain {
             None => None,

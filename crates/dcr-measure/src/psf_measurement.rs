@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use self::field::{StarField, StarSelection};
 
-use self::stack::{Local, Stack};
+use self::stack::{PsfAtPlace, Stack};
 use self::stars::{Star, find, of_one_size_and_shape};
 use self::trend::trend;
 use crate::matching_kernel::Polynomial;
@@ -124,13 +124,13 @@ pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<M
     let found = stamps(field, &stars, half, trend(&stars, shape));
     // Where a polynomial fails, the mean may do.
     let found = found.or_else(|| stamps(field, &stars, half, constant));
-    let Found { middle, cells, residual, order } = found.ok_or(TooFewStars { stars: 0, ..too_few })?;
+    let PsfSolution { middle, cells, residual, order } = found.ok_or(TooFewStars { stars: 0, ..too_few })?;
     let deviation = |of: &dyn Fn(&Star) -> f64| {
         let mean = stars.iter().map(of).sum::<f64>() / stars.len() as f64;
         (stars.iter().map(|star| (of(star) - mean).powi(2)).sum::<f64>() / stars.len() as f64).sqrt()
     };
     let shapes = [0, 1].map(|component| deviation(&|star| star.moments.ellipticity()[component]));
-    let of_cell = |(cell, local): &(BBox, Local)| PsfCellQuality {
+    let of_cell = |(cell, local): &(BBox, PsfAtPlace)| PsfCellQuality {
         first_px: [cell.x0, cell.y0],
         fwhm_px: local.moments.fwhm_px(),
         ellipticity: local.moments.ellipticity(),
@@ -152,15 +152,15 @@ pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<M
 }
 
 /// A PSF where it is wanted.
-struct Found {
-    middle: Local,
-    cells: Vec<(BBox, Local)>,
+struct PsfSolution {
+    middle: PsfAtPlace,
+    cells: Vec<(BBox, PsfAtPlace)>,
     residual: f64,
     order: usize,
 }
 
 /// The PSF that runs so over the field; `None` if it makes no stamp somewhere.
-fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polynomial) -> Option<Found> {
+fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polynomial) -> Option<PsfSolution> {
     let order = polynomial.order();
     let stack = Stack::new(stars, half, field.fwhm_px, polynomial)?;
     let at = |bbox: &BBox| {
@@ -169,7 +169,7 @@ fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polyno
     };
     let wanted = if order == 0 { &[] } else { field.cells };
     let cells = wanted.par_iter().map(|cell| Some((*cell, at(cell)?))).collect::<Option<_>>()?;
-    Some(Found { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
+    Some(PsfSolution { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub struct Residual {
 }
 
 /// What was found in a difference image.
-pub struct Found {
+pub struct Detections {
     /// The most significant first.
     pub residuals: Vec<Residual>,
     /// What the scatter of `S` was before it was made 1.
@@ -132,7 +132,7 @@ impl std::ops::AddAssign for ResidualCounts {
     }
 }
 
-impl Found {
+impl Detections {
     pub fn counts(&self) -> ResidualCounts {
         let positive = self.residuals.iter().filter(|residual| residual.positive).count();
         let dipoles = self.residuals.iter().filter(|residual| residual.partner.is_some()).count() / 2;
@@ -143,7 +143,7 @@ impl Found {
 
 impl<'a> Scene<'a> {
     /// Finds what is beyond `threshold` standard deviations.
-    pub fn search(&self, threshold: f64) -> Found {
+    pub fn search(&self, threshold: f64) -> Detections {
         let kernel = self.kernel();
         let (background, background_slope) = self.level();
         let (significance, noise_factor) = self.significance(&kernel, &background);
@@ -183,7 +183,7 @@ impl<'a> Scene<'a> {
             })
         });
         pair_dipoles(&mut residuals, DIPOLE_FWHM * self.fwhm_px);
-        Found { residuals, noise_factor, background_slope, footprints }
+        Detections { residuals, noise_factor, background_slope, footprints }
     }
 
     /// The background, and its slope if that is taken out.

@@ -25,7 +25,7 @@ use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::interpolate::fill_missing;
 
@@ -45,7 +45,7 @@ pub(super) fn find(
     state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
     let shape = state.survey.inputs.bbox.shape();
@@ -53,13 +53,13 @@ pub(super) fn find(
     let rarity = settings.rarity();
     let psf_sigmas: Vec<f64> =
         (0..store.visits()).map(|visit| state.fwhm_px(visit) / FWHM_PER_SIGMA).collect();
-    journal.stage("finding artefacts", settings.matched_rounds.len())?;
+    log.stage("finding artefacts", settings.matched_rounds.len())?;
     let open_yx = state.open();
     let mut found = vec![vec![]; store.visits()];
     for (round, factor) in settings.matched_rounds.iter().enumerate() {
         let model = match round {
             0 => Model::Template(state.filled_template(&open_yx)),
-            _ => Model::Subfilters(solve_model(state, store, &open_yx, config, journal)?),
+            _ => Model::Subfilters(solve_model(state, store, &open_yx, config, log)?),
         };
         store.leave_out(vec![]);
         let test = Test {
@@ -82,8 +82,8 @@ pub(super) fn find(
             "round of looking for artefacts"
         );
         store.leave_out(found.clone());
-        journal.monitor.step(&format!("round {}", round + 1));
-        journal.go_on()?;
+        log.monitor.step(&format!("round {}", round + 1));
+        log.go_on()?;
     }
     Ok(found)
 }
@@ -111,7 +111,7 @@ fn solve_model(
     store: &Store,
     open_yx: &Array2<bool>,
     config: &AssembleConfig,
-    journal: &Journal<'_>,
+    log: &RunLog<'_>,
 ) -> Result<ForwardPlanes, CoaddError> {
     let problem = Problem {
         observations: store,
@@ -124,7 +124,7 @@ fn solve_model(
     };
     let iterative = &config.solver.iterative;
     let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
-    let mut model_byx = rough_model(&problem, iterative, most, &|| !journal.monitor.cancelled())?;
+    let mut model_byx = rough_model(&problem, iterative, most, &|| !log.monitor.cancelled())?;
     if open_yx.iter().any(|open| *open) {
         for mut plane in model_byx.axis_iter_mut(Axis(0)) {
             let mut filled = plane.to_owned();

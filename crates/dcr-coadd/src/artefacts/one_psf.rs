@@ -16,7 +16,7 @@ use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::psf_kernel::kernel_between;
 
@@ -47,7 +47,7 @@ impl<'a> OnePsf<'a> {
         state: &'a PatchState,
         store: &'a Store,
         settings: &ArtefactConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let place = state.survey.inputs.bbox.centre();
         let common = common_psf(state, settings.psf_fwhm_px)?;
@@ -67,7 +67,7 @@ impl<'a> OnePsf<'a> {
             fwhm_px = common_fwhm;
         } else {
             kernels = vec![];
-            noise = state.noise_of_given(journal)?;
+            noise = state.noise_of_given(log)?;
             let stated =
                 state.survey.given.iter().filter_map(|warp| warp.fwhm_px(place)).max_by(f64::total_cmp);
             fwhm_px = settings.psf_fwhm_px.or(stated).or(common_fwhm);
@@ -137,7 +137,7 @@ impl<'a> OnePsf<'a> {
 
 impl PatchState {
     /// The noise of the PSF-matched warps that are given; where none can be told nothing can be found, and a warning says so.
-    fn noise_of_given(&self, journal: &mut Journal<'_>) -> Result<Vec<Noise>, CoaddError> {
+    fn noise_of_given(&self, log: &mut RunLog<'_>) -> Result<Vec<Noise>, CoaddError> {
         let mut noise = Vec::with_capacity(self.survey.given.len());
         for (warp, visit) in self.survey.given.iter().zip(&self.survey.inputs.visits) {
             let own = warp.noise(&self.reader())?;
@@ -145,10 +145,10 @@ impl PatchState {
                 let file = warp.file().path().display();
                 let text =
                     format!("Its PSF-matched warp ({file}) has no usable pixel: no artefact is found in it.");
-                journal.warn(visit.name(), text);
+                log.warn(visit.name(), text);
             }
             noise.push(own.unwrap_or(Noise { sky_variance: 1.0, shot: 0.0 }));
-            journal.go_on()?;
+            log.go_on()?;
         }
         Ok(noise)
     }

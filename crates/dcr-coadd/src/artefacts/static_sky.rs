@@ -20,7 +20,7 @@ use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::detection::{grown, without_small_groups};
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 
@@ -36,13 +36,13 @@ pub(super) fn find(
     state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
-    journal.stage("finding artefacts", state.survey.inputs.visits.len() + 1)?;
-    let exposures = OnePsf::new(state, store, settings, journal)?;
-    let sky = exposures.static_sky(settings, &|| journal.go_on())?;
-    journal.monitor.step("static sky");
+    log.stage("finding artefacts", state.survey.inputs.visits.len() + 1)?;
+    let exposures = OnePsf::new(state, store, settings, log)?;
+    let sky = exposures.static_sky(settings, &|| log.go_on())?;
+    log.monitor.step("static sky");
     let spared = settings.source_threshold.map(|threshold| {
         let bright = ndarray::Zip::from(&sky.image)
             .and(&sky.variance)
@@ -54,8 +54,8 @@ pub(super) fn find(
         let mut found = exposures.candidates(visit, &sky, settings)?;
         found.retain(|group| !inside(group, spared.as_ref()));
         candidates.push(state.not_masked(visit, found, settings)?);
-        journal.monitor.step(&state.survey.inputs.visits[visit].name());
-        journal.go_on()?;
+        log.monitor.step(&state.survey.inputs.visits[visit].name());
+        log.go_on()?;
     }
     let mut found = settings.rarity().rare(&candidates, &sky.count);
     exposures.only_good(&mut found)?;

@@ -25,7 +25,7 @@ use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 use dcr_measure::streaks::band::{Demands, Place, streak};
 use dcr_measure::streaks::hough::{Line, Points};
@@ -57,15 +57,15 @@ pub(super) fn find(
     store: &Store,
     settings: &ArtefactConfig,
     data_yx: &Array2<u16>,
-    journal: &Journal<'_>,
+    log: &RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let grow = (0..store.visits()).map(|visit| state.fwhm_px(visit)).fold(0.0, f64::max) / 2.0;
     let mut closed_yx = dilate_diamond(state.sources.view(), grow.ceil() as usize);
     closed_yx.zip_mut_with(&state.template.image, |closed, light| *closed |= !light.is_finite());
     let of_visit = |visit: usize| -> Result<Vec<PixelList>, CoaddError> {
-        journal.go_on()?;
+        log.go_on()?;
         let streaks = Residual { state, store, visit, closed_yx: &closed_yx }.streaks(settings)?;
-        journal.monitor.step(&state.survey.inputs.visits[visit].name());
+        log.monitor.step(&state.survey.inputs.visits[visit].name());
         Ok(streaks)
     };
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =

@@ -12,7 +12,7 @@ use crate::coadd::psf_selection::{CoaddPsf, PsfCells};
 use crate::coadd::solved_planes::SolvedPlanes;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{PsfOrigin, PsfSummary};
 use dcr_measure::psf_measurement::{MeasuredPsf, StarField, StarSelection, measure_psf};
 
@@ -38,9 +38,9 @@ impl CoaddPsfs {
         bad: i32,
         cells: &PsfCells<'_>,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Self {
-        let (psf, origin) = match measured(solution, coadds, bad, cells, &config.psf, journal) {
+        let (psf, origin) = match measured(solution, coadds, bad, cells, &config.psf, log) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None => (solution.clone(), PsfOrigin::Solution),
         };
@@ -59,9 +59,9 @@ impl CoaddPsfs {
         cells: &PsfCells<'_>,
         grid: &WavelengthGrid,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
-        let (coadd, origin) = match measured(selected, coadds, bad, cells, &config.psf, journal) {
+        let (coadd, origin) = match measured(selected, coadds, bad, cells, &config.psf, log) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
             None => (selected.clone(), PsfOrigin::Unknown),
@@ -94,7 +94,7 @@ fn measured(
     bad: i32,
     cells: &PsfCells<'_>,
     config: &PsfConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Option<CoaddPsf> {
     if !config.measure {
         return None;
@@ -125,7 +125,7 @@ fn measured(
                     "The PSF measured in the coadd has a FWHM of {measured:.2} px, that of the selected visits {expected:.2} px: galaxies \
                      may have been taken for stars (raise psf.min_stars), or the visits' PSFs are wrong."
                 );
-                journal.warn("PSF", text);
+                log.warn("PSF", text);
             }
             Some(psf)
         }
@@ -134,7 +134,7 @@ fn measured(
                 Some(_) => "that of the selected visits stays",
                 None => "the coadds have none",
             };
-            journal.warn("PSF", format!("{few}; {stays}."));
+            log.warn("PSF", format!("{few}; {stays}."));
             None
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AssembleConfig, Method, ShiftRule, Spectrum};
 use crate::inputs::{Input, Inputs};
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 /// The solver of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Solver {
     /// The solver that the settings name, or with [`Method::Auto`] the joint one, unless there is
     /// one subfilter, a visit has no image or model of its PSF, or a setting was changed that only
     /// the iterative solver knows.
-    pub(crate) fn choose(config: &AssembleConfig, inputs: &Inputs, journal: &mut Journal<'_>) -> Self {
+    pub(crate) fn choose(config: &AssembleConfig, inputs: &Inputs, log: &mut RunLog<'_>) -> Self {
         match config.solver.method {
             Method::Joint => return Self::Joint,
             Method::Iterative => return Self::Iterative,
@@ -45,7 +45,7 @@ impl Solver {
         }
         let without: Vec<&Input> = inputs.visits.iter().filter(|visit| !has_measured_psf(visit)).collect();
         let Some(first) = without.first() else { return Self::Joint };
-        journal.warn(
+        log.warn(
             "method",
             format!(
                 "{} of {} visits ({}) have no image or model of their PSF: the iterative method is taken, which takes all \

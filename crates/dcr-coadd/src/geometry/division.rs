@@ -15,8 +15,8 @@ use crate::geometry::cells::{cells, reference_subregions, region_in};
 use crate::geometry::shifts::{ShiftPlan, Split};
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
-use crate::run::journal::Journal;
 use crate::run::metadata::RunMetadata;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{BandSummary, RegionSummary};
 
 /// The patch divided into cells, the band into subfilters.
@@ -89,13 +89,13 @@ impl Division {
         sources: &Array2<bool>,
         bad: &Array2<bool>,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Solution, CoaddError> {
         let iterative = &config.solver.iterative;
         let (regions, visits) = (self.regions(config).len(), store.visits());
         // A step is one visit in one iteration, so that the bar of a large run is as fine as that of a small one.
         let most = iterative.max_iterations(config.model.subfilters);
-        journal.stage("solving", regions * most * visits)?;
+        log.stage("solving", regions * most * visits)?;
         let problem = Problem {
             observations: store,
             cells: &self.cell_regions,
@@ -105,7 +105,7 @@ impl Division {
             detected: sources.view(),
             bad: bad.view(),
         };
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let mut progress = |done: usize, most: usize, report: &IterationReport| {
             let message = format!("iteration {done} of at most {most}, metric {:.5}", report.metric);
             monitor.advance(visits as u64, &message);

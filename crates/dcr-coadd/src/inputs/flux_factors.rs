@@ -1,4 +1,4 @@
-//! The flux scale of exposures: what pixel values are multiplied by, and doubts about it.
+//! The flux scale of exposures: what pixel values are multiplied by, and warnings about it.
 //!
 //! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the card
 //! says that they are still without it. With "header" the zero points decide, and FLXSCALE is not
@@ -67,27 +67,27 @@ pub fn factors(
 }
 
 /// What is to be doubted of the zero points of a set, for all exposures alike.
-pub fn doubts(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
+pub fn warnings(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
     let warning = |text: String| Assumption { quantity: "zero point".into(), text, warning: true };
     let visits = || exposures.iter().map(|exposure| exposure.visit());
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     if config.input.zero_point == ZeroPoint::Header && visits().any(|visit| visit.flux_scale.is_some()) {
-        doubts.push(warning(
+        warnings.push(warning(
             "Exposures are scaled by the zero points of their headers; FLXSCALE is not applied as well."
                 .into(),
         ));
     }
     let zero_points: Option<Vec<f64>> = visits().map(scaled_zero_point).collect();
-    let Some((low, high)) = zero_points.as_deref().and_then(range) else { return doubts };
+    let Some((low, high)) = zero_points.as_deref().and_then(range) else { return warnings };
     let spread = high - low;
     if config.input.zero_point == ZeroPoint::Off && spread > SPREAD_MAG {
-        doubts.push(warning(format!(
+        warnings.push(warning(format!(
             "The zero points of the headers differ by {spread:.3} mag ({low:.3} to {high:.3}), and exposures are not \
              scaled by them: set input.zero_point to \"header\", unless the pixels are on one scale already."
         )));
     }
     let times: Option<Vec<f64>> = visits().map(|visit| visit.exposure_s).collect();
-    let Some((shortest, longest)) = times.as_deref().and_then(range) else { return doubts };
+    let Some((shortest, longest)) = times.as_deref().and_then(range) else { return warnings };
     let counts = exposures
         .iter()
         .all(|exposure| exposure.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
@@ -98,13 +98,13 @@ pub fn doubts(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assum
         && spread < ONE_ZERO_POINT
         && longest > EXPOSURE_RATIO * shortest
     {
-        doubts.push(warning(format!(
+        warnings.push(warning(format!(
             "All headers have one zero point, {low:.3}, for counts of {shortest} to {longest} s: it looks like that of \
              one second. If so, set input.zero_point_of to \"second\" and input.zero_point to \"header\"; if the pixels \
              are on one scale, set input.zero_point_of to \"exposure\"."
         )));
     }
-    doubts
+    warnings
 }
 
 fn range(values: &[f64]) -> Option<(f64, f64)> {

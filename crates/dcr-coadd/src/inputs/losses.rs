@@ -4,7 +4,7 @@ use dcr_image::{MaskPlanes, MaskedImage};
 use dcr_solver::GOOD;
 use ndarray::ArrayView2;
 
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 /// A visit that loses more than this share of its pixels with data is not what its mask or its
 /// neighbours expect.
@@ -59,7 +59,7 @@ impl MaskLosses {
 }
 
 /// Warns of masks that take more than half of a visit's pixels with data.
-pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], log: &mut RunLog<'_>) {
     let most = |visit: &(String, MaskLosses)| visit.1.share(visit.1.lost);
     let lost: Vec<&(String, MaskLosses)> = visits.iter().filter(|visit| most(visit) > MOST).collect();
     let Some(worst) = lost.iter().max_by(|a, b| most(a).total_cmp(&most(b))) else { return };
@@ -78,7 +78,7 @@ pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], journal: &mut Journ
         lost.len(),
         visits.len()
     );
-    journal.warn("masks", text);
+    log.warn("masks", text);
 }
 
 /// A visit of which most was thrown away, in words for a remark: of `with_data` pixels `good` were
@@ -123,12 +123,12 @@ mod tests {
     }
 
     fn warning(visits: &[MaskLosses]) -> Option<String> {
-        let mut journal = Journal::new(&Unmonitored);
+        let mut log = RunLog::new(&Unmonitored);
         let named: Vec<_> =
             visits.iter().enumerate().map(|(i, v)| (format!("visit {i}"), v.clone())).collect();
-        warn_of_masks(&named, &mut journal);
-        assert!(journal.warnings.len() < 2);
-        journal.warnings.first().map(|warning| warning.text.clone())
+        warn_of_masks(&named, &mut log);
+        assert!(log.warnings.len() < 2);
+        log.warnings.first().map(|warning| warning.text.clone())
     }
 
     #[test]

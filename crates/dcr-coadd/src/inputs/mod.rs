@@ -158,8 +158,8 @@ impl Inputs {
             .collect();
         let mut skies: Vec<Sky> = skies.into_iter().collect::<Result<_, _>>()?;
         let (scales, zero_point_mag) = flux_factors::factors(&all, config)?;
-        let doubts = flux_factors::doubts(&all, config);
-        skies.iter_mut().for_each(|sky| sky.notes.extend_from_slice(&doubts));
+        let warnings = flux_factors::warnings(&all, config);
+        skies.iter_mut().for_each(|sky| sky.notes.extend_from_slice(&warnings));
         let unit = match (config.input.zero_point, zero_point_mag) {
             (ZeroPoint::Header, Some(NANOJANSKY_MAG)) => "nJy".to_owned(),
             _ => unit_of(all[0])?,

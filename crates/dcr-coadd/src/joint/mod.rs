@@ -11,7 +11,7 @@ use dcr_physics::{Band, WavelengthGrid};
 use dcr_solver::joint::{JointConfig, JointProblem, JointSolution, JointVisits, Spectrum, solve_joint};
 
 use crate::error::CoaddError;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 pub(crate) use results::{joint_summary, warn_of_flux_scales, warn_of_offsets};
 pub use visits::solver_stamp;
@@ -43,11 +43,11 @@ pub(crate) fn solve_patch(
     shape: (usize, usize),
     spectrum: &Spectrum,
     config: &JointConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<JointSolution, CoaddError> {
     let count = visits.visits();
-    journal.stage("solving", config.most_iterations(shape) * count)?;
-    let monitor = journal.monitor;
+    log.stage("solving", config.most_iterations(shape) * count)?;
+    let monitor = log.monitor;
     let mut last = 0;
     let mut progress = |done: usize, most: usize| {
         monitor.advance(((done - last) * count) as u64, &format!("iteration {done} of at most {most}"));

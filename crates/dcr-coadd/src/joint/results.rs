@@ -13,7 +13,7 @@ use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
 use crate::patch::state::{LOW_COVERAGE, PatchState};
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{JointSummary, JointVisitSummary};
 
 /// Coverage (share of the weighted data) below which a pixel is flagged LOW_COVERAGE.
@@ -133,7 +133,7 @@ fn used_visits(visits: &PatchVisits<'_>, solution: &JointSolution) -> Result<Arr
 }
 
 /// Warns of visits whose stars are brighter or fainter than all visits together have them.
-pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, log: &mut RunLog<'_>) {
     let visits = solution.visits.iter().zip(&inputs.visits);
     let off: Vec<(f64, f64, &Input)> = visits
         .filter_map(|(report, visit)| Some((report.flux_excess?, report.flux_error?, visit)))
@@ -152,11 +152,11 @@ pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, jou
         100.0 * excess,
         100.0 * error
     );
-    journal.warn("zero points", text);
+    log.warn("zero points", text);
 }
 
 /// Warns of visits that lie elsewhere than their WCS say, relative to all visits together.
-pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, log: &mut RunLog<'_>) {
     let length = |report: &VisitReport| report.offset.dx.hypot(report.offset.dy);
     let off = || solution.visits.iter().zip(&inputs.visits).filter(|(report, _)| length(report) > FAR_OFF_PX);
     let Some((report, visit)) = off().max_by(|a, b| length(a.0).total_cmp(&length(b.0))) else { return };
@@ -170,7 +170,7 @@ pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, journal
         report.offset.dx,
         report.offset.dy,
     );
-    journal.warn("offsets", text);
+    log.warn("offsets", text);
 }
 
 /// Summary of a solution. Widths are those of the visits' PSFs in the middle of the patch.

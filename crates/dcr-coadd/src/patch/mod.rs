@@ -23,9 +23,9 @@ use crate::error::CoaddError;
 use crate::geometry::division::Division;
 use crate::inputs::Inputs;
 use crate::inputs::store::Store;
-use crate::run::journal::Journal;
 use crate::run::progress::Monitor;
-use crate::run::remarks::warn_of_small_leverage;
+use crate::run::run_log::RunLog;
+use crate::run::status_notes::warn_of_small_leverage;
 
 /// Solves a patch for its subfilters.
 ///
@@ -59,50 +59,50 @@ pub fn coadd(
     monitor: &dyn Monitor,
 ) -> Result<Coadds, CoaddError> {
     config.validate()?;
-    let mut journal = Journal::new(monitor);
-    journal.stage("reading", exposures.visits.len())?;
-    let mut coadds = coadd_recorded(exposures, config, &mut journal)?;
-    (coadds.summary.stages, coadds.summary.seconds) = journal.times();
+    let mut log = RunLog::new(monitor);
+    log.stage("reading", exposures.visits.len())?;
+    let mut coadds = coadd_recorded(exposures, config, &mut log)?;
+    (coadds.summary.stages, coadds.summary.seconds) = log.times();
     Ok(coadds)
 }
 
-/// [`coadd`] with validated settings, in the stage "reading" of a journal.
+/// [`coadd`] with validated settings, in the stage "reading" of a log.
 pub(crate) fn coadd_recorded(
     exposures: &Exposures,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Coadds, CoaddError> {
     let inputs = Inputs::new(exposures.visits.clone(), config)?;
-    let solver = Solver::choose(config, &inputs, journal);
+    let solver = Solver::choose(config, &inputs, log);
     let mut config = config.clone();
     // The record of the settings names the solver that was taken.
     config.solver.method = solver.into();
     if !exposures.matched.is_empty() {
-        config = matched_warps_config(&config, journal)?;
+        config = matched_warps_config(&config, log)?;
     }
-    let mut survey = Survey::take(exposures, inputs, &config, solver, journal)?;
+    let mut survey = Survey::take(exposures, inputs, &config, solver, log)?;
     let division = Division::new(&survey.inputs, &config)?;
     let shifts = division.all_shifts(&survey.inputs)?;
     let weights = survey.weights(&division, &config)?;
     let mut store = Store { weights, shifts, pixels: survey.take_pixels() };
-    let mut state = PatchState::new(survey, division, config, solver, &store.weights, journal)?;
+    let mut state = PatchState::new(survey, division, config, solver, &store.weights, log)?;
     if solver == Solver::Iterative {
-        warn_of_small_leverage(&store.shifts, state.psf.fwhm_px, journal);
+        warn_of_small_leverage(&store.shifts, state.psf.fwhm_px, log);
     }
-    let found = Artefacts::find(&state, &mut store, journal)?;
-    state.leave_out(&found.visits, &store.weights, journal)?;
-    let artefacts = found.with_streaks(&state, &mut store, journal)?;
-    state.leave_out(&artefacts.visits, &store.weights, journal)?;
-    let solution = Solution::of(&state, &store, journal)?;
+    let found = Artefacts::find(&state, &mut store, log)?;
+    state.leave_out(&found.visits, &store.weights, log)?;
+    let artefacts = found.with_streaks(&state, &mut store, log)?;
+    state.leave_out(&artefacts.visits, &store.weights, log)?;
+    let solution = Solution::of(&state, &store, log)?;
     let artefacts = match &solution {
         Solution::Joint(joint) => {
             let clipped = Artefacts { visits: joint.clipped.clone() };
             let rare = clipped.rare(&state.plain.n_image, &state.config);
             let of_few = artefacts.clone().and(&rare.visits);
-            state.leave_out(&of_few.visits, &store.weights, journal)?;
+            state.leave_out(&of_few.visits, &store.weights, log)?;
             artefacts.and(&clipped.visits)
         }
         Solution::Iterative(_) => artefacts,
     };
-    finish::finish(state, store, solution, artefacts, journal)
+    finish::finish(state, store, solution, artefacts, log)
 }

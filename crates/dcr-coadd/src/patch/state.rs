@@ -13,7 +13,7 @@ use crate::error::{CoaddError, InputError};
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
 use crate::patch::survey::{BRIGHT_OBJECT, Survey};
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 /// The mask plane of pixels whose stated variance is approximate.
 pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
@@ -52,11 +52,11 @@ impl PatchState {
         config: AssembleConfig,
         solver: Solver,
         weights: &[f64],
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
-        journal.stage("coadding", 1)?;
+        log.stage("coadding", 1)?;
         let planes = planes_of(&survey, solver)?;
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let reader = PixelReader::new(&config.coadd);
         let ingredients = ingredients(&survey, weights, &reader, &planes, &config);
         let mut plain = mean_coadd(&ingredients, || !monitor.cancelled())?;
@@ -72,13 +72,13 @@ impl PatchState {
         let cells = PsfCells { patch: survey.inputs.bbox, cells: &survey.psf_cells };
         let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
-            journal.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
+            log.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
         }
         let left_out = vec![vec![]; survey.inputs.visits.len()];
         let state =
             Self { config, solver, survey, division, planes, plain, template, sources, psf, left_out };
-        state.warn_without_sources(journal);
-        journal.monitor.step("template");
+        state.warn_without_sources(log);
+        log.monitor.step("template");
         Ok(state)
     }
 
@@ -92,12 +92,12 @@ impl PatchState {
         &mut self,
         artefacts: &[PixelList],
         weights: &[f64],
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<(), CoaddError> {
         if artefacts == self.left_out {
             return Ok(());
         }
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let reader = PixelReader::new(&self.config.coadd);
         let ingredients = ingredients(&self.survey, weights, &reader, &self.planes, &self.config);
         self.plain.leave_out(artefacts, &self.left_out, &ingredients, || !monitor.cancelled())?;
@@ -106,7 +106,7 @@ impl PatchState {
         (self.template, self.sources) =
             self.survey.starting_coadd(&mut self.plain, &self.planes, &self.config)?;
         if had_sources {
-            self.warn_without_sources(journal);
+            self.warn_without_sources(log);
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl PatchState {
         self.sources.iter().any(|source| *source)
     }
 
-    fn warn_without_sources(&self, journal: &mut Journal<'_>) {
+    fn warn_without_sources(&self, log: &mut RunLog<'_>) {
         if self.any_source() {
             return;
         }
@@ -149,7 +149,7 @@ impl PatchState {
             }
             Solver::Iterative => "Nothing is detected in the template: all subfilters are its shares.",
         };
-        journal.warn("sources", text);
+        log.warn("sources", text);
     }
 }
 

@@ -57,7 +57,7 @@ impl Writer {
 }
 
 /// What the images of a run share.
-pub struct Canvas<'a> {
+pub struct OutputHdus<'a> {
     pub bbox: BBox,
     pub wcs: &'a Wcs,
     pub unit: &'a str,
@@ -83,7 +83,7 @@ pub fn write_options(config: &OutputConfig, overwrite: bool) -> WriteOptions {
     WriteOptions { overwrite, compress: config.compression == Compression::Gzip }
 }
 
-impl Canvas<'_> {
+impl OutputHdus<'_> {
     /// Writes a file: IMAGE, MASK, VARIANCE, N_IMAGE and PSF as far as there are, and tables.
     pub fn write(
         &self,

@@ -17,7 +17,7 @@ use dcr_measure::residuals::Scene;
 const SAME_WIDTH: f64 = 1.02;
 
 /// An image to subtract, or to be subtracted from.
-pub(crate) struct Side {
+pub(crate) struct PairMember {
     pub(crate) pixels: MaskedImage,
     /// The meaning of its mask.
     pub(crate) planes: MaskPlanes,
@@ -123,7 +123,7 @@ impl Difference {
     }
 }
 
-impl Side {
+impl PairMember {
     /// An exposure with its PSF in its middle.
     ///
     /// # Errors
@@ -176,8 +176,8 @@ impl Side {
 ///
 /// [`PairError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
 pub(crate) fn subtract(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     config: &DifferenceConfig,
 ) -> Result<Difference, PairError> {
     let of_coadds: Vec<String> = config
@@ -230,8 +230,8 @@ struct Pair {
 
 /// The difference of the images as they are.
 fn unmatched(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     bad: (&Array2<bool>, &Array2<bool>),
 ) -> Result<Pair, PairError> {
     Ok(Pair {
@@ -245,8 +245,8 @@ fn unmatched(
 
 /// The difference after the sharper of the two has been given the PSF of the other.
 fn matched(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     bad: (&Array2<bool>, &Array2<bool>),
     config: &DifferenceConfig,
 ) -> Result<Pair, PairError> {
@@ -288,12 +288,15 @@ fn matched(
     })
 }
 
-fn frame<'a>(side: &'a Side, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
+fn frame<'a>(side: &'a PairMember, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
     Frame { image: &side.pixels.image, variance: &side.pixels.variance, bad, fwhm_px }
 }
 
 /// The planes of both masks, and how to translate each to them.
-fn joined_planes(exposure: &Side, template: &Side) -> Result<(MaskPlanes, [Translation; 2]), MaskError> {
+fn joined_planes(
+    exposure: &PairMember,
+    template: &PairMember,
+) -> Result<(MaskPlanes, [Translation; 2]), MaskError> {
     let mut planes = MaskPlanes::canonical();
     planes.merge(&exposure.planes)?;
     planes.merge(&template.planes)?;

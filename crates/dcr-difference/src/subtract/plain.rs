@@ -8,8 +8,8 @@ use dcr_coadd::{InputError, ModelError};
 use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
 
 use crate::model::patches::{Patches, check_run, folder};
-use crate::subtract::difference::Side;
-use crate::template::mosaic::{Placement, Sheet};
+use crate::subtract::difference::PairMember;
+use crate::template::mosaic::{PatchFootprint, Placement};
 use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 
@@ -88,19 +88,19 @@ impl PlainCoadds {
         exposure: &dyn Exposure,
         kernel: dcr_image::resample::WarpKernel,
         patches_named: impl FnOnce() -> String,
-    ) -> Result<Side, DifferenceError> {
-        let sheets: Vec<Sheet<'_>> =
-            self.files.iter().map(|file| Sheet { bbox: file.bbox(), wcs: file.wcs() }).collect();
-        let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
+    ) -> Result<PairMember, DifferenceError> {
+        let footprints: Vec<PatchFootprint<'_>> =
+            self.files.iter().map(|file| PatchFootprint { bbox: file.bbox(), wcs: file.wcs() }).collect();
+        let placement = Placement::find(exposure, &footprints, kernel, patches_named)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
-        let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
+        let pixels = placement.pixels(exposure.bbox(), &footprints, kernel, no_data, |patch, part| {
             let kept = self.kept.get(patch).and_then(|kept| kept.sub_image(part).ok());
             kept.map_or_else(|| self.fetch(&self.files[patch], part), Ok)
         })?;
         let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
             Ok(self.files[patch].psf().map(|psf| psf.stamp_at(x, y)).transpose()?)
         })?;
-        Ok(Side::made(pixels, self.planes.clone(), psf))
+        Ok(PairMember::made(pixels, self.planes.clone(), psf))
     }
 }
 

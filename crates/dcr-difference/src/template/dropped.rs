@@ -3,7 +3,7 @@
 use crate::error::DifferenceError;
 use std::path::Path;
 
-use dcr_coadd::run::journal::Journal;
+use dcr_coadd::run::run_log::RunLog;
 use dcr_coadd::{Outcome, Warning};
 
 /// The exposures left out of a job, each with the reason.
@@ -32,7 +32,7 @@ impl Dropped {
         &mut self,
         path: &Path,
         result: Result<T, DifferenceError>,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Option<T>, DifferenceError> {
         match result {
             Ok(value) => Ok(Some(value)),
@@ -41,7 +41,7 @@ impl Dropped {
             Err(error) => {
                 let subject = path.display().to_string();
                 let text = format!("It was left out: {error}.");
-                journal.warn(subject.clone(), text.clone());
+                log.warn(subject.clone(), text.clone());
                 self.exposures.push(Warning { subject, text });
                 self.first.get_or_insert(error);
                 Ok(None)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::{Model, ModelContent};
-use dcr_coadd::run::outputs::{Canvas, Planes, write_options};
+use dcr_coadd::run::outputs::{OutputHdus, Planes, write_options};
 use dcr_image::header::Card;
 use dcr_image::{MaskPlanes, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
@@ -15,7 +15,7 @@ use crate::model::patches::folder;
 use crate::summary::{MatchedTemplate, PsfOf};
 use crate::template::joint_matcher::{JointMatcher, Registration};
 use crate::template::matcher::Matcher;
-use crate::template::mosaic::{Placement, Sheet};
+use crate::template::mosaic::{PatchFootprint, Placement};
 use crate::template::target::Target;
 
 /// Makes the templates of exposures from patches.
@@ -27,7 +27,7 @@ pub(crate) struct TemplateMaker<'a> {
     matchers: Vec<Matcher<'a>>,
     /// Of the runs that are joint ones.
     joint: Vec<Option<JointMatcher<'a>>>,
-    sheets: Vec<Sheet<'a>>,
+    footprints: Vec<PatchFootprint<'a>>,
 }
 
 /// The matched template of an exposure, on the exposure's pixels.
@@ -94,8 +94,9 @@ impl<'a> TemplateMaker<'a> {
             ModelContent::Subfilters { .. } => Ok(None),
         });
         let joint = joint.collect::<Result<_, DifferenceError>>()?;
-        let sheets = models.iter().map(|model| Sheet { bbox: model.bbox, wcs: &model.wcs }).collect();
-        Ok(Self { models, planes, config, matchers, joint, sheets })
+        let footprints =
+            models.iter().map(|model| PatchFootprint { bbox: model.bbox, wcs: &model.wcs }).collect();
+        Ok(Self { models, planes, config, matchers, joint, footprints })
     }
 
     /// The folders of the models, for messages.
@@ -123,11 +124,11 @@ impl<'a> TemplateMaker<'a> {
     pub(crate) fn make(&self, exposure: &Target) -> Result<Template, DifferenceError> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);
-        let placement = Placement::find(file.as_ref(), &self.sheets, kernel, || self.names())?;
+        let placement = Placement::find(file.as_ref(), &self.footprints, kernel, || self.names())?;
         let mut registration = None;
         let pixels = placement.pixels(
             own,
-            &self.sheets,
+            &self.footprints,
             kernel,
             self.planes.bits_of(["NO_DATA"]),
             |patch, part| {
@@ -199,7 +200,7 @@ impl<'a> TemplateMaker<'a> {
             metadata.zero_point_mag = Some(zero_point);
             unit = exposure.file.unit().unwrap_or(unit);
         }
-        let canvas = Canvas {
+        let hdus = OutputHdus {
             bbox: exposure.file.bbox(),
             wcs: exposure.file.wcs(),
             unit,
@@ -228,6 +229,6 @@ impl<'a> TemplateMaker<'a> {
         if let Some(registration) = &template.registration {
             cards.extend(registration.cards());
         }
-        Ok(canvas.write(path, &planes, cards, vec![])?)
+        Ok(hdus.write(path, &planes, cards, vec![])?)
     }
 }

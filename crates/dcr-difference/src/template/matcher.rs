@@ -30,11 +30,11 @@ pub(crate) struct Matcher<'a> {
     plan: ShiftPlan,
     basis: SpectralBasis,
     cells: Vec<BBox>,
-    kept: Option<Kept>,
+    kept: Option<ModelPlanes>,
 }
 
 /// The model in memory, ready to be displaced.
-struct Kept {
+struct ModelPlanes {
     planes: ForwardPlanes,
     variance_byx: Array3<f32>,
     mask: Array2<i32>,
@@ -68,7 +68,7 @@ impl<'a> Matcher<'a> {
         if let Interpolation::Spline(order) = self.config.order {
             let SubfilterPart { image_byx, variance_byx, mask } = self.part(self.model.bbox)?;
             let planes = ForwardPlanes::new(image_byx.view(), &self.basis, order);
-            self.kept = Some(Kept { planes, variance_byx, mask });
+            self.kept = Some(ModelPlanes { planes, variance_byx, mask });
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ const STRIP_ROWS: usize = 16;
 
 /// A patch as far as its place goes.
 #[derive(Clone, Copy)]
-pub(crate) struct Sheet<'a> {
+pub(crate) struct PatchFootprint<'a> {
     pub(crate) bbox: BBox,
     pub(crate) wcs: &'a Wcs,
 }
@@ -62,22 +62,22 @@ impl Placement {
     /// [`DifferenceError::NothingOverlaps`] if there is none; `patches_named` is for the message.
     pub(crate) fn find(
         exposure: &dyn Exposure,
-        sheets: &[Sheet<'_>],
+        footprints: &[PatchFootprint<'_>],
         kernel: WarpKernel,
         patches_named: impl FnOnce() -> String,
     ) -> Result<Self, DifferenceError> {
         let own = exposure.bbox();
-        let same = |sheet: &Sheet<'_>| {
-            sheet.bbox.contains_box(&own)
-                && grid_difference(sheet.wcs, exposure.wcs(), &own, GRID_TOLERANCE_PX).is_none()
+        let same = |footprint: &PatchFootprint<'_>| {
+            footprint.bbox.contains_box(&own)
+                && grid_difference(footprint.wcs, exposure.wcs(), &own, GRID_TOLERANCE_PX).is_none()
         };
-        if let Some(patch) = sheets.iter().position(same) {
+        if let Some(patch) = footprints.iter().position(same) {
             return Ok(Self::SamePixels(patch));
         }
-        let overlaps: Vec<Overlap> = sheets
+        let overlaps: Vec<Overlap> = footprints
             .par_iter()
             .enumerate()
-            .filter_map(|(patch, sheet)| Overlap::of(exposure, patch, sheet, kernel))
+            .filter_map(|(patch, footprint)| Overlap::of(exposure, patch, footprint, kernel))
             .collect();
         if overlaps.is_empty() {
             let (x, y) = own.centre();
@@ -106,7 +106,7 @@ impl Placement {
     pub(crate) fn pixels(
         &self,
         own: BBox,
-        sheets: &[Sheet<'_>],
+        footprints: &[PatchFootprint<'_>],
         kernel: WarpKernel,
         no_data: i32,
         mut fetch: impl FnMut(usize, BBox) -> Result<MaskedImage, DifferenceError>,
@@ -119,7 +119,7 @@ impl Placement {
                     .map(|overlap| {
                         let pixels = fetch(overlap.patch, overlap.needed)?;
                         let source = Resampler::new(pixels, no_data, kernel, overlap.area);
-                        Ok(Source { source, map: &overlap.map, patch: sheets[overlap.patch].bbox })
+                        Ok(Source { source, map: &overlap.map, patch: footprints[overlap.patch].bbox })
                     })
                     .collect::<Result<Vec<_>, DifferenceError>>()?;
                 Ok(joined(own, &sources, no_data))
@@ -157,27 +157,32 @@ impl Placement {
 }
 
 impl Overlap {
-    fn of(exposure: &dyn Exposure, patch: usize, sheet: &Sheet<'_>, kernel: WarpKernel) -> Option<Self> {
+    fn of(
+        exposure: &dyn Exposure,
+        patch: usize,
+        footprint: &PatchFootprint<'_>,
+        kernel: WarpKernel,
+    ) -> Option<Self> {
         let own = exposure.bbox();
-        if far_apart(exposure.wcs(), &own, sheet) {
+        if far_apart(exposure.wcs(), &own, footprint) {
             return None;
         }
-        let map = PositionMap::new(exposure.wcs(), own, sheet.wcs, &sheet.bbox);
-        let near = map.source_box(&sheet.bbox, 0)?;
+        let map = PositionMap::new(exposure.wcs(), own, footprint.wcs, &footprint.bbox);
+        let near = map.source_box(&footprint.bbox, 0)?;
         let (x, y) = near.centre();
-        let (u, v) = exposure.wcs().sky_to_pixel(sheet.wcs.pixel_to_sky(x, y).ok()?).ok()?;
-        let (from, to) = (exposure.wcs().jacobian(u, v).ok()?, sheet.wcs.jacobian(x, y).ok()?);
+        let (u, v) = exposure.wcs().sky_to_pixel(footprint.wcs.pixel_to_sky(x, y).ok()?).ok()?;
+        let (from, to) = (exposure.wcs().jacobian(u, v).ok()?, footprint.wcs.jacobian(x, y).ok()?);
         let (xx, yx) = to.pixels_for(from.east_x, from.north_x)?;
         let (xy, yy) = to.pixels_for(from.east_y, from.north_y)?;
         let area = (xx * yy - xy * yx).abs();
-        let needed = near.grown(Resampler::reach_px(kernel, area) + 1).clipped(&sheet.bbox);
+        let needed = near.grown(Resampler::reach_px(kernel, area) + 1).clipped(&footprint.bbox);
         Some(Self { patch, needed, map, matrix: [[xx, xy], [yx, yy]], area })
     }
 }
 
 /// Whether the circles about two images on the sky do not meet.
-fn far_apart(wcs: &Wcs, bbox: &BBox, sheet: &Sheet<'_>) -> bool {
-    match (circle(wcs, bbox), circle(sheet.wcs, &sheet.bbox)) {
+fn far_apart(wcs: &Wcs, bbox: &BBox, footprint: &PatchFootprint<'_>) -> bool {
+    match (circle(wcs, bbox), circle(footprint.wcs, &footprint.bbox)) {
         (Some((a, r)), Some((b, s))) => angle(a, b) > r + s,
         // What cannot be told so is found out pixel by pixel.
         _ => false,

@@ -51,7 +51,7 @@ pub(super) struct Stack {
 }
 
 /// The PSF at a place.
-pub(super) struct Local {
+pub(super) struct PsfAtPlace {
     pub(super) stamp: Stamp,
     pub(super) moments: Moments,
     /// Standard deviation of its ellipticity, of one component; unknown of a single star.
@@ -86,7 +86,7 @@ impl Stack {
     }
 
     /// At a row and column of the coadd; `None` if there is no PSF.
-    pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<Local> {
+    pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<PsfAtPlace> {
         let basis = self.polynomial.at(row, col).into();
         let psf = sum(&self.terms, &basis);
         let inner = s![MARGIN..psf.nrows() - MARGIN, MARGIN..psf.ncols() - MARGIN];
@@ -101,7 +101,7 @@ impl Stack {
         });
         let shapes: Option<Vec<[f64; 2]>> = shapes.collect::<Result<_, _>>().ok();
         let ellipticity_error = shapes.and_then(|shapes| jackknife(&shapes));
-        Some(Local { moments: stamp.moments().ok()?, stamp, ellipticity_error })
+        Some(PsfAtPlace { moments: stamp.moments().ok()?, stamp, ellipticity_error })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::run::progress::Monitor;
 use crate::run::summary::{StageSeconds, Warning};
 
 /// The record of a run.
-pub struct Journal<'a> {
+pub struct RunLog<'a> {
     pub monitor: &'a dyn Monitor,
     pub warnings: Vec<Warning>,
     stages: Vec<StageSeconds>,
@@ -20,7 +20,7 @@ pub struct Journal<'a> {
     stage_started: Option<Instant>,
 }
 
-impl<'a> Journal<'a> {
+impl<'a> RunLog<'a> {
     pub fn new(monitor: &'a dyn Monitor) -> Self {
         Self { monitor, warnings: vec![], stages: vec![], started: Instant::now(), stage_started: None }
     }
@@ -106,7 +106,7 @@ fn subject(visits: &[u64]) -> String {
     }
 }
 
-impl Drop for Journal<'_> {
+impl Drop for RunLog<'_> {
     fn drop(&mut self) {
         self.end_stage();
     }

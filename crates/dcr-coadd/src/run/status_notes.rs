@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use crate::config::AssembleConfig;
 use crate::geometry::cells::region_in;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{RegionSummary, Warning};
 
 /// A region stopped at the most iterations is worth a warning if the last one still improved the metric by so many
@@ -23,7 +23,7 @@ const UNKNOWN_FWHM_PX: f64 = 3.5;
 ///
 /// Dropped inputs, regions that diverged, and regions with sources of which no visit has a usable pixel are remarks.
 /// Reaching the most iterations is not: this method is stopped early by intent.
-pub(crate) fn remarks_on(
+pub(crate) fn status_notes(
     regions: &[RegionSummary],
     sources: &Array2<bool>,
     patch: &BBox,
@@ -74,7 +74,7 @@ fn last_improvement(report: &iterative::SolveReport) -> f64 {
 pub(crate) fn warn_of_small_leverage(
     shifts: &[Vec<Vec<SubfilterShift>>],
     fwhm_px: Option<f64>,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) {
     let across: Vec<(f64, f64)> = shifts
         .iter()
@@ -97,7 +97,7 @@ pub(crate) fn warn_of_small_leverage(
     let spread = (across.iter().map(|d| (d.0 - my).powi(2) + (d.1 - mx).powi(2)).sum::<f64>() / n).sqrt();
     let ratio = spread / fwhm_px.unwrap_or(UNKNOWN_FWHM_PX);
     if ratio < SMALLEST_LEVERAGE {
-        journal.warn(
+        log.warn(
             "colours",
             format!(
                 "Refraction differs little between the visits (by {spread:.2} px across the band, {:.0} % of the PSF's \
