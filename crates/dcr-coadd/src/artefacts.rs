@@ -1,8 +1,10 @@
-//! Artefacts that no mask tells of: cosmic rays, trails of satellites, and whatever else is in few exposures only (ALGORITHM §9).
+//! Artefacts outside all masks: cosmic rays, satellite trails and other features of few exposures
+//! (docs/algorithm.md §9).
 //!
-//! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
-//! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
-//! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
+//! Each exposure is compared either with the prediction of a model with refraction ([`matched`])
+//! or, at a common PSF, with the clipped mean of all ([`static_sky`]). Artefacts are left out of
+//! the solve and flagged CLIPPED in the coadds. Features of many exposures are no artefacts
+//! ([`dcr_solver::Rarity`]): variable stars stay.
 
 pub(crate) mod given_warps;
 mod matched;
@@ -29,11 +31,11 @@ pub(crate) use dcr_solver::PixelList;
 /// A visit that loses more than this share of its good pixels is reported.
 const MUCH: f64 = 0.05;
 
-/// The settings for PSF-matched warps that are given: these are compared with the static sky, which is all that they are for.
+/// Settings for given PSF-matched warps, whose only use is the comparison with the static sky.
 ///
 /// # Errors
 ///
-/// [`CoaddError::MatchedUnused`] if artefacts are not to be looked for.
+/// [`CoaddError::MatchedUnused`] if the search for artefacts is off.
 pub(crate) fn matched_warps_config(
     config: &AssembleConfig,
     log: &mut RunLog<'_>,
@@ -53,7 +55,7 @@ pub(crate) fn matched_warps_config(
     Ok(settled)
 }
 
-/// For each visit the pixels that show what is not in the sky.
+/// Artefact pixels of each visit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Artefacts {
     /// Index `row × cols + col` in the patch, ascending.
@@ -61,16 +63,17 @@ pub(crate) struct Artefacts {
 }
 
 impl Artefacts {
-    /// Of so many visits without any.
+    /// No artefacts in any of `visits` visits.
     pub(crate) fn none(visits: usize) -> Self {
         Self { visits: vec![vec![]; visits] }
     }
 
-    /// Those of the visits, by the way that is set, or those that the joint solver is going to find itself: none yet. The store ends without them.
+    /// Finds artefacts by the configured method; none where the joint solver finds them itself. The
+    /// store is left without their pixels.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    /// [`CoaddError`] if pixels cannot be read, or the monitor asks to stop.
     pub(crate) fn find(
         state: &PatchState,
         store: &mut Store,
@@ -104,7 +107,7 @@ impl Artefacts {
         Ok(Self { visits: found(state, store, config, log)? })
     }
 
-    /// With what was found later.
+    /// The union with artefacts found later.
     pub(crate) fn and(mut self, later: &[PixelList]) -> Self {
         for (pixels, more) in self.visits.iter_mut().zip(later) {
             pixels.extend(more);
@@ -114,11 +117,12 @@ impl Artefacts {
         self
     }
 
-    /// With streaks along straight lines, if they are to be looked for; `n_image` counts the visits of each pixel. The store ends without all of them.
+    /// Adds streaks along straight lines, if they are searched for. `n_image` counts the visits of
+    /// each pixel. The store is left without all artefacts.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    /// [`CoaddError`] if pixels cannot be read, or the monitor asks to stop.
     pub(crate) fn with_streaks(
         self,
         state: &PatchState,
@@ -138,14 +142,15 @@ impl Artefacts {
         Ok(all)
     }
 
-    /// Those that few visits have: the joint solver clips variable stars as well, which are in the sky. `n_image` counts the visits of each pixel.
+    /// Artefacts that few visits share. (The joint solver clips variable stars as well, which
+    /// belong to the sky.) `n_image` counts the visits of each pixel.
     pub(crate) fn rare(&self, n_image: &Array2<u16>, config: &AssembleConfig) -> Self {
         let groups: Vec<_> =
             self.visits.iter().map(|pixels| dcr_solver::groups(pixels, n_image.ncols())).collect();
         Self { visits: config.artefacts.rarity().rare(&groups, n_image) }
     }
 
-    /// Warns of visits that lost much of their good pixels, of which there are `good`.
+    /// Warns of visits that lost many of their `good` pixels.
     pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], log: &mut RunLog<'_>) {
         for ((pixels, visit), good) in self.visits.iter().zip(visits).zip(good) {
             let share = pixels.len() as f64 / (*good).max(1) as f64;
@@ -171,7 +176,7 @@ impl Artefacts {
 }
 
 impl PatchState {
-    /// Says what is done where it is not known how wide PSFs are.
+    /// Warns of the widths assumed where PSFs are unknown.
     fn warn_of_unknown_psfs(&self, log: &mut RunLog<'_>) {
         let place = self.survey.inputs.bbox.centre();
         let unknown: Vec<u64> = (self.survey.inputs.visits.iter())

@@ -22,28 +22,30 @@ use crate::run::summary::Summary;
 /// The model of a joint run before there were files for both solvers.
 const EARLIER_MODEL: &str = "joint.fits";
 
-/// What to assemble, and where to write it.
+/// Inputs and output folder of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssembleRequest {
     /// Exposures of one band on one grid.
     pub warps: Vec<PathBuf>,
-    /// PSF-matched warps of the same visits, to find artefacts with; without any they are made where they are needed.
+    /// PSF-matched warps of the same visits, for the search for artefacts. Without any, the warps
+    /// are convolved where needed.
     pub matched: Vec<PathBuf>,
     /// A coadd to start from; without it one is made.
     pub template: Option<PathBuf>,
     /// The folder for the results.
     pub output: PathBuf,
-    /// Whether results that are there may be replaced.
+    /// True if existing results may be replaced.
     pub overwrite: bool,
 }
 
 /// Assembles subfilter coadds from warps and writes them.
 ///
-/// Nothing appears under a final name before everything is complete.
+/// No file appears under its final name before all are complete.
 ///
 /// # Errors
 ///
-/// [`CoaddError`], for the first thing that is wrong with settings, files or the folder; and if the monitor asks to stop.
+/// [`CoaddError`] for the first error in settings, files or the folder, and if the monitor asks to
+/// stop.
 pub fn assemble(
     request: &AssembleRequest,
     config: &AssembleConfig,

@@ -1,7 +1,8 @@
-//! A finished run seen through its own exposures: what each has that the templates have not, for the report.
+//! A finished run compared with its own exposures, for the report.
 //!
-//! Differences and residuals are those of [`crate::subtract`], by the same code; nothing is written. The exposures went into the
-//! coadds, so differences have a little less noise than those of exposures that did not.
+//! Differences and residuals are made by the code of [`crate::subtract`]; nothing is written. The
+//! exposures went into the coadds, so their differences have slightly less noise than those of
+//! other exposures.
 
 mod coadds;
 mod remainder;
@@ -27,10 +28,10 @@ use crate::template::target::Target;
 use dcr_coadd::config::{Background, SubtractConfig, ZeroPoint};
 use dcr_coadd::inputs::flux_factors;
 
-/// FWHM in px of the PSF that stands in where nobody has one, so that a difference can be made at all.
+/// FWHM in px of the PSF assumed where neither image has one.
 const STAND_IN_FWHM_PX: f64 = 3.5;
 
-/// A finished run, opened to be looked at. Its plain coadd is kept in memory.
+/// A finished run, open for review. Its standard coadd is kept in memory.
 pub struct Review {
     patches: Patches,
     run: FinishedRun,
@@ -46,23 +47,24 @@ pub struct Exposures<'a> {
     maker: TemplateMaker<'a>,
 }
 
-/// An exposure, and what is left of it.
+/// An exposure with its differences.
 #[derive(Clone, Debug)]
 pub struct VisitReview {
     /// Its pixels.
     pub exposure: Array2<f32>,
     /// Less the matched template.
     pub matched: Remainder,
-    /// Less the plain coadd, if the run has one.
+    /// Difference with the standard coadd, if the run has one.
     pub plain: Option<Remainder>,
 }
 
 impl Review {
-    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a kernel can be fitted.
+    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a
+    /// kernel can be fitted.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the folder holds no run, or files of several.
+    /// [`DifferenceError`] if the folder holds no run, or files of several runs.
     pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, DifferenceError> {
         let patches = Patches::open(&[folder.to_owned()])?;
         let mut plain = PlainCoadds::open(&patches)?;
@@ -91,7 +93,7 @@ impl Review {
         self.patches.models[0].bbox
     }
 
-    /// Refuses a file in the run's folder that says it is of another run.
+    /// Refuses a file in the run's folder that states another run.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl Review {
         self.patches.unit()
     }
 
-    /// The file that is the plain coadd, if there is one: `plain.fits`, or `coadd.fits` for want of it.
+    /// File name of the standard coadd, if there is one: `plain.fits`, else `coadd.fits`.
     #[must_use]
     pub fn plain_coadd(&self) -> Option<&'static str> {
         self.plain.as_ref().map(|plain| plain.name)
@@ -156,11 +158,11 @@ impl Review {
         Some(sum / run.files.len() as f32)
     }
 
-    /// Isolated sources of the coadds with their fluxes in each subfilter, the brightest first.
+    /// Isolated sources of the coadds with their fluxes in each subfilter, brightest first.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the PSF makes no stamp. Without a PSF there are none.
+    /// [`DifferenceError`] if the PSF makes no stamp. Without a PSF the list is empty.
     pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, DifferenceError> {
         let file = &self.run.files[0];
         let (x, y) = file.bbox().centre();
@@ -170,11 +172,11 @@ impl Review {
         }
     }
 
-    /// Gets ready to look at exposures: what their templates are made from is kept in memory.
+    /// Prepares the run for its exposures: models are kept in memory.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if what templates are made from cannot be read.
+    /// [`DifferenceError`] if a model cannot be read.
     pub fn exposures(&self) -> Result<Exposures<'_>, DifferenceError> {
         let mut maker =
             TemplateMaker::new(&self.patches.models, &self.patches.planes, &self.config.template)?;
@@ -182,7 +184,7 @@ impl Review {
         Ok(Exposures { review: self, maker })
     }
 
-    /// What brings an exposure to the coadds' zero point.
+    /// Factor that brings an exposure to the coadds' zero point.
     fn scale(&self, file: &dyn Exposure) -> f32 {
         let factor = flux_factors::factor(file, &self.config.template.input, self.zero_point);
         factor.unwrap_or(1.0) as f32
@@ -219,7 +221,8 @@ impl Review {
 }
 
 impl Exposures<'_> {
-    /// Subtracts the matched template and the plain coadd from an exposure, whose files are given. What is left is compared on the pixels that both can tell.
+    /// Subtracts the matched template and the standard coadd from an exposure, whose files are
+    /// given. The two differences are compared on the pixels that both cover.
     ///
     /// # Errors
     ///
@@ -266,7 +269,7 @@ impl Exposures<'_> {
     }
 }
 
-/// A difference, before anybody has looked for what stands out.
+/// A difference before the search for residuals.
 struct Unsearched {
     difference: Difference,
     /// Threshold of residuals, and the background that is taken out, if they can be searched for.
@@ -274,7 +277,7 @@ struct Unsearched {
 }
 
 impl Unsearched {
-    /// Share of the pixels that tell something.
+    /// Share of the pixels with valid data.
     fn usable(&self) -> f64 {
         let bad = &self.difference.bad;
         bad.iter().filter(|bad| !**bad).count() as f64 / bad.len().max(1) as f64

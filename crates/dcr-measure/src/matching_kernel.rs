@@ -1,15 +1,16 @@
-//! The kernel that gives one image the PSF of another (Alard and Lupton).
+//! PSF matching of two images (Alard and Lupton).
 //!
-//! The kernel is a sum of known shapes, Gaussians of three widths times polynomials and a single pixel, with coefficients that are
-//! constant or polynomials of the place; the background between the images is a polynomial as well:
+//! The kernel is a sum of fixed shapes (Gaussians of three widths times polynomials, and a single
+//! pixel) with coefficients that are constant or polynomials of the position. The background
+//! between the images is a polynomial as well:
 //!
 //! ```text
 //! B(p) ≈ Σ_i a_i(p) (k_i ∗ A)(p) + b(p)
 //! ```
 //!
-//! The coefficients are fitted to stamps about bright sources by weighted least squares, with pixels and stamps that do not follow
-//! left out round by round. Only the first shape has a sum, 1, and its coefficient is constant: the ratio of fluxes is the same
-//! everywhere, whatever the PSF does.
+//! The coefficients are fitted to stamps around bright sources by weighted least squares; deviating
+//! pixels and stamps are rejected in rounds. Only the first shape has a sum, 1, and its coefficient
+//! is constant: the flux ratio is the same everywhere, however the PSF varies.
 //!
 //! # References
 //!
@@ -29,7 +30,8 @@ pub use fit::{fit, solve_positive};
 
 /// Side of the tiles in which the kernel that variances go through is taken for constant, in px.
 const VARIANCE_TILE: usize = 128;
-/// The share of a kernel's absolute weight that may fall on bad pixels, which are filled from their neighbours, or beyond the edge.
+/// Maximum share of a kernel's absolute weight on bad pixels, which are filled from their
+/// neighbours, or beyond the edge.
 const MISSING_WEIGHT: f64 = 0.02;
 
 /// An image to be matched, or to match.
@@ -51,12 +53,12 @@ pub enum MatchError {
          subtract.kernel_order"
     )]
     TooFewSources {
-        /// How many there are.
+        /// Sources found.
         found: usize,
         /// How many there should be.
         needed: usize,
     },
-    /// The sources do not tell the kernel.
+    /// The sources leave the kernel degenerate.
     #[error(
         "the bright sources do not determine a kernel; subtract without matching, or lower subtract.kernel_order"
     )]
@@ -94,7 +96,7 @@ pub struct Convolved {
 }
 
 impl MatchingKernel {
-    /// The ratio of fluxes: the sum of the kernel, the same everywhere.
+    /// Flux ratio: the sum of the kernel, the same at every position.
     pub fn sum(&self) -> f64 {
         self.terms[0].sum()
     }
@@ -173,7 +175,8 @@ impl MatchingKernel {
     }
 }
 
-/// The image with bad pixels filled by the Gaussian mean of the good ones within a FWHM; 0 where there are none.
+/// Image with bad pixels replaced by the Gaussian mean of the good ones within a FWHM; 0 without
+/// good ones.
 fn filled(frame: &Frame<'_>) -> Array2<f32> {
     let reach = frame.fwhm_px.ceil() as usize;
     let (rows, cols) = frame.image.dim();

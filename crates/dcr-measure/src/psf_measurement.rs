@@ -1,11 +1,15 @@
-//! The PSF of a coadd, measured from its stars (ALGORITHM §10).
+//! PSF of a coadd, measured from its stars.
 //!
 //! Stars are found, selected by size and shape, and stacked:
 //!
-//! 1. Sources beyond `psf.threshold` that have the pixels to be measured and no neighbour too near ([`stars`]).
-//! 2. Their adaptive moments. Galaxies have all sizes, stars one: those of the most frequent size and of one ellipticity are kept.
-//! 3. Whether they vary over the patch: a polynomial of the place of order 0 to 2 ([`trend`]).
-//! 4. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them, with such a polynomial in each pixel ([`stack`]).
+//! 1. Detection of sources above `psf.threshold` that have enough good pixels and no close
+//!    neighbour ([`stars`]).
+//! 2. Selection by adaptive moments: sources of the most frequent size and of one ellipticity.
+//!    Galaxies have all sizes, stars one.
+//! 3. Choice of a polynomial of the position, of order 0 to 2, for the variation over the patch
+//!    ([`trend`]).
+//! 4. Fit of a PSF, with such a polynomial in each pixel, that matches all stars when shifted by
+//!    fractions of pixels and scaled ([`stack`]).
 
 mod field;
 mod stack;
@@ -24,7 +28,8 @@ use self::stars::{Star, find, of_one_size_and_shape};
 use self::trend::trend;
 use crate::matching_kernel::Polynomial;
 
-/// Half the side of the stamp that is measured, in FWHM. Beyond, a star at the threshold is lost in the noise.
+/// Half the side of the measured stamp, in FWHM. Beyond it a star at the threshold is below the
+/// noise.
 const HALF_SIDE_FWHM: f64 = 4.0;
 
 /// The PSF of a coadd's stars.
@@ -32,7 +37,7 @@ const HALF_SIDE_FWHM: f64 = 4.0;
 pub struct MeasuredPsf {
     /// In the middle of the coadd.
     pub stamp: Stamp,
-    /// In the middle of each cell; none if it is the same everywhere.
+    /// PSF in the middle of each cell; empty for a constant PSF.
     pub cells: Vec<(BBox, Stamp)>,
     pub quality: PsfQuality,
 }
@@ -46,17 +51,20 @@ pub struct PsfQuality {
     pub candidates: usize,
     /// Standard deviation of the stars' FWHM over their mean.
     pub fwhm_scatter: f64,
-    /// Of the PSF in the middle of the coadd, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
+    /// Ellipticity of the PSF in the middle of the coadd: `[(xx − yy), 2 xy] / (xx + yy)` of its
+    /// adaptive moments.
     pub ellipticity: [f64; 2],
-    /// Its standard deviation, of one component, from what it would be without each of the stars (jackknife); unknown of one star.
+    /// Standard deviation of one component of the ellipticity, from a jackknife over stars; `None`
+    /// for one star.
     pub ellipticity_error: Option<f64>,
     /// Standard deviation of the stars' ellipticity, of one component.
     pub ellipticity_scatter: f64,
-    /// What the PSF leaves of a star within a FWHM of its middle: the median over stars of the rms over the star's peak.
+    /// Residual of a star within one FWHM of its centre: the median over stars of the rms over the
+    /// star's peak.
     pub residual: f64,
-    /// Order of the polynomial by which it runs over the patch; 0 if it is the same everywhere.
+    /// Order of the polynomial over the patch; 0 for a constant PSF.
     pub order: usize,
-    /// What it is in each cell, if it varies.
+    /// Quality in each cell; empty for a constant PSF.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<PsfCellQuality>,
 }
@@ -109,7 +117,7 @@ pub struct TooFewStars {
 ///
 /// # Errors
 ///
-/// [`TooFewStars`] if there are fewer than `psf.min_stars`, or they make no PSF.
+/// [`TooFewStars`] if there are fewer stars than `psf.min_stars`, or their fit is degenerate.
 pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<MeasuredPsf, TooFewStars> {
     let half = (HALF_SIDE_FWHM * field.fwhm_px).ceil() as usize;
     let candidates = find(field, half + stack::MARGIN, selection);
@@ -151,7 +159,7 @@ pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<M
     Ok(MeasuredPsf { stamp: middle.stamp, cells, quality })
 }
 
-/// A PSF where it is wanted.
+/// A fitted PSF with its stamps at the requested positions.
 struct PsfSolution {
     middle: PsfAtPlace,
     cells: Vec<(BBox, PsfAtPlace)>,

@@ -1,9 +1,8 @@
-//! The sky of an image as a plane, and its noise: from pixels without sources, of which some may be
-//! missed.
+//! The sky of an image as a plane, with its noise, from pixels outside detected sources.
 //!
-//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it, again
-//! and again. The noise is the distance from the median to the quantile 0.159 of the residuals:
-//! faint sources that nobody has detected are all on the other side.
+//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it,
+//! repeatedly. The noise is the distance from the median to the quantile 0.159 of the residuals:
+//! undetected faint sources all lie on the other side.
 
 use crate::statistics::quantile_of_pixels;
 
@@ -11,7 +10,7 @@ use crate::statistics::quantile_of_pixels;
 const CLIP_SIGMA: f64 = 2.5;
 /// Fits.
 const PASSES: usize = 8;
-/// Fewer pixels tell no plane.
+/// Minimum pixels for a plane.
 const FEWEST_PIXELS: usize = 500;
 /// Quantile of a normal distribution one standard deviation below its mean.
 pub const ONE_SIGMA_BELOW: f64 = 0.158_655;
@@ -41,7 +40,7 @@ pub struct SkyPlane {
 }
 
 impl SkyPlane {
-    /// Of pixels of the sky; `None` of too few.
+    /// Fits the plane to pixels of the sky; `None` if they are too few.
     pub fn of(pixels: &[SkyPixel]) -> Option<Self> {
         if pixels.len() < FEWEST_PIXELS {
             return None;

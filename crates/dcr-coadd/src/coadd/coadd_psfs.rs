@@ -1,8 +1,9 @@
-//! The PSFs that the files of a run get.
+//! PSFs of the output files of a run.
 //!
-//! The stacked coadd has that of the joint solution, the one measured from its stars (`psf.measure`), or else the average of the
-//! selected visits'. With the iterative method a subfilter's is the same scaled to its wavelengths: seeing is better in the red. What the
-//! joint method solves for has one PSF in all planes.
+//! The stacked coadd has the PSF of the joint solution, the PSF measured from its stars
+//! (`psf.measure`), or the mean PSF of the selected visits. With the iterative method the PSF of a
+//! subfilter is scaled to its wavelengths: seeing is better in the red. With the joint method all
+//! planes share one PSF.
 
 use dcr_image::psf::StampGrid;
 use dcr_physics::WavelengthGrid;
@@ -31,7 +32,7 @@ pub(crate) struct CoaddPsfs {
 }
 
 impl CoaddPsfs {
-    /// All planes have the PSF of the joint solution, or the one that is measured in their sum if that is asked for and possible.
+    /// All planes get the PSF of the joint solution, or the PSF measured in their sum on request.
     pub(crate) fn of_solution(
         solution: &CoaddPsf,
         coadds: &SolvedPlanes,
@@ -47,7 +48,8 @@ impl CoaddPsfs {
         Self::new(psf.clone(), vec![psf; config.model.subfilters], origin)
     }
 
-    /// Measures, if that is asked for and possible, or takes the PSF of the selected visits; and scales it to each subfilter.
+    /// Measures the PSF on request, else takes the mean of the selected visits, and scales it to
+    /// each subfilter.
     ///
     /// # Errors
     ///
@@ -87,7 +89,8 @@ impl CoaddPsfs {
     }
 }
 
-/// The PSF of the stars in the stacked coadd; `None` if that is not asked for, and after a warning if it cannot be had.
+/// PSF of the stars in the stacked coadd; `None` if not requested, and after a warning if the
+/// measurement fails.
 fn measured(
     selected: &CoaddPsf,
     coadds: &SolvedPlanes,

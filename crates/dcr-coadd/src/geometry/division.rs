@@ -1,4 +1,5 @@
-//! How a job is divided: the patch into cells, the band into subfilters, and what follows from both for every visit.
+//! Division of a job: the patch into cells, the band into subfilters, with displacements and
+//! airmass of every visit.
 
 use dcr_image::{BBox, Wcs};
 use dcr_physics::{LocalSky, WavelengthGrid};
@@ -177,12 +178,12 @@ impl Division {
     }
 }
 
-/// Whether subregions are solved one after the other, as the reference does.
+/// True if subregions are solved one after the other, as in LSST's DcrAssembleCoaddTask.
 fn one_by_one(config: &AssembleConfig) -> bool {
     config.solver.iterative.edge == Edge::Zero
 }
 
-/// By how much a subregion is grown for reading (ALGORITHM §5.6).
+/// Margin in px of a subregion for reading (docs/algorithm.md §5.6).
 fn buffer(store: &Store) -> usize {
     let largest = store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component()).fold(0.0, f64::max);
     largest.ceil() as usize + 1

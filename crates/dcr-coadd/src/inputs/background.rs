@@ -1,8 +1,8 @@
-//! The sky of each visit: its level, slope and noise, and whether the variances agree with it.
+//! The sky of each visit: level, slope and noise, compared with the stated variances.
 //!
-//! The level should be 0 everywhere: a model takes what visits have in common for light of sources,
-//! and the rest for artefacts, or leaves it in every difference. Weights and thresholds rest on the
-//! variances, so noise is compared with them.
+//! The level should be 0 everywhere: a model takes background that visits share for the light of
+//! sources, and clips other background as artefacts, or leaves it in every difference. Weights and
+//! thresholds rest on the variances, so the noise is compared with them.
 
 use dcr_image::{BBox, MaskedImage};
 use dcr_solver::{DETECTED, GOOD};
@@ -12,15 +12,15 @@ use crate::run::run_log::RunLog;
 use dcr_measure::sky_plane::{ONE_SIGMA_BELOW, SkyPixel, SkyPlane};
 use dcr_measure::statistics::{median, median_of_pixels, quantile_of_pixels};
 
-/// Levels this far from that of the other visits are reported, in σ of a pixel: averaged over a PSF
-/// it is 3 σ or more.
+/// Reported difference of a level from that of the other visits, in σ of a pixel: over the area of
+/// a PSF it is 3 σ or more.
 const DIFFERENT: f64 = 0.5;
 /// A level that visits have in common is reported from here on; less may be a field full of faint
 /// sources.
 const COMMON: f64 = 3.0;
-/// Slopes from side to side are reported from here on, in σ of a pixel, …
+/// Reported slope from side to side, in σ of a pixel.
 const SLOPING: f64 = 0.5;
-/// … if they are this many times their error.
+/// Minimum significance of a reported slope, in units of its error.
 const SURE: f64 = 7.0;
 /// Largest ratio of the noise found to that stated.
 const MOST_NOISE: f64 = 1.3;
@@ -39,7 +39,7 @@ pub(crate) struct Sample {
     pixels: Vec<SkyPixel>,
 }
 
-/// What a sample tells of the sky.
+/// Statistics of the sky from a sample of pixels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sky {
     /// Median; `None` without any pixel.
@@ -53,7 +53,7 @@ pub(crate) struct Sky {
 }
 
 impl Sample {
-    /// Of an image with these pixels.
+    /// Empty sample of an image with these pixels.
     pub(crate) fn of(bbox: BBox) -> Self {
         Self { bbox, every: (bbox.area() / ENOUGH).max(1), seen: 0, pixels: vec![] }
     }
@@ -157,7 +157,7 @@ fn warn_of_slopes(skies: &[VisitSky], log: &mut RunLog<'_>) {
     log.warn("background", text);
 }
 
-/// Warns of visits whose noise is not what their variances say.
+/// Warns of visits whose noise contradicts their variances.
 fn warn_of_noise(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let ratios = || skies.iter().filter_map(|s| Some((s.sky.noise_ratio?, s.visit.as_str())));
     if let Some((noisy, most, visit)) = beyond(ratios(), MOST_NOISE) {
@@ -180,7 +180,7 @@ fn warn_of_noise(skies: &[VisitSky], log: &mut RunLog<'_>) {
     }
 }
 
-/// Warns of visits whose variance is not the same all over the sky.
+/// Warns of visits whose variance varies over the sky.
 fn warn_of_uneven_variances(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let spreads = skies.iter().filter_map(|s| Some((s.sky.variance_spread?, s.visit.as_str())));
     let Some((uneven, most, visit)) = beyond(spreads, UNEVEN) else { return };

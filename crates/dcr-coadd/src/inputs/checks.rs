@@ -20,7 +20,7 @@ pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) ->
     }
 }
 
-/// How two WCS differ over a box, if by more than what is allowed.
+/// The difference of two WCS over a box; `None` within `allowed_px`.
 pub fn grid_difference(expected: &Wcs, got: &Wcs, bbox: &BBox, allowed_px: f64) -> Option<GridDifference> {
     match expected.difference_px(got, bbox) {
         Ok(px) if px <= allowed_px => None,
@@ -56,9 +56,9 @@ pub fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) 
     })
 }
 
-/// Whether two names may stand for one filter: they are alike, or have the same band letter, or have none.
+/// True if two names may denote one filter: they are equal, share the band letter, or one has none.
 ///
-/// A name without a letter of its own, as a user may call a band, says nothing against any other.
+/// A name without a band letter, as a user may call a band, contradicts no other.
 pub fn may_be_the_same(a: &str, b: &str) -> bool {
     match (band_letter(a), band_letter(b)) {
         (Some(a), Some(b)) => a == b,
@@ -66,7 +66,8 @@ pub fn may_be_the_same(a: &str, b: &str) -> bool {
     }
 }
 
-/// The band in a filter's name: `g` of "g", "HSC-G", "g_6", "lsst-g" and "g DECam SDSS c0001 4720.0 1520.0".
+/// The band letter in a filter's name: `g` of "g", "HSC-G", "g_6", "lsst-g" and "g DECam SDSS c0001
+/// 4720.0 1520.0".
 fn band_letter(name: &str) -> Option<char> {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words

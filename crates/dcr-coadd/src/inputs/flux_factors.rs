@@ -1,8 +1,8 @@
-//! The flux scale of exposures: what pixel values are multiplied by, and warnings about it.
+//! The flux scale of exposures: factors on pixel values, and warnings about them.
 //!
-//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the card
-//! says that they are still without it. With "header" the zero points decide, and FLXSCALE is not
-//! applied: both tell the same of one exposure.
+//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the
+//! card states a factor that is not yet applied. With "header" the zero points decide, and
+//! FLXSCALE, which states the same of one exposure, is not applied.
 
 use dcr_image::Exposure;
 use dcr_image::header::unit::{self, UnitKind};
@@ -18,11 +18,11 @@ const SPREAD_MAG: f64 = 0.05;
 /// Ratio of exposure times from which on one zero point for all counts is doubted.
 const EXPOSURE_RATIO: f64 = 1.1;
 
-/// What the pixel values of an exposure are multiplied by to have the zero point `common`.
+/// Factor that brings an exposure's pixel values to the zero point `common`.
 ///
 /// # Errors
 ///
-/// [`InputError::NoZeroPoint`] if that is by zero points and one is missing.
+/// [`InputError::NoZeroPoint`] if zero points decide and one is missing.
 pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>) -> Result<f64, InputError> {
     let visit = exposure.visit();
     match (input.zero_point, common, visit.zero_point_mag) {
@@ -66,7 +66,7 @@ pub fn factors(
     Ok((exposures.iter().map(of).collect::<Result<_, _>>()?, common))
 }
 
-/// What is to be doubted of the zero points of a set, for all exposures alike.
+/// Warnings about the zero points of a set, which apply to all exposures.
 pub fn warnings(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
     let warning = |text: String| Assumption { quantity: "zero point".into(), text, warning: true };
     let visits = || exposures.iter().map(|exposure| exposure.visit());

@@ -1,4 +1,4 @@
-//! The share of each visit that is thrown away: by masks, and by what was clipped.
+//! Share of each visit that is not used: masked or clipped pixels.
 
 use dcr_image::{MaskPlanes, MaskedImage};
 use dcr_solver::GOOD;
@@ -6,8 +6,8 @@ use ndarray::ArrayView2;
 
 use crate::run::run_log::RunLog;
 
-/// A visit that loses more than this share of its pixels with data is not what its mask or its
-/// neighbours expect.
+/// Reported share of a visit's pixels with data that are not used; such a visit contradicts its
+/// mask or the other visits.
 const MOST: f64 = 0.5;
 
 /// Pixels of a visit that masks take.
@@ -22,7 +22,7 @@ pub(crate) struct MaskLosses {
 }
 
 impl MaskLosses {
-    /// Of a visit whose pixels in the planes `bad` are not used.
+    /// Losses of a visit whose pixels in the planes `bad` are not used.
     pub(crate) fn new(bad: &[String]) -> Self {
         let planes = bad.iter().filter(|name| *name != "NO_DATA").map(|name| (name.clone(), 0)).collect();
         Self { planes, ..Self::default() }
@@ -81,8 +81,8 @@ pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], log: &mut RunLog<'_
     log.warn("masks", text);
 }
 
-/// A visit of which most was thrown away, in words for a remark: of `with_data` pixels `good` were
-/// not masked, and `clipped` of these left out. `None` if half or more were used.
+/// Status note on a visit most of which is not used: of `with_data` pixels `good` were not masked,
+/// and `clipped` of these were clipped. `None` if half or more were used.
 pub(crate) fn remark_on_loss(name: &str, with_data: usize, good: usize, clipped: usize) -> Option<String> {
     let share = |pixels: usize| pixels as f64 / with_data.max(1) as f64;
     let masked = with_data.saturating_sub(good);
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::run::progress::Unmonitored;
 
-    /// A visit of 100 pixels of which the first have the planes.
+    /// A visit of 100 pixels, the first of which have the planes.
     fn losses(with_planes: &[(&str, usize)]) -> MaskLosses {
         let planes = MaskPlanes::canonical();
         let bad = ["NO_DATA", "BAD", "SAT"].map(str::to_owned);

@@ -1,8 +1,8 @@
-//! Mask planes that settings name, held against those that the files have.
+//! Comparison of the mask planes in the settings with those of the files.
 //!
-//! A mask without a plane simply has no such pixel, so that a misspelt name would go unnoticed: SATT
-//! would make every saturated pixel good. A name that no file has and nobody knows is refused; one
-//! that is known from elsewhere is reported; the defaults' names and our own planes pass.
+//! A misspelt name would pass unnoticed, for a mask without that plane has no such pixels: SATT
+//! would make every saturated pixel good. An unknown name that no file has is refused; a known name
+//! that no file has is reported; the names in the defaults and the planes of this program pass.
 
 use dcr_image::MaskPlanes;
 use dcr_image::mask::{known_planes, same_plane};
@@ -21,11 +21,11 @@ struct Named<'a> {
     by_default: Vec<String>,
 }
 
-/// Checks the mask planes that settings of `dcr assemble` name against the dictionaries of the files.
+/// Checks the mask planes in the settings of `dcr assemble` against the dictionaries of the files.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Plane`] for a name that no dictionary has and that is not known.
+/// [`ConfigError::Plane`] for an unknown name that no dictionary has.
 pub fn check_assembling<'a>(
     config: &AssembleConfig,
     files: impl Iterator<Item = &'a MaskPlanes> + Clone,
@@ -120,7 +120,7 @@ fn check<'a>(
     Ok(())
 }
 
-/// The name most like `plane`, if one is alike at all.
+/// The name closest to `plane`, if one is similar.
 fn nearest<'a>(plane: &str, names: &[&'a str]) -> Option<&'a str> {
     let plane = plane.to_ascii_uppercase();
     let distance = |name: &&str| edit_distance(&plane, &name.to_ascii_uppercase());

@@ -48,14 +48,14 @@ pub struct Input {
 
 /// Warps that belong together.
 pub struct Inputs {
-    /// In the order given; there is at least one.
+    /// The visits, in the order given; at least one.
     pub visits: Vec<Input>,
     pub bbox: BBox,
     pub wcs: Wcs,
     pub unit: String,
-    /// Zero point in mag of the visits as they are scaled, if it is known and one.
+    /// Common zero point in mag of the scaled visits, if known.
     pub zero_point_mag: Option<f64>,
-    /// What the headers say of the band.
+    /// The band that the headers state.
     pub stated: StatedBand,
 }
 
@@ -178,11 +178,12 @@ impl Inputs {
         self.visits.iter_mut().for_each(|visit| visit.excluded = Some(Arc::clone(&pixels)));
     }
 
-    /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.
+    /// Dictionary of the mask planes of all warps and of `template`; the planes of this program
+    /// fill free bits.
     ///
     /// # Errors
     ///
-    /// [`InputError::Mask`] if there are more than 31.
+    /// [`InputError::Mask`] for more than 31 planes.
     pub fn planes(&self, template: Option<&dyn Exposure>) -> Result<MaskPlanes, CoaddError> {
         let mut planes = MaskPlanes::canonical();
         for file in self.visits.iter().map(|visit| visit.file.as_ref()).chain(template) {

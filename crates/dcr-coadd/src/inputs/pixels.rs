@@ -99,7 +99,8 @@ impl<'a> PixelReader<'a> {
         Ok(VisitPixels { masked, flags })
     }
 
-    /// A pixel is good if no bad plane is set and image and variance are numbers, the latter above 0 (ALGORITHM §5.1).
+    /// Flags of the pixels. A pixel is good if no bad plane is set, image and variance are finite,
+    /// and the variance is positive (docs/algorithm.md §5.1).
     pub fn flags(&self, masked: &MaskedImage, planes: &MaskPlanes) -> Array2<u8> {
         let (bad, sources) = (planes.bits_of(self.bad), planes.bits_of(self.sources));
         Zip::from(&masked.image).and(&masked.mask).and(&masked.variance).map_collect(

@@ -1,8 +1,5 @@
-//! The joint method on a patch: visits as the joint solver asks for them, its solution as coadds, and templates from it
-//! (`dcr_solver::joint` has the method).
-//!
-//! Beside the coadds, a run of it leaves `joint.fits`, in which is all that a later template needs: the planes with a border around the
-//! patch, where they rest on data, their noise, and the PSF that they have.
+//! The joint method on a patch (`dcr_solver::joint`): visits in the form the solver reads, and its
+//! solution as coadds.
 
 mod results;
 pub mod visits;

@@ -1,4 +1,4 @@
-//! The joint solver's solution as what is written and told.
+//! The joint solver's solution as coadds, warnings and summary.
 
 use dcr_image::Stamp;
 use dcr_solver::joint::{JointSolution, JointVisits, VisitReport};
@@ -21,9 +21,9 @@ use crate::run::summary::{JointSummary, JointVisitSummary};
 /// Above it, stated variances follow draws of noise within 5 %. Below it the mask-free formula of
 /// the variance is approximate.
 const RELIABLE_COVERAGE: f32 = 0.85;
-/// Stars that are brighter or fainter by this share, and by …
+/// Reported flux excess of a visit, relative.
 const MUCH_FLUX: f64 = 0.05;
-/// … so many times its error, are told of.
+/// Minimum significance of a reported flux excess, in units of its error.
 const SURE: f64 = 5.0;
 /// Offsets of visits above this, in pixels, are warned of.
 const FAR_OFF_PX: f64 = 0.2;
@@ -31,7 +31,7 @@ const FAR_OFF_PX: f64 = 0.2;
 const STRIP_ROWS: usize = 512;
 
 impl SolvedPlanes {
-    /// The planes of a joint solution. Where no visit has data that were used they are flagged NO_DATA.
+    /// The planes of a joint solution. Pixels without used data of any visit are flagged NO_DATA.
     ///
     /// # Errors
     ///

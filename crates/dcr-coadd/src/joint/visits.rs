@@ -12,7 +12,8 @@ use crate::geometry::shifts::ShiftPlan;
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
 
-/// The exponent of the Moffat profile that is nearest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328, 977).
+/// Exponent of the Moffat profile closest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328,
+/// 977).
 const ATMOSPHERE_BETA: f64 = 4.765;
 
 /// The visits of a patch, with pixels from the store.
@@ -24,9 +25,12 @@ pub struct PatchVisits<'a> {
 }
 
 impl<'a> PatchVisits<'a> {
+    /// Visits with the pixels of `store` and displacements by `plan`.
+    ///
     /// # Errors
     ///
-    /// [`CoaddError`] for the first visit that has no PSF, or whose displacements cannot be told everywhere on the patch.
+    /// [`CoaddError`] for the first visit without a PSF, or with undefined displacements at a
+    /// corner of the patch.
     pub fn new(
         store: &'a Store,
         inputs: &'a Inputs,
@@ -91,7 +95,7 @@ pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
     Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
 }
 
-/// The displacements at a place; none where they cannot be told, which the solver refuses.
+/// Displacements at a position; empty where they are undefined, which the solver refuses.
 pub fn displacements_at(
     plan: &ShiftPlan,
     path: &std::path::Path,

@@ -287,7 +287,7 @@ impl Finished {
         survey.inputs.visits.iter().enumerate().map(summary).collect()
     }
 
-    /// One remark for each visit most of whose pixels were not used.
+    /// One status note for each visit most of whose pixels were not used.
     fn notes_on_losses(&self) -> Vec<String> {
         let survey = &self.state.survey;
         let good = survey.good_pixels();

@@ -27,7 +27,7 @@ pub(crate) struct PatchState {
     pub(crate) division: Division,
     /// The mask planes of everything that is made.
     pub(crate) planes: MaskPlanes,
-    /// The mean of the exposures, without artefacts as far as they are known.
+    /// The standard coadd, without the artefacts known so far.
     pub(crate) plain: MeanCoadd,
     /// The coadd that the solve starts from.
     pub(crate) template: StartingCoadd,
@@ -129,7 +129,7 @@ impl PatchState {
         self.planes.bits_of(&self.config.coadd.bad_mask_planes)
     }
 
-    /// FWHM in px of a visit's PSF in the middle of the patch; a default where it is unknown.
+    /// FWHM in px of a visit's PSF in the middle of the patch, with a default where unknown.
     pub(crate) fn fwhm_px(&self, visit: usize) -> f64 {
         let inputs = &self.survey.inputs;
         inputs.visits[visit].fwhm_px(inputs.bbox.centre()).unwrap_or(UNKNOWN_FWHM_PX)

@@ -154,7 +154,7 @@ impl Survey {
         Ok(out)
     }
 
-    /// Keeps a visit, or drops it if it has no usable pixel; whether it is kept.
+    /// Keeps a visit with usable pixels and drops any other; true if kept.
     fn keep_if_usable(
         &mut self,
         slot: usize,
@@ -225,7 +225,7 @@ impl Survey {
         Ok(visit_weights(&noise, &config.coadd))
     }
 
-    /// A name that tells runs of other settings, visits or results apart.
+    /// A hash of settings, visits and coadd that identifies the run.
     pub(crate) fn run_name(&self, weights: &[f64], coadd: &Array2<f32>, config: &AssembleConfig) -> String {
         let settings = serde_json::to_vec(config).unwrap_or_default();
         let mut parts: Vec<Vec<u8>> = vec![env!("CARGO_PKG_VERSION").into(), settings];

@@ -1,4 +1,4 @@
-//! What a run tells in the headers of its files, and what `dcr template` reads there: nothing is typed twice.
+//! Metadata of a run in the headers of its files, from which `dcr template` takes its settings.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::coadd::solver_choice::Solver;
 use crate::config::{ShiftRule, Spectrum};
 use crate::error::{CoaddError, ModelError};
 
-/// What all files of a run share.
+/// Metadata shared by all files of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunMetadata {
     /// Identifies the run.
@@ -154,7 +154,7 @@ fn named<T: DeserializeOwned>(header: &Header, path: &Path, keyword: &str) -> Re
     serde_json::from_value(word.into()).map_err(|_| lacks(path, keyword))
 }
 
-/// A name for a run: FNV-1a of what went in, as 16 hexadecimal digits.
+/// Identifier of a run: FNV-1a hash of `parts`, as 16 hexadecimal digits.
 pub fn run_name<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {

@@ -19,7 +19,7 @@ use crate::run::summary::{Summary, VisitSummary};
 pub const SUMMARY: &str = "summary.json";
 /// The standard coadd of a run: no model of refraction.
 pub const PLAIN_COADD: &str = "plain.fits";
-/// The page of a run, which is of no use beside another.
+/// The report of a run, which belongs to this run alone.
 pub const REPORT: &str = "report.html";
 
 /// A command that writes a [`SUMMARY`], with a key that only its has.
@@ -33,7 +33,7 @@ impl Writer {
     const ALL: [(Self, &'static str, &'static str); 2] =
         [(Self::Assemble, "coadds", "configuration"), (Self::Subtract, "difference images", "threshold")];
 
-    /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
+    /// Refuses a folder with the results of another command, whose summary would be overwritten.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Writer {
     }
 }
 
-/// What the images of a run share.
+/// Grid, unit, PSF and cards shared by the output HDUs of a run.
 pub struct OutputHdus<'a> {
     pub bbox: BBox,
     pub wcs: &'a Wcs,
@@ -84,7 +84,7 @@ pub fn write_options(config: &OutputConfig, overwrite: bool) -> WriteOptions {
 }
 
 impl OutputHdus<'_> {
-    /// Writes a file: IMAGE, MASK, VARIANCE, N_IMAGE and PSF as far as there are, and tables.
+    /// Writes a file with the HDUs IMAGE, MASK, VARIANCE, optionally N_IMAGE and PSF, and tables.
     pub fn write(
         &self,
         path: &Path,

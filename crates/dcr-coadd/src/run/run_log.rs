@@ -1,4 +1,4 @@
-//! What happens during a run, told to the monitor and kept for the summary.
+//! Run log: stages and warnings, reported to the monitor and kept for the summary.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -25,11 +25,11 @@ impl<'a> RunLog<'a> {
         Self { monitor, warnings: vec![], stages: vec![], started: Instant::now(), stage_started: None }
     }
 
-    /// Begins a stage of so many steps.
+    /// Begins a stage of `steps` steps.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Cancelled`] if the caller wants to stop.
+    /// [`CoaddError::Cancelled`] if the monitor asks to stop.
     pub fn stage(&mut self, name: &str, steps: usize) -> Result<(), CoaddError> {
         self.end_stage();
         self.stages.push(StageSeconds { stage: name.into(), seconds: 0.0 });
@@ -53,7 +53,7 @@ impl<'a> RunLog<'a> {
         self.warnings.push(warning);
     }
 
-    /// Warns of what was assumed about visits, once for all visits of which the same was.
+    /// Emits one warning per distinct assumption, naming all visits it applies to.
     pub fn warn_of_assumptions<'b>(&mut self, visits: impl Iterator<Item = (u64, &'b [Assumption])>) {
         let mut visits_of_text: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for (visit, notes) in visits {

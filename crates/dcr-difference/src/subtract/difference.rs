@@ -1,7 +1,8 @@
-//! An exposure minus its template: pixels, noise, mask and PSF, with the two brought to one PSF if that is asked for.
+//! An exposure minus its template: pixels, noise, mask and PSF, with PSF matching on request.
 //!
-//! The sharper of the two is convolved ([`dcr_measure::matching_kernel`]); the difference is in the exposure's units either way. Widths
-//! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
+//! The sharper image is convolved ([`dcr_measure::matching_kernel`]); the difference is in the
+//! exposure's units either way. Widths within 2 % count as equal; the template is then convolved,
+//! for it has less noise.
 
 use crate::error::DifferenceError;
 use dcr_image::{Exposure, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation, Wcs};
@@ -30,7 +31,7 @@ pub(crate) struct Difference {
     /// NaN and NO_DATA where one of the two has no data.
     pub(crate) pixels: MaskedImage,
     pub(crate) planes: MaskPlanes,
-    /// Pixels that tell nothing.
+    /// Pixels without valid data.
     pub(crate) bad: Array2<bool>,
     /// Number of the exposure's own good pixels.
     pub(crate) good: usize,
@@ -41,7 +42,7 @@ pub(crate) struct Difference {
     pub(crate) matching: Option<Matching>,
 }
 
-/// Mask planes that say what some visit of a coadd had in a pixel. The others have data there, so
+/// Mask planes that describe single visits of a coadd. Other visits have data in such pixels, so
 /// that the coadd is good. Planes with a propagation threshold, such as SAT, describe the coadd.
 const OF_SINGLE_VISITS: [&str; 14] = [
     "CR",
@@ -135,8 +136,8 @@ impl PairMember {
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
     }
 
-    /// Leaves out the pixels that cannot be light ([`dcr_measure::glitches`]), and returns them. `psf`
-    /// and `fwhm_px` are those of the image, as far as they are known.
+    /// Masks glitches ([`dcr_measure::glitches`]) and returns them. `psf` and `fwhm_px` are those
+    /// of the image, if known.
     pub(crate) fn leave_out_glitches(&mut self, psf: Option<&Psf>, fwhm_px: Option<f64>) -> Vec<Glitch> {
         let contrast = Contrast::of(psf, self.pixels.bbox.centre(), fwhm_px);
         let found = glitches_of(&self.pixels, &contrast);
@@ -174,7 +175,8 @@ impl PairMember {
 ///
 /// # Errors
 ///
-/// [`PairError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
+/// [`PairError`] if a PSF is needed and missing, no kernel can be fitted, or the masks together
+/// have too many planes.
 pub(crate) fn subtract(
     exposure: &PairMember,
     template: &PairMember,

@@ -1,4 +1,5 @@
-//! `dcr subtract`: exposures minus their templates, what is left, and what would be left with the plain coadd.
+//! `dcr subtract`: exposures minus their templates, with residuals, and the same for the standard
+//! coadd.
 
 pub(crate) mod difference;
 pub(crate) mod plain;
@@ -44,19 +45,19 @@ const SLOPING: f64 = 0.5;
 /// A smaller fraction of searched pixels is reported.
 const MOSTLY: f64 = 0.9;
 
-/// What to subtract from what, and where to write it.
+/// Exposures, templates and output folder of a subtraction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubtractRequest {
-    /// The folders that [`dcr_coadd::assemble`] wrote, one for each patch: templates are made of them, unless `templates` are given, and
-    /// their plain coadds are what these are compared with.
+    /// Folders that [`dcr_coadd::assemble`] wrote, one per patch. Templates are made from them
+    /// unless `templates` are given; their standard coadds are subtracted for comparison.
     pub coadds: Vec<PathBuf>,
-    /// Templates made before, on the pixels of their exposures; they tell their visits.
+    /// Existing templates on the pixels of their exposures; their headers state the visit.
     pub templates: Vec<PathBuf>,
     /// The exposures.
     pub exposures: Vec<PathBuf>,
     /// The folder for `difference_<visit>.fits`, the tables of residuals, and `summary.json`.
     pub output: PathBuf,
-    /// Whether results that are there may be replaced.
+    /// True if existing results may be replaced.
     pub overwrite: bool,
 }
 
@@ -170,16 +171,16 @@ struct Job<'a> {
     patches: Option<&'a Patches>,
 }
 
-/// An exposure's difference and what was found in it, before it is written.
+/// An exposure's difference and residuals, before they are written.
 struct Subtracted<'a> {
     file: &'a dyn Exposure,
     difference: Difference,
     found: Detections,
-    /// Residuals of the plain coadd.
+    /// Residuals of the standard coadd.
     plain: Option<ResidualCounts>,
     airmass: Option<f64>,
     scale: Scale,
-    /// Whose PSF the template has, if it is of a joint run.
+    /// Origin of the template's PSF, for a joint run.
     psf_of: Option<PsfOf>,
     glitches: usize,
     /// Deviation in σ, and parent pixel coordinates.
@@ -187,7 +188,7 @@ struct Subtracted<'a> {
 }
 
 impl Subtracted<'_> {
-    /// Warns of what makes the residuals doubtful.
+    /// Warns of conditions that make the residuals doubtful.
     fn warn(&self, log: &mut RunLog<'_>) {
         let visit = format!("visit {}", self.file.visit().visit);
         if let Some(text) = &self.scale.warning {

@@ -1,7 +1,8 @@
-//! The plain coadd of the patches, as a template would be: what a user would have subtracted without a model of refraction.
+//! The standard coadd of the patches as a template: what a user subtracts without a model of
+//! refraction.
 //!
-//! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
-//! coadd that light of the reference wavelength would make.
+//! It is `plain.fits` in the folder of each run. Runs without it fall back on `coadd.fits`, the sum
+//! of the subfilters: the coadd at the reference wavelength.
 
 use crate::error::DifferenceError;
 use dcr_coadd::{InputError, ModelError};
@@ -13,13 +14,13 @@ use crate::template::mosaic::{PatchFootprint, Placement};
 use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 
-/// The names under which plain coadds are looked for.
+/// File names of standard coadds, in order of preference.
 const NAMES: [&str; 2] = [PLAIN_COADD, "coadd.fits"];
 
-/// The file of a run with its plain coadd.
+/// File name of the standard coadd of a run.
 pub(crate) const PLAIN_COADD: &str = "plain.fits";
 
-/// The plain coadds of all patches.
+/// Standard coadds of all patches.
 pub(crate) struct PlainCoadds {
     files: Vec<ExposureFile>,
     /// The pixels of all files, in this order, if they are kept.

@@ -88,8 +88,8 @@ impl TemplateSource<'_> {
         Ok(joined.chain(alone.into_iter().map(|file| ScienceExposure::Alone(Box::new(file)))).collect())
     }
 
-    /// The template of an exposure in the run's scale, that scale against the exposure's, the exposure's
-    /// airmass if it is known, and whose PSF the template has if it is of a joint run.
+    /// The template of an exposure in the run's scale, with its scale relative to the exposure, the
+    /// exposure's airmass if known, and the origin of the template's PSF for a joint run.
     pub(super) fn template(&self, subject: &ScienceExposure) -> Result<TemplateOf, DifferenceError> {
         let file = subject.file();
         match (self, subject) {
@@ -128,7 +128,7 @@ pub(super) struct TemplateOf {
     pub(super) scale: Scale,
     /// The exposure's.
     pub(super) airmass: Option<f64>,
-    /// Whose PSF it has, if it is of a joint run.
+    /// Origin of its PSF, for a joint run.
     pub(super) psf_of: Option<PsfOf>,
 }
 

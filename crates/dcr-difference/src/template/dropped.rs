@@ -9,25 +9,25 @@ use dcr_coadd::{Outcome, Warning};
 /// The exposures left out of a job, each with the reason.
 pub(crate) struct Dropped {
     pub(crate) exposures: Vec<Warning>,
-    /// Whether there is no other exposure.
+    /// True for a job of one exposure.
     only_one: bool,
-    /// The first error, to end with if there is no other exposure.
+    /// First error: the job fails with it if no exposure is left.
     first: Option<DifferenceError>,
 }
 
 impl Dropped {
-    /// Of a job for so many exposures, none left out yet.
+    /// No exposures dropped yet, for a job of `exposures`.
     pub(crate) fn among(exposures: usize) -> Self {
         Self { exposures: vec![], only_one: exposures == 1, first: None }
     }
 
-    /// The result, or nothing if it is an error: the exposure at `path` is then left out, with a
+    /// The value of a result; for an error `None`: the exposure at `path` is dropped with a
     /// warning.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next time, and any error
-    /// of the only exposure.
+    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next
+    /// time, and any error of the only exposure.
     pub(crate) fn or_drop<T>(
         &mut self,
         path: &Path,

@@ -27,19 +27,19 @@ pub struct TemplateRequest {
     pub exposures: Vec<PathBuf>,
     /// The folder for `template_<visit>.fits`; for one exposure also a file, ending in `.fits`.
     pub output: PathBuf,
-    /// Whether templates that are there may be replaced.
+    /// True if existing templates may be replaced.
     pub overwrite: bool,
 }
 
-/// Makes and writes the template that matches each exposure.
+/// Makes and writes the matched template of each exposure.
 ///
-/// Band, refraction, subfilters and rule of displacement are those of the runs, from their headers. The displacements are those of each
-/// place, cell by cell of each patch.
+/// Band, refraction, subfilters and rule of displacement are read from the headers of the runs.
+/// Displacements vary with position, cell by cell of each patch.
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if the runs' files are not of runs, or not of one kind; if no patch lies under an exposure; if an exposure was
-/// taken through another filter, or if its zenith cannot be told.
+/// [`DifferenceError`] if the runs' files are not of runs, or not of one kind; if an exposure
+/// overlaps no patch, has another filter, or has no known zenith.
 pub fn matched_templates(
     request: &TemplateRequest,
     config: &TemplateConfig,
@@ -147,13 +147,13 @@ fn destination(
     Ok((folder, names))
 }
 
-/// Whose PSF a template has that was written before, if it is of a joint run.
+/// Origin of the PSF of an existing template, if it is of a joint run.
 pub(crate) fn psf_of(template: &ExposureFile) -> Option<PsfOf> {
     let word = template.header().text(PSF_OF)?;
     [PsfOf::Exposure, PsfOf::Coadd].into_iter().find(|of| of.word() == word)
 }
 
-/// Warns of templates that have the coadd's PSF, for their exposures have none: given are visits and FWHM.
+/// Warns of templates with the coadd's PSF, made for exposures without one: visits and FWHM.
 pub(crate) fn warn_of_coadds_psf(templates: &[(u64, Option<f64>)], exposures: usize, log: &mut RunLog<'_>) {
     let [(first, fwhm_px), ..] = templates else { return };
     let width = fwhm_px.map_or_else(String::new, |fwhm| format!(", FWHM {fwhm:.2} px"));

@@ -25,7 +25,7 @@ pub(crate) struct TemplateMaker<'a> {
     planes: &'a MaskPlanes,
     config: &'a TemplateConfig,
     matchers: Vec<Matcher<'a>>,
-    /// Of the runs that are joint ones.
+    /// Predictors of the joint runs; `None` for iterative runs.
     joint: Vec<Option<JointMatcher<'a>>>,
     footprints: Vec<PatchFootprint<'a>>,
 }
@@ -36,7 +36,7 @@ pub struct Template {
     pub pixels: MaskedImage,
     /// The meaning of the mask bits.
     pub planes: MaskPlanes,
-    /// The PSF in the middle of the exposure, if it is known.
+    /// The PSF in the middle of the exposure, if known.
     pub psf: Option<Stamp>,
     /// Mean displacement of each subfilter in the middle of the exposure, blue to red.
     pub shifts: Vec<SubfilterShift>,
@@ -65,7 +65,7 @@ impl Template {
         self.registration.as_ref().and_then(|found| found.offset_px)
     }
 
-    /// Flux of the exposure over that of the template, minus 1, if it was fitted. It is not applied.
+    /// Fitted flux of the exposure over the template, minus 1; not applied.
     #[must_use]
     pub fn flux_excess(&self) -> Option<f64> {
         self.registration.as_ref().and_then(|found| found.flux_excess)
@@ -106,7 +106,7 @@ impl<'a> TemplateMaker<'a> {
         names.join(", ")
     }
 
-    /// Keeps in memory what the templates of many exposures are made from. What a joint run's are made from is kept as it is.
+    /// Keeps models in memory, for many exposures. Joint runs are cached as they are read.
     ///
     /// # Errors
     ///
@@ -116,11 +116,11 @@ impl<'a> TemplateMaker<'a> {
         matchers.filter(|(_, joint)| joint.is_none()).try_for_each(|(matcher, _)| matcher.keep_model())
     }
 
-    /// Predicts what the exposure sees, patch by patch, and brings it to the exposure's pixels.
+    /// Predicts the exposure patch by patch, and brings the prediction to the exposure's pixels.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if no patch lies under the exposure, or a file cannot be read.
+    /// [`DifferenceError`] if the exposure overlaps no patch, or a file cannot be read.
     pub(crate) fn make(&self, exposure: &Target) -> Result<Template, DifferenceError> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);

@@ -1,14 +1,16 @@
-//! From the pixels of patches to those of an exposure: where it lies on them, and what they have there.
+//! Mosaic of patches on the pixels of an exposure.
 //!
-//! An exposure that lies on the pixels of one patch, all of it, takes them as they are. For any other, each patch that it
-//! overlaps is warped to its pixels ([`dcr_image::resample`]). Where patches overlap, they are averaged with weights
+//! An exposure that lies entirely on the pixels of one patch takes them unchanged. For any other,
+//! each patch that it overlaps is warped to its pixels ([`dcr_image::resample`]). Where patches
+//! overlap, they are averaged with weights
 //!
 //! ```text
 //! w = t / v,   t = min(1, distance to the patch's edge / 48 px)
 //! ```
 //!
-//! inverse variance, tapered towards the edges of patches, so that no seam shows where one begins. Patches share visits, so their
-//! noise is taken for the same: the variance is the weighted mean of theirs, not less. The mask is the union of theirs.
+//! inverse variance, tapered towards the edges of patches to avoid seams. Patches share visits, so
+//! their noise is treated as fully correlated: the variance is the weighted mean of theirs. The
+//! mask is the union of theirs.
 
 use crate::error::DifferenceError;
 use dcr_image::resample::{PositionMap, Resampler, WarpKernel, warp_stamp};
@@ -21,12 +23,12 @@ use dcr_coadd::inputs::grid_difference;
 
 /// The largest difference in px between grids that count as one.
 pub(crate) const GRID_TOLERANCE_PX: f64 = 0.01;
-/// How far from its edge a patch has its full weight, in its px. Patches of surveys overlap by 50 to 200.
+/// Width in px of the taper inside a patch's edge. Patches of surveys overlap by 50 to 200 px.
 const TAPER_PX: f64 = 48.0;
 /// Rows that are warped as one piece of work.
 const STRIP_ROWS: usize = 16;
 
-/// A patch as far as its place goes.
+/// Box and WCS of a patch.
 #[derive(Clone, Copy)]
 pub(crate) struct PatchFootprint<'a> {
     pub(crate) bbox: BBox,
@@ -48,7 +50,7 @@ pub(crate) struct Overlap {
     /// The pixels of it that are needed.
     pub(crate) needed: BBox,
     map: PositionMap,
-    /// How steps along x and y in the exposure move in pixels of the patch, in the middle of `needed`.
+    /// Steps along x and y in the exposure, in pixels of the patch, in the middle of `needed`.
     matrix: [[f64; 2]; 2],
     /// The area of a pixel of the exposure there, in pixels of the patch.
     area: f64,
@@ -59,7 +61,7 @@ impl Placement {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError::NothingOverlaps`] if there is none; `patches_named` is for the message.
+    /// [`DifferenceError::NothingOverlaps`] without any; `patches_named` is for the message.
     pub(crate) fn find(
         exposure: &dyn Exposure,
         footprints: &[PatchFootprint<'_>],
@@ -102,7 +104,7 @@ impl Placement {
     ///
     /// # Errors
     ///
-    /// Those of `fetch`, which is given the number of a patch and a box of it.
+    /// Errors of `fetch`, which takes the number of a patch and a box of it.
     pub(crate) fn pixels(
         &self,
         own: BBox,
@@ -127,12 +129,13 @@ impl Placement {
         }
     }
 
-    /// The patches' PSFs in the pixels of the exposure, each as it is in the middle of what the exposure sees of the patch, averaged by
-    /// the pixels that each patch has under it. `None` if no patch has one.
+    /// Mean of the patches' PSFs in the pixels of the exposure, each taken in the middle of its
+    /// overlap and weighted by its number of pixels. `None` if no patch has one.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Psf`] if the grids make nothing of it, or those of `stamp_of`, which is given the number of a patch and a place in it.
+    /// [`CoaddError::Psf`] if a PSF cannot be resampled, and errors of `stamp_of`, which takes the
+    /// number of a patch and a position in it.
     pub(crate) fn psf(
         &self,
         own: &BBox,
@@ -180,7 +183,7 @@ impl Overlap {
     }
 }
 
-/// Whether the circles about two images on the sky do not meet.
+/// True if the circumscribed circles of two images on the sky are disjoint.
 fn far_apart(wcs: &Wcs, bbox: &BBox, footprint: &PatchFootprint<'_>) -> bool {
     match (circle(wcs, bbox), circle(footprint.wcs, &footprint.bbox)) {
         (Some((a, r)), Some((b, s))) => angle(a, b) > r + s,

@@ -1,14 +1,16 @@
-//! The straight line on which most of a set of points lie, by votes.
+//! Hough transform: the straight line with most votes of a set of points.
 //!
-//! Every point votes for the lines through it, `ρ = x cos θ + y sin θ`, in cells of `θ` and `ρ` (Duda & Hart 1972). A line's votes are those of two
-//! cells side by side in `ρ`, so that none is halved between cells; what chance gives them is a Poisson number with the mean
+//! Every point votes for the lines through it, `ρ = x cos θ + y sin θ`, in cells of `θ` and `ρ`
+//! (Duda & Hart 1972). The votes of a line are those of two cells adjacent in `ρ`, so that no line
+//! is split between cells. The votes by chance are Poisson-distributed with mean
 //!
 //! ```text
 //! μ = 2 p c
 //! ```
 //!
-//! with the length `c` of the line within the box and the points' density `p`. Its score is `(votes − μ) / √max(μ, 1)`. Cells are one unit wide in `ρ`, and so in `θ`
-//! that a line's ends move by one unit from one to the next.
+//! for the length `c` of the line within the box and the density `p` of points. The score is
+//! `(votes − μ) / √max(μ, 1)`. Cells are one unit wide in `ρ`; a step in `θ` moves the ends of a
+//! line by one unit.
 
 use std::f64::consts::PI;
 
@@ -47,7 +49,7 @@ impl Axes {
     }
 }
 
-/// Points in a box of so many rows and columns, counted from its middle.
+/// Points in a box of `shape` rows and columns, in coordinates about its middle.
 pub struct Points {
     pub shape: (usize, usize),
     /// `(x, y)`.
@@ -93,7 +95,7 @@ impl Points {
         best
     }
 
-    /// Takes away the points within so many units of a line.
+    /// Removes the points within `distance` of a line.
     pub fn remove_near(&mut self, line: &Line, distance: f64) {
         let axes = line.axes();
         self.places.retain(|place| axes.across(*place).abs() > distance);
@@ -103,7 +105,7 @@ impl Points {
 /// The length within a box of lines of one direction: a trapezium over `ρ`.
 struct Chord {
     most: f64,
-    /// `|ρ|` where the length begins to fall, and where it is 0.
+    /// `|ρ|` where the length begins to fall, and where it reaches 0.
     inner: f64,
     outer: f64,
 }

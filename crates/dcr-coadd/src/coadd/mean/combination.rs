@@ -24,7 +24,7 @@ pub(crate) struct Combination<'a> {
     pub(super) thresholds: Vec<(i32, f64)>,
 }
 
-/// Planes that tell what became of the visits.
+/// Mask planes that record how visits were used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marks {
     edge: i32,
@@ -41,7 +41,7 @@ impl Marks {
         Self { edge, clipped, rejected, sensor_edge, inexact_psf }
     }
 
-    /// What a visit with data in a pixel leaves there.
+    /// Mask planes that a visit with data leaves in a pixel.
     pub(super) fn of(&self, mask: i32, flags: u8) -> i32 {
         let edge = if mask & self.edge == 0 { 0 } else { self.sensor_edge };
         let (rejected, clipped) = match (flags & GOOD != 0, flags & ARTEFACT != 0) {
@@ -65,7 +65,7 @@ pub(crate) struct Value {
     pub(crate) mask: i32,
 }
 
-/// What is needed for a pixel, used again for the next.
+/// Scratch buffers of a pixel, reused for the next.
 #[derive(Default)]
 pub(crate) struct Work {
     /// The good values.
@@ -143,7 +143,7 @@ impl Combination<'_> {
         Combined { image, variance, mask: mask | propagated | marks, n }
     }
 
-    /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
+    /// Clipped mean of a pixel's values, its variance, and its mask planes.
     pub(crate) fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
         if work.values.is_empty() {
             return (f32::NAN, f32::NAN, self.no_data);
@@ -164,7 +164,7 @@ impl Combination<'_> {
         ((sum / weight) as f32, (variance / (weight * weight)) as f32, mask & !thresholded)
     }
 
-    /// The median of a pixel's values, its variance, and the planes of what went in.
+    /// Median of a pixel's values, its variance, and its mask planes.
     fn median(&self, Work { values, sorted, .. }: &mut Work) -> (f32, f32, i32) {
         sorted.clear();
         sorted.extend(values.iter().map(|v| v.value));
@@ -210,9 +210,10 @@ impl Combination<'_> {
 }
 
 impl Combination<'_> {
-    /// Whether all values are so near their median and their mean that no pass can reject one: most pixels' are.
+    /// True if all values are so close to their median and mean that no pass can reject one, as in
+    /// most pixels.
     ///
-    /// No deviation counts as less than the median noise, which is not less than the least.
+    /// The minimum deviation is the median noise, which is at least the smallest noise.
     fn surely_keeps_all(&self, values: &[Value], median: f64) -> bool {
         let least = values.iter().map(|v| v.variance).fold(f32::INFINITY, f32::min);
         let reach = self.clip_sigma * f64::from(least).sqrt();

@@ -16,7 +16,7 @@ const BYTES_PER_PIXEL: usize = 13;
 pub(crate) struct MeanCoadd {
     pub(crate) image: Array2<f32>,
     pub(crate) variance: Array2<f32>,
-    /// In the dictionary given; NO_DATA where there are none.
+    /// The mask, in the given dictionary; NO_DATA in empty pixels.
     pub(crate) mask: Array2<i32>,
     /// The visits with a good pixel, rejected by the mean or not.
     pub(crate) n_image: Array2<u16>,
@@ -33,7 +33,7 @@ impl MeanCoadd {
     }
 }
 
-/// What a plain coadd is made of.
+/// Visits, weights and settings of a standard coadd.
 #[derive(Clone, Copy)]
 pub(crate) struct Ingredients<'a> {
     pub(crate) visits: &'a [Input],
