@@ -102,8 +102,8 @@ pub(crate) struct Inspect {
 /// Make subfilter coadds and the stacked coadd from warps on one pixel grid.
 ///
 /// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum), plain.fits (the coadd without correction),
-/// joint.fits (what templates need, if the joint solver was taken) and summary.json. All appear together at the end; if the run
-/// fails or is interrupted, none does.
+/// model.fits (everything that templates need, in one file) and summary.json. All appear together at the end; if the run fails or is
+/// interrupted, none does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -95,6 +95,7 @@ const ROWS: usize = 4;
 const LANES: usize = 32;
 
 impl SmallKernel {
+    /// Prepares a kernel of any shape.
     pub fn new(kernel: ArrayView2<f32>) -> Self {
         let (height, width) = kernel.dim();
         let weight = |i: Option<usize>, j| i.and_then(|i| kernel.get((i, j))).copied().unwrap_or(0.0);

@@ -37,9 +37,13 @@ const MISSING_WEIGHT: f64 = 0.02;
 /// An image to be matched, or to match.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
+    /// Image, `(rows, cols)`.
     pub image: &'a Array2<f32>,
+    /// Variance of each pixel.
     pub variance: &'a Array2<f32>,
+    /// Pixels without valid data.
     pub bad: &'a Array2<bool>,
+    /// FWHM of the PSF in px.
     pub fwhm_px: f64,
 }
 
@@ -73,6 +77,7 @@ pub struct MatchingKernel {
     place: Polynomial,
     background: Vec<f64>,
     background_place: Polynomial,
+    /// Quality of the fit.
     pub quality: MatchQuality,
 }
 
@@ -89,7 +94,9 @@ pub struct MatchQuality {
 
 /// An image after convolution.
 pub struct Convolved {
+    /// Convolved image plus background.
     pub image: Array2<f32>,
+    /// Variance of each pixel.
     pub variance: Array2<f32>,
     /// Pixels into which too much of bad ones came.
     pub bad: Array2<bool>,

@@ -39,6 +39,7 @@ pub struct MeasuredPsf {
     pub stamp: Stamp,
     /// PSF in the middle of each cell; empty for a constant PSF.
     pub cells: Vec<(BBox, Stamp)>,
+    /// Quality of the measurement.
     pub quality: PsfQuality,
 }
 
@@ -108,8 +109,11 @@ impl PsfQuality {
     "{stars} stars to measure the PSF from were found, of {candidates} bright isolated sources, and psf.min_stars = {needed} are needed"
 )]
 pub struct TooFewStars {
+    /// Stars found.
     pub stars: usize,
+    /// Bright isolated sources found.
     pub candidates: usize,
+    /// Minimum number of stars.
     pub needed: usize,
 }
 

@@ -62,9 +62,13 @@ pub enum Background {
 
 /// A difference image with everything that detection needs.
 pub struct Scene<'a> {
+    /// Box of the image in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: &'a Wcs,
+    /// Difference image, `(rows, cols)`.
     pub image: ArrayView2<'a, f32>,
+    /// Variance of each pixel.
     pub variance: ArrayView2<'a, f32>,
     /// Pixels without valid data.
     pub bad: ArrayView2<'a, bool>,
@@ -72,6 +76,7 @@ pub struct Scene<'a> {
     pub sources: ArrayView2<'a, bool>,
     /// The PSF of the difference, and its FWHM in px.
     pub psf: &'a Stamp,
+    /// FWHM of the PSF in px.
     pub fwhm_px: f64,
     /// Which background is taken out.
     pub background: Background,
@@ -80,9 +85,11 @@ pub struct Scene<'a> {
 /// A residual.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residual {
-    /// Parent pixel coordinates of the peak.
+    /// Parent pixel coordinate of the peak along x.
     pub x: f64,
+    /// Parent pixel coordinate of the peak along y.
     pub y: f64,
+    /// Sky position of the peak; `None` outside the domain of the WCS.
     pub sky: Option<SkyPosition>,
     /// True if the exposure is brighter than the template.
     pub positive: bool,
@@ -90,6 +97,7 @@ pub struct Residual {
     pub significance: f64,
     /// With its sign, in the unit of the image.
     pub flux: f64,
+    /// Standard deviation of the flux.
     pub flux_error: f64,
     /// Pixels beyond the threshold.
     pub pixels: usize,
@@ -133,6 +141,7 @@ impl std::ops::AddAssign for ResidualCounts {
 }
 
 impl Detections {
+    /// Counts of the residuals by sign, and of dipoles.
     pub fn counts(&self) -> ResidualCounts {
         let positive = self.residuals.iter().filter(|residual| residual.positive).count();
         let dipoles = self.residuals.iter().filter(|residual| residual.partner.is_some()).count() / 2;

@@ -22,7 +22,9 @@ const PER_SPREAD: f64 = 12.0;
 pub struct SkyPixel {
     /// Offsets from the middle of the image, in units of its width and height: −½ to ½.
     pub place: [f32; 2],
+    /// Pixel value.
     pub value: f32,
+    /// Variance of the value.
     pub variance: f32,
 }
 

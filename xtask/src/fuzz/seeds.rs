@@ -13,7 +13,7 @@ use super::targets::Target;
 const WARPS: [&str; 3] = ["warp_1001.fits", "warp_1004.fits", "warp_1008.fits"];
 /// Files of a run that templates and reports read.
 const RUN_FILES: [&str; 6] =
-    ["subfilter_0.fits", "subfilter_1.fits", "subfilter_2.fits", "joint.fits", "coadd.fits", "summary.json"];
+    ["subfilter_0.fits", "subfilter_1.fits", "subfilter_2.fits", "model.fits", "coadd.fits", "summary.json"];
 
 /// Good files and texts.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ fn assemble_and_template_the_test_field() {
         files,
         [
             "coadd.fits",
-            "joint.fits",
+            "model.fits",
             "plain.fits",
             "subfilter_0.fits",
             "subfilter_1.fits",

@@ -193,7 +193,7 @@ fn run_without_its_summary_or_with_that_of_another_is_refused() {
     assert!(!fixture.path("out").exists());
     // The results of another command are not taken for an earlier run.
     let shown = fixture.run(&["subtract", "two", "-e", text(&exposure), "-o", "two", "--overwrite"]);
-    assert!(shown.contains("two: this folder holds the results of `dcr assemble`"), "{shown}");
+    assert!(shown.contains("two: this folder holds coadds, whose summary.json would be lost"), "{shown}");
     assert!(fixture.path("two/summary.json").exists());
 }
 
@@ -206,7 +206,7 @@ fn overwritten_run_leaves_none_of_its_files() {
         fixture.run(&[&["assemble", text(&field), "-o", "coadds", "-q"][..], options].concat())
     };
     assert_eq!(assemble(&["--report"]), "exit code 0\n");
-    for name in ["subfilter_2.fits", "joint.fits", "report.html"] {
+    for name in ["subfilter_2.fits", "model.fits", "report.html"] {
         assert!(fixture.files("coadds").contains(&name.to_owned()), "{name}");
     }
     fixture.write("coadds/notes.txt", "mine");
@@ -215,6 +215,6 @@ fn overwritten_run_leaves_none_of_its_files() {
         "exit code 0\n"
     );
     let files =
-        ["coadd.fits", "notes.txt", "plain.fits", "subfilter_0.fits", "subfilter_1.fits", "summary.json"];
+        ["coadd.fits", "model.fits", "notes.txt", "plain.fits", "subfilter_0.fits", "subfilter_1.fits", "summary.json"];
     assert_eq!(fixture.files("coadds"), files);
 }

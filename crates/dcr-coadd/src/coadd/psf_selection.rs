@@ -27,18 +27,21 @@ const SAME_WIDTH: f64 = 1e-3;
 /// of a star.
 const AROUND: usize = 2;
 
-/// A visit's part in the coadd's PSF.
+/// PSF, weight and coverage of a visit.
 pub struct PsfSource<'a> {
+    /// PSF of the visit, if known.
     pub psf: Option<&'a Psf>,
+    /// Weight of the visit.
     pub weight: f64,
     /// The share of good pixels in each cell.
     pub coverage: &'a [f64],
 }
 
-/// Where the coadd's PSF is wanted.
+/// Cells in which the coadd's PSF is evaluated.
 pub struct PsfCells<'a> {
+    /// Box of the patch.
     pub patch: BBox,
-    /// They cover the patch.
+    /// Cells that cover the patch.
     pub cells: &'a [BBox],
 }
 
@@ -49,6 +52,7 @@ pub struct CoaddPsf {
     pub stamp: Option<Stamp>,
     /// PSF in cells, except those without data; `None` for a constant PSF.
     pub grid: Option<StampGrid>,
+    /// FWHM in px in the middle of the patch.
     pub fwhm_px: Option<f64>,
     /// By visit.
     pub selected: Vec<bool>,

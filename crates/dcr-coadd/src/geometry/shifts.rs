@@ -107,9 +107,13 @@ fn apart([blue, red]: [PixelShift; 2]) -> f64 {
 
 /// Band, refraction and rule behind the displacements of all exposures of a patch.
 pub struct ShiftPlan {
+    /// Wavelengths of the band, by subfilter.
     pub grid: WavelengthGrid,
+    /// Wavelength without displacement.
     pub reference: Wavelength,
+    /// Rule of displacement.
     pub rule: ShiftRule,
+    /// Condition for displacing halves separately.
     pub split: Split,
 }
 

@@ -35,7 +35,9 @@ const NANOJANSKY_MAG: f64 = 31.4;
 
 /// A warp, its pixels still on disk.
 pub struct Input {
+    /// The exposure.
     pub file: Arc<dyn Exposure>,
+    /// Its zenith, air and header.
     pub sky: Sky,
     /// Pixel values are multiplied by this.
     pub scale: f32,
@@ -50,8 +52,11 @@ pub struct Input {
 pub struct Inputs {
     /// The visits, in the order given; at least one.
     pub visits: Vec<Input>,
+    /// Box of the patch in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: Wcs,
+    /// Unit of the scaled pixel values.
     pub unit: String,
     /// Common zero point in mag of the scaled visits, if known.
     pub zero_point_mag: Option<f64>,

@@ -23,6 +23,7 @@ pub struct PixelReader<'a> {
 
 /// The pixels of a box of a warp, in the patch's unit.
 pub struct VisitPixels {
+    /// Scaled image, variance and mask.
     pub masked: MaskedImage,
     /// [`GOOD`] and [`DETECTED`].
     pub flags: Array2<u8>,
@@ -49,6 +50,7 @@ impl VisitPixels {
 }
 
 impl<'a> PixelReader<'a> {
+    /// A reader with the mask planes of these settings.
     pub fn new(config: &'a CoaddConfig) -> Self {
         Self { bad: &config.bad_mask_planes, sources: &config.convergence_mask_planes }
     }

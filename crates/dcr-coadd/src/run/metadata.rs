@@ -19,14 +19,19 @@ pub struct RunMetadata {
     pub run: String,
     /// The software's version.
     pub version: String,
+    /// The band.
     pub band: Band,
     /// The wavelength that stays in place.
     pub reference: Wavelength,
+    /// Number of subfilters.
     pub subfilters: usize,
     /// How the subfilters were solved for.
     pub solver: Solver,
+    /// Model of refraction.
     pub refraction: RefractionModel,
+    /// Rule of displacement.
     pub rule: ShiftRule,
+    /// Form of spectra inside a subfilter.
     pub spectrum: Spectrum,
     /// Width and height of the cells.
     pub cell: [usize; 2],

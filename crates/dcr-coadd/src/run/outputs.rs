@@ -25,7 +25,9 @@ pub const REPORT: &str = "report.html";
 /// A command that writes a [`SUMMARY`], with a key that only its has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
+    /// `dcr assemble`.
     Assemble,
+    /// `dcr subtract`.
     Subtract,
 }
 
@@ -58,23 +60,33 @@ impl Writer {
 
 /// Grid, unit, PSF and cards shared by the output HDUs of a run.
 pub struct OutputHdus<'a> {
+    /// Box of the images in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: &'a Wcs,
+    /// Unit of the pixel values.
     pub unit: &'a str,
+    /// Dictionary of the masks.
     pub planes: &'a MaskPlanes,
+    /// PSF written as an HDU, if known.
     pub psf: Option<&'a Stamp>,
     /// Cards of the PSF's HDU.
     pub psf_cards: Vec<Card>,
     /// Cards of every primary HDU.
     pub cards: Vec<Card>,
+    /// Overwriting and compression.
     pub options: WriteOptions,
 }
 
 /// The planes of a file.
 pub struct Planes<'a> {
+    /// Pixel values.
     pub image: ArrayView2<'a, f32>,
+    /// Mask bits.
     pub mask: ArrayView2<'a, i32>,
+    /// Variances.
     pub variance: ArrayView2<'a, f32>,
+    /// Number of visits in each pixel.
     pub n_image: Option<ArrayView2<'a, u16>>,
 }
 

@@ -12,7 +12,9 @@ use crate::run::summary::{StageSeconds, Warning};
 
 /// The record of a run.
 pub struct RunLog<'a> {
+    /// The receiver of stages, steps and warnings.
     pub monitor: &'a dyn Monitor,
+    /// Warnings so far.
     pub warnings: Vec<Warning>,
     stages: Vec<StageSeconds>,
     started: Instant,
@@ -21,6 +23,7 @@ pub struct RunLog<'a> {
 }
 
 impl<'a> RunLog<'a> {
+    /// An empty log that reports to `monitor`.
     pub fn new(monitor: &'a dyn Monitor) -> Self {
         Self { monitor, warnings: vec![], stages: vec![], started: Instant::now(), stage_started: None }
     }
@@ -46,6 +49,7 @@ impl<'a> RunLog<'a> {
         if self.monitor.cancelled() { Err(CoaddError::Cancelled) } else { Ok(()) }
     }
 
+    /// Records and reports a warning about `subject`.
     pub fn warn(&mut self, subject: impl Into<String>, text: impl Into<String>) {
         let warning = Warning { subject: subject.into(), text: text.into() };
         tracing::warn!(subject = warning.subject, "{}", warning.text);

@@ -1,9 +1,10 @@
-//! The joint method, end to end: coadds, `joint.fits`, and templates from them.
+//! The joint solver, end to end: coadds, `model.fits`, and templates from it.
 
 use std::path::PathBuf;
 
 use dcr_coadd::Unmonitored;
 use dcr_coadd::config::{AssembleConfig, Method, PixelsIn, TemplateConfig};
+use dcr_coadd::model::{Model, ModelContent};
 use dcr_difference::{TemplateRequest, TemplateSummary, matched_templates};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use dcr_sim::{FieldConfig, SourceSettings};
@@ -225,9 +226,9 @@ fn joint_run_does_not_depend_on_threads_or_memory() {
     }
 }
 
-/// A run whose `joint.fits` is gone, or of another run, makes no templates.
+/// A folder whose `model.fits` is gone, or of another run, makes no templates.
 #[test]
-fn joint_file_is_checked() {
+fn model_file_is_checked() {
     let field = small_field(2);
     let bench = Bench::new(&warps(&field));
     bench.run(&joint()).unwrap();
@@ -244,9 +245,9 @@ fn joint_file_is_checked() {
         };
         matched_templates(&request, &(&joint()).into(), &Unmonitored).unwrap_err().to_string()
     };
-    std::fs::copy(bench.path("other/joint.fits"), bench.path("run/joint.fits")).unwrap();
-    assert!(failure().contains("another run"), "{}", failure());
-    std::fs::remove_file(bench.path("run/joint.fits")).unwrap();
+    std::fs::copy(bench.path("other/model.fits"), bench.path("run/model.fits")).unwrap();
+    assert!(failure().contains("files of several runs"), "{}", failure());
+    std::fs::remove_file(bench.path("run/model.fits")).unwrap();
     assert!(failure().contains("there is no such file"), "{}", failure());
 }
 
@@ -259,7 +260,8 @@ fn method_follows_from_psfs_and_settings() {
         change(&mut config);
         let summary = bench.run(&config).unwrap();
         let warned = summary.warnings.iter().any(|warning| warning.subject == "method");
-        (summary.configuration.solver.method, warned, bench.path("run/joint.fits").exists())
+        let model = Model::open(&bench.path("run")).unwrap();
+        (summary.configuration.solver.method, warned, matches!(model.content, ModelContent::Joint(_)))
     };
     assert_eq!(taken(&warps, |_| {}), (Method::Joint, false, true));
     assert_eq!(taken(&warps, |c| c.model.subfilters = 1), (Method::Iterative, false, false));

@@ -8,6 +8,7 @@ mod field;
 mod glitches;
 mod golden;
 mod grids;
+mod in_memory;
 mod joint;
 mod matched_warps;
 mod measured_psfs;

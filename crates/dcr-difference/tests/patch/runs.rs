@@ -271,8 +271,11 @@ fn template_of_a_part_is_part_of_the_template() {
     red.set("FILTER", "r");
     red.write(&bench.path("red.fits"));
     assert!(template("red.fits", "no.fits").unwrap_err().to_string().contains(r#"the filter is "r""#));
-    std::fs::remove_file(bench.path("run/subfilter_2.fits")).unwrap();
+    std::fs::remove_file(bench.path("run/model.fits")).unwrap();
     let message = template("whole.fits", "no.fits").unwrap_err().to_string();
-    assert!(message.contains("subfilter_2.fits: there is no such file"), "{message}");
+    assert!(
+        message.contains("model.fits: there is no such file") && message.contains("assemble them again"),
+        "{message}"
+    );
     assert!(!bench.path("no.fits").exists());
 }

@@ -77,6 +77,7 @@ pub struct Polynomial {
 }
 
 impl Polynomial {
+    /// All monomials up to `order` over an image of `shape` (rows, columns).
     pub fn new(order: usize, shape: (usize, usize)) -> Self {
         let mut powers = Vec::new();
         for degree in 0..=order as i32 {

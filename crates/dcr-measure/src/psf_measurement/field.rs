@@ -1,19 +1,21 @@
-//! The image that stars are sought in, and their selection.
+//! The image in which stars are searched for, and their selection.
 
 use dcr_image::BBox;
 use ndarray::ArrayView2;
 
-/// The coadd in which stars are sought.
+/// The coadd in which stars are searched for.
 pub struct StarField<'a> {
+    /// Image, `(rows, cols)`.
     pub image: ArrayView2<'a, f32>,
+    /// Variance of each pixel.
     pub variance: ArrayView2<'a, f32>,
-    /// Pixels that are not to be used.
+    /// Pixels without valid data.
     pub bad: ArrayView2<'a, bool>,
-    /// About the width of the stars, in px.
+    /// Approximate FWHM of the stars in px.
     pub fwhm_px: f64,
-    /// The image's.
+    /// Box of the image in parent pixels.
     pub bbox: BBox,
-    /// Where stamps are wanted if the PSF varies.
+    /// Cells with stamps of their own for a varying PSF.
     pub cells: &'a [BBox],
 }
 

@@ -22,8 +22,9 @@ const FAINTEST: f64 = 0.1;
 /// A pixel near a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// From the middle of the patch, in px.
+    /// Offset from the middle of the patch along x, in px.
     pub x: f64,
+    /// Offset from the middle of the patch along y, in px.
     pub y: f64,
     /// Its departure from the sky in σ; `None` where sources or masks are.
     pub sigmas: Option<f32>,

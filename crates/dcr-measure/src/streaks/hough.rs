@@ -17,7 +17,9 @@ use std::f64::consts::PI;
 /// A straight line, about the middle of a box: `x cos θ + y sin θ = ρ`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
+    /// Direction of the normal, in radians from +x.
     pub theta: f64,
+    /// Signed distance from the middle of the box.
     pub rho: f64,
 }
 
@@ -51,6 +53,7 @@ impl Axes {
 
 /// Points in a box of `shape` rows and columns, in coordinates about its middle.
 pub struct Points {
+    /// Rows and columns of the box.
     pub shape: (usize, usize),
     /// `(x, y)`.
     pub places: Vec<(f64, f64)>,
