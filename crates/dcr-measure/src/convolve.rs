@@ -20,7 +20,7 @@ pub fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32>
 }
 
 /// As [`correlate`], of a plane of this shape whose rows are written by `write_row`.
-pub fn correlate_rows(
+pub(crate) fn correlate_rows(
     (rows, cols): (usize, usize),
     kernel: ArrayView2<f64>,
     write_row: impl Fn(usize, &mut [f32]) + Sync,

@@ -26,7 +26,8 @@ use rayon::prelude::*;
 
 use crate::convolve::{correlate, turned};
 pub use basis::Polynomial;
-pub use fit::{fit, solve_positive};
+pub use fit::fit;
+pub(crate) use fit::solve_positive;
 
 /// Side of the tiles in which the kernel that variances go through is taken for constant, in px.
 const VARIANCE_TILE: usize = 128;

@@ -5,6 +5,6 @@ pub(crate) mod mean;
 pub mod psf_selection;
 pub(crate) mod residual_rms;
 pub(crate) mod solved_planes;
-pub mod solver_choice;
+pub(crate) mod solver_choice;
 pub(crate) mod template_coadd;
 pub(crate) mod variance;

@@ -28,7 +28,7 @@ const SAME_WIDTH: f64 = 1e-3;
 const AROUND: usize = 2;
 
 /// PSF, weight and coverage of a visit.
-pub struct PsfSource<'a> {
+pub(crate) struct PsfSource<'a> {
     /// PSF of the visit, if known.
     pub psf: Option<&'a Psf>,
     /// Weight of the visit.
@@ -38,7 +38,7 @@ pub struct PsfSource<'a> {
 }
 
 /// Cells in which the coadd's PSF is evaluated.
-pub struct PsfCells<'a> {
+pub(crate) struct PsfCells<'a> {
     /// Box of the patch.
     pub patch: BBox,
     /// Cells that cover the patch.
@@ -96,7 +96,7 @@ impl CoaddPsf {
 /// # Errors
 ///
 /// [`StampError`] if the PSFs add up to nothing.
-pub fn coadd_psf(
+pub(crate) fn coadd_psf(
     visits: &[PsfSource<'_>],
     PsfCells { patch, cells }: &PsfCells<'_>,
     template: Option<&Psf>,

@@ -24,7 +24,7 @@ pub fn cells(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
 
 /// The subregions of LSST's DcrAssembleCoaddTask: of `[width, height]`, with the remainder at the
 /// far edge.
-pub fn reference_subregions(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
+pub(crate) fn reference_subregions(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
     patch.tiles((width, height)).collect()
 }
 

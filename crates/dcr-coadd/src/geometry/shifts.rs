@@ -49,7 +49,7 @@ impl Split {
 
 /// The displacements of subfilters that are smeared and lifted by `dispersion`.
 #[must_use]
-pub fn integrated_shifts(
+pub(crate) fn integrated_shifts(
     dispersion: &[SubfilterDispersion],
     zenith: &ZenithDirection,
     split: Split,

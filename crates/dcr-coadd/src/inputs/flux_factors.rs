@@ -33,7 +33,7 @@ pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>)
 }
 
 /// The zero point in mag of pixel values multiplied by FLXSCALE, where the header has it.
-pub fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
+pub(crate) fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
     let own = visit.zero_point_mag?;
     Some(visit.flux_scale.map_or(own, |factor| own + 2.5 * factor.log10()))
 }

@@ -26,7 +26,7 @@ struct Named<'a> {
 /// # Errors
 ///
 /// [`ConfigError::Plane`] for an unknown name that no dictionary has.
-pub fn check_assembling<'a>(
+pub(crate) fn check_assembling<'a>(
     config: &AssembleConfig,
     files: impl Iterator<Item = &'a MaskPlanes> + Clone,
     log: &mut RunLog<'_>,

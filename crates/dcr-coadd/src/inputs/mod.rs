@@ -4,7 +4,7 @@ pub mod background;
 mod checks;
 pub mod flux_factors;
 pub mod input_map;
-pub mod losses;
+pub(crate) mod losses;
 pub mod mask_settings;
 pub mod parts;
 pub mod pixels;
@@ -24,7 +24,8 @@ use dcr_solver::PixelList;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-pub use self::checks::{check_filter, check_grid, grid_difference, may_be_the_same, unit_of};
+pub use self::checks::{grid_difference, may_be_the_same, unit_of};
+pub(crate) use self::checks::{check_filter, check_grid};
 use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::{CoaddError, InputError};
 use crate::inputs::parts::join_visits;
@@ -178,7 +179,7 @@ impl Inputs {
     }
 
     /// Lets no visit use these pixels of the patch.
-    pub fn exclude(&mut self, pixels: Array2<bool>) {
+    pub(crate) fn exclude(&mut self, pixels: Array2<bool>) {
         let pixels = Arc::new(pixels);
         self.visits.iter_mut().for_each(|visit| visit.excluded = Some(Arc::clone(&pixels)));
     }

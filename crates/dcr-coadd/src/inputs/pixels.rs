@@ -8,7 +8,7 @@ use crate::config::CoaddConfig;
 use crate::inputs::Input;
 
 /// A flag of pixels that are left out as artefacts, beside the solver's.
-pub const ARTEFACT: u8 = 1 << 7;
+pub(crate) const ARTEFACT: u8 = 1 << 7;
 
 /// Turns the flags of a pixel into those of an artefact.
 pub fn leave_out(flags: &mut u8) {
@@ -56,7 +56,7 @@ impl<'a> PixelReader<'a> {
     }
 
     /// The mask planes whose pixels carry no data.
-    pub fn bad_planes(&self) -> &'a [String] {
+    pub(crate) fn bad_planes(&self) -> &'a [String] {
         self.bad
     }
 
@@ -76,7 +76,7 @@ impl<'a> PixelReader<'a> {
     }
 
     /// Reads a box of a file, multiplied by `scale`, without the pixels that are `excluded`.
-    pub fn read_file(
+    pub(crate) fn read_file(
         &self,
         file: &dyn Exposure,
         scale: f32,

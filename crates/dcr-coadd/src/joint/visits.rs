@@ -17,7 +17,7 @@ use crate::inputs::{Input, Inputs};
 const ATMOSPHERE_BETA: f64 = 4.765;
 
 /// The visits of a patch, with pixels from the store.
-pub struct PatchVisits<'a> {
+pub(crate) struct PatchVisits<'a> {
     store: &'a Store,
     inputs: &'a Inputs,
     plan: &'a ShiftPlan,
@@ -31,7 +31,7 @@ impl<'a> PatchVisits<'a> {
     ///
     /// [`CoaddError`] for the first visit without a PSF, or with undefined displacements at a
     /// corner of the patch.
-    pub fn new(
+    pub(crate) fn new(
         store: &'a Store,
         inputs: &'a Inputs,
         plan: &'a ShiftPlan,

@@ -123,7 +123,7 @@ fn curve_text(curve: &Throughput) -> String {
 }
 
 /// The cards of one subfilter's file.
-pub fn subfilter_cards(grid: &WavelengthGrid, subfilter: usize) -> Vec<Card> {
+pub(crate) fn subfilter_cards(grid: &WavelengthGrid, subfilter: usize) -> Vec<Card> {
     let range = grid.subfilters()[subfilter];
     vec![
         Card::new("SUBFILT", subfilter as i64).with_comment("subfilter, 0 is the bluest"),
@@ -160,7 +160,7 @@ fn named<T: DeserializeOwned>(header: &Header, path: &Path, keyword: &str) -> Re
 }
 
 /// Identifier of a run: FNV-1a hash of `parts`, as 16 hexadecimal digits.
-pub fn run_name<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(crate) fn run_name<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         for byte in part.iter().chain(&[0xff]) {

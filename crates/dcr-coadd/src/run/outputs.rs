@@ -124,7 +124,7 @@ impl OutputHdus<'_> {
 }
 
 /// The visits as a table.
-pub fn visit_table(visits: &[VisitSummary]) -> TableHdu {
+pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
     let numbers = |name: &str, unit: &str, of: &dyn Fn(&VisitSummary) -> f64| Column {
         name: name.into(),
         unit: unit.into(),
@@ -168,7 +168,7 @@ pub fn visit_table(visits: &[VisitSummary]) -> TableHdu {
 }
 
 /// Writes `summary.json`.
-pub fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
+pub(crate) fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
     let path = folder.staged(SUMMARY);
     let io = |source| FitsError::Io { path: path.clone(), action: "write it", source };
     let mut file = AtomicFile::create(&path).map_err(io)?;

@@ -181,7 +181,7 @@ fn normal_equations(stamp: &Stamp, kept: &[bool]) -> (Array2<f64>, Array1<f64>) 
 
 /// Solves a symmetric positive definite system, scaled to a diagonal of 1, with a ridge of 1e-9.
 /// `None` if it is not positive definite.
-pub fn solve_positive(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
+pub(crate) fn solve_positive(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
     let n = right.len();
     let scale: Vec<f64> = (0..n).map(|i| matrix[[i, i]].sqrt()).collect();
     if scale.iter().any(|scale| !(*scale > 0.0 && scale.is_finite())) {

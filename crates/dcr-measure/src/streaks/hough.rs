@@ -41,7 +41,7 @@ pub struct Axes {
 
 impl Axes {
     /// How far a point lies from the line, and where along it.
-    pub fn across_and_along(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    pub(crate) fn across_and_along(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (self.across((x, y)), y * self.cos - x * self.sin)
     }
 
