@@ -20,7 +20,8 @@ mod synthetic;
 /// Sides of the planes for the kernels, px.
 const SIDE: usize = 2048;
 const SHIFT: PixelShift = PixelShift { dy: 0.3, dx: -0.7 };
-/// Each measurement is repeated for so long, and the fastest counts: everything else is somebody else's.
+/// Each measurement is repeated for so long, and the fastest counts: everything else is somebody
+/// else's.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Prints the tables.

@@ -1,5 +1,5 @@
-//! The book in docs/book, README and docs/: every page that the summary names is there and named once, every link
-//! to a file of ours leads somewhere, and so does every link to a heading.
+//! The book in docs/book, README and docs/: every page that the summary names is there and named
+//! once, every link to a file of ours leads somewhere, and so does every link to a heading.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,19 +11,17 @@ use anyhow::{Context, Result};
 const PAGES: &str = "docs/book/src";
 /// Their table of contents.
 const SUMMARY: &str = "SUMMARY.md";
-/// Further pages whose links are followed.
-const OTHER_PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/performance.md"];
+/// Folders whose pages of Markdown have their links followed too.
+const OTHER_FOLDERS: [&str; 3] = ["", "docs", "docs/decisions"];
 
 /// What is wrong with the pages.
 pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     let folder = root.join(PAGES);
-    let mut pages = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        pages.push(entry?.path());
-    }
-    pages.sort();
+    let mut pages = pages_in(&folder)?;
     let mut out = contents(&folder, &pages)?;
-    pages.extend(OTHER_PAGES.iter().map(|page| root.join(page)).filter(|page| page.exists()));
+    for other in OTHER_FOLDERS.map(|other| root.join(other)).iter().filter(|other| other.is_dir()) {
+        pages.extend(pages_in(other)?);
+    }
     for page in &pages {
         let name = page.strip_prefix(root).unwrap_or(page).display().to_string();
         out.extend(
@@ -33,7 +31,21 @@ pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// Pages that the table of contents lacks or names twice. Those that it names and that are not there are dead links.
+/// The pages of Markdown in a folder, in order of name.
+fn pages_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            out.push(path);
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// Pages that the table of contents lacks or names twice. Those that it names and that are not
+/// there are dead links.
 fn contents(folder: &Path, pages: &[PathBuf]) -> Result<Vec<String>> {
     let summary = read(&folder.join(SUMMARY))?;
     let links = links(&summary);

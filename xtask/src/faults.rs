@@ -1,13 +1,15 @@
-//! `cargo xtask faults`: kills and faults of the operating system at random points of every command that writes.
+//! `cargo xtask faults`: kills and faults of the operating system at random points of every command
+//! that writes.
 //!
-//! Each trial runs `dcr` once in a small synthetic scene. It is killed or asked to end at a random time or
-//! at a random call of the operating system, or one call fails. What is in the output folder afterwards
-//! must be the complete earlier result, the complete new one, or one that readers refuse; the exit code must
-//! say which; and the next run must leave nothing of it. Trials follow from the seed, but for the time at which
-//! a signal by the clock arrives.
+//! Each trial runs `dcr` once in a small synthetic scene. It is killed or asked to end at a random
+//! time or at a random call of the operating system, or one call fails. What is in the output
+//! folder afterwards must be the complete earlier result, the complete new one, or one that readers
+//! refuse; the exit code must say which; and the next run must leave nothing of it. Trials follow
+//! from the seed, but for the time at which a signal by the clock arrives.
 
 #![expect(clippy::print_stdout, reason = "the table is what the command is for")]
 
+mod blow;
 mod judge;
 mod lab;
 mod scene;
@@ -17,11 +19,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use self::blow::Blow;
 use self::judge::{Verdict, judge};
 use self::lab::{Lab, Reference};
 use self::scene::SCENES;
 
-/// Errors by which each class of calls fails, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR, ENOLCK, ENOSYS, EDQUOT.
+/// Errors by which each class of calls fails, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR,
+/// ENOLCK, ENOSYS, EDQUOT.
 const FAULTS: [(&str, &[&str]); 11] = [
     ("open", &["5", "13", "24", "28"]),
     ("read", &["5", "5", "4", "short"]),
@@ -47,27 +51,6 @@ pub(crate) struct Options {
     pub(crate) dcr: Option<PathBuf>,
     /// Only this scene.
     pub(crate) scene: Option<String>,
-}
-
-/// What is done to a run.
-#[derive(Clone, Debug)]
-pub(crate) enum Blow {
-    /// A signal so many seconds after the start.
-    ByClock { signal: &'static str, seconds: f64 },
-    /// A signal, an error or a short count at a call; `sticky` errors stay.
-    AtCall { class: &'static str, at: u64, what: &'static str, sticky: bool },
-}
-
-impl Blow {
-    /// Whether the program cannot clean up.
-    pub(crate) fn kills(&self) -> bool {
-        matches!(self, Self::ByClock { signal: "KILL", .. } | Self::AtCall { what: "kill", .. })
-    }
-
-    /// Whether the program is asked to end.
-    pub(crate) fn asks(&self) -> bool {
-        matches!(self, Self::ByClock { signal: "TERM", .. } | Self::AtCall { what: "term", .. })
-    }
 }
 
 /// Runs all trials, prints a table, and fails if one breaks a promise.

@@ -1,8 +1,9 @@
-//! `cargo xtask fuzz`: damaged input of every kind, made from good input and read in child processes.
+//! `cargo xtask fuzz`: damaged input of every kind, made from good input and read in child
+//! processes.
 //!
 //! Each run takes a good file or text, damages it where its format is delicate, and reads it. A run
-//! must end in a result or an error. Findings are panics, crashes, hangs, memory beyond a limit, and
-//! HDUs that vanish without an error. Seed and number give a run again: `--first N --runs 1`.
+//! must end in a result or an error. Findings are panics, crashes, hangs, memory beyond a limit,
+//! and HDUs that vanish without an error. Seed and number give a run again: `--first N --runs 1`.
 
 mod mutation;
 mod random;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use self::random::Random;
 use self::seeds::Seeds;
 use self::targets::{Outcome, Target};
+use crate::workspace::root;
 
 /// A run that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(10);
@@ -83,8 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     bail!("{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Starts a child at run `next` and follows it to its end, or to the run that ends it; the number of
-/// the run to go on with.
+/// Starts a child at run `next` and follows it to its end, or to the run that ends it; the number
+/// of the run to go on with.
 fn watch_child(
     arguments: &Arguments,
     next: u64,
@@ -174,7 +176,7 @@ fn child(arguments: &Arguments) -> Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     let folder = Folder::new()?;
     let only = arguments.target.as_deref().map(Target::named).transpose()?;
-    let seeds = Seeds::read(&crate::root(), only)?;
+    let seeds = Seeds::read(&root(), matches!(only, None | Some(Target::Run)))?;
     let mut out = std::io::stdout().lock();
     for number in arguments.first..arguments.first + arguments.runs {
         writeln!(out, "{RUN}{number}")?;
@@ -243,7 +245,7 @@ mod tests {
     #[test]
     fn short_run_has_no_findings() {
         let folder = tempfile::tempdir().unwrap();
-        let seeds = Seeds::read(&crate::root(), Some(Target::Exposure)).unwrap();
+        let seeds = Seeds::read(&root(), false).unwrap();
         let (mut read, mut refused) = (0, 0);
         for number in 0..RUNS {
             match one_run(&seeds, None, 7, number, folder.path()) {

@@ -4,11 +4,15 @@ mod bench;
 mod book;
 mod faults;
 mod fuzz;
+mod snapshots;
 mod testdata;
 mod tidy;
+mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use workspace::root;
 
 /// Development commands of the dcr workspace.
 #[derive(Parser)]
@@ -37,13 +41,15 @@ enum Command {
         /// Number of visits.
         #[arg(long, default_value_t = 40)]
         visits: usize,
-        /// Seeing from 0.6 to 1.3 arcsec instead of a constant one, and trouble that no mask marks: cosmic rays, trails.
+        /// Seeing from 0.6 to 1.3 arcsec instead of a constant one, and trouble that no mask marks:
+        /// cosmic rays, trails.
         #[arg(long)]
         troubled: bool,
     },
     /// Measure what each step costs on this machine, and print tables.
     Bench,
-    /// Kill `dcr` and let calls of the operating system fail, at random points, and check what is left.
+    /// Kill `dcr` and let calls of the operating system fail, at random points, and check what is
+    /// left.
     Faults {
         /// Number of kills and requests to terminate.
         #[arg(long, default_value_t = 200)]
@@ -63,7 +69,13 @@ enum Command {
     },
     /// Read damaged input of every kind, made from good input, and count how it ends.
     Fuzz(fuzz::Arguments),
-    /// Check the house rules: layering, file access, file lengths, the code map.
+    /// Review, update or prune the snapshots of tests.
+    Snapshots {
+        #[command(subcommand)]
+        action: snapshots::Action,
+    },
+    /// Check the house rules: layering, module cycles, file access, lengths of files and doc lines,
+    /// the code map, snapshots without a test, links and citations that lead nowhere.
     Tidy,
 }
 
@@ -79,11 +91,7 @@ fn main() -> Result<()> {
             faults::run(&faults::Options { kills, faults, seed, dcr, scene })
         }
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Snapshots { action } => snapshots::run(&root(), &action),
         Command::Tidy => tidy::run(&root()),
     }
-}
-
-/// The workspace's folder.
-fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -8,7 +8,8 @@
 //! | `catalogue.csv` | the sources: place, form, spectrum, flux in each of 2, 3 and 5 subfilters |
 //! | `field.json` | the settings it was all drawn from |
 //!
-//! The files are the same, byte for byte, wherever they are drawn: `--check`, and a test, redraw and compare.
+//! The files are the same, byte for byte, wherever they are drawn: `--check`, and a test, redraw
+//! and compare.
 
 mod cards;
 mod catalogue;
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings, VisitPlan};
 
-/// Subfilter counts in `truth.fits`. Two subfilters follow from neither, but their fluxes are in the catalogue.
+/// Subfilter counts in `truth.fits`. Two subfilters follow from neither, but their fluxes are in
+/// the catalogue.
 const TRUTH_COUNTS: [usize; 2] = [3, 5];
 
 /// The settings of the field: the defaults of `dcr-sim`, a little smaller, to stay beneath 5 MB.
@@ -47,8 +49,9 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as dense as in `testdata/`. Two visits to be
-/// predicted, which nothing troubles, are in `folder/heldout`.
+/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as
+/// dense as in `testdata/`. Two visits to be predicted, which nothing troubles, are in
+/// `folder/heldout`.
 pub(crate) fn write_large(folder: &Path, side: usize, visits: usize, troubled: bool) -> Result<()> {
     let mut config = config();
     let denser = (side * side) as f64 / (config.width * config.height) as f64;
@@ -78,7 +81,8 @@ pub(crate) fn write_large(folder: &Path, side: usize, visits: usize, troubled: b
 ///
 /// # Errors
 ///
-/// Names the files that differ, lack or are too many, and for a FITS file the first card or pixel that does.
+/// Names the files that differ, lack or are too many, and for a FITS file the first card or pixel
+/// that does.
 pub(crate) fn check(folder: &Path) -> Result<()> {
     let drawn = draw()?;
     let mut problems = Vec::new();

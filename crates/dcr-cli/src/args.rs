@@ -18,9 +18,10 @@ const LAST: usize = 900;
 
 /// Coadds without differential chromatic refraction, and templates that match any exposure.
 ///
-/// The air bends blue light more than red, so that one band lands on slightly different pixels in each exposure. dcr
-/// cuts the band into subfilters, finds the sky in each from aligned exposures ("warps") taken at different airmass
-/// and parallactic angle, and makes the template that matches any other exposure.
+/// The air bends blue light more than red, so that one band lands on slightly different pixels in
+/// each exposure. dcr cuts the band into subfilters, finds the sky in each from aligned exposures
+/// ("warps") taken at different airmass and parallactic angle, and makes the template that matches
+/// any other exposure.
 #[derive(Debug, Parser)]
 #[command(name = "dcr", version, styles = STYLES, max_term_width = 100, after_help = "\
 Examples:
@@ -33,7 +34,8 @@ Examples:
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done with inputs dropped, most of a visit not used, or parts not converged; 130 or 143 stopped by Ctrl-C or a request to terminate.")]
 pub(crate) struct Arguments {
-    /// Say more on stderr: stages and warnings as they come; twice for every step. RUST_LOG has a finer grain.
+    /// Say more on stderr: stages and warnings as they come; twice for every step. RUST_LOG has a
+    /// finer grain.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST)]
     pub(crate) verbose: u8,
     /// Say nothing but errors: no progress, no summary at the end.
@@ -42,7 +44,8 @@ pub(crate) struct Arguments {
     /// Show no progress bars. There are none where stderr is no terminal.
     #[arg(long, global = true, display_order = LAST)]
     pub(crate) no_progress: bool,
-    /// Form of what is said on stderr: `text`, or `json` for one object per line, stages and warnings included.
+    /// Form of what is said on stderr: `text`, or `json` for one object per line, stages and
+    /// warnings included.
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t, hide_default_value = true,
           hide_possible_values = true, display_order = LAST)]
     pub(crate) log_format: LogFormat,
@@ -79,10 +82,11 @@ pub(crate) enum LogFormat {
 
 /// Show what is known of exposures: time, airmass, parallactic angle, refraction, PSF, noise.
 ///
-/// Altitude and parallactic angle q are those of the boresight in the middle of the exposure; beside them stand those
-/// at its start, and the altitude in the header. DCR is the refraction across the band, and zenith the direction to
-/// the zenith (from +x towards +y), both in the middle of the image. Below the table stands what was assumed, and whether the
-/// refraction of the set differs enough between exposures to tell colours. Exit code 3 if some files cannot be read.
+/// Altitude and parallactic angle q are those of the boresight in the middle of the exposure;
+/// beside them stand those at its start, and the altitude in the header. DCR is the refraction
+/// across the band, and zenith the direction to the zenith (from +x towards +y), both in the middle
+/// of the image. Below the table stands what was assumed, and whether the refraction of the set
+/// differs enough between exposures to tell colours. Exit code 3 if some files cannot be read.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -101,9 +105,10 @@ pub(crate) struct Inspect {
 
 /// Make subfilter coadds and the stacked coadd from warps on one pixel grid.
 ///
-/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum), plain.fits (the coadd without correction),
-/// model.fits (everything that templates need, in one file) and summary.json. All appear together at the end; if the run fails or is
-/// interrupted, none does.
+/// DIR receives subfilter_0.fits (the bluest) to subfilter_{N-1}.fits, coadd.fits (their sum),
+/// plain.fits (the coadd without correction), model.fits (everything that templates need, in one
+/// file) and summary.json. All appear together at the end; if the run fails or is interrupted, none
+/// does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -117,8 +122,9 @@ pub(crate) struct Assemble {
     /// Directory for the results.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// PSF-matched warps of the same visits, paired with WARP by visit: artefacts are looked for in them (artefacts.find =
-    /// "static_sky"); a directory stands for the FITS files in it [default: made where they are needed].
+    /// PSF-matched warps of the same visits, paired with WARP by visit: artefacts are looked for in
+    /// them (artefacts.find = "static_sky"); a directory stands for the FITS files in it [default:
+    /// made where they are needed].
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub(crate) matched: Vec<PathBuf>,
     /// A plain coadd on the same grid to start from [default: one is made].
@@ -142,9 +148,10 @@ pub(crate) struct Assemble {
 
 /// Make the template that matches an exposure, from the subfilters of earlier runs.
 ///
-/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's header. An exposure on
-/// the pixels of a coadd, or a part of them, gets the template as it is predicted there. Any other, of another pointing,
-/// angle or scale, gets it warped to its own pixels, from all patches that lie under it (template.warp says how).
+/// Band and subfilters are read from the files in DIR; time, place and weather from the exposure's
+/// header. An exposure on the pixels of a coadd, or a part of them, gets the template as it is
+/// predicted there. Any other, of another pointing, angle or scale, gets it warped to its own
+/// pixels, from all patches that lie under it (template.warp says how).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -160,8 +167,8 @@ pub(crate) struct Template {
     /// Directory for `template_<visit>.fits`; or, for a single exposure, a name that ends in .fits.
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
-    /// Take the exposure's position as given: do not displace the template of a joint run to where its stars are; same as
-    /// --set template.register=false.
+    /// Take the exposure's position as given: do not displace the template of a joint run to where
+    /// its stars are; same as --set template.register=false.
     #[arg(long)]
     pub(crate) no_register: bool,
     /// Replace templates that are there.
@@ -174,9 +181,9 @@ pub(crate) struct Template {
 /// Subtract from each exposure the template that matches it, and find what is left.
 ///
 /// Templates are made from the runs in DIR, as `dcr template` does, or read with -t. OUT receives
-/// `difference_<visit>.fits`, with the residuals as a table, `residuals_<visit>.ecsv` and summary.json. The same is done
-/// with the plain coadd of the runs in DIR (plain.fits, or else coadd.fits), to show how many false detections the matched
-/// template saves.
+/// `difference_<visit>.fits`, with the residuals as a table, `residuals_<visit>.ecsv` and
+/// summary.json. The same is done with the plain coadd of the runs in DIR (plain.fits, or else
+/// coadd.fits), to show how many false detections the matched template saves.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -187,8 +194,8 @@ pub(crate) struct Subtract {
     /// Directories with the results of `dcr assemble`, one for each patch.
     #[arg(value_name = "DIR", required_unless_present = "templates", value_hint = ValueHint::DirPath)]
     pub(crate) coadds: Vec<PathBuf>,
-    /// Templates on the pixels of the exposures, paired with them by visit; a directory stands for the FITS files in it
-    /// [default: made from DIR].
+    /// Templates on the pixels of the exposures, paired with them by visit; a directory stands for
+    /// the FITS files in it [default: made from DIR].
     #[arg(short, long, value_name = "TEMPLATE", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub(crate) templates: Vec<PathBuf>,
     /// The exposures; a directory stands for the FITS files in it.
@@ -197,7 +204,8 @@ pub(crate) struct Subtract {
     /// Directory for the results.
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// Bring both to one PSF first, by convolving the sharper; same as --set subtract.match_psf=true.
+    /// Bring both to one PSF first, by convolving the sharper; same as --set
+    /// subtract.match_psf=true.
     #[arg(long = "match")]
     pub(crate) match_psf: bool,
     /// Write the residuals as plain CSV; same as --set subtract.table=csv.
@@ -215,10 +223,11 @@ pub(crate) struct Subtract {
 
 /// Show what a run did as a page to look at: DIR/report.html.
 ///
-/// The page tells how far refraction moved blue light against red, what that leaves of each exposure less the plain coadd and less
-/// the matched template, what went in, the convergence, and the coadds, with all numbers as tables. It is one file that opens in any
-/// browser and needs no network. Exposures are read from where they were at the time of the run; the page does without those that
-/// are gone, and says so.
+/// The page tells how far refraction moved blue light against red, what that leaves of each
+/// exposure less the plain coadd and less the matched template, what went in, the convergence, and
+/// the coadds, with all numbers as tables. It is one file that opens in any browser and needs no
+/// network. Exposures are read from where they were at the time of the run; the page does without
+/// those that are gone, and says so.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -232,8 +241,9 @@ pub(crate) struct Report {
 
 /// Print the configuration with every setting explained, as TOML that `--config` takes back.
 ///
-/// Each setting stands with its unit, its value and when to change it. Values that differ from the default have the
-/// default beside them; settings that are not set are commented out, with an example.
+/// Each setting stands with its unit, its value and when to change it. Values that differ from the
+/// default have the default beside them; settings that are not set are commented out, with an
+/// example.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -279,8 +289,8 @@ pub(crate) struct Man {
 /// The exposures.
 #[derive(Args, Debug)]
 pub(crate) struct Warps {
-    /// FITS files; a directory stands for the FITS files in it. Weights, masks and PSFs of exposures among them are no
-    /// exposures.
+    /// FITS files; a directory stands for the FITS files in it. Weights, masks and PSFs of
+    /// exposures among them are no exposures.
     #[arg(value_name = "WARP", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) warps: Vec<PathBuf>,
 }
@@ -295,14 +305,15 @@ pub(crate) struct Settings {
     /// One setting, as model.subfilters=5; an empty value unsets it. May be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Start from `default`, or from `reference` (the established implementation, faults included).
+    /// Start from `default`, or from `reference` (DcrAssembleCoaddTask, faults included).
     #[arg(long, value_name = "NAME", value_parser = dcr_coadd::config::PRESETS, hide_possible_values = true)]
     pub(crate) preset: Option<String>,
     /// Weight files, as {dir}/{stem}.weight.fits, or HDUs, as {dir}/{stem}.fits[WGT]; same as --set
     /// input.weights=…
     #[arg(long, value_name = "PATTERN")]
     pub(crate) weights: Option<String>,
-    /// Mask files, as {dir}/{stem}.mask.fits, or HDUs, as {dir}/{stem}.fits[MSK]; same as --set input.masks=…
+    /// Mask files, as {dir}/{stem}.mask.fits, or HDUs, as {dir}/{stem}.fits[MSK]; same as --set
+    /// input.masks=…
     #[arg(long, value_name = "PATTERN")]
     pub(crate) masks: Option<String>,
 }

@@ -17,7 +17,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Bars appear on stderr if that is a terminal, unless `-q`, `--no-progress` or JSON on the same stream forbids them.
+    /// Bars appear on stderr if that is a terminal, unless `-q`, `--no-progress` or JSON on the
+    /// same stream forbids them.
     pub(crate) fn new(arguments: &Arguments, interrupt: Interrupt) -> Self {
         let bars = MultiProgress::new();
         if arguments.quiet || arguments.no_progress || arguments.log_format == LogFormat::Json {

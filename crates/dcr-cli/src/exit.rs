@@ -56,8 +56,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error in one line, and tells how to end after it. After a `signal` any error is taken for
-/// its consequence.
+/// Prints an error in one line, and tells how to end after it. After a `signal` any error is taken
+/// for its consequence.
 pub(crate) fn report(error: &anyhow::Error, format: LogFormat, signal: Option<i32>) -> Exit {
     let cancelled = matches!(error.downcast_ref(), Some(CoaddError::Cancelled))
         || error.downcast_ref().is_some_and(DifferenceError::is_cancelled);

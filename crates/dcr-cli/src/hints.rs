@@ -1,4 +1,5 @@
-//! Options of the command line that help against an error of the libraries, which speak of settings.
+//! Options of the command line that help against an error of the libraries, which speak of
+//! settings.
 
 use dcr_coadd::{CoaddError, InputError, ModelError};
 use dcr_difference::DifferenceError;

@@ -1,8 +1,8 @@
 //! Signals that ask the program to end: Ctrl-C, termination, a terminal that is closed.
 //!
-//! A run that looks at its monitor stops by itself within [`GRACE`]. One that is in the middle of a long
-//! calculation is ended from here, after its unfinished files are removed: a signal is obeyed within a
-//! second whatever the program does.
+//! A run that looks at its monitor stops by itself within [`GRACE`]. One that is in the middle of a
+//! long calculation is ended from here, after its unfinished files are removed: a signal is obeyed
+//! within a second whatever the program does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -29,8 +29,8 @@ const SAYING: Duration = Duration::from_millis(100);
 pub(crate) struct Interrupt(Arc<AtomicI32>);
 
 impl Interrupt {
-    /// Listens for signals until the program ends. Hang-ups that were ignored when it started, as under
-    /// `nohup`, stay ignored.
+    /// Listens for signals until the program ends. Hang-ups that were ignored when it started, as
+    /// under `nohup`, stay ignored.
     pub(crate) fn listen(&self, format: LogFormat) -> anyhow::Result<()> {
         let context = "cannot listen for signals";
         // A limit on the size of files then fails the write instead of ending the process.
@@ -82,8 +82,8 @@ fn say(message: impl FnOnce() + Send + 'static) {
     let _ = is_done.recv_timeout(SAYING);
 }
 
-/// The signals to listen for. Shells start background jobs with SIGINT ignored, and yet whoever sends it to
-/// one means it.
+/// The signals to listen for. Shells start background jobs with SIGINT ignored, and yet whoever
+/// sends it to one means it.
 fn wanted() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Where nothing says whether hang-ups are ignored, they are left alone.

@@ -1,12 +1,15 @@
-//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for pipelines.
+//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for
+//! pipelines.
 
 use std::io::{IsTerminal, Write};
 
 use indicatif::MultiProgress;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Arguments, LogFormat};
 use crate::output::{visible, visible_json};
@@ -23,27 +26,30 @@ pub(crate) struct LogError {
 
 /// Starts logging as `-v` or `-q` ask for, or else `RUST_LOG`.
 ///
-/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has stages and warnings.
+/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has
+/// stages and warnings.
 ///
 /// # Errors
 ///
 /// [`LogError`] if `RUST_LOG` is no filter; messages then go out as if it were not set.
 pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), LogError> {
     let default = match arguments.log_format {
-        LogFormat::Text => "error",
-        LogFormat::Json => "info",
+        LogFormat::Text => LevelFilter::ERROR,
+        LogFormat::Json => LevelFilter::INFO,
     };
     let (filter, outcome) = match filter(arguments, std::env::var("RUST_LOG").ok()) {
         Ok(filter) => (filter, Ok(())),
         Err(error) => (None, Err(error)),
     };
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(default));
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let around_bars = AroundBars { bars, format: arguments.log_format };
     // What cannot be written, for nobody reads it, is no reason to say so in the same place.
-    let messages =
-        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(around_bars);
+    let messages = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .log_internal_errors(false)
+        .with_writer(around_bars);
     match arguments.log_format {
         LogFormat::Text => {
             let fields = debug_fn(|to, field, value| {
@@ -58,29 +64,38 @@ pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), Lo
                 .with_ansi(colour)
                 .with_target(arguments.verbose > 1)
                 .without_time()
+                .finish()
+                .with(filter)
                 .init();
         }
         LogFormat::Json => {
-            messages.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            messages
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .finish()
+                .with(filter)
+                .init();
         }
     }
     outcome
 }
 
 /// What the command line asks for, or else the environment, if either does.
-fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<EnvFilter>, LogError> {
+fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<Targets>, LogError> {
     let level = match arguments.verbose {
-        _ if arguments.quiet => "error",
+        _ if arguments.quiet => LevelFilter::ERROR,
         0 => {
             let Some(given) = environment.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-            let read = EnvFilter::try_new(&given);
+            let read = given.parse::<Targets>();
             return read.map(Some).map_err(|error| LogError { given, reason: error.to_string() });
         }
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    Ok(Some(EnvFilter::new(level)))
+    Ok(Some(Targets::new().with_default(level)))
 }
 
 /// Writes to stderr with the progress bars out of the way.

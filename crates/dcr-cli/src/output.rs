@@ -1,15 +1,15 @@
 //! The boundary to the terminal: all that goes to stdout and stderr.
 //!
-//! Headers, file names and settings are written by others. A control sequence in one of them must not
-//! reach a terminal, where it could change the title, move the cursor or hide text.
+//! Headers, file names and settings are written by others. A control sequence in one of them must
+//! not reach a terminal, where it could change the title, move the cursor or hide text.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
 
-/// Prints text to stdout, with lines, and without anything else that a terminal would obey. A reader
-/// that has seen enough, as `head` has, is no error.
+/// Prints text to stdout, with lines, and without anything else that a terminal would obey. A
+/// reader that has seen enough, as `head` has, is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_as_it_is(&escaped(text, |c| c != '\n' && is_obeyed(c), as_text))
 }
@@ -39,8 +39,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, is_obeyed, as_text)
 }
 
-/// JSON in which the same characters are written out, as `\u001b`. Only strings can hold them, but for
-/// line ends, which stay.
+/// JSON in which the same characters are written out, as `\u001b`. Only strings can hold them, but
+/// for line ends, which stay.
 pub(crate) fn visible_json(text: &str) -> Cow<'_, str> {
     escaped(
         text,
@@ -69,8 +69,8 @@ fn escaped(text: &str, is_hidden: fn(char) -> bool, escape: fn(char, &mut String
     Cow::Owned(out)
 }
 
-/// Whether a terminal does something at a character instead of showing it: control characters (C0, DEL,
-/// C1), marks of direction, line separators, and characters without width.
+/// Whether a terminal does something at a character instead of showing it: control characters (C0,
+/// DEL, C1), marks of direction, line separators, and characters without width.
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,82 +1,24 @@
 //! Settings from a preset, a file and the command line, merged and checked.
 //!
-//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an error can name the one
-//! at fault and where it stands.
+//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an
+//! error can name the one at fault and where it stands.
 
+mod assignment;
 mod file;
 mod lists;
 mod number;
 mod show;
-
-use std::path::PathBuf;
 
 use anyhow::Context;
 use dcr_coadd::config::{AssembleConfig, ConfigError, KEYS, check_key};
 use dcr_coadd::regions::parse_regions;
 use dcr_physics::Throughput;
 
+use self::assignment::Assignment;
+pub(crate) use self::assignment::SettingError;
 pub(crate) use self::lists::visits;
 pub(crate) use self::show::{as_markdown, as_toml, explained};
 use crate::args::Settings;
-
-/// A setting that cannot be taken, and where it stands.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingError {
-    /// There is no such setting, or its value is not allowed.
-    #[error("{place}: {source}")]
-    Config {
-        /// `--set …` or file and line.
-        place: String,
-        /// What is wrong.
-        source: ConfigError,
-    },
-    /// The value is of the wrong kind.
-    #[error("{place}: {key} = {value}: {reason}")]
-    Kind {
-        /// `--set …` or file and line.
-        place: String,
-        /// The setting.
-        key: String,
-        /// Its value.
-        value: String,
-        /// What was expected.
-        reason: String,
-    },
-    /// A `--set` without `=`.
-    #[error("--set {argument}: expected KEY=VALUE, as --set model.subfilters=5")]
-    NoValue {
-        /// What was given.
-        argument: String,
-    },
-    /// The file cannot be read.
-    #[error("{}: cannot read the configuration: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is no TOML.
-    #[error("{}:{line}: {reason}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser says.
-        reason: String,
-    },
-}
-
-/// A setting from outside: `table.name` or deeper, its value (`None` unsets it) and where it stands.
-#[derive(Clone, Debug)]
-struct Assignment {
-    key: String,
-    value: Option<toml::Value>,
-    place: String,
-    /// Its text on the command line, where words need no quotes.
-    bare: Option<String>,
-}
 
 /// Merges all sources of settings, checks the result, and reads the files that it names.
 pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {

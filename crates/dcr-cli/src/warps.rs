@@ -1,9 +1,9 @@
 //! From the paths on the command line to the files of exposures.
 //!
 //! Weights, masks, PSFs and maps that belong to an exposure among the paths are no exposures: by
-//! their names (`x.weight.fits` beside `x.fits`), or because a pattern of the settings names them for
-//! it. A file of such a name whose exposure is not among the paths is an exposure, unless it only
-//! lies in a directory with others; either is reported.
+//! their names (`x.weight.fits` beside `x.fits`), or because a pattern of the settings names them
+//! for it. A file of such a name whose exposure is not among the paths is an exposure, unless it
+//! only lies in a directory with others; either is reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -1,9 +1,9 @@
 //! Boxes of pixels in parent coordinates.
 //!
-//! A patch is cut out of a tract and a subregion out of a patch, so a box has an integer origin that
-//! need not be zero. The centre of pixel (x, y) has integer coordinates, and the first pixel of an
-//! array with box `b` is pixel `(b.x0, b.y0)`. Arrays are indexed `[row, column]`, that is `[y − y0,
-//! x − x0]`, and have the shape `(height, width)`.
+//! A patch is cut out of a tract and a subregion out of a patch, so a box has an integer origin
+//! that need not be zero. The centre of pixel (x, y) has integer coordinates, and the first pixel
+//! of an array with box `b` is pixel `(b.x0, b.y0)`. Arrays are indexed `[row, column]`, that is
+//! `[y − y0, x − x0]`, and have the shape `(height, width)`.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! What an astronomer handles: masked images, WCS, PSF, FITS files, instrument headers.
 //!
-//! Pixel coordinates are 0-based parent coordinates everywhere (see [`bbox`]). The module [`fits`] is
-//! the only one that touches files, and the only one with `unsafe` code. A header keyword that says
-//! something of a visit is named in [`header`] and nowhere else; [`fits`], [`wcs`] and [`psf`] know
-//! those of the file format itself (NAXIS, EXTNAME, CRPIX, PSF_SAMP, …).
+//! Pixel coordinates are 0-based parent coordinates everywhere (see [`bbox`]). The module [`fits`]
+//! is the only one that touches files, and the only one with `unsafe` code. A header keyword that
+//! says something of a visit is named in [`header`] and nowhere else; [`fits`], [`wcs`] and [`psf`]
+//! know those of the file format itself (NAXIS, EXTNAME, CRPIX, PSF_SAMP, …).
 
 pub mod bbox;
 mod exposure;

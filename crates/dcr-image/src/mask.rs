@@ -4,8 +4,8 @@
 //! bits in different files, so masks from two files are compared or joined only after [`remap`] has
 //! brought both to one dictionary.
 //!
-//! Names are compared by [`same_plane`]: lsst-images calls SATURATED what afw calls SAT. A dictionary
-//! keeps afw's name, so that planes of both have one bit where they meet.
+//! Names are compared by [`same_plane`]: lsst-images calls SATURATED what afw calls SAT. A
+//! dictionary keeps afw's name, so that planes of both have one bit where they meet.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};

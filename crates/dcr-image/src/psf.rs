@@ -6,9 +6,12 @@
 //! edge of a stamp move it.
 
 mod centring;
+mod error;
+mod gaussian;
 mod grid;
 mod moments;
 mod narrow;
+mod owner;
 mod parts;
 mod psfex;
 mod psfex_table;
@@ -17,12 +20,15 @@ mod stamp;
 
 use ndarray::Array2;
 
+use crate::BBox;
+
+pub use error::StampError;
+pub use gaussian::{FWHM_PER_SIGMA, Moments};
 pub use grid::StampGrid;
-pub use moments::{FWHM_PER_SIGMA, Moments};
-pub use parts::{PART_CELL, PsfParts};
+pub use owner::PsfOwner;
+pub use parts::PART_CELL;
 pub use psfex::PsfEx;
-pub use read::PsfOwner;
-pub use stamp::{Stamp, StampError};
+pub use stamp::Stamp;
 
 /// Side of the grid inside a pixel over which analytic profiles are averaged.
 const SUBPIXELS: usize = 7;
@@ -58,6 +64,15 @@ pub enum Psf {
     Parts(PsfParts),
 }
 
+/// The PSFs of an exposure's parts, and where each is to be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PsfParts {
+    bbox: BBox,
+    /// The number of the PSF in each cell, rows first.
+    cells: Array2<u16>,
+    psfs: Vec<Psf>,
+}
+
 impl Psf {
     /// The PSF that holds at pixel coordinates `(x, y)` of the parent: of the part there, or
     /// itself.
@@ -74,8 +89,8 @@ impl Psf {
     ///
     /// # Errors
     ///
-    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the image
-    /// makes none at this place.
+    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the
+    /// image makes none at this place.
     pub fn stamp_at(&self, x: f64, y: f64) -> Result<Stamp, StampError> {
         match self {
             Self::Stamp(stamp) => Ok(stamp.clone()),
@@ -98,8 +113,9 @@ impl Psf {
         }
     }
 
-    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction: PSFEx models are made from
-    /// the exposure's own stars. Of stamps and grids nothing is known, and profiles are drawn.
+    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction:
+    /// PSFEx models are made from the exposure's own stars. Of stamps and grids nothing is known,
+    /// and profiles are drawn.
     #[must_use]
     pub const fn includes_refraction(&self) -> bool {
         matches!(self, Self::PsfEx(_))
@@ -146,8 +162,8 @@ fn draw(fwhm_px: f64, profile: impl Fn(f64) -> f64) -> Result<Stamp, StampError>
 mod tests {
     use super::*;
 
-    /// The pixel adds 1/12 px² to the variance of a Gaussian that is wide against it; narrower ones,
-    /// and the 7 × 7 points that stand for the pixel, leave this.
+    /// The pixel adds 1/12 px² to the variance of a Gaussian that is wide against it; narrower
+    /// ones, and the 7 × 7 points that stand for the pixel, leave this.
     const WIDTH_TOLERANCE: f64 = 2e-3;
 
     #[test]

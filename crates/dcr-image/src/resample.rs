@@ -1,23 +1,25 @@
 //! An image on another pixel grid: values, variances and masks by interpolation.
 //!
-//! Pixel values are flux per pixel. With `p(u)` the place in the source of output pixel `u` ([`PositionMap`]), weights `w` of an
-//! interpolation kernel about `p`, made to add up to 1 over the pixels that have data, and `A = |det ∂p/∂u|`, the area of an output
-//! pixel in source pixels,
+//! Pixel values are flux per pixel. With `p(u)` the place in the source of output pixel `u`
+//! ([`PositionMap`]), weights `w` of an interpolation kernel about `p`, made to add up to 1 over
+//! the pixels that have data, and `A = |det ∂p/∂u|`, the area of an output pixel in source pixels,
 //!
 //! ```text
 //! image(u) = A Σ_m w(m) s(m)          variance(u) = A² Σ_m w(m)² v(m)
 //! ```
 //!
-//! so that flux is conserved: to 1e-3 for stars with a FWHM of 3 px or more in the coarser of the two grids, by any of the Lanczos
-//! kernels (`flux_is_conserved_at_any_scale_and_angle`). Their ripple moves single pixels of a star of FWHM 4 px by 0.5, 0.4 and 0.2 %
-//! of the peak (Lanczos-3, 4, 5). Neighbouring output pixels share noise, which no variance plane can say.
+//! so that flux is conserved: to 1e-3 for stars with a FWHM of 3 px or more in the coarser of the
+//! two grids, by any of the Lanczos kernels (`flux_is_conserved_at_any_scale_and_angle`). Their
+//! ripple moves single pixels of a star of FWHM 4 px by 0.5, 0.4 and 0.2 % of the peak (Lanczos-3,
+//! 4, 5). Neighbouring output pixels share noise, which no variance plane can say.
 //!
-//! Where source pixels without data carry at most [`MISSING_WEIGHT`] of the kernel's absolute weight, the rest is made to add up
-//! to 1; elsewhere the output has no data, and is NaN. The mask of an output pixel has the planes of all source pixels that carry
-//! at least [`SIGNIFICANT_WEIGHT`].
+//! Where source pixels without data carry at most [`MISSING_WEIGHT`] of the kernel's absolute
+//! weight, the rest is made to add up to 1; elsewhere the output has no data, and is NaN. The mask
+//! of an output pixel has the planes of all source pixels that carry at least
+//! [`SIGNIFICANT_WEIGHT`].
 //!
-//! Output pixels that are larger than the source's average over them: the kernel is stretched by the ratio, which keeps what the
-//! coarser grid can show and cuts off the rest, noise included.
+//! Output pixels that are larger than the source's average over them: the kernel is stretched by
+//! the ratio, which keeps what the coarser grid can show and cuts off the rest, noise included.
 //!
 //! # References
 //!
@@ -35,9 +37,11 @@ use kernel::{Taps, WeightTable};
 pub use positions::{Place, PositionMap};
 pub use stamp::warp_stamp;
 
-/// The share of a kernel's absolute weight that may fall on pixels without data. With 5 %, a hole grows by about 2 px.
+/// The share of a kernel's absolute weight that may fall on pixels without data. With 5 %, a hole
+/// grows by about 2 px.
 pub const MISSING_WEIGHT: f32 = 0.05;
-/// The weight, of a kernel of sum 1, from which on a flagged pixel flags another. Noise that enters with less is 1/2500 in variance.
+/// The weight, of a kernel of sum 1, from which on a flagged pixel flags another. Noise that enters
+/// with less is 1/2500 in variance.
 pub const SIGNIFICANT_WEIGHT: f32 = 0.02;
 /// Grids whose pixels differ less in size are interpolated as if they were alike.
 const SAME_SIZE: f64 = 1.05;
@@ -47,14 +51,16 @@ const SAME_SIZE: f64 = 1.05;
 pub struct Resampler {
     pixels: MaskedImage,
     no_data: i32,
-    /// The union of the mask over the taps of a kernel about each pixel; NO_DATA where some are missing.
+    /// The union of the mask over the taps of a kernel about each pixel; NO_DATA where some are
+    /// missing.
     bits_around: Array2<i32>,
     weights: WeightTable,
 }
 
 impl Resampler {
-    /// Prepares an image. Pixels that are flagged `no_data`, or whose value or variance is not finite, count as without
-    /// data. `area` is that of an output pixel in source pixels, somewhere in the middle.
+    /// Prepares an image. Pixels that are flagged `no_data`, or whose value or variance is not
+    /// finite, count as without data. `area` is that of an output pixel in source pixels, somewhere
+    /// in the middle.
     #[must_use]
     pub fn new(mut pixels: MaskedImage, no_data: i32, kernel: WarpKernel, area: f64) -> Self {
         let scale = area.abs().sqrt();
@@ -80,9 +86,11 @@ impl Resampler {
         (kernel.reach() as f64 * area.abs().sqrt().max(1.0)).ceil() as usize
     }
 
-    /// The part `part` of the output grid that `map` describes. Pixels without data are NaN and flagged.
+    /// The part `part` of the output grid that `map` describes. Pixels without data are NaN and
+    /// flagged.
     ///
-    /// A part is the same whether it is asked for alone or with others, so that parts may be made in parallel.
+    /// A part is the same whether it is asked for alone or with others, so that parts may be made
+    /// in parallel.
     ///
     /// # Panics
     ///
@@ -163,7 +171,8 @@ impl Resampler {
         (value, noise)
     }
 
-    /// The same over those that have data, with their weights made to add up to 1; `None` if the others carry too much.
+    /// The same over those that have data, with their weights made to add up to 1; `None` if the
+    /// others carry too much.
     fn sum_of_known(
         &self,
         along_x: &[f32],

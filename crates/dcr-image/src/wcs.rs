@@ -2,12 +2,12 @@
 //!
 //! Pixel coordinates are 0-based parent coordinates: a box's origin is included, and the centre of
 //! pixel (x, y) of the parent has the coordinates (x, y). With one `Wcs` for a patch, a subregion's
-//! coordinates need no offset. Positions are ICRS; FK5 at equinox 2000 differs by up to 20 mas, which
-//! is the same for every image of a field, and is treated alike.
+//! coordinates need no offset. Positions are ICRS; FK5 at equinox 2000 differs by up to 20 mas,
+//! which is the same for every image of a field, and is treated alike.
 //!
 //! The projections with the SIP and TPV distortions are those of the `fits-well` crate, which agree
-//! with astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). The rest of the crate sees this
-//! type only.
+//! with astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). The rest of the crate sees
+//! this type only.
 //!
 //! # References
 //!
@@ -16,8 +16,10 @@
 
 mod cards;
 mod distortion;
+mod error;
 mod matrix;
 mod origin;
+mod pixel_size;
 mod plausible;
 mod read;
 
@@ -26,8 +28,8 @@ use dcr_physics::{Angle, SkyPosition};
 use crate::BBox;
 use crate::header::Card;
 
-pub(crate) use cards::is_wcs_keyword;
 use cards::{Frame, WcsCards};
+pub use error::WcsError;
 pub use origin::{image_origin, origin_cards};
 
 /// Half the step of the finite differences for the [`Jacobian`], in pixels. With a whole pixel the
@@ -53,68 +55,6 @@ pub enum Distortions {
     Ignored,
 }
 
-/// A header without a usable WCS, or a point that a WCS cannot map.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WcsError {
-    /// A card is missing or has no usable value.
-    #[error("no WCS: card {keyword} is missing or has no usable value")]
-    Missing {
-        /// The keyword.
-        keyword: String,
-    },
-    /// The coordinates are of a kind that is not handled.
-    #[error("the WCS has {found}; {wanted}")]
-    Unsupported {
-        /// What the header has.
-        found: String,
-        /// What would do.
-        wanted: &'static str,
-    },
-    /// The cards contradict each other or are out of range.
-    #[error("the WCS cards make no coordinate system: {reason}")]
-    Invalid {
-        /// What is wrong.
-        reason: String,
-    },
-    /// The cards make a coordinate system that no image of the sky has.
-    #[error("the WCS is implausible: it has {found}, expected are {expected}")]
-    Implausible {
-        /// What follows from the cards.
-        found: String,
-        /// What images have, and what to correct.
-        expected: &'static str,
-    },
-    /// A pixel that has no place on the sky in this projection.
-    #[error("pixel ({x}, {y}) has no place on the sky: {reason}")]
-    PixelUnmapped {
-        /// Column in parent coordinates.
-        x: f64,
-        /// Row in parent coordinates.
-        y: f64,
-        /// Why.
-        reason: String,
-    },
-    /// A place on the sky that has no pixel in this projection.
-    #[error("RA {ra_deg}°, Dec {dec_deg}° has no place in the image: {reason}")]
-    SkyUnmapped {
-        /// Right ascension in degrees.
-        ra_deg: f64,
-        /// Declination in degrees.
-        dec_deg: f64,
-        /// Why.
-        reason: String,
-    },
-    /// The map is not invertible at a pixel.
-    #[error("the WCS is singular at pixel ({x}, {y}): the pixel has no area on the sky")]
-    Singular {
-        /// Column in parent coordinates.
-        x: f64,
-        /// Row in parent coordinates.
-        y: f64,
-    },
-}
-
 /// How a step in pixels moves on the sky, in the local (East, North) frame, in arcsec per pixel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jacobian {
@@ -129,7 +69,8 @@ pub struct Jacobian {
 }
 
 impl Jacobian {
-    /// The determinant in arcsec² per pixel; negative for the usual sky, positive for a mirrored one.
+    /// The determinant in arcsec² per pixel; negative for the usual sky, positive for a mirrored
+    /// one.
     #[must_use]
     pub const fn determinant(&self) -> f64 {
         self.east_x * self.north_y - self.east_y * self.north_x
@@ -167,8 +108,8 @@ impl ZenithDirection {
 }
 
 impl Wcs {
-    /// What had to be chosen between cards that contradict each other, and what is implausible: whole
-    /// sentences, each a warning.
+    /// What had to be chosen between cards that contradict each other, and what is implausible:
+    /// whole sentences, each a warning.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -244,9 +185,9 @@ impl Wcs {
         Ok(self.jacobian(x, y)?.determinant().abs().sqrt())
     }
 
-    /// The direction at `(x, y)` of position angle `parallactic_angle` (North through East), which is
-    /// that of the zenith: the vector (North, East) = (cos q, sin q) through the inverse Jacobian
-    /// (ALGORITHM §2). Rotated and mirrored images need no special case.
+    /// The direction at `(x, y)` of position angle `parallactic_angle` (North through East), which
+    /// is that of the zenith: the vector (North, East) = (cos q, sin q) through the inverse
+    /// Jacobian (docs/algorithm.md §2). Rotated and mirrored images need no special case.
     ///
     /// # Errors
     ///
@@ -268,8 +209,8 @@ impl Wcs {
         })
     }
 
-    /// The largest distance in pixels between this WCS and another at the corners and the centre of a
-    /// box: 0 for images on the same grid.
+    /// The largest distance in pixels between this WCS and another at the corners and the centre of
+    /// a box: 0 for images on the same grid.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
-//! Where the zenith of a site is among the stars at an instant, by the IAU's standard transformations.
+//! Where the zenith of a site is among the stars at an instant, by the IAU's standard
+//! transformations.
 //!
-//! Precession, nutation and aberration are those of SOFA (`sofars`), to a microarcsecond. The Earth's
-//! rotation is not: UT1 is taken for UTC, which it follows to 0.9 s, so that the zenith is up to 13.5″ off in
-//! right ascension, and the pole's wander (0.6″) is left out. After the last leap second that the
-//! tables know, UTC is continued without any.
+//! Precession, nutation and aberration are those of SOFA (`sofars`), to a microarcsecond. The
+//! Earth's rotation is not: UT1 is taken for UTC, which it follows to 0.9 s, so that the zenith is
+//! up to 13.5″ off in right ascension, and the pole's wander (0.6″) is left out. After the last
+//! leap second that the tables know, UTC is continued without any.
 
 use sofars::astro::{IauAstrom, apco13, atoiq};
 use sofars::ts::taiutc;
@@ -25,7 +26,8 @@ pub(crate) struct Zenith {
     pub(crate) pole: Vector,
 }
 
-/// The zenith of `site` at `instant`, or `None` for a date before 1960, after 2100, or not a number.
+/// The zenith of `site` at `instant`, or `None` for a date before 1960, after 2100, or not a
+/// number.
 pub(crate) fn zenith_at(instant: Instant, site: &Site) -> Option<Zenith> {
     if !DATES.contains(&(instant.jd1 + instant.jd2)) {
         return None;

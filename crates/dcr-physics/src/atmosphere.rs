@@ -1,14 +1,14 @@
 //! The air when a header is silent: a standard atmosphere, field by field.
 //!
-//! At the height `h` of the telescope, with `T = t + 273.15` (ALGORITHM §1):
+//! At the height `h` of the telescope, with `T = t + 273.15` (docs/algorithm.md §1):
 //!
 //! ```text
 //! t = 19 − 6.5 h/km  °C,    P = 101325 exp(−g M h/(R T))  Pa,    humidity 40 %
 //! g = 9.80665,  M = 0.0289644,  R = 8.31447
 //! ```
 //!
-//! A reading that is missing, NaN or implausible is replaced alone; a reading that is there is kept. The
-//! pressure uses the standard temperature of the height, not a measured one.
+//! A reading that is missing, NaN or implausible is replaced alone; a reading that is there is
+//! kept. The pressure uses the standard temperature of the height, not a measured one.
 
 use crate::{Assumption, Weather, WeatherReadings};
 
@@ -40,10 +40,12 @@ impl Weather {
 }
 
 impl WeatherReadings {
-    /// The readings, with each one that is missing or implausible filled from the standard atmosphere.
+    /// The readings, with each one that is missing or implausible filled from the standard
+    /// atmosphere.
     ///
-    /// Each replacement is told in an [`Assumption`], a warning with the size of its effect. A height that
-    /// is not a number or beyond −1000 to 10 000 m counts as sea level, with a warning too.
+    /// Each replacement is told in an [`Assumption`], a warning with the size of its effect. A
+    /// height that is not a number or beyond −1000 to 10 000 m counts as sea level, with a warning
+    /// too.
     #[must_use]
     pub fn complete(&self, elevation_m: f64) -> (Weather, Vec<Assumption>) {
         let mut assumptions = Vec::new();

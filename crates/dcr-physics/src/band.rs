@@ -1,10 +1,10 @@
 //! A photometric band and its subfilters.
 //!
-//! The band `[λ_eff − w/2, λ_eff + w/2]` is cut into `N` subfilters of equal width, blue to red. The integrals
-//! over a subfilter are sums over a [`WavelengthGrid`], by the midpoint rule with at least 8 steps in each subfilter and none
-//! wider than 6 nm. Without a throughput curve the band is a top hat. With one, its transmission is the
-//! weight, and the outermost subfilters also take its wings outside the band, down to 3e-3 of the
-//! peak (JOINT §2).
+//! The band `[λ_eff − w/2, λ_eff + w/2]` is cut into `N` subfilters of equal width, blue to red.
+//! The integrals over a subfilter are sums over a [`WavelengthGrid`], by the midpoint rule with at
+//! least 8 steps in each subfilter and none wider than 6 nm. Without a throughput curve the band is
+//! a top hat. With one, its transmission is the weight, and the outermost subfilters also take its
+//! wings outside the band, down to 3e-3 of the peak (docs/algorithm.md §3).
 
 use crate::index::{LONGEST_NM, SHORTEST_NM};
 use crate::{Throughput, Wavelength};
@@ -85,8 +85,8 @@ impl Band {
     ///
     /// # Errors
     ///
-    /// [`BandError::NotPositive`] for a NaN, zero or negative number, [`BandError::Range`] for a band outside
-    /// 230.2–2058.6 nm.
+    /// [`BandError::NotPositive`] for a NaN, zero or negative number, [`BandError::Range`] for a
+    /// band outside 230.2–2058.6 nm.
     pub fn new(name: impl Into<String>, effective: Wavelength, bandwidth_nm: f64) -> Result<Self, BandError> {
         let name = name.into();
         let numbers = [("effective wavelength", effective.nm()), ("bandwidth", bandwidth_nm)];
@@ -169,8 +169,8 @@ impl Band {
     ///
     /// # Errors
     ///
-    /// [`BandError::NoSubfilters`] for a count of 0, [`BandError::DarkSubfilter`] where the throughput curve
-    /// leaves a subfilter without light.
+    /// [`BandError::NoSubfilters`] for a count of 0, [`BandError::DarkSubfilter`] where the
+    /// throughput curve leaves a subfilter without light.
     pub fn wavelength_grid(&self, count: usize) -> Result<WavelengthGrid, BandError> {
         let subfilters = self.subfilters(count)?;
         let outer = self.range_with_wings();

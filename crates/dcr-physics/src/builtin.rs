@@ -14,7 +14,8 @@ pub struct BuiltinBand {
     pub bandwidth_nm: f64,
     /// Where the figures are from.
     pub source: &'static str,
-    /// Whether the figures are rounded or an equivalent width, so that a throughput curve is worth finding.
+    /// Whether the figures are rounded or an equivalent width, so that a throughput curve is worth
+    /// finding.
     pub approximate: bool,
 }
 

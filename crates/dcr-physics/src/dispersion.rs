@@ -7,16 +7,18 @@
 //! ΔR_a = Σ w ΔR / Σ w          σ_a² = Σ w (ΔR − ΔR_a)² / Σ w          (λ in a)
 //! ```
 //!
-//! Two equal components at `ΔR_a ± σ_a` have the first and the second moment of the true smear. The reference
-//! instead takes the mean of `ΔR` at the subfilter's two edges, and components at 3/4 and 1/4 between them
-//! ([`SubfilterDispersion::edge_mean`], [`SubfilterDispersion::edge_split`]); in the bluest third of g at airmass 1.5 that is
-//! up to 11 mas off the mean (ALGORITHM §12.1).
+//! Two equal components at `ΔR_a ± σ_a` have the first and the second moment of the true smear.
+//! LSST's DcrAssembleCoaddTask instead takes the mean of `ΔR` at the subfilter's two edges, and
+//! components at 3/4 and 1/4 between them ([`SubfilterDispersion::edge_mean`],
+//! [`SubfilterDispersion::edge_split`]); in the bluest third of g at airmass 1.5 that is up to 11
+//! mas off the mean (docs/algorithm.md §12.1).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Angle, Band, BandError, Refraction, RefractionError, Wavelength, WavelengthGrid};
 
-/// The wavelength whose light is left in place, `λ_ref`: what the astrometric solution of the warps holds for.
+/// The wavelength whose light is left in place, `λ_ref`: what the astrometric solution of the warps
+/// holds for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceWavelength {
@@ -44,7 +46,8 @@ impl ReferenceWavelength {
     }
 }
 
-/// How far the light of one subfilter is displaced towards the zenith, relative to the reference wavelength.
+/// How far the light of one subfilter is displaced towards the zenith, relative to the reference
+/// wavelength.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubfilterDispersion {
     /// Mean displacement of a flat photon spectrum, weighted by the throughput.
@@ -65,13 +68,14 @@ impl SubfilterDispersion {
         [Angle::from_radians(mean + spread), Angle::from_radians(mean - spread)]
     }
 
-    /// The mean of the two edges: the reference's displacement.
+    /// The mean of the two edges: DcrAssembleCoaddTask's displacement.
     #[must_use]
     pub fn edge_mean(&self) -> Angle {
         self.between_edges(0.5)
     }
 
-    /// The reference's two components, a quarter of the way in from either edge, the bluer first.
+    /// DcrAssembleCoaddTask's two components, a quarter of the way in from either edge, the bluer
+    /// first.
     #[must_use]
     pub fn edge_split(&self) -> [Angle; 2] {
         [self.between_edges(0.75), self.between_edges(0.25)]
@@ -83,8 +87,8 @@ impl SubfilterDispersion {
     }
 }
 
-/// The displacement of each subfilter of `grid`, blue to red, for light seen at the apparent altitude
-/// `altitude` through `air`, relative to light of the wavelength `reference`.
+/// The displacement of each subfilter of `grid`, blue to red, for light seen at the apparent
+/// altitude `altitude` through `air`, relative to light of the wavelength `reference`.
 ///
 /// ```
 /// use dcr_physics::{Angle, Band, RefractionModel, Site, Weather, subfilter_dispersion};
@@ -97,14 +101,16 @@ impl SubfilterDispersion {
 /// let air = RefractionModel::StoneOwens.at(&site, &Weather::standard(site.elevation_m));
 /// let g = Band::builtin("comcam-g").unwrap();
 /// let grid = g.wavelength_grid(3)?;
-/// let planes = subfilter_dispersion(&grid, air.as_ref(), Angle::from_degrees(45.0), g.effective())?;
+/// let altitude = Angle::from_degrees(45.0);
+/// let planes = subfilter_dispersion(&grid, air.as_ref(), altitude, g.effective())?;
 /// assert!(planes[0].mean.arcsec() > 0.2 && planes[2].mean.arcsec() < -0.1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`RefractionError`] when altitude, a wavelength or the air are outside the refraction model's range.
+/// [`RefractionError`] when altitude, a wavelength or the air are outside the refraction model's
+/// range.
 pub fn subfilter_dispersion(
     grid: &WavelengthGrid,
     air: &dyn Refraction,

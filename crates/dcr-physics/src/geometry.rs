@@ -1,15 +1,16 @@
 //! From a header to the zenith: altitude and parallactic angle of any place in a visit.
 //!
-//! Every way of telling where the zenith was ends in the same thing: a fixed direction in ICRS, the *zenith
-//! point* of the visit at mid-exposure. For any place on the sky the true zenith distance is then the
-//! distance to that point, and the parallactic angle `q` the position angle towards it, North through East:
+//! Every way of telling where the zenith was ends in the same thing: a fixed direction in ICRS, the
+//! *zenith point* of the visit at mid-exposure. For any place on the sky the true zenith distance
+//! is then the distance to that point, and the parallactic angle `q` the position angle towards it,
+//! North through East:
 //!
 //! ```text
 //! (north, east) = (cos q, sin q)        tan q = sin H / (cos δ tan φ − sin δ cos H)
 //! ```
 //!
-//! (`H` hour angle, `δ` declination, `φ` latitude). Refraction makes the *apparent* altitude of the true one.
-//! The ways, and what each needs besides the boresight:
+//! (`H` hour angle, `δ` declination, `φ` latitude). Refraction makes the *apparent* altitude of the
+//! true one. The ways, and what each needs besides the boresight:
 //!
 //! | [`GeometryOrigin`] | needs | zenith point |
 //! |---|---|---|
@@ -23,76 +24,28 @@
 //! # Accuracy
 //!
 //! `Time` meets astropy's `AltAz` to 1e-4° in altitude and q, with the same Earth orientation
-//! (`geometry_by_time_meets_astropy`); ignoring UT1 − UTC adds up to 13.5″ of hour angle. The ways that mix
-//! ICRS with hour angles of date are off by the precession since 2000: by 2025 up to 0.1° in altitude and 0.3°
-//! in q, or 0.5 % of the length of the dispersion and 0.3° of its direction.
+//! (`geometry_by_time_meets_astropy`); ignoring UT1 − UTC adds up to 13.5″ of hour angle. The ways
+//! that mix ICRS with hour angles of date are off by the precession since 2000: by 2025 up to 0.1°
+//! in altitude and 0.3° in q, or 0.5 % of the length of the dispersion and 0.3° of its direction.
 //!
-//! Altitudes convert between true and apparent with Stone's refraction at 550 nm. Below 5° the refraction is
-//! held at its value there; dispersion is refused below anyway.
+//! Altitudes convert between true and apparent with Stone's refraction at 550 nm. Below 5° the
+//! refraction is held at its value there; dispersion is refused below anyway.
 //!
 //! # References
 //!
 //! - IAU SOFA Board, 2023, *SOFA Tools for Earth Attitude* and *SOFA Astrometry Tools*.
 
 mod check;
+mod local_sky;
+mod origin;
 mod ways;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::check::{CheckedPlace, Disagreement};
+pub use self::local_sky::LocalSky;
+use self::local_sky::{VisualRefraction, local_sky};
+pub use self::origin::{GeometryOrigin, GeometrySource};
 use crate::astrometry::Zenith;
-use crate::index::StoneOwens;
-use crate::refraction::{LOWEST_ALTITUDE_DEG, Refraction, ZenithExpansion};
-use crate::sphere::{aberrated, angle_from_pole, combine, direction, dot, position_angle, separation};
-use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo, Wavelength};
-
-/// What to derive the zenith from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GeometrySource {
-    /// The first way that the header allows, in the order of [`GeometryOrigin`].
-    #[default]
-    Auto,
-    /// The time, or else the Earth rotation angle.
-    Time,
-    /// The angles in the header, for headers whose time is not to be trusted: altitude and parallactic angle
-    /// first, then altitude and azimuth, the same with the airmass, and the hour angle.
-    Header,
-}
-
-/// What the zenith was derived from, in the order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GeometryOrigin {
-    /// The header's own Earth rotation angle, and the site.
-    EarthRotationAngle,
-    /// The time of mid-exposure, and the site.
-    Time,
-    /// The hour angle, and the site's latitude.
-    HourAngle,
-    /// Altitude and azimuth, and the site's latitude.
-    AltitudeAzimuth,
-    /// Altitude and parallactic angle.
-    AltitudeParallacticAngle,
-    /// Airmass and azimuth, and the site's latitude.
-    AirmassAzimuth,
-    /// Airmass and parallactic angle.
-    AirmassParallacticAngle,
-}
-
-impl std::fmt::Display for GeometryOrigin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::EarthRotationAngle => "Earth rotation angle",
-            Self::Time => "time",
-            Self::HourAngle => "hour angle",
-            Self::AltitudeAzimuth => "altitude and azimuth",
-            Self::AltitudeParallacticAngle => "altitude and parallactic angle",
-            Self::AirmassAzimuth => "airmass and azimuth",
-            Self::AirmassParallacticAngle => "airmass and parallactic angle",
-        })
-    }
-}
+use crate::{Assumption, SkyPosition, VisitInfo};
 
 /// One way of deriving the zenith, and what the header lacks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +78,8 @@ pub enum GeometryError {
         at: CheckedPlace,
         /// The altitude.
         altitude_deg: f64,
-        /// The altitude with the sign of the site's longitude changed, if that is possible and no worse
-        /// than the header's own altitude and airmass.
+        /// The altitude with the sign of the site's longitude changed, if that is possible and no
+        /// worse than the header's own altitude and airmass.
         altitude_with_other_longitude_sign_deg: Option<f64>,
     },
 }
@@ -143,21 +96,6 @@ fn hint(altitude_with_other_longitude_sign_deg: Option<f64>) -> String {
             "; with the sign of the longitude changed it is at {altitude:.2}°: longitude looks west-positive"
         )
     })
-}
-
-/// The sky at one place as the telescope sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LocalSky {
-    /// Apparent (refracted) altitude; negative below the horizon.
-    pub altitude: Angle,
-    /// Secant of the apparent zenith distance; infinite at the horizon and below.
-    pub airmass: f64,
-    /// Position angle of the zenith in ICRS, North through East, in [−180°, 180°]: what images need, whose WCS are
-    /// in ICRS.
-    pub parallactic_angle: Angle,
-    /// The same from the hour circle of date, at the apparent place: the parallactic angle of textbooks, observers
-    /// and headers. Equal to the former where the zenith is known without precession.
-    pub parallactic_angle_of_date: Angle,
 }
 
 /// Where the zenith was during a visit.
@@ -196,7 +134,7 @@ impl ZenithGeometry {
     /// [`GeometryError::Insufficient`] when the header tells too little, with all that was tried;
     /// [`GeometryError::BelowHorizon`] when what it tells puts the boresight below the horizon.
     pub fn resolve(visit: &VisitInfo, source: GeometrySource) -> Result<Self, GeometryError> {
-        let air = VisualRefraction::of(visit);
+        let air = VisualRefraction::of(visit, ways::site(visit));
         let mut tried = Vec::new();
         for &origin in ways::order(source) {
             match ways::zenith(visit, origin, &air) {
@@ -261,77 +199,5 @@ impl ZenithGeometry {
             assumptions.extend(disagreement.as_ref().map(Disagreement::assumption));
         }
         Ok(Self { zenith, air, boresight, origin, assumptions, disagreement })
-    }
-}
-
-/// The sky at `place` under the zenith `zenith`.
-fn local_sky(zenith: &Zenith, air: &VisualRefraction, place: SkyPosition) -> LocalSky {
-    let seen = aberrated(direction(place), zenith.velocity);
-    let altitude = air.apparent(std::f64::consts::FRAC_PI_2 - separation(seen, zenith.direction));
-    // The direction towards the zenith, as the telescope sees it, brought back to ICRS a little way along.
-    let upwards = combine(1.0, zenith.direction, -dot(seen, zenith.direction), seen);
-    let length = dot(upwards, upwards).sqrt();
-    let parallactic_angle = if length > 0.0 {
-        let nearer = combine(1.0, seen, UPWARD_STEP / length, upwards);
-        let norm = dot(nearer, nearer).sqrt();
-        let nearer = aberrated(nearer.map(|x| x / norm), zenith.velocity.map(|v| -v));
-        position_angle(place, nearer)
-    } else {
-        Angle::from_radians(0.0)
-    };
-    let airmass = if altitude > 0.0 { 1.0 / altitude.sin() } else { f64::INFINITY };
-    LocalSky {
-        altitude: Angle::from_radians(altitude),
-        airmass,
-        parallactic_angle,
-        parallactic_angle_of_date: angle_from_pole(seen, zenith.pole, zenith.direction),
-    }
-}
-
-/// Length of the step towards the zenith, in radians: short against the curvature of aberration (1e-4 per
-/// radian), long against rounding.
-const UPWARD_STEP: f64 = 1e-5;
-
-/// Refraction as pointing models have it: for visible light.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct VisualRefraction {
-    model: ZenithExpansion<StoneOwens>,
-}
-
-impl VisualRefraction {
-    const WAVELENGTH: Wavelength = Wavelength::from_nm(550.0);
-
-    /// In the air of a visit, as far as it is known; the rest is a standard atmosphere.
-    fn of(visit: &VisitInfo) -> Self {
-        // Without a site, any will do: what is not known cancels between true and apparent at the boresight.
-        let anywhere = Site { latitude: Angle::default(), longitude: Angle::default(), elevation_m: 0.0 };
-        let site = ways::site(visit).unwrap_or(anywhere);
-        let (weather, _) = visit.weather.complete(site.elevation_m);
-        Self { model: ZenithExpansion::hydrostatic(StoneOwens::new(), &site, &weather) }
-    }
-
-    /// The refraction at an apparent altitude, held constant below the range of the model; in radians.
-    fn lift(&self, apparent: f64) -> f64 {
-        let lowest = LOWEST_ALTITUDE_DEG.to_radians();
-        let altitude = Angle::from_radians(apparent.clamp(lowest, std::f64::consts::FRAC_PI_2));
-        match self.model.refraction(Self::WAVELENGTH, altitude) {
-            Ok(lift) => lift.radians(),
-            Err(error) => unreachable!("altitude and completed weather are within range: {error}"),
-        }
-    }
-
-    /// The apparent altitude of a true one, in radians.
-    fn apparent(&self, true_altitude: f64) -> f64 {
-        // The lift changes by at most 1/25 of a change of altitude, at 5°: each pass gains a digit or more.
-        let mut apparent = true_altitude;
-        for _ in 0..12 {
-            apparent = true_altitude + self.lift(apparent);
-        }
-        apparent.min(std::f64::consts::FRAC_PI_2)
-    }
-
-    /// The true altitude of an apparent one, in radians.
-    fn true_altitude(&self, apparent: f64) -> f64 {
-        apparent - self.lift(apparent)
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! # Owens, as Stone writes it
 //!
-//! With temperature `t` in °C, `T = t + 273.15` in K, pressures in mbar, `σ` the wavenumber in µm⁻¹ and
-//! `x = ln(RH/100)`:
+//! With temperature `t` in °C, `T = t + 273.15` in K, pressures in mbar, `σ` the wavenumber in µm⁻¹
+//! and `x = ln(RH/100)`:
 //!
 //! ```text
 //! Td = 238.3 [(t + 238.3) x + 17.2694 t] / [(t + 238.3)(17.2694 − x) − 17.2694 t]              °C
@@ -19,29 +19,27 @@
 //!             + [6487.31 + 58.058 σ² − 0.71150 σ⁴ + 0.08851 σ⁶] Dw
 //! ```
 //!
-//! Valid for 230.2–2058.6 nm. The polynomial for `Pw` is a fit to dew points above about −45 °C and turns
-//! negative below (at 10 °C, under 1 % humidity: −470 Pa at 0.1 %). There is next to no vapour in such air,
-//! so a negative `Pw` is taken as 0, which is wrong by less than 15 Pa, or 0.05 mas of dispersion at airmass
-//! 2. Humidity 0 is `Pw = 0`.
+//! Valid for 230.2–2058.6 nm. The polynomial for `Pw` is a fit to dew points above about −45 °C and
+//! turns negative below (at 10 °C, under 1 % humidity: −470 Pa at 0.1 %). There is next to no
+//! vapour in such air, so a negative `Pw` is taken as 0, which is wrong by less than 15 Pa, or 0.05
+//! mas of dispersion at an airmass of two. Humidity 0 is `Pw = 0`.
 //!
 //! # Deviations from `lsst.afw.coord`
 //!
-//! The reference has `7.75141e-4` in `Dw` where Owens has `7.75141e+4`: at most 0.1 mas of dispersion on
-//! Cerro Pachón, 1 to 4 mas in hot and humid air at sea level. [`StoneOwens::reference`] keeps it. At
-//! humidity 0 the reference gives NaN.
+//! afw has `7.75141e-4` in `Dw` where Owens has `7.75141e+4`: at most 0.1 mas of
+//! dispersion on Cerro Pachón, 1 to 4 mas in hot and humid air at sea level.
+//! [`StoneOwens::reference`] keeps it. At humidity 0 afw gives NaN.
 //!
 //! # References
 //!
-//! - J. C. Owens, 1967, Appl. Opt. 6, 51: density factors and dispersion of dry air and water vapour.
+//! - J. C. Owens, 1967, Appl. Opt. 6, 51: density factors and dispersion of dry air and water
+//!   vapour.
 //! - R. C. Stone, 1996, PASP 108, 1051, eqs. 14–20: the same with the dew point.
 //! - P. E. Ciddor, 1996, Appl. Opt. 35, 1566: [`Ciddor`].
 
-use crate::{RefractionError, Wavelength, Weather};
-
-/// The shortest wavelength of the fits, in nm.
-pub const SHORTEST_NM: f64 = 230.2;
-/// The longest wavelength of the fits, in nm.
-pub const LONGEST_NM: f64 = 2058.6;
+use crate::refraction_error::RefractionError;
+pub use crate::refraction_error::{LONGEST_NM, SHORTEST_NM};
+use crate::{Wavelength, Weather};
 
 /// A model of the refractive index of air.
 pub trait RefractiveIndex {
@@ -49,12 +47,14 @@ pub trait RefractiveIndex {
     ///
     /// # Errors
     ///
-    /// [`RefractionError::Wavelength`] outside 230.2–2058.6 nm, [`RefractionError::Weather`] for air that
-    /// cannot be: a field that is NaN, not above absolute zero, without pressure or of negative humidity.
+    /// [`RefractionError::Wavelength`] outside 230.2–2058.6 nm, [`RefractionError::Weather`] for
+    /// air that cannot be: a field that is NaN, not above absolute zero, without pressure or of
+    /// negative humidity.
     fn refractivity(&self, wavelength: Wavelength, weather: &Weather) -> Result<f64, RefractionError>;
 }
 
-/// Owens' refractivity in the form of Stone (1996): the default. See the [module](self) for the equations.
+/// Owens' refractivity in the form of Stone (1996): the default. See the [module](self) for the
+/// equations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoneOwens {
     /// The coefficient of `1/T³` in the density factor of water vapour.
@@ -68,7 +68,7 @@ impl StoneOwens {
         Self { vapour_cubic: 7.751_41e4 }
     }
 
-    /// With the coefficient of `1/T³` as the reference implementation ships it, 7.75141e-4.
+    /// With the coefficient of `1/T³` as `lsst.afw.coord` ships it, 7.75141e-4.
     #[must_use]
     pub const fn reference() -> Self {
         Self { vapour_cubic: 7.751_41e-4 }
@@ -111,10 +111,11 @@ impl RefractiveIndex for StoneOwens {
 
 /// Ciddor's (1996) refractivity, the standard of geodesy and metrology.
 ///
-/// The refractivities of standard dry air (15 °C, 101 325 Pa) and of water vapour (20 °C, 1333 Pa) are
-/// scaled by the densities of the two in the air at hand, which follow from the BIPM 1981/91 equation of
-/// state. Stated for 300–1690 nm; used here over the whole 230.2–2058.6 nm. Its dispersion differs from that of
-/// [`StoneOwens`] by 1e-4 to 3e-4 on mountains and 1.3e-3 in the humid tropics.
+/// The refractivities of standard dry air (15 °C, 101 325 Pa) and of water vapour (20 °C, 1333 Pa)
+/// are scaled by the densities of the two in the air at hand, which follow from the BIPM 1981/91
+/// equation of state. Stated for 300–1690 nm; used here over the whole 230.2–2058.6 nm. Its
+/// dispersion differs from that of [`StoneOwens`] by 1e-4 to 3e-4 on mountains and 1.3e-3 in the
+/// humid tropics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ciddor {
     co2_ppm: f64,
@@ -158,8 +159,8 @@ impl RefractiveIndex for Ciddor {
     }
 }
 
-/// Pressure of the water vapour in air of the given temperature and relative humidity, in Pa (Stone eqs. 18
-/// and 20), never below 0.
+/// Pressure of the water vapour in air of the given temperature and relative humidity, in Pa (Stone
+/// eqs. 18 and 20), never below 0.
 pub(crate) fn vapour_pressure_pa(temperature_c: f64, humidity_percent: f64) -> f64 {
     if humidity_percent <= 0.0 {
         return 0.0;
@@ -176,7 +177,8 @@ pub(crate) fn vapour_pressure_pa(temperature_c: f64, humidity_percent: f64) -> f
     (133.322_39 * mm_of_mercury).max(0.0)
 }
 
-/// The mole fraction of water vapour (Ciddor's appendix A), with the enhancement factor of moist air.
+/// The mole fraction of water vapour (Ciddor's appendix A), with the enhancement factor of moist
+/// air.
 fn ciddor_vapour_fraction(weather: &Weather) -> f64 {
     let t = weather.temperature_c;
     let kelvin = t + 273.15;
@@ -187,7 +189,8 @@ fn ciddor_vapour_fraction(weather: &Weather) -> f64 {
     (enhancement * weather.humidity_percent / 100.0 * saturation / weather.pressure_pa).min(1.0)
 }
 
-/// Densities of the dry air and of the vapour in a mixture, in kg/m³ (Ciddor's eq. 4 and appendix A).
+/// Densities of the dry air and of the vapour in a mixture, in kg/m³ (Ciddor's eq. 4 and appendix
+/// A).
 fn ciddor_densities(pressure_pa: f64, kelvin: f64, vapour_fraction: f64, molar_mass_air: f64) -> (f64, f64) {
     const GAS: f64 = 8.314_510;
     const MOLAR_MASS_WATER: f64 = 0.018_015;
@@ -227,7 +230,8 @@ fn check(wavelength: Wavelength, weather: &Weather) -> Result<(), RefractionErro
 mod tests {
     use super::*;
 
-    /// The intermediate values that `golden/refraction.json` gives for the reference at 20 °C, 73 892 Pa, 40 %.
+    /// The intermediate values that `golden/refraction.json` gives for the reference at 20 °C, 73
+    /// 892 Pa, 40 %.
     #[test]
     fn stone_owens_intermediates_are_those_of_the_reference() {
         let weather = Weather { temperature_c: 20.0, pressure_pa: 73_892.0, humidity_percent: 40.0 };

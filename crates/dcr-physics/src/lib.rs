@@ -5,10 +5,11 @@
 //!
 //! # From a header to the displacement of a subfilter
 //!
-//! 1. A header's circumstances are a [`VisitInfo`]. [`WeatherReadings::complete`] fills in the air that it
-//!    lacks ([`atmosphere`]), [`ZenithGeometry::resolve`] finds the zenith ([`geometry`]), and both say what they assumed.
-//! 2. [`ZenithGeometry::at`] gives the apparent altitude and the parallactic angle `q` of any place. The zenith
-//!    lies along `(north, east) = (cos q, sin q)`.
+//! 1. A header's circumstances are a [`VisitInfo`]. [`WeatherReadings::complete`] fills in the air
+//!    that it lacks ([`atmosphere`]), [`ZenithGeometry::resolve`] finds the zenith ([`geometry`]),
+//!    and both say what they assumed.
+//! 2. [`ZenithGeometry::at`] gives the apparent altitude and the parallactic angle `q` of any
+//!    place. The zenith lies along `(north, east) = (cos q, sin q)`.
 //! 3. [`RefractionModel::at`] is the air over the site: light at zenith distance `z` is lifted by
 //!
 //!    ```text
@@ -19,21 +20,22 @@
 //! 4. [`Band::wavelength_grid`] divides the band ([`band`]), and [`subfilter_dispersion`] averages
 //!    `R(λ) − R(λ_ref)` over each subfilter ([`dispersion`]).
 //!
-//! Public functions take and return [`Angle`], [`Wavelength`] and the like; inside, numbers are bare `f64`, in
-//! radians and nm unless named otherwise.
+//! Public functions take and return [`Angle`], [`Wavelength`] and the like; inside, numbers are
+//! bare `f64`, in radians and nm unless named otherwise.
 //!
 //! # Accuracy
 //!
-//! - Dispersion to airmass 2, against the refraction integral of [`ray`]: 0.8 mas with the default model but for the
-//!   humid tropics (2.4 mas); 0.1 mas anywhere with [`RefractionModel::Ciddor`].
+//! - Dispersion to airmass 2, against the refraction integral of [`ray`]: 0.8 mas with the default
+//!   model but for the humid tropics (2.4 mas); 0.1 mas anywhere with [`RefractionModel::Ciddor`].
 //! - Altitude and parallactic angle from the time, against astropy: 1e-4°.
 //!
-//! # Deviations from the reference implementation
+//! # Deviations from LSST's DcrAssembleCoaddTask
 //!
-//! The sign of the `tan³ z` term, gravity in the scale height alone, the constant in the density of water vapour, humidity 0 and missing readings,
-//! the displacement of a subfilter from its edges, and the parallactic angle of the place rather than the
-//! boresight; each module says more. [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`]
-//! reproduce the reference's numbers to 1e-12.
+//! The sign of the `tan³ z` term, gravity in the scale height alone, the constant in the density of
+//! water vapour, humidity 0 and missing readings, the displacement of a subfilter from its edges,
+//! and the parallactic angle of the place rather than the boresight; each module says more.
+//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce its
+//! numbers to 1e-12.
 //!
 //! # References
 //!
@@ -51,6 +53,7 @@ pub mod geometry;
 pub mod index;
 pub mod ray;
 pub mod refraction;
+mod refraction_error;
 mod sphere;
 pub mod throughput;
 pub mod units;

@@ -1,10 +1,12 @@
-//! The refraction integral through a hydrostatic atmosphere: the yardstick for [`crate::refraction`].
+//! The refraction integral through a hydrostatic atmosphere: the yardstick for
+//! [`crate::refraction`].
 //!
-//! Slow (some thousand times the cost of the expansion in `tan z`), and meant for tests and for settling
-//! doubts, not for making coadds.
+//! Slow (some thousand times the cost of the expansion in `tan z`), and meant for tests and for
+//! settling doubts, not for making coadds.
 //!
-//! A ray that reaches the telescope at apparent zenith distance `z₀` obeys `n r sin ψ = n₀ r₀ sin z₀`, with `r`
-//! the distance to the Earth's centre and `ψ` the local zenith distance. It is bent by
+//! A ray that reaches the telescope at apparent zenith distance `z₀` obeys
+//! `n r sin ψ = n₀ r₀ sin z₀`, with `r` the distance to the Earth's centre and `ψ` the local zenith
+//! distance. It is bent by
 //!
 //! ```text
 //! R = −∫ tan ψ (1/n) dn/dr dr        from the telescope at r₀ upwards
@@ -12,25 +14,26 @@
 //!
 //! # The atmosphere
 //!
-//! As Hohenkerk & Sinclair (1985) have it. From the telescope (temperature `T₀`, pressure `P₀`, vapour pressure
-//! `Pw₀`) to 11 km above sea level, or a telescope above that, temperature falls by `α` = 6.5 K/km, vapour as a
-//! power of it, and the total pressure follows from hydrostatic equilibrium:
+//! As Hohenkerk & Sinclair (1985) have it. From the telescope (temperature `T₀`, pressure `P₀`,
+//! vapour pressure `Pw₀`) to 11 km above sea level, or a telescope above that, temperature falls by
+//! `α` = 6.5 K/km, vapour as a power of it, and the total pressure follows from hydrostatic
+//! equilibrium:
 //!
 //! ```text
 //! T  = T₀ − α (r − r₀),    Pw = Pw₀ (T/T₀)^δ,    γ = g Md/(R α)
 //! P  = (P₀ + c Pw₀) (T/T₀)^γ − c Pw,    c = (1 − Mw/Md) γ/(δ − γ),    δ = 18.36
 //! ```
 //!
-//! Above, temperature is constant and pressure falls exponentially, without vapour; the integral ends at
-//! 90 km. The index at the telescope is split into what dry air and vapour contribute, and each part scaled
-//! by `P/T` of its gas, as for an ideal gas: the difference is of order 1e-4 of the refraction's second-order
-//! part.
+//! Above, temperature is constant and pressure falls exponentially, without vapour; the integral
+//! ends at 90 km. The index at the telescope is split into what dry air and vapour contribute, and
+//! each part scaled by `P/T` of its gas, as for an ideal gas: the difference is of order 1e-4 of
+//! the refraction's second-order part.
 //!
 //! # Accuracy
 //!
-//! The quadrature is converged to 1e-6″ above 5° altitude (`ray_quadrature_is_converged`); answers below 1°
-//! are refused. What the real atmosphere does differently (inversions, tilted layers) is not in it, and
-//! matters little for dispersion: see `ray_dispersion_hardly_knows_the_lapse_rate`.
+//! The quadrature is converged to 1e-6″ above 5° altitude (`ray_quadrature_is_converged`); answers
+//! below 1° are refused. What the real atmosphere does differently (inversions, tilted layers) is
+//! not in it, and matters little for dispersion: see `ray_dispersion_hardly_knows_the_lapse_rate`.
 //!
 //! # References
 //!
@@ -77,7 +80,8 @@ impl<I: RefractiveIndex> RayIntegral<I> {
 
     /// The same with another fall of temperature with height in the troposphere, in K/km.
     ///
-    /// It is held within 3 to 10, the range of stable air over a few kilometres; the formulas fail at 1.86.
+    /// It is held within 3 to 10, the range of stable air over a few kilometres; the formulas fail
+    /// at 1.86.
     #[must_use]
     pub fn with_lapse_rate(self, kelvin_per_km: f64) -> Self {
         Self { lapse_k_per_m: kelvin_per_km.clamp(3.0, 10.0) / 1000.0, ..self }

@@ -1,7 +1,8 @@
-//! Refraction of monochromatic light by the atmosphere, after Stone (1996), with gravity in the scale height.
+//! Refraction of monochromatic light by the atmosphere, after Stone (1996), with gravity in the
+//! scale height.
 //!
-//! With refractivity `γ = n − 1` at the site (see [`crate::index`]), latitude `φ`, height `h` in m and
-//! temperature `T` in K, light at apparent zenith distance `z` is lifted towards the zenith by
+//! With refractivity `γ = n − 1` at the site (see [`crate::index`]), latitude `φ`, height `h` in m
+//! and temperature `T` in K, light at apparent zenith distance `z` is lifted towards the zenith by
 //!
 //! ```text
 //! κ = 1 + 0.005302 sin²φ − 0.00000583 sin²2φ − 0.000000315 h
@@ -9,23 +10,25 @@
 //! R = γ (1 − β) tan z − γ (β − γ/2) tan³ z        [rad]
 //! ```
 //!
-//! `κ` is gravity and `β` the scale height of the atmosphere, relative to standard gravity and to the
-//! Earth's radius. *Altitude* is the apparent (refracted) one throughout, `90° − z`.
+//! `κ` is gravity and `β` the scale height of the atmosphere, relative to standard gravity and to
+//! the Earth's radius. *Altitude* is the apparent (refracted) one throughout, `90° − z`.
 //!
-//! The differential refraction `ΔR(λ) = R(λ) − R(λ_ref)` is positive for blue light: it appears nearer the
-//! zenith.
+//! The differential refraction `ΔR(λ) = R(λ) − R(λ_ref)` is positive for blue light: it appears
+//! nearer the zenith.
 //!
 //! # Why not Stone's formula as published
 //!
-//! Stone has no `κ` in `β` but multiplies all of `R` by it. That factor corrects a mercury barometer: a pressure
-//! in Pa needs none, for to first order the refraction depends on the air at the telescope alone. Gravity belongs in
-//! the scale height. The form above ([`ZenithExpansion::hydrostatic`]) is the default for what it gains below;
+//! Stone has no `κ` in `β` but multiplies all of `R` by it. That factor corrects a mercury
+//! barometer: a pressure in Pa needs none, for to first order the refraction depends on the air at
+//! the telescope alone. Gravity belongs in the scale height. The form above
+//! ([`ZenithExpansion::hydrostatic`]) is the default for what it gains below;
 //! [`RefractionModel::StonePublished`] is Stone's.
 //!
 //! # Accuracy
 //!
 //! Against the refraction integral of [`crate::ray`], for dispersion across u, g or r to airmass 2
-//! (`refraction_models_meet_the_ray_integral`, `refraction_expansion_meets_the_ray_integral_of_its_own_index`):
+//! (`refraction_models_meet_the_ray_integral`,
+//! `refraction_expansion_meets_the_ray_integral_of_its_own_index`):
 //!
 //! | sky | Owens (default) | Ciddor | as published, Owens |
 //! |---|---|---|---|
@@ -36,17 +39,20 @@
 //! | Greenwich, sea level | 0.82 mas | 0.06 mas | 6.6 mas |
 //! | humid tropics, sea level | 2.4 mas | 0.10 mas | 2.4 mas |
 //!
-//! The integral is with Ciddor's index. With Owens' on both sides the default is as good as Ciddor's column (0.09 mas
-//! at most): what is left of its error is the difference between the two indices.
+//! The integral is with Ciddor's index. With Owens' on both sides the default is as good as
+//! Ciddor's column (0.09 mas at most): what is left of its error is the difference between the two
+//! indices.
 //!
-//! The expansion in `tan z` fails towards the horizon: refraction itself is wrong by 0.002″ at 30° altitude, 0.02″ at
-//! 20°, 0.11″ at 15°, 0.8″ at 10°, 3″ at 7.5° and 20″ at 5°. Below 5° there is no answer but an error.
+//! The expansion in `tan z` fails towards the horizon: refraction itself is wrong by 0.002″ at 30°
+//! altitude, 0.02″ at 20°, 0.11″ at 15°, 0.8″ at 10°, 3″ at 7.5° and 20″ at 5°. Below 5° there is
+//! no answer but an error.
 //!
 //! # Deviations from `lsst.afw.coord`
 //!
-//! afw adds the `tan³ z` term. We subtract it, as the source does: 405–552 nm on Cerro Pachón at airmass 2
-//! differs by 8 to 11 mas. [`RefractionModel::Reference`] adds it, accepts any altitude as the reference does,
-//! and uses [`StoneOwens::reference`]. The sign is pinned by `refraction_tan3_term_is_subtracted`.
+//! afw adds the `tan³ z` term. We subtract it, as the source does: 405–552 nm on Cerro Pachón at
+//! airmass 2 differs by 8 to 11 mas. [`RefractionModel::Reference`] adds it, accepts any altitude
+//! as it does, and uses [`StoneOwens::reference`]. The sign is pinned by
+//! `refraction_tan3_term_is_subtracted`.
 //!
 //! # References
 //!
@@ -55,47 +61,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::atmosphere::HEIGHTS_M;
-use crate::index::{Ciddor, LONGEST_NM, RefractiveIndex, SHORTEST_NM, StoneOwens};
+use crate::index::{Ciddor, RefractiveIndex, StoneOwens};
+pub use crate::refraction_error::RefractionError;
 use crate::{Angle, Site, Wavelength, Weather};
 
 /// The lowest altitude for which the expansion in `tan z` is answered, in degrees.
 pub const LOWEST_ALTITUDE_DEG: f64 = 5.0;
-
-/// A request that a refraction model cannot answer.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefractionError {
-    /// The wavelength lies outside the range of the refractive index fits.
-    #[error("wavelength {got_nm} nm is outside the valid range {SHORTEST_NM}–{LONGEST_NM} nm")]
-    Wavelength {
-        /// The wavelength asked for.
-        got_nm: f64,
-    },
-    /// The altitude is too low for the model, beyond the zenith, or not a number.
-    #[error("altitude {got_deg:.3}° is outside the valid range {lowest_deg}–90°")]
-    Altitude {
-        /// The altitude asked for.
-        got_deg: f64,
-        /// The lowest that the model answers.
-        lowest_deg: f64,
-    },
-    /// The site's latitude or height is not a number or impossible.
-    #[error("latitude {latitude_deg:.3}° and height {elevation_m} m are no place for a telescope")]
-    Site {
-        /// The latitude.
-        latitude_deg: f64,
-        /// The height above sea level.
-        elevation_m: f64,
-    },
-    /// A reading is NaN or describes air that cannot be.
-    #[error("{quantity} of {got} is not a possible state of the air")]
-    Weather {
-        /// Which reading, with its unit.
-        quantity: &'static str,
-        /// Its value.
-        got: f64,
-    },
-}
 
 /// Which refraction model to use, as configurations name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +80,7 @@ pub enum RefractionModel {
     StonePublished,
     /// The same expansion as the default with Ciddor's index.
     Ciddor,
-    /// What the reference implementation computes, faults included (ALGORITHM §12.1).
+    /// The numbers of LSST's DcrAssembleCoaddTask, faults included (docs/algorithm.md §12.1).
     Reference,
 }
 
@@ -128,11 +99,13 @@ impl RefractionModel {
 
 /// How far the air at one site lifts light towards the zenith.
 pub trait Refraction {
-    /// The refraction of light seen at the apparent altitude `altitude`: true minus apparent zenith distance.
+    /// The refraction of light seen at the apparent altitude `altitude`: true minus apparent zenith
+    /// distance.
     ///
     /// # Errors
     ///
-    /// [`RefractionError`] when wavelength, altitude, site or air are outside the model's range, or NaN.
+    /// [`RefractionError`] when wavelength, altitude, site or air are outside the model's range, or
+    /// NaN.
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError>;
 
     /// How much nearer the zenith light of `wavelength` appears than light of `reference`.
@@ -177,7 +150,7 @@ pub struct ZenithExpansion<I> {
     kappa: f64,
     /// The scale height over the Earth's radius.
     beta: f64,
-    /// −1 as Stone has it, +1 as the reference has it.
+    /// −1 as Stone has it, +1 as DcrAssembleCoaddTask has it.
     tan3_sign: f64,
     lowest_altitude_deg: f64,
 }
@@ -210,7 +183,8 @@ impl<I: RefractiveIndex> ZenithExpansion<I> {
 }
 
 impl ZenithExpansion<StoneOwens> {
-    /// What the reference implementation computes: the `tan³ z` term added, its vapour constant, any altitude.
+    /// As LSST's DcrAssembleCoaddTask computes it: the `tan³ z` term added, its vapour constant,
+    /// any altitude.
     #[must_use]
     pub fn reference(site: &Site, weather: &Weather) -> Self {
         Self {

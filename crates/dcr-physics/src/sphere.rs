@@ -47,8 +47,8 @@ pub(crate) fn position_angle(place: SkyPosition, target: Vector) -> Angle {
     Angle::from_radians(dot(target, east).atan2(dot(target, north)))
 }
 
-/// The angle at `from` between the directions to `pole` and to `target`, counted as position angles are; 0 where
-/// there is none.
+/// The angle at `from` between the directions to `pole` and to `target`, counted as position angles
+/// are; 0 where there is none.
 pub(crate) fn angle_from_pole(from: Vector, pole: Vector, target: Vector) -> Angle {
     let east = cross(pole, from);
     let north = cross(from, east);
@@ -62,8 +62,8 @@ pub(crate) fn towards(place: SkyPosition, position_angle: Angle, distance_rad: f
     combine(distance_rad.cos(), direction(place), distance_rad.sin(), combine(cos_q, north, sin_q, east))
 }
 
-/// Where an observer of velocity `velocity` (in units of the speed of light) sees light that comes from
-/// `natural`; with the velocity negated, the way back.
+/// Where an observer of velocity `velocity` (in units of the speed of light) sees light that comes
+/// from `natural`; with the velocity negated, the way back.
 pub(crate) fn aberrated(natural: Vector, velocity: Vector) -> Vector {
     let inverse_lorentz = (1.0 - dot(velocity, velocity)).sqrt();
     let along = dot(natural, velocity);

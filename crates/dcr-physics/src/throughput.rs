@@ -1,4 +1,5 @@
-//! The throughput of a band: a curve of transmission over wavelength, read from two columns of text.
+//! The throughput of a band: a curve of transmission over wavelength, read from two columns of
+//! text.
 
 use crate::Wavelength;
 
@@ -78,8 +79,8 @@ pub struct Throughput {
 impl Throughput {
     /// Reads wavelengths in nm and transmissions, one pair a line, separated by blanks or a comma.
     ///
-    /// What follows a `#` is a comment; empty lines are skipped, and so is one line of column names before
-    /// the first numbers.
+    /// What follows a `#` is a comment; empty lines are skipped, and so is one line of column names
+    /// before the first numbers.
     ///
     /// ```
     /// use dcr_physics::{Throughput, Wavelength};
@@ -92,9 +93,9 @@ impl Throughput {
     ///
     /// # Errors
     ///
-    /// [`ThroughputError`], with the line, for what is not two columns of finite numbers with increasing
-    /// wavelengths and transmissions of 0 or more; also for fewer than two points, for a curve that is
-    /// zero everywhere, and for wavelengths in angstrom or µm.
+    /// [`ThroughputError`], with the line, for what is not two columns of finite numbers with
+    /// increasing wavelengths and transmissions of 0 or more; also for fewer than two points, for a
+    /// curve that is zero everywhere, and for wavelengths in angstrom or µm.
     pub fn parse(text: &str) -> Result<Self, ThroughputError> {
         let mut points: Vec<(usize, f64, f64)> = Vec::new();
         let mut heading_allowed = true;
@@ -148,7 +149,8 @@ impl Throughput {
         self.transmission.iter().copied().fold(0.0, f64::max)
     }
 
-    /// The first and the last point whose transmission exceeds `fraction` of the peak (0 to below 1).
+    /// The first and the last point whose transmission exceeds `fraction` of the peak (0 to below
+    /// 1).
     #[must_use]
     pub fn extent_above(&self, fraction: f64) -> Option<(Wavelength, Wavelength)> {
         let threshold = fraction * self.peak();

@@ -1,7 +1,7 @@
 //! What is known of one exposure: when, where from, where to, through which air.
 //!
-//! Every field that a header may lack is an `Option`; what was filled in, converted or doubted on the
-//! way is an [`Assumption`], so that `dcr inspect` and the summary can say so.
+//! Every field that a header may lack is an `Option`; what was filled in, converted or doubted on
+//! the way is an [`Assumption`], so that `dcr inspect` and the summary can say so.
 
 use serde::{Deserialize, Serialize};
 use sofars::ts::{d2dtf, taiutc};
@@ -30,7 +30,8 @@ pub struct Weather {
     pub humidity_percent: f64,
 }
 
-/// The air at the telescope as far as the header tells; each field is finite and plausible or `None`.
+/// The air at the telescope as far as the header tells; each field is finite and plausible or
+/// `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeatherReadings {
     /// Air temperature in °C.
@@ -51,7 +52,8 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// The instant in UTC to the second, as `2018-11-04T07:25:50`; `None` before 1960 or if not a number.
+    /// The instant in UTC to the second, as `2018-11-04T07:25:50`; `None` before 1960 or if not a
+    /// number.
     ///
     /// ```
     /// use dcr_physics::Instant;
@@ -86,8 +88,8 @@ pub struct Assumption {
 
 /// One exposure's circumstances as its header gives them, in our units and signs.
 ///
-/// Angles of the pointing are those of the boresight. `altitude` and `azimuth` may refer to the start
-/// of the exposure (many observatories); `mid_time` always refers to its middle.
+/// Angles of the pointing are those of the boresight. `altitude` and `azimuth` may refer to the
+/// start of the exposure (many observatories); `mid_time` always refers to its middle.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VisitInfo {
     /// Visit number; made from the file name when the header has none.
@@ -115,7 +117,8 @@ pub struct VisitInfo {
     pub hour_angle: Option<Angle>,
     /// Earth rotation angle at mid-exposure (without the site's longitude).
     pub earth_rotation_angle: Option<Angle>,
-    /// Parallactic angle of the boresight as the header says: position angle of the zenith, N through E.
+    /// Parallactic angle of the boresight as the header says: position angle of the zenith, N
+    /// through E.
     pub parallactic_angle: Option<Angle>,
     /// Position angle of the image's +y (afw's sky rotator angle), as the header says.
     pub rotator_angle: Option<Angle>,
@@ -123,7 +126,8 @@ pub struct VisitInfo {
     pub site: Option<Site>,
     /// The air.
     pub weather: WeatherReadings,
-    /// What the header says of an atmospheric dispersion corrector in the beam, if it says anything.
+    /// What the header says of an atmospheric dispersion corrector in the beam, if it says
+    /// anything.
     pub dispersion_corrector: Option<String>,
     /// PSF FWHM in pixels as the header says.
     pub psf_fwhm_px: Option<f64>,

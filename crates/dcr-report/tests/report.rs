@@ -1,4 +1,5 @@
-//! Pages of real runs of the test field, whole and spoilt one way or another: through the public entry, as a user makes them.
+//! Pages of real runs of the test field, whole and spoilt one way or another: through the public
+//! entry, as a user makes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Passband, PsfShape, SimError};
 
-/// The settings of a field. The defaults make a small field in LSST's g, at its site, in constant seeing and
-/// without artefacts.
+/// The settings of a field. The defaults make a small field in LSST's g, at its site, in constant
+/// seeing and without artefacts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldConfig {
@@ -46,8 +46,8 @@ pub struct FieldConfig {
     pub read_noise_electrons: f64,
     /// Sources are drawn out to this brightness in electrons per pixel, per Gaussian.
     pub floor_electrons: f64,
-    /// A pixel is DETECTED when the noiseless image exceeds this many σ of the sky's noise, grown by the
-    /// PSF's 2.4 σ. A star of 5 σ after smoothing with its PSF peaks at about 1.75 σ.
+    /// A pixel is DETECTED when the noiseless image exceeds this many σ of the sky's noise, grown
+    /// by the PSF's 2.4 σ. A star of 5 σ after smoothing with its PSF peaks at about 1.75 σ.
     pub detection_sigma: f64,
     /// What spoils the exposures; `None` for nothing.
     pub artefacts: Option<ArtefactSettings>,
@@ -107,8 +107,9 @@ pub struct VisitSettings {
     pub count: usize,
     /// How many more there are to be predicted.
     pub held_out: usize,
-    /// Lowest and highest airmass. The visits are spread evenly between, on alternating sides of the meridian;
-    /// an airmass below what the field reaches becomes its transit. Held-out visits fall anywhere between.
+    /// Lowest and highest airmass. The visits are spread evenly between, on alternating sides of
+    /// the meridian; an airmass below what the field reaches becomes its transit. Held-out visits
+    /// fall anywhere between.
     pub airmass: [f64; 2],
     /// Smallest and largest FWHM of the PSF in arcsec, at the middle of the band.
     pub seeing_arcsec: [f64; 2],
@@ -189,7 +190,8 @@ impl Default for SourceSettings {
 pub struct ArtefactSettings {
     /// Bad columns per visit, flagged BAD.
     pub bad_columns: usize,
-    /// Widest strip along an edge without data, in pixels. Each visit lacks one edge and one corner.
+    /// Widest strip along an edge without data, in pixels. Each visit lacks one edge and one
+    /// corner.
     pub edge_px: usize,
     /// Cosmic rays per visit.
     pub cosmic_rays: usize,

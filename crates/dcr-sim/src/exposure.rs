@@ -43,7 +43,8 @@ pub(crate) struct Sight {
     sighting: Sighting,
 }
 
-/// A source and the wavelengths at which it is drawn, with the share of its flux that each stands for.
+/// A source and the wavelengths at which it is drawn, with the share of its flux that each stands
+/// for.
 #[derive(Clone, Debug)]
 pub(crate) struct Drawable {
     pub(crate) source: Source,
@@ -160,7 +161,8 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// The place that pixel `at` shows in light of the reference wavelength, and how it stands in the sky.
+    /// The place that pixel `at` shows in light of the reference wavelength, and how it stands in
+    /// the sky.
     pub(crate) fn sight(
         &self,
         [x, y]: [f64; 2],
@@ -187,7 +189,8 @@ impl Scene<'_> {
         Ok([x + plan.jitter_px[0], y + plan.jitter_px[1]])
     }
 
-    /// 1 where the noiseless light stands out of the sky's noise, grown by a share of the PSF; 0 elsewhere.
+    /// 1 where the noiseless light stands out of the sky's noise, grown by a share of the PSF; 0
+    /// elsewhere.
     fn detected(&self, noiseless: &Array2<f64>, sky_sigma: f64, plan: &VisitPlan) -> Array2<i32> {
         let threshold = self.config.detection_sigma * sky_sigma;
         let sigma = plan.seeing_arcsec / self.config.scale_arcsec / FWHM_PER_SIGMA;

@@ -13,8 +13,8 @@ use dcr_physics::{Angle, Wavelength};
 
 /// A field whose exposures can be drawn one by one, in any order and from any thread.
 ///
-/// Drawing the field itself costs next to nothing; each exposure is drawn when asked for, and is the
-/// same however often and wherever it is.
+/// Drawing the field itself costs next to nothing; each exposure is drawn when asked for, and is
+/// the same however often and wherever it is.
 ///
 /// ```
 /// use dcr_sim::{Field, FieldConfig};
@@ -49,7 +49,8 @@ impl Field {
     ///
     /// # Errors
     ///
-    /// As [`Field::draw`], and [`SimError::Setting`] for a source that is not of finite place, flux and form.
+    /// As [`Field::draw`], and [`SimError::Setting`] for a source that is not of finite place, flux
+    /// and form.
     pub fn with_catalogue(config: &FieldConfig, catalogue: Vec<Source>) -> Result<Self, SimError> {
         config.validate()?;
         if let Some(source) = catalogue.iter().find(|source| !is_drawable(source)) {
@@ -99,7 +100,8 @@ impl Field {
     ///
     /// # Errors
     ///
-    /// [`SimError::Refraction`] for a place below the horizon, and none for plans of this field otherwise.
+    /// [`SimError::Refraction`] for a place below the horizon, and none for plans of this field
+    /// otherwise.
     pub fn expose(&self, plan: &VisitPlan) -> Result<SimVisit, SimError> {
         self.expose_again(plan, 0)
     }
@@ -115,8 +117,8 @@ impl Field {
         self.scene().expose(plan, index, noise_draw)
     }
 
-    /// The noiseless light of one exposure from every cell of the wavelength grid: exact and some fifty times slower
-    /// than [`SimVisit::noiseless`], which it is there to check.
+    /// The noiseless light of one exposure from every cell of the wavelength grid: exact and some
+    /// fifty times slower than [`SimVisit::noiseless`], which it is there to check.
     ///
     /// # Errors
     ///
@@ -130,8 +132,8 @@ impl Field {
         Ok(image)
     }
 
-    /// The sky in `n` subfilters, blue to red: no noise, no refraction, a PSF of `fwhm_arcsec` in all. They
-    /// sum to the sky in the whole band.
+    /// The sky in `n` subfilters, blue to red: no noise, no refraction, a PSF of `fwhm_arcsec` in
+    /// all. They sum to the sky in the whole band.
     ///
     /// # Panics
     ///
@@ -155,8 +157,8 @@ impl Field {
         planes
     }
 
-    /// The place of each pixel on the sky, for headers: the CD matrix in degrees per pixel, rows (East, North), columns
-    /// (x, y), about the middle of the image.
+    /// The place of each pixel on the sky, for headers: the CD matrix in degrees per pixel, rows
+    /// (East, North), columns (x, y), about the middle of the image.
     #[must_use]
     pub fn cd_degrees(&self) -> [[f64; 2]; 2] {
         self.grid.cd().map(|row| row.map(f64::to_degrees))

@@ -1,8 +1,8 @@
 //! Two-dimensional Gaussians added to an image, integrated over each pixel.
 //!
-//! Everything this crate draws is a sum of these: a star is its PSF's Gaussians, a galaxy's Gaussians
-//! are convolved with the PSF's by adding covariances, and light of another wavelength is the same
-//! Gaussian elsewhere. No Fourier transform and no interpolation is involved.
+//! Everything this crate draws is a sum of these: a star is its PSF's Gaussians, a galaxy's
+//! Gaussians are convolved with the PSF's by adding covariances, and light of another wavelength is
+//! the same Gaussian elsewhere. No Fourier transform and no interpolation is involved.
 //!
 //! A round Gaussian of flux `F`, centre `c` and width `σ` puts into pixel `(x, y)`
 //!
@@ -10,12 +10,12 @@
 //! F · ¼ [erf u(x+½−cx) − erf u(x−½−cx)] [erf u(y+½−cy) − erf u(y−½−cy)],   u(d) = d / (√2 σ)
 //! ```
 //!
-//! which is exact. An elliptical one is integrated by Gauss–Legendre quadrature with 3 × 3 points in each
-//! pixel. Its error is `15 / (2·10⁶ σ⁶)` of the peak for each axis of width σ: 1.1e-5 in all for σ = 1 pixel
-//! (`gaussian_elliptical_meets_round`) and below 3e-5 for any PSF that [`FieldConfig`](crate::FieldConfig)
-//! allows. Samples of a row follow from each other by two multiplications (the second difference of a
-//! quadratic is constant), walking away from the row's peak, where values
-//! only shrink and rounding does not grow.
+//! which is exact. An elliptical one is integrated by Gauss–Legendre quadrature with 3 × 3 points
+//! in each pixel. Its error is `15 / (2·10⁶ σ⁶)` of the peak for each axis of width σ: 1.1e-5 in
+//! all for σ = 1 pixel (`gaussian_elliptical_meets_round`) and below 3e-5 for any PSF that
+//! [`FieldConfig`](crate::FieldConfig) allows. Samples of a row follow from each other by two
+//! multiplications (the second difference of a quadratic is constant), walking away from the row's
+//! peak, where values only shrink and rounding does not grow.
 
 use ndarray::{ArrayViewMut2, s};
 
@@ -53,7 +53,8 @@ impl Covariance {
         self.xx * self.yy - self.xy * self.xy
     }
 
-    /// Whether these can be the moments of a profile: finite, and neither negative nor beyond correlation 1.
+    /// Whether these can be the moments of a profile: finite, and neither negative nor beyond
+    /// correlation 1.
     pub(crate) fn is_possible(self) -> bool {
         self.xx >= 0.0
             && self.yy >= 0.0
@@ -152,7 +153,8 @@ impl Gaussian {
     }
 }
 
-/// Adds samples of a Gaussian: `value`, then each the last times a `ratio` that itself shrinks by `bend`.
+/// Adds samples of a Gaussian: `value`, then each the last times a `ratio` that itself shrinks by
+/// `bend`.
 fn walk<'a>(pixels: impl Iterator<Item = &'a mut f64>, value: f64, ratio: f64, bend: f64) {
     let (mut value, mut ratio) = (value, ratio);
     for pixel in pixels {

@@ -1,14 +1,17 @@
-//! Where a place on the sky stands above a site at an instant, and when it stands at a wanted airmass.
+//! Where a place on the sky stands above a site at an instant, and when it stands at a wanted
+//! airmass.
 //!
-//! With the Earth rotation angle `θ`, east longitude `l`, latitude `φ` and hour angle `H = θ + l − RA`:
+//! With the Earth rotation angle `θ`, east longitude `l`, latitude `φ` and hour angle
+//! `H = θ + l − RA`:
 //!
 //! ```text
 //! sin a = sin φ sin δ + cos φ cos δ cos H,   q = atan2(sin H, cos δ tan φ − sin δ cos H)
 //! ```
 //!
-//! Right ascension and declination are taken as they are, without precession, nutation and aberration. Fields
-//! are therefore dated within a year of J2000.0, where these are below 0.02°: readers of the headers that apply
-//! them, from the date, agree with those that do not, from the Earth rotation angle. UT1 is taken for UTC.
+//! Right ascension and declination are taken as they are, without precession, nutation and
+//! aberration. Fields are therefore dated within a year of J2000.0, where these are below 0.02°:
+//! readers of the headers that apply them, from the date, agree with those that do not, from the
+//! Earth rotation angle. UT1 is taken for UTC.
 //!
 //! # References
 //!
@@ -39,7 +42,8 @@ pub(crate) struct Sighting {
 }
 
 impl Sighting {
-    /// `place` from `site` at the Earth rotation angle `rotation`, lifted by the air at the `reference` wavelength.
+    /// `place` from `site` at the Earth rotation angle `rotation`, lifted by the air at the
+    /// `reference` wavelength.
     pub(crate) fn new(
         place: SkyPosition,
         site: &Site,
@@ -86,7 +90,8 @@ fn lifted(altitude: Angle, air: &dyn Refraction, reference: Wavelength) -> Resul
     Ok(apparent)
 }
 
-/// The hour angle, 0 or more, at which a place of declination `dec` has the airmass `sec z`, of its true altitude.
+/// The hour angle, 0 or more, at which a place of declination `dec` has the airmass `sec z`, of its
+/// true altitude.
 ///
 /// The transit's, 0, when it never gets so high.
 pub(crate) fn hour_angle_of_airmass(airmass: f64, dec: Angle, latitude: Angle) -> Angle {
@@ -96,10 +101,11 @@ pub(crate) fn hour_angle_of_airmass(airmass: f64, dec: Angle, latitude: Angle) -
     Angle::from_radians(libm::acos(cos_h.clamp(-1.0, 1.0)))
 }
 
-/// The instant, near local midnight and the opposition next to J2000.0, at which `place` has the `hour_angle`.
+/// The instant, near local midnight and the opposition next to J2000.0, at which `place` has the
+/// `hour_angle`.
 ///
-/// Each hour of hour angle is a night 15 days later, as in a survey that works around midnight; `nights`
-/// moves it by so many nights more. Rounded to a millisecond, as headers give it.
+/// Each hour of hour angle is a night 15 days later, as in a survey that works around midnight;
+/// `nights` moves it by so many nights more. Rounded to a millisecond, as headers give it.
 pub(crate) fn instant_of_hour_angle(
     hour_angle: Angle,
     place: SkyPosition,

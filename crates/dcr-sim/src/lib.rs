@@ -1,18 +1,20 @@
-//! Synthetic fields with known truth, to test a DCR coadd against something that shares no code with it.
+//! Synthetic fields with known truth, to test a DCR coadd against something that shares no code
+//! with it.
 //!
-//! A field is a catalogue of sources with known spectra and a set of visits at wanted airmasses, on both
-//! sides of the meridian. Every exposure is the sum, over sources and wavelengths, of Gaussians integrated over
-//! each pixel:
+//! A field is a catalogue of sources with known spectra and a set of visits at wanted airmasses, on
+//! both sides of the meridian. Every exposure is the sum, over sources and wavelengths, of
+//! Gaussians integrated over each pixel:
 //!
 //! ```text
 //! image(p) = Σ_sources F ∫ dλ w(λ) ∫_pixel PSF(λ) ⊗ profile (x − x₀ − lift(λ))
 //! ```
 //!
-//! with `w` the normalised photon distribution in the band and `lift` the differential refraction towards the zenith
-//! (Stone 1996 by way of `dcr-physics`) through a gnomonic projection of any rotation and either parity.
-//! The solver's kernels (interpolation, splines, Fourier shifts, two-point subfilters) occur nowhere: profiles are
-//! mixtures of Gaussians ([`profile`](SourceShape)), so that shifts and convolutions are exact, and the
-//! integral over λ is a Gauss quadrature of the measure `w` itself ([`Passband`]).
+//! with `w` the normalised photon distribution in the band and `lift` the differential refraction
+//! towards the zenith (Stone 1996 by way of `dcr-physics`) through a gnomonic projection of any
+//! rotation and either parity. The solver's kernels (interpolation, splines, Fourier shifts,
+//! two-point subfilters) occur nowhere: profiles are mixtures of Gaussians
+//! ([`profile`](SourceShape)), so that shifts and convolutions are exact, and the integral over λ
+//! is a Gauss quadrature of the measure `w` itself ([`Passband`]).
 //!
 //! # Accuracy
 //!
@@ -25,9 +27,9 @@
 //!
 //! # The same bytes everywhere
 //!
-//! Transcendental functions on the way to pixels come from the `libm` crate, random numbers from a generator
-//! written here, and positions are rounded to 2⁻³⁰ pixel, so that the refraction model's last digit does
-//! not matter. Pixels are rounded to `f32` once, at the end.
+//! Transcendental functions on the way to pixels come from the `libm` crate, random numbers from a
+//! generator written here, and positions are rounded to 2⁻³⁰ pixel, so that the refraction model's
+//! last digit does not matter. Pixels are rounded to `f32` once, at the end.
 //!
 //! # Use
 //!

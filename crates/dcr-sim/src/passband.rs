@@ -1,11 +1,13 @@
-//! The passband, and what it makes of a spectrum: fluxes by subfilter, and a few wavelengths that stand for all.
+//! The passband, and what it makes of a spectrum: fluxes by subfilter, and a few wavelengths that
+//! stand for all.
 //!
-//! A spectrum seen through the band is a measure `w(λ) = S(λ) T(λ)` on wavelength, which we hold in cells
-//! of at most [`CELL_NM`] and normalise to 1. Drawing a source at each cell would be exact and dear.
-//! What is drawn depends on λ only through smooth functions (the position, the seeing), so we draw the
-//! [`NODES`] wavelengths of the *Gauss quadrature of this very measure* instead, which integrates
-//! polynomials in λ to degree 2·[`NODES`] − 1 exactly, lines, breaks and the band's edges included. The
-//! error is below 2e-6 of the peak at airmass 2.2 in seeing of 3 pixels (`drawing_at_nodes_meets_all_wavelengths`).
+//! A spectrum seen through the band is a measure `w(λ) = S(λ) T(λ)` on wavelength, which we hold in
+//! cells of at most [`CELL_NM`] and normalise to 1. Drawing a source at each cell would be exact
+//! and dear. What is drawn depends on λ only through smooth functions (the position, the seeing),
+//! so we draw the [`NODES`] wavelengths of the *Gauss quadrature of this very measure* instead,
+//! which integrates polynomials in λ to degree 2·[`NODES`] − 1 exactly, lines, breaks and the
+//! band's edges included. The error is below 2e-6 of the peak at airmass 2.2 in seeing of 3 pixels
+//! (`drawing_at_nodes_meets_all_wavelengths`).
 
 use dcr_physics::{Band, Wavelength};
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,8 @@ const SHORTEST_NM: f64 = 231.0;
 /// Throughputs are sampled up to here, in nm; the refraction model ends at 2058.6 nm.
 const LONGEST_NM: f64 = 2058.0;
 
-/// Cells of a band come in multiples of this, so that subfilter edges fall on cell edges for N = 1 … 6.
+/// Cells of a band come in multiples of this, so that subfilter edges fall on cell edges for N = 1
+/// … 6.
 const CELL_MULTIPLE: usize = 60;
 
 /// The band a field is drawn through.
@@ -38,9 +41,9 @@ pub struct Passband {
     pub low_nm: f64,
     /// Red edge of the reddest subfilter in nm.
     pub high_nm: f64,
-    /// Throughput: points of wavelength in nm, rising, and transmission per photon, with straight lines between
-    /// and nothing beyond. Empty: a top hat from `low_nm` to `high_nm`. Light beyond the edges counts
-    /// to the outermost subfilters.
+    /// Throughput: points of wavelength in nm, rising, and transmission per photon, with straight
+    /// lines between and nothing beyond. Empty: a top hat from `low_nm` to `high_nm`. Light beyond
+    /// the edges counts to the outermost subfilters.
     pub throughput: Vec<[f64; 2]>,
 }
 
@@ -52,8 +55,9 @@ impl Default for Passband {
 }
 
 impl From<&Band> for Passband {
-    /// The band with its throughput, if it has one, sampled at every cell's width; a curve that lets
-    /// nothing through gives a passband that [`FieldConfig::validate`](crate::FieldConfig::validate) refuses.
+    /// The band with its throughput, if it has one, sampled at every cell's width; a curve that
+    /// lets nothing through gives a passband that
+    /// [`FieldConfig::validate`](crate::FieldConfig::validate) refuses.
     fn from(band: &Band) -> Self {
         let half = 0.5 * band.bandwidth_nm();
         let throughput = band.throughput().map_or_else(Vec::new, |curve| {
@@ -86,7 +90,8 @@ impl Passband {
 
     /// # Errors
     ///
-    /// [`SimError::Setting`] unless the edges rise and the throughput is a curve over at least part of them.
+    /// [`SimError::Setting`] unless the edges rise and the throughput is a curve over at least part
+    /// of them.
     pub(crate) fn validate(&self) -> Result<(), SimError> {
         let refuse = |problem: String| Err(SimError::Setting { setting: "passband", problem });
         if !(self.low_nm > 0.0 && self.high_nm > self.low_nm && self.high_nm.is_finite()) {
@@ -199,7 +204,8 @@ impl SeenSpectrum {
         Wavelength::from_nm(self.cells.iter().map(|(cell, weight)| weight * cell.centre_nm).sum())
     }
 
-    /// Every cell's wavelength and share: the exact and slow alternative to [`SeenSpectrum::nodes`].
+    /// Every cell's wavelength and share: the exact and slow alternative to
+    /// [`SeenSpectrum::nodes`].
     #[must_use]
     pub fn fine(&self) -> Vec<(Wavelength, f64)> {
         self.cells.iter().map(|&(cell, weight)| (Wavelength::from_nm(cell.centre_nm), weight)).collect()
@@ -211,7 +217,8 @@ impl SeenSpectrum {
         self.gauss(NODES)
     }
 
-    /// Gauss quadrature of this measure with up to `count` nodes: wavelengths and shares that sum to 1.
+    /// Gauss quadrature of this measure with up to `count` nodes: wavelengths and shares that sum
+    /// to 1.
     #[must_use]
     pub fn gauss(&self, count: usize) -> Vec<(Wavelength, f64)> {
         let (Some(first), Some(last)) = (self.cells.first(), self.cells.last()) else { return Vec::new() };

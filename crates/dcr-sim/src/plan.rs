@@ -13,7 +13,8 @@ const FIRST_VISIT: u64 = 1001;
 /// Number of the first held-out visit.
 const FIRST_HELD_OUT: u64 = 5001;
 
-/// Nights that a visit is moved from the one on which its hour angle falls on midnight; 20 are 80 minutes.
+/// Nights that a visit is moved from the one on which its hour angle falls on midnight; 20 are 80
+/// minutes.
 const SCATTER_NIGHTS: f64 = 20.0;
 
 /// An exposure to be drawn.

@@ -8,10 +8,10 @@
 //! | [`GalaxyShape::Exponential`] | 6 | Hogg & Lang 2013, table 1 |
 //! | [`GalaxyShape::DeVaucouleurs`] | 8 | Hogg & Lang 2013, table 1 |
 //!
-//! The mixture *is* the truth here; how near it comes to the profile it is named for matters only for
-//! realism. Kolmogorov is met within 6e-4 of the peak to 4 FWHM. Hogg & Lang's are fits to profiles
-//! that are truncated at 3 to 4 and 7 to 8 half-light radii `r`, so their own half-light radii are
-//! 0.986 `r` and 0.915 `r`.
+//! The mixture *is* the truth here; how near it comes to the profile it is named for matters only
+//! for realism. Kolmogorov is met within 6e-4 of the peak to 4 FWHM. Hogg & Lang's are fits to
+//! profiles that are truncated at 3 to 4 and 7 to 8 half-light radii `r`, so their own half-light
+//! radii are 0.986 `r` and 0.915 `r`.
 //!
 //! # References
 //!
@@ -25,7 +25,8 @@ use crate::gaussian::Covariance;
 /// 2 √(2 ln 2): the FWHM of a Gaussian in units of its σ.
 pub(crate) const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
 
-/// One Gaussian of a mixture: its share of the flux, and its variance in units of the profile's size squared.
+/// One Gaussian of a mixture: its share of the flux, and its variance in units of the profile's
+/// size squared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component {
     pub(crate) share: f64,
@@ -83,7 +84,8 @@ pub enum PsfShape {
     /// Long-exposure seeing in Kolmogorov turbulence.
     #[default]
     Kolmogorov,
-    /// A Moffat profile with β = 3 and elliptical isophotes of one axis ratio; the FWHM is that of the round profile of the same area.
+    /// A Moffat profile with β = 3 and elliptical isophotes of one axis ratio; the FWHM is that of
+    /// the round profile of the same area.
     Moffat {
         /// Minor over major axis, in (0, 1].
         axis_ratio: f64,
@@ -177,7 +179,8 @@ impl SourceShape {
     }
 }
 
-/// The covariance with these variances along its axes, the major one at an angle from +x towards +y.
+/// The covariance with these variances along its axes, the major one at an angle from +x towards
+/// +y.
 fn elliptical(major: f64, minor: f64, angle_rad: f64) -> Covariance {
     let (sin, cos) = libm::sincos(angle_rad);
     Covariance {

@@ -1,15 +1,17 @@
 //! Gauss quadrature of a measure that is given as points with weights.
 //!
-//! The orthogonal polynomials come from Stieltjes' procedure on the points, the nodes are found by bisection on
-//! the Sturm sequence: only sums, products and quotients, the same on every machine.
+//! The orthogonal polynomials come from Stieltjes' procedure on the points, the nodes are found by
+//! bisection on the Sturm sequence: only sums, products and quotients, the same on every machine.
 //!
 //! # References
 //!
 //! - W. Gautschi, 2004, Orthogonal Polynomials: Computation and Approximation, §2.2 and §3.1.
 
-/// The rule of up to `count` nodes, as (node, weight) from low to high, for `points` (place, weight) in [−1, 1].
+/// The rule of up to `count` nodes, as (node, weight) from low to high, for `points` (place,
+/// weight) in [−1, 1].
 ///
-/// Integrates polynomials to degree `2 count − 1` as the points do. Has fewer nodes where there are fewer points.
+/// Integrates polynomials to degree `2 count − 1` as the points do. Has fewer nodes where there are
+/// fewer points.
 pub(crate) fn gauss(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     let steps = stieltjes(points, count.min(points.len()));
     let roots = (0..steps.len()).map(|k| recurrence_root(&steps, k));
@@ -23,7 +25,8 @@ struct Step {
     b: f64,
 }
 
-/// Stieltjes' procedure: the recurrence of the polynomials orthogonal under the discrete measure `points`.
+/// Stieltjes' procedure: the recurrence of the polynomials orthogonal under the discrete measure
+/// `points`.
 ///
 /// Stops short of `count` where the measure has no more points to tell polynomials apart.
 fn stieltjes(points: &[(f64, f64)], count: usize) -> Vec<Step> {

@@ -1,8 +1,8 @@
 //! Random numbers that are the same on every machine and in every version.
 //!
-//! xoshiro256++ 1.0 (Blackman & Vigna 2021), its state filled by SplitMix64 from a seed and a purpose.
-//! Each use has its own [`Purpose`] and index, so that one more star in the catalogue, say, leaves the
-//! noise of every visit as it was.
+//! xoshiro256++ 1.0 (Blackman & Vigna 2021), its state filled by SplitMix64 from a seed and a
+//! purpose. Each use has its own [`Purpose`] and index, so that one more star in the catalogue,
+//! say, leaves the noise of every visit as it was.
 //!
 //! # References
 //!

@@ -1,8 +1,8 @@
 //! Spectra: photons per nm, up to a factor that the passband's normalisation takes out.
 //!
-//! A source's flux is its count in the band, so that only the form of a spectrum matters here. The forms
-//! are those that DCR tells apart: smooth slopes of either sign, a line that sits in one subfilter, a
-//! break that empties another.
+//! A source's flux is its count in the band, so that only the form of a spectrum matters here. The
+//! forms are those that DCR tells apart: smooth slopes of either sign, a line that sits in one
+//! subfilter, a break that empties another.
 //!
 //! # References
 //!
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 /// hc/k in nm K (CODATA 2018).
 const SECOND_RADIATION_CONSTANT: f64 = 1.438_776_877e7;
 
-/// A quasar's broad lines at rest: wavelength, equivalent width and σ in nm, after Vanden Berk et al., table 2.
+/// A quasar's broad lines at rest: wavelength, equivalent width and σ in nm, after Vanden Berk et
+/// al., table 2.
 const QUASAR_LINES: [(f64, f64, f64); 5] = [
     (121.6, 9.29, 1.95), // Lyman α with N V
     (154.9, 2.38, 1.43), // C IV
@@ -108,7 +109,8 @@ impl Spectrum {
         }
     }
 
-    /// The number that most tells it from others of its form (temperature, wavelength, redshift), for tables.
+    /// The number that most tells it from others of its form (temperature, wavelength, redshift),
+    /// for tables.
     #[must_use]
     pub fn parameter(&self) -> f64 {
         match *self {

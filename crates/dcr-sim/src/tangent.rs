@@ -1,12 +1,13 @@
-//! The pixel grid on the sky: a linear gnomonic (TAN) projection, and where refraction moves a point on it.
+//! The pixel grid on the sky: a linear gnomonic (TAN) projection, and where refraction moves a
+//! point on it.
 //!
-//! Written out here, rather than taken from `dcr-image`, so that a field tests that crate's WCS too, and
-//! with `libm` so that pixels are the same on every machine.
+//! Written out here, rather than taken from `dcr-image`, so that a field tests that crate's WCS
+//! too, and with `libm` so that pixels are the same on every machine.
 //!
-//! With position angles counted from North through East, +y of the image points at the angle `θ` and +x at
-//! `θ − 90°` (East left) or `θ + 90°` (East right). Displaced light moves along the great circle to the zenith,
-//! whose position angle is the parallactic angle `q`: from `p` to `p cos ΔR + t sin ΔR`, with
-//! `t = north cos q + east sin q`.
+//! With position angles counted from North through East, +y of the image points at the angle `θ`
+//! and +x at `θ − 90°` (East left) or `θ + 90°` (East right). Displaced light moves along the great
+//! circle to the zenith, whose position angle is the parallactic angle `q`: from `p` to
+//! `p cos ΔR + t sin ΔR`, with `t = north cos q + east sin q`.
 
 use dcr_physics::{Angle, SkyPosition};
 
@@ -70,7 +71,8 @@ impl TangentGrid {
         }
     }
 
-    /// The pixel, rounded, that sees light from `place` lifted by `lift` towards the position angle `q`.
+    /// The pixel, rounded, that sees light from `place` lifted by `lift` towards the position angle
+    /// `q`.
     pub(crate) fn pixel_of_lifted(&self, place: SkyPosition, lift: Angle, q: Angle) -> [f64; 2] {
         let frame = Frame::new(place);
         let (sin_q, cos_q) = libm::sincos(q.radians());
@@ -99,7 +101,8 @@ impl TangentGrid {
 mod tests {
     use super::*;
 
-    /// Positions are kept to 2⁻³⁰ px; a unit vector's rounding over a scale of 1e-6 rad adds 1e-9 px.
+    /// Positions are kept to 2⁻³⁰ px; a unit vector's rounding over a scale of 1e-6 rad adds 1e-9
+    /// px.
     const POSITION_PX: f64 = 3e-9;
 
     fn grid(rotation: f64, east_left: bool) -> TangentGrid {

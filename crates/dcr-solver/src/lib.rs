@@ -2,7 +2,7 @@
 //!
 //! Arrays in, arrays out: the crate knows pixels, weights and displacements, but no sky
 //! coordinates, headers, mask planes or visit names. [`kernel`] has the operations on planes,
-//! [`iterative`] the established iterative method, [`joint`] the joint least-squares solver, and
+//! [`iterative`] the iteration of DMTN-037, [`joint`] the joint least-squares solver, and
 //! [`linalg`] dense linear algebra.
 
 pub mod iterative;

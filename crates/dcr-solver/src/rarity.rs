@@ -1,7 +1,7 @@
 //! Connected groups of pixels, and the number of exposures in which each pixel is in one.
 //!
-//! Signal in few exposures of many is not part of the sky (ALGORITHM §9). The epoch-count rule,
-//! with `n` exposures that have data, calls a number few that is at most
+//! Signal in few exposures of many is not part of the sky (docs/algorithm.md §9). The epoch-count
+//! rule, with `n` exposures that have data, calls a number few that is at most
 //!
 //! ```text
 //! min(low · n, most + high · n), rounded down

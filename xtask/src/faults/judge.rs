@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::Blow;
+use super::blow::Blow;
 use super::lab::{Lab, Outcome, Reference, Snapshot, snapshot};
 use super::scene::Scene;
 
@@ -19,8 +19,8 @@ pub(crate) enum Verdict {
     Broken(String),
 }
 
-/// Looks at the output folder, at the exit code, at what a reader makes of the folder, and at what the next
-/// run makes of it.
+/// Looks at the output folder, at the exit code, at what a reader makes of the folder, and at what
+/// the next run makes of it.
 pub(crate) fn judge(
     lab: &Lab,
     scene: &Scene,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::Blow;
+use super::blow::Blow;
 use super::scene::Scene;
 use crate::testdata;
 

@@ -7,8 +7,6 @@ use anyhow::{Context, Result};
 use dcr_coadd::config::AssembleConfig;
 use dcr_coadd::{AssembleRequest, Unmonitored, assemble};
 
-use super::targets::Target;
-
 /// Warps of which a run is made.
 const WARPS: [&str; 3] = ["warp_1001.fits", "warp_1004.fits", "warp_1008.fits"];
 /// Files of a run that templates and reports read.
@@ -33,8 +31,8 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    /// Reads the good files of the repository; a run is made unless another target is wanted.
-    pub(super) fn read(root: &Path, only: Option<Target>) -> Result<Self> {
+    /// Reads the good files of the repository, and makes a run where one is wanted.
+    pub(super) fn read(root: &Path, with_run: bool) -> Result<Self> {
         let data = root.join("crates/dcr-image/tests/data");
         let mut exposures = Vec::new();
         let mut psfs = Vec::new();
@@ -52,7 +50,7 @@ impl Seeds {
         exposures.push(warp.clone());
         psfs.push(warp.clone());
         let settings = toml::to_string(&AssembleConfig::default())?;
-        let run = if matches!(only, None | Some(Target::Run)) { made_run(&warps)? } else { Vec::new() };
+        let run = if with_run { made_run(&warps)? } else { Vec::new() };
         let regions = "fk5\ncircle(53.1, -27.8, 30\")\nbox(3:32:24,-27:48:00,10\",20\",30)\nimage\n\
                        ellipse(10,20,3,4,5)\n-polygon(1,2,3,4,5,6.5)\n# comment\nphysical; point(3,4)\n";
         Ok(Self { exposures, psfs, run, warp, settings, regions })

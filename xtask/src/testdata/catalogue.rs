@@ -7,7 +7,8 @@ use dcr_sim::{Field, SourceShape};
 /// Subfilter counts whose fluxes are listed.
 const COUNTS: [usize; 3] = [2, 3, 5];
 
-/// Comma-separated values with one line per source; lengths in pixels, angles in degrees, fluxes in electrons.
+/// Comma-separated values with one line per source; lengths in pixels, angles in degrees, fluxes in
+/// electrons.
 pub(super) fn table(field: &Field) -> String {
     let mut table =
         "id,shape,x,y,half_light_radius_px,axis_ratio,angle_deg,spectrum,parameter,mean_nm,flux".to_owned();

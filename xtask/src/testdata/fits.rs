@@ -1,9 +1,10 @@
 //! Just enough of FITS to write test data: cards, float and integer images, nothing compressed.
 //!
-//! The product's own writer is not used, on purpose: files that it did not make test the reader better, and
-//! the bytes here are fixed by this page alone (no dates, no library versions).
+//! The product's own writer is not used, on purpose: files that it did not make test the reader
+//! better, and the bytes here are fixed by this page alone (no dates, no library versions).
 //!
-//! Reference: Pence et al., 2010, A&A 524, A42 (FITS 3.0), §4; HIERARCH cards as in ESO's convention.
+//! Reference: Pence et al., 2010, A&A 524, A42 (FITS 3.0), §4; HIERARCH cards as in ESO's
+//! convention.
 
 use ndarray::Array2;
 
@@ -105,7 +106,8 @@ pub(crate) fn integers(plane: &Array2<i32>) -> Vec<u8> {
     plane.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
-/// Where two files first differ, in words: the card, or the extension and pixel (column, row; plane of a cube).
+/// Where two files first differ, in words: the card, or the extension and pixel (column, row; plane
+/// of a cube).
 pub(crate) fn first_difference(there: &[u8], drawn: &[u8]) -> String {
     let Some(at) = there.iter().zip(drawn).position(|(a, b)| a != b) else {
         return format!("{} bytes, where {} are drawn", there.len(), drawn.len());

@@ -127,7 +127,8 @@ fn who(names: &[String], of: usize) -> String {
     }
 }
 
-/// What was said of the visits, each with the names of those that it was said of, in the order of the visits.
+/// What was said of the visits, each with the names of those that it was said of, in the order of
+/// the visits.
 fn said(visits: &[VisitInspection], warning: bool) -> Vec<(&str, Vec<String>)> {
     let mut order: Vec<&str> = Vec::new();
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Assignment, SettingError, number};
+use super::assignment::{Assignment, SettingError};
+use super::number;
 
 /// The settings in the file at `path`, in its order.
 pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> {

@@ -1,4 +1,5 @@
-//! Files that list visits: their numbers, or their numbers and weights. What follows # is a comment.
+//! Files that list visits: their numbers, or their numbers and weights. What follows # is a
+//! comment.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -25,7 +25,8 @@ const TABLES: [(&str, &str); 11] = [
     ("output", "How results are written."),
 ];
 
-/// `config` as TOML with every setting explained. Settings that are not set are commented out, with an example.
+/// `config` as TOML with every setting explained. Settings that are not set are commented out, with
+/// an example.
 pub(crate) fn as_toml(config: &AssembleConfig) -> anyhow::Result<String> {
     let values = Values::of(config)?;
     let mut text = format!(
@@ -70,8 +71,8 @@ given to `--config`, and `--set table.name=value`, which may be given again. A l
 refused with the nearest that does.
 
 `dcr config` prints all of them as a file for `--config`. `dcr config model` prints one table, and
-`dcr config model.subfilters` one setting. Below stand the defaults; `--preset reference` has the settings of the established
-implementation, faults included.
+`dcr config model.subfilters` one setting. Below stand the defaults; `--preset reference` has the settings of LSST's
+DcrAssembleCoaddTask, faults included.
 "
     .to_owned();
     for keys in KEYS {

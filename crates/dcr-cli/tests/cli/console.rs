@@ -1,6 +1,6 @@
 //! What is said while `dcr` works, to people and to pipelines; completions and manual pages.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use crate::fixture::{Fixture, testdata, text, without_pixels};
 
@@ -80,85 +80,44 @@ fn rust_log_that_is_no_filter_is_refused() {
     assert_eq!(output.status.code(), Some(0), "flags are stronger than the environment");
 }
 
-/// Runs `dcr` where stderr is a terminal, long enough for bars to be drawn; `None` where no program makes terminals.
-#[cfg(target_os = "linux")]
-fn on_a_terminal(options: &str) -> Option<String> {
-    let fixture = Fixture::new();
-    let line = format!(
-        "{} assemble {} -o {} {options} --set solver.use_convergence=false --set solver.max_iterations=60",
-        assert_cmd::cargo::cargo_bin("dcr").display(),
-        testdata("field").display(),
-        fixture.path("coadds").display()
-    );
-    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
-    let Output { status, stdout, .. } = output.ok()?;
-    let shown = String::from_utf8_lossy(&stdout).into_owned();
-    assert!(status.success(), "{shown}");
-    Some(shown)
-}
-
-#[cfg(target_os = "linux")]
 #[test]
-#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
-fn progress_bars_on_a_terminal_only() {
-    let Some(shown) = on_a_terminal("") else {
-        eprintln!("skipped: there is no `script` that makes a terminal");
-        return;
-    };
-    assert!(shown.contains("solving [") && shown.contains("/60"), "{shown}");
-    assert!(shown.contains(" s left") && shown.contains("of 10 visits"), "{shown}");
-    for options in ["--no-progress", "-q", "--log-format json"] {
-        let shown = on_a_terminal(options).expect("a terminal, as before");
-        assert!(!shown.contains("solving ["), "{options}: {shown}");
-    }
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
 fn completions_for_every_shell() {
-    for (shell, check) in [
-        ("bash", Some(&["bash", "-n"])),
-        ("zsh", Some(&["zsh", "-n"])),
-        ("fish", Some(&["fish", "-n"])),
-        ("elvish", None),
-        ("powershell", None),
-    ] {
-        let output = dcr(&["completions", shell]).output().expect("a script");
-        assert!(output.status.success(), "{shell}");
-        let script = String::from_utf8(output.stdout).expect("text");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = completions(shell);
         for word in ["assemble", "overwrite", "log-format"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
-        let fixture = Fixture::new();
-        let file = fixture.write("script", &script);
-        let Some([program, option]) = check else { continue };
-        match Command::new(program).arg(option).arg(&file).output() {
-            Ok(output) => assert!(output.status.success(), "{shell}: {output:?}"),
-            Err(_) => eprintln!("skipped: there is no {program} to read its script"),
-        }
     }
 }
 
-#[test]
-#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
-fn man_pages_are_written_and_read_without_complaint() {
+/// The completion script for a shell.
+fn completions(shell: &str) -> String {
+    let output = dcr(&["completions", shell]).output().expect("a script");
+    assert!(output.status.success(), "{shell}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Checks that a shell parses its completion script.
+fn shell_reads_its_completions(shell: &str) {
     let fixture = Fixture::new();
-    assert_eq!(fixture.run(&["man", "share/man1"]), "exit code 0\n");
-    let pages = fixture.files("share/man1");
+    let file = fixture.write("script", completions(shell));
+    let output = Command::new(shell).arg("-n").arg(&file).output().expect("the shell");
+    assert!(output.status.success(), "{shell}: {output:?}");
+}
+
+#[test]
+fn man_pages_are_written() {
+    let fixture = Fixture::new();
+    let pages = man_pages(&fixture);
     for command in ["dcr", "dcr-assemble", "dcr-config", "dcr-inspect", "dcr-subtract", "dcr-template"] {
         assert!(pages.contains(&format!("{command}.1")), "{pages:?}");
     }
-    for page in pages {
-        let path = fixture.path("share/man1").join(&page);
-        let Ok(output) =
-            Command::new("groff").args(["-k", "-man", "-Tutf8", "-ww", "-z"]).arg(&path).output()
-        else {
-            eprintln!("skipped: there is no groff to read the pages");
-            return;
-        };
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{page}: {said}");
-    }
+}
+
+/// Writes the manual pages into share/man1; gives their names.
+fn man_pages(fixture: &Fixture) -> Vec<String> {
+    assert_eq!(fixture.run(&["man", "share/man1"]), "exit code 0\n");
+    fixture.files("share/man1")
 }
 
 /// The program with arguments, outside any fixture.
@@ -166,4 +125,91 @@ fn dcr(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("dcr"));
     command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
+}
+
+mod needs_bash {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the shell bash"]
+    fn completions_are_parsed() {
+        shell_reads_its_completions("bash");
+    }
+}
+
+mod needs_zsh {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the shell zsh"]
+    fn completions_are_parsed() {
+        shell_reads_its_completions("zsh");
+    }
+}
+
+mod needs_fish {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the shell fish"]
+    fn completions_are_parsed() {
+        shell_reads_its_completions("fish");
+    }
+}
+
+mod needs_groff {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs the program groff"]
+    fn man_pages_are_read_without_complaint() {
+        let fixture = Fixture::new();
+        let pages = man_pages(&fixture);
+        assert!(pages.len() > 5, "{pages:?}");
+        for page in pages {
+            let path = fixture.path("share/man1").join(&page);
+            let output = Command::new("groff")
+                .args(["-k", "-man", "-Tutf8", "-ww", "-z"])
+                .arg(&path)
+                .output()
+                .expect("groff");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.is_empty(), "{page}: {said}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod needs_script {
+    use std::process::{Output, Stdio};
+
+    use super::*;
+
+    /// Runs `dcr` where stderr is a terminal, long enough for bars to be drawn.
+    fn on_a_terminal(options: &str) -> String {
+        let fixture = Fixture::new();
+        let line = format!(
+            "{} assemble {} -o {} {options} --set solver.use_convergence=false --set solver.max_iterations=60",
+            assert_cmd::cargo::cargo_bin("dcr").display(),
+            testdata("field").display(),
+            fixture.path("coadds").display()
+        );
+        let output = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+        let Output { status, stdout, .. } = output.expect("script (of util-linux)");
+        let shown = String::from_utf8_lossy(&stdout).into_owned();
+        assert!(status.success(), "{shown}");
+        shown
+    }
+
+    #[test]
+    #[ignore = "needs the program script, of util-linux"]
+    fn progress_bars_on_a_terminal_only() {
+        let shown = on_a_terminal("");
+        assert!(shown.contains("solving [") && shown.contains("/60"), "{shown}");
+        assert!(shown.contains(" s left") && shown.contains("of 10 visits"), "{shown}");
+        for options in ["--no-progress", "-q", "--log-format json"] {
+            let shown = on_a_terminal(options);
+            assert!(!shown.contains("solving ["), "{options}: {shown}");
+        }
+    }
 }

@@ -56,8 +56,26 @@ impl Fixture {
 
     /// Runs `dcr` in the directory: exit code, stdout and stderr as a text to be reviewed.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::cargo_bin("dcr")
-            .expect("the binary")
+        self.run_command(Command::cargo_bin("dcr").expect("the binary"), arguments)
+    }
+
+    /// As `run`, by the user nobody, which only the superuser can ask for.
+    #[cfg(unix)]
+    pub(crate) fn run_as_nobody(&self, arguments: &[&str]) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65_534;
+        // Neither the folder nor the place of the build need be open to others.
+        std::fs::set_permissions(self.path(""), std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        let program = self.path("dcr");
+        std::fs::copy(assert_cmd::cargo::cargo_bin("dcr"), &program).expect("a copy of the binary");
+        let mut command = std::process::Command::new(&program);
+        command.uid(NOBODY).gid(NOBODY);
+        self.run_command(Command::from_std(command), arguments)
+    }
+
+    fn run_command(&self, mut command: Command, arguments: &[&str]) -> String {
+        let output = command
             .current_dir(self.folder.path())
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")

@@ -214,7 +214,14 @@ fn overwritten_run_leaves_none_of_its_files() {
         assemble(&["--overwrite", ENDLESS[0], ENDLESS[1], "--set", "model.subfilters=2"]),
         "exit code 0\n"
     );
-    let files =
-        ["coadd.fits", "model.fits", "notes.txt", "plain.fits", "subfilter_0.fits", "subfilter_1.fits", "summary.json"];
+    let files = [
+        "coadd.fits",
+        "model.fits",
+        "notes.txt",
+        "plain.fits",
+        "subfilter_0.fits",
+        "subfilter_1.fits",
+        "summary.json",
+    ];
     assert_eq!(fixture.files("coadds"), files);
 }

@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 
 use crate::fixture::{Fixture, testdata, with_card};
 
-/// A title, a cleared screen, a line that is overwritten or made up, reversed text, and C1 controls.
+/// A title, a cleared screen, a line that is overwritten or made up, reversed text, and C1
+/// controls.
 const SEQUENCES: [&str; 7] =
     ["\u{1b}]0;t\u{7}", "\u{1b}[2J", "a\rb", "a\nerror: b", "r\u{202e}l", "\u{9b}2J", "\u{200b}\u{7f}"];
 

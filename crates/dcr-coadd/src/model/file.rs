@@ -148,16 +148,18 @@ impl Model {
             };
             ExposureFile::open(&path, &options)
         };
-        let first = open("PLANE_0")?;
+        // The planes of the joint solver reach beyond the patch; this map does not.
+        let on_patch = match PlaneFile::open(&path, "COVERAGE") {
+            Ok(_) => "COVERAGE",
+            Err(FitsError::Missing { .. }) => "PLANE_0",
+            Err(error) => return Err(error.into()),
+        };
+        let first = open(on_patch)?;
         let metadata = RunMetadata::of(&first)?;
         if first.header().i64("MODELFMT") != Some(LAYOUT) {
-            return Err(not_a_model(format!(
-                "its layout (card MODELFMT) is not version {LAYOUT}; assemble again"
-            ))
-            .into());
+            let reason = format!("its layout (card MODELFMT) is not version {LAYOUT}; assemble again");
+            return Err(not_a_model(reason).into());
         }
-        // The planes of the joint solver reach beyond the patch.
-        let first = if metadata.solver == Solver::Joint { open("COVERAGE")? } else { first };
         let bbox = first.bbox();
         let reader = Reader { path: &path, bbox };
         let n = metadata.subfilters;

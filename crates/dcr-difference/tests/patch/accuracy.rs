@@ -1,6 +1,8 @@
-//! What the joint method promises, on fields of other seeds, sites and orientations than any that it was tuned on.
+//! What the joint method promises, on fields of other seeds, sites and orientations than any that
+//! it was tuned on.
 //!
-//! The table over many fields: `cargo test --release -p dcr-coadd --test coadd accuracy -- --ignored --nocapture`.
+//! The table over many fields:
+//! `cargo test --release -p dcr-coadd --test coadd accuracy -- --ignored --nocapture`.
 
 use dcr_coadd::Unmonitored;
 use dcr_coadd::config::{AssembleConfig, SubtractConfig};
@@ -40,8 +42,8 @@ fn northern(seed: u64) -> FieldConfig {
     }
 }
 
-/// La Silla, +y at −63°, seeing from 0.6″ to 1.3″, weather from visit to visit, small errors of position, unflagged cosmic rays,
-/// satellites, bad columns, edges without data.
+/// La Silla, +y at −63°, seeing from 0.6″ to 1.3″, weather from visit to visit, small errors of
+/// position, unflagged cosmic rays, satellites, bad columns, edges without data.
 fn southern(seed: u64) -> FieldConfig {
     let like = northern(seed);
     FieldConfig {
@@ -94,7 +96,8 @@ struct Line {
     scatter: f64,
 }
 
-/// Assembles a field with the joint method, predicts its held-out visits, and compares both with the truth.
+/// Assembles a field with the joint method, predicts its held-out visits, and compares both with
+/// the truth.
 fn measured(config: &FieldConfig, subfilters: usize) -> Figures {
     let field = Field::draw(config).unwrap();
     let bench = Bench::new(&warps(config));
@@ -123,8 +126,8 @@ fn measured(config: &FieldConfig, subfilters: usize) -> Figures {
     }
 }
 
-/// Subtracts templates from visits that were not coadded: false detections with the template and with the plain coadd, and the rms
-/// around bright stars.
+/// Subtracts templates from visits that were not coadded: false detections with the template and
+/// with the plain coadd, and the rms around bright stars.
 fn differences(bench: &Bench, config: &FieldConfig, field: &Field) -> (f64, f64, f64) {
     // What is wrong with an exposure itself would be found too.
     let clean = Field::draw(&FieldConfig { artefacts: None, ..config.clone() }).unwrap();
@@ -170,7 +173,8 @@ fn differences(bench: &Bench, config: &FieldConfig, field: &Field) -> (f64, f64,
     (summary.matched.detections as f64 / visits, plain / visits, (sum / count).sqrt())
 }
 
-/// The stars and galaxies well inside, as S/N in the stack, colour and true colour of the outermost subfilters, in magnitudes.
+/// The stars and galaxies well inside, as S/N in the stack, colour and true colour of the outermost
+/// subfilters, in magnitudes.
 fn colours(
     field: &Field,
     stack: &MaskedImage,
@@ -234,7 +238,8 @@ fn disc(x: f64, y: f64, radius: f64, shape: (usize, usize)) -> impl Iterator<Ite
         .filter(move |[row, col]| (*row as f64 - y).hypot(*col as f64 - x) <= radius)
 }
 
-/// The least-squares line, without points that lie further from it than four times their scatter (from the median deviation).
+/// The least-squares line, without points that lie further from it than four times their scatter
+/// (from the median deviation).
 fn line(points: &[(f64, f64)]) -> Line {
     let mut used = vec![true; points.len()];
     for _ in 0..4 {

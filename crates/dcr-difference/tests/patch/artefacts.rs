@@ -1,4 +1,5 @@
-//! Artefacts that no mask tells of, in whole runs: what spoils one exposure goes, what is in the sky stays.
+//! Artefacts that no mask tells of, in whole runs: what spoils one exposure goes, what is in the
+//! sky stays.
 
 use dcr_coadd::Summary;
 use dcr_coadd::config::{AssembleConfig, FindArtefacts, Method, PixelsIn};
@@ -29,7 +30,8 @@ fn ways() -> [(&'static str, AssembleConfig); 3] {
     ]
 }
 
-/// Whether nothing was found in other visits than one. The static sky takes stars that refraction displaces for artefacts.
+/// Whether nothing was found in other visits than one. The static sky takes stars that refraction
+/// displaces for artefacts.
 fn only_in(visit: usize, found: &[usize], way: &str) -> bool {
     way == "static sky" || found.iter().sum::<usize>() == found[visit]
 }
@@ -138,7 +140,8 @@ fn variable_star_stays() {
     assert_eq!(bench.read("static/coadd.fits").mask[[48, 60]] & CLIPPED, 0);
 }
 
-/// What the static sky takes for an artefact, as refraction displaces it, the matched prediction explains; at the patch's edge as well.
+/// What the static sky takes for an artefact, as refraction displaces it, the matched prediction
+/// explains; at the patch's edge as well.
 #[test]
 fn displaced_stars_stay() {
     let bench = Bench::new(&warps(&bright_field(12)));
@@ -267,7 +270,8 @@ fn artefacts_do_not_depend_on_where_pixels_are_nor_on_threads() {
     }
 }
 
-/// The plain coadd, and what the iterative method starts from, are those of visits whose masks had told of the trail.
+/// The plain coadd, and what the iterative method starts from, are those of visits whose masks had
+/// told of the trail.
 #[test]
 fn artefacts_leave_the_plain_coadd() {
     let mut warps = warps(&small_field(8));

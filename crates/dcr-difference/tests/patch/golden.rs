@@ -16,7 +16,7 @@ use dcr_solver::kernel::Order;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use ndarray_npy::NpzReader;
 
-use crate::shared::{golden, json, numbers};
+use crate::inputs::{golden, json, numbers};
 use crate::tolerance::{GOLDEN_GAIN, GOLDEN_METRIC, GOLDEN_MODEL, ROUNDING};
 
 /// The reference's settings of the golden runs.
@@ -73,7 +73,7 @@ pub(crate) fn largest(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f64 {
 
 /// Compares everything that a golden run has; gives the largest differences: model, metric, gain.
 fn check_run(name: &str) {
-    let Some(folder) = golden() else { return };
+    let folder = golden();
     let output = tempfile::tempdir().unwrap();
     let summary = run(&folder, name, output.path());
     let expected = json(&folder.join(format!("{name}.json")));
@@ -137,9 +137,10 @@ fn golden_n3_with_faulty_fallback() {
     check_run("run_small_n3_thr0.4");
 }
 
-/// The matched template of a visit that was not in the run, from the reference's own subfilters written as a run.
-fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> Option<(MaskedImage, NpzReader<File>, f64)> {
-    let folder = golden()?;
+/// The matched template of a visit that was not in the run, from the reference's own subfilters
+/// written as a run.
+fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> (MaskedImage, NpzReader<File>, f64) {
+    let folder = golden();
     let output = tempfile::tempdir().unwrap();
     run(&folder, "run_small_n3", &output.path().join("run"));
     let mut config = TemplateConfig::from(&AssembleConfig::reference());
@@ -157,7 +158,7 @@ fn heldout_template(change: impl FnOnce(&mut TemplateConfig)) -> Option<(MaskedI
     let mut model = NpzReader::new(File::open(folder.join("run_small_n3.npz")).unwrap()).unwrap();
     let model: Array3<f32> = model.by_name("dcrCoadds").unwrap();
     let peak = model.sum_axis(Axis(0)).iter().fold(0.0_f64, |peak, v| peak.max(f64::from(v.abs())));
-    Some((file.read(file.bbox()).unwrap(), arrays, peak))
+    (file.read(file.bbox()).unwrap(), arrays, peak)
 }
 
 /// Where the template has support, it is the reference's.
@@ -176,7 +177,7 @@ fn check_template(read: &MaskedImage, expected: &Array2<f32>, peak: f64) {
 
 #[test]
 fn golden_template_of_order_3() {
-    let Some((read, mut arrays, peak)) = heldout_template(|_| {}) else { return };
+    let (read, mut arrays, peak) = heldout_template(|_| {});
     check_template(&read, &arrays.by_name("template_o3").unwrap(), peak);
     let variance: Array2<f32> = arrays.by_name("variance").unwrap();
     for (got, expected) in read.variance.iter().zip(&variance).filter(|(got, _)| got.is_finite()) {
@@ -187,22 +188,23 @@ fn golden_template_of_order_3() {
 #[test]
 fn golden_template_of_order_1() {
     let order_1 = |config: &mut TemplateConfig| config.template.order = Interpolation::Spline(Order::LINEAR);
-    let Some((read, mut arrays, peak)) = heldout_template(order_1) else { return };
+    let (read, mut arrays, peak) = heldout_template(order_1);
     check_template(&read, &arrays.by_name("template_o1").unwrap(), peak);
 }
 
 #[test]
 fn golden_template_unsplit() {
     let unsplit = |config: &mut TemplateConfig| config.template.split_subfilters = false;
-    let Some((read, mut arrays, peak)) = heldout_template(unsplit) else { return };
+    let (read, mut arrays, peak) = heldout_template(unsplit);
     check_template(&read, &arrays.by_name("template_o3_nosplit").unwrap(), peak);
 }
 
-/// With a threshold of 0.5 px, which all subfilters of this visit reach (the bluest and the reddest halves lie 0.54 px apart and
-/// more). What happens below it is in the run with the faulty fallback.
+/// With a threshold of 0.5 px, which all subfilters of this visit reach (the bluest and the reddest
+/// halves lie 0.54 px apart and more). What happens below it is in the run with the faulty
+/// fallback.
 #[test]
 fn golden_template_with_a_threshold() {
-    let Some(folder) = golden() else { return };
+    let folder = golden();
     let file = open(folder.join("heldout_warp_1008.fits"));
     let visit = file.visit();
     let site = visit.site.unwrap();

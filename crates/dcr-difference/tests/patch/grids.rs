@@ -82,7 +82,8 @@ fn template_is_right_on_any_grid() {
     }
 }
 
-/// Both patches at full depth, and a star on the edge of each: its flux and form are those that one patch alone gives.
+/// Both patches at full depth, and a star on the edge of each: its flux and form are those that one
+/// patch alone gives.
 #[test]
 fn patches_join_without_a_seam() {
     // The patches end 3″ from the middle, on either side.

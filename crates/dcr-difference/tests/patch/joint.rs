@@ -44,7 +44,8 @@ fn template(
     (summary, bench.read("template.fits"), bench.path("template.fits"))
 }
 
-/// Mean squared difference on sources, in units of both variances, where the template may be trusted.
+/// Mean squared difference on sources, in units of both variances, where the template may be
+/// trusted.
 fn chi2(exposure: &Warp, template: &MaskedImage) -> f64 {
     let detected = exposure.planes.bits_of(["DETECTED"]);
     let (mut sum, mut count) = (0.0, 0.0);
@@ -163,7 +164,8 @@ fn joint_run_with_one_subfilter() {
     assert!(peak(&template.image) > 0.0);
 }
 
-/// A visit without a good pixel is dropped; pixels that no visit has are flagged in coadds and templates, whatever their mask says.
+/// A visit without a good pixel is dropped; pixels that no visit has are flagged in coadds and
+/// templates, whatever their mask says.
 #[test]
 fn joint_run_without_data_in_places() {
     let field = bright_field(5);
@@ -251,7 +253,8 @@ fn model_file_is_checked() {
     assert!(failure().contains("there is no such file"), "{}", failure());
 }
 
-/// Left to the program, the method is joint unless something speaks against it, and the run says which it was.
+/// Left to the program, the method is joint unless something speaks against it, and the run says
+/// which it was.
 #[test]
 fn method_follows_from_psfs_and_settings() {
     let mut warps = warps(&small_field(2));

@@ -1,4 +1,5 @@
-//! PSF-matched warps that are given, in whole runs: they find what the program's own convolution finds, and must belong to their exposures.
+//! PSF-matched warps that are given, in whole runs: they find what the program's own convolution
+//! finds, and must belong to their exposures.
 
 use std::path::PathBuf;
 

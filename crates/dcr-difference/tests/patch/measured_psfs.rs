@@ -1,4 +1,5 @@
-//! PSFs as they come from measurements: with refraction in them, off their middle, narrow, or missing.
+//! PSFs as they come from measurements: with refraction in them, off their middle, narrow, or
+//! missing.
 
 use std::path::Path;
 
@@ -14,12 +15,12 @@ use ndarray::{Array2, Axis, s};
 
 use crate::field::{Bench, Warp, held_out, small_field, warps};
 
-/// The slope of colours with PSFEx models of the exposures' own stars against those with the PSFs that the field was
-/// drawn with, if the models' refraction is taken out and if it is not.
+/// The slope of colours with PSFEx models of the exposures' own stars against those with the PSFs
+/// that the field was drawn with, if the models' refraction is taken out and if it is not.
 const COLOUR_SLOPE_OF_MODELS: std::ops::Range<f64> = 0.9..1.1;
 const COLOUR_SLOPE_UNCORRECTED: f64 = 1.3;
-/// Coadds with stamps off their middle, once centred, of the peak: a star that is moved in its stamp loses two rows of
-/// its wings (3.5e-4).
+/// Coadds with stamps off their middle, once centred, of the peak: a star that is moved in its
+/// stamp loses two rows of its wings (3.5e-4).
 const SAME_COADD: f64 = 1e-3;
 
 fn joint() -> AssembleConfig {
@@ -33,7 +34,8 @@ fn bright_field(visits: usize) -> FieldConfig {
     FieldConfig { sources: SourceSettings { flux_electrons: [2e4, 1e6], ..field.sources }, ..field }
 }
 
-/// What PSFEx makes of stars of flat spectrum in each visit: a constant model, with their refraction in it.
+/// What PSFEx makes of stars of flat spectrum in each visit: a constant model, with their
+/// refraction in it.
 fn write_models(bench: &Bench, config: &FieldConfig) {
     let (x, y) = (56.0, 48.0);
     let star = Source { id: 1, x, y, flux: 1.0, shape: SourceShape::Point, spectrum: Spectrum::Flat };
@@ -108,7 +110,8 @@ fn psfex_models_of_exposures_hold_refraction_and_colours_are_right() {
     assert_eq!(stamps, truth);
 }
 
-/// A stamp as if it had been padded by a row and a column, so that the star is not in the middle of it.
+/// A stamp as if it had been padded by a row and a column, so that the star is not in the middle of
+/// it.
 fn padded(stamp: &Array2<f32>) -> Array2<f32> {
     let (rows, cols) = stamp.dim();
     let mut out = Array2::zeros((rows + 1, cols + 1));

@@ -21,7 +21,8 @@ const NO_DATA: i32 = 1 << 8;
 /// … and where so little that variances are only roughly known, in the masks of joint runs.
 const LOW_COVERAGE: i32 = 1 << 13;
 
-/// Of many images of the same: the variance over draws over the mean variance that is written, where `counts`.
+/// Of many images of the same: the variance over draws over the mean variance that is written,
+/// where `counts`.
 fn ratio(images: &[MaskedImage], counts: impl Fn(i32) -> bool) -> f64 {
     let n = images.len() as f32;
     let mut mean = Array2::<f32>::zeros(images[0].image.dim());
@@ -100,7 +101,8 @@ fn variance_meets_the_scatter_of_noise() {
     }
 }
 
-/// Sky, then brighter and brighter pixels: the limits of the mean of the coadds, in units of the sky's noise in it.
+/// Sky, then brighter and brighter pixels: the limits of the mean of the coadds, in units of the
+/// sky's noise in it.
 const BRIGHTNESS: [f32; 5] = [f32::NEG_INFINITY, 1.0, 10.0, 100.0, f32::INFINITY];
 
 #[test]
@@ -126,7 +128,8 @@ fn variance_of_the_joint_method_meets_the_scatter_of_noise() {
     assert_all_within(found(&templates), JOINT_NOISE);
 }
 
-/// The core of a star saturates every visit, and its halo has up to a hundred times the sky's noise.
+/// The core of a star saturates every visit, and its halo has up to a hundred times the sky's
+/// noise.
 #[test]
 fn variance_holds_around_a_star_that_saturates() {
     let sources = SourceSettings { flux_electrons: [1e3, 1e4], stars: 4, ..small_field(8).sources };

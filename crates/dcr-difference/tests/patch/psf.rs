@@ -1,4 +1,5 @@
-//! The PSF that coadds get: from the visits, place by place, or measured from stars; against what the fields were drawn with.
+//! The PSF that coadds get: from the visits, place by place, or measured from stars; against what
+//! the fields were drawn with.
 
 use dcr_coadd::config::{AssembleConfig, Method};
 use dcr_coadd::{PsfOrigin, Unmonitored, psf_at};
@@ -11,7 +12,6 @@ use dcr_sim::{FieldConfig, PsfShape, SourceSettings, VisitSettings};
 use ndarray::{Array2, s};
 
 use crate::field::{Bench, Warp, held_out, iterative, small_field, warps};
-use crate::shared::simulated;
 use crate::tolerance::{PSF_SHAPE, PSF_SHAPE_ERROR, PSF_SHAPE_OF_COADD, PSF_SHAPE_SIGMAS, PSF_WIDTH};
 
 fn moments(stamp: &Array2<f32>) -> Moments {
@@ -72,27 +72,6 @@ fn psf_measured_in_an_elliptical_field_is_what_it_was_drawn_with() {
     assert!(quality.stars >= 15, "{quality:?}");
     let psf = psf_of(&bench.path("run/coadd.fits"));
     check(&psf.stamp_at(0.0, 0.0).unwrap().moments().unwrap(), &truth, PSF_SHAPE);
-}
-
-/// Contrast between subfilters, which is amplified by default, makes stars that are not round; without it they are as they were drawn.
-#[test]
-fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
-    for name in ["g_constant", "u_high"] {
-        let Some(warps) = simulated(name) else { return };
-        let truth = psf_of(&warps[0]).stamp_at(0.0, 0.0).unwrap().moments().unwrap();
-        let mut bench = Bench::new(&[]);
-        bench.warps = warps;
-        for (contrast, shape) in [(1.0, PSF_SHAPE), (3.0, PSF_SHAPE_OF_COADD)] {
-            let mut config = iterative();
-            config.psf.measure = true;
-            config.solver.iterative.accelerate_model = contrast;
-            let run = format!("run_{contrast}");
-            let summary = bench.run_into(&run, &config).unwrap();
-            assert_eq!(summary.psf.origin, PsfOrigin::Measured, "{:?}", summary.warnings);
-            let psf = psf_of(&bench.path(&format!("{run}/coadd.fits")));
-            check(&psf.stamp_at(0.0, 0.0).unwrap().moments().unwrap(), &truth, shape);
-        }
-    }
 }
 
 #[test]
@@ -219,8 +198,9 @@ fn psf_of_a_joint_run_is_that_of_the_solution_in_all_planes() {
     assert_eq!(psf_of(&bench.path("run/subfilter_2.fits")), coadd);
 }
 
-/// The throughputs that the shared fields were drawn through, every 10 nm: LSST's g and u in GalSim 2.8. Taken for top hats, they leave stars
-/// longer along the refraction, by 0.004 to 0.006 in ellipticity.
+/// The throughputs that the shared fields were drawn through, every 10 nm: LSST's g and u in GalSim
+/// 2.8. Taken for top hats, they leave stars longer along the refraction, by 0.004 to 0.006 in
+/// ellipticity.
 const CURVES: [(&str, &str); 2] = [
     (
         "g_",
@@ -232,28 +212,6 @@ const CURVES: [(&str, &str); 2] = [
         "310 0\n320 0.003\n330 0.039\n340 0.086\n350 0.100\n360 0.107\n370 0.118\n380 0.137\n390 0.112\n400 0.051\n410 0\n",
     ),
 ];
-
-/// The joint method's planes have the sharpest visit's PSF; measured in their sum it is that, but for the noise of few stars.
-#[test]
-fn psf_measured_in_joint_coadds_is_that_of_the_solution() {
-    for name in ["g_constant", "g_seeing", "u_high"] {
-        let Some(warps) = simulated(name) else { return };
-        let mut bench = Bench::new(&[]);
-        bench.warps = warps;
-        let (_, curve) = CURVES.into_iter().find(|(band, _)| name.starts_with(band)).unwrap();
-        let throughput = Some(Throughput::parse(curve).unwrap());
-        let mut config = AssembleConfig { throughput, ..AssembleConfig::default() };
-        let psf = |run: &str| psf_of(&bench.path(&format!("{run}/coadd.fits"))).stamp_at(0.0, 0.0).unwrap();
-        bench.run_into("known", &config).unwrap();
-        config.psf.measure = true;
-        let summary = bench.run_into("measured", &config).unwrap();
-        assert_eq!(summary.psf.origin, PsfOrigin::Measured, "{:?}", summary.warnings);
-        let (measured, truth) = (psf("measured").moments().unwrap(), psf("known").moments().unwrap());
-        check(&measured, &truth, PSF_SHAPE);
-        let error = summary.psf.measured.unwrap().ellipticity_error.unwrap();
-        assert!(PSF_SHAPE_ERROR.contains(&error), "{name}: {error}");
-    }
-}
 
 #[test]
 fn psf_measured_in_joint_coadds_is_what_fields_were_drawn_with_and_tells_its_error() {
@@ -280,7 +238,8 @@ fn psf_measured_in_joint_coadds_is_what_fields_were_drawn_with_and_tells_its_err
     }
 }
 
-/// Warps in which the PSF goes evenly from an elliptical one on the left to a round one on the right.
+/// Warps in which the PSF goes evenly from an elliptical one on the left to a round one on the
+/// right.
 fn warps_with_a_trend() -> Vec<Warp> {
     let right = warps(&FieldConfig {
         psf: PsfShape::Moffat { axis_ratio: 1.0, angle_deg: 0.0 },
@@ -321,4 +280,57 @@ fn psf_measured_follows_a_trend_over_the_patch() {
         }
     }
     assert_eq!(psf_cards(&bench.path("run/coadd.fits")).i64("PSFORDER"), Some(1));
+}
+
+mod needs_shared {
+    use super::*;
+    use crate::inputs::simulated;
+
+    /// Contrast between subfilters, which is amplified by default, makes stars that are not round;
+    /// without it they are as they were drawn.
+    #[test]
+    #[ignore = "needs the simulated fields of ../shared"]
+    fn psf_measured_in_the_shared_fields_is_what_they_were_drawn_with() {
+        for name in ["g_constant", "u_high"] {
+            let warps = simulated(name);
+            let truth = psf_of(&warps[0]).stamp_at(0.0, 0.0).unwrap().moments().unwrap();
+            let mut bench = Bench::new(&[]);
+            bench.warps = warps;
+            for (contrast, shape) in [(1.0, PSF_SHAPE), (3.0, PSF_SHAPE_OF_COADD)] {
+                let mut config = iterative();
+                config.psf.measure = true;
+                config.solver.iterative.accelerate_model = contrast;
+                let run = format!("run_{contrast}");
+                let summary = bench.run_into(&run, &config).unwrap();
+                assert_eq!(summary.psf.origin, PsfOrigin::Measured, "{:?}", summary.warnings);
+                let psf = psf_of(&bench.path(&format!("{run}/coadd.fits")));
+                check(&psf.stamp_at(0.0, 0.0).unwrap().moments().unwrap(), &truth, shape);
+            }
+        }
+    }
+
+    /// The joint method's planes have the sharpest visit's PSF; measured in their sum it is that,
+    /// but for the noise of few stars.
+    #[test]
+    #[ignore = "needs the simulated fields of ../shared"]
+    fn psf_measured_in_joint_coadds_is_that_of_the_solution() {
+        for name in ["g_constant", "g_seeing", "u_high"] {
+            let warps = simulated(name);
+            let mut bench = Bench::new(&[]);
+            bench.warps = warps;
+            let (_, curve) = CURVES.into_iter().find(|(band, _)| name.starts_with(band)).unwrap();
+            let throughput = Some(Throughput::parse(curve).unwrap());
+            let mut config = AssembleConfig { throughput, ..AssembleConfig::default() };
+            let psf =
+                |run: &str| psf_of(&bench.path(&format!("{run}/coadd.fits"))).stamp_at(0.0, 0.0).unwrap();
+            bench.run_into("known", &config).unwrap();
+            config.psf.measure = true;
+            let summary = bench.run_into("measured", &config).unwrap();
+            assert_eq!(summary.psf.origin, PsfOrigin::Measured, "{:?}", summary.warnings);
+            let (measured, truth) = (psf("measured").moments().unwrap(), psf("known").moments().unwrap());
+            check(&measured, &truth, PSF_SHAPE);
+            let error = summary.psf.measured.unwrap().ellipticity_error.unwrap();
+            assert!(PSF_SHAPE_ERROR.contains(&error), "{name}: {error}");
+        }
+    }
 }

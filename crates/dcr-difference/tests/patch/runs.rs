@@ -1,4 +1,5 @@
-//! Whole runs on synthetic fields: borders of what can be coadded, and what a result must not depend on.
+//! Whole runs on synthetic fields: borders of what can be coadded, and what a result must not
+//! depend on.
 
 use dcr_coadd::Unmonitored;
 use dcr_coadd::config::{AssembleConfig, ByteSize, PixelsIn};
@@ -125,7 +126,8 @@ fn run_hardly_depends_on_subregions() {
     }
 }
 
-/// NaN in a warp, a saturated core in all, an edge without data: flagged, filled, and nothing else harmed.
+/// NaN in a warp, a saturated core in all, an edge without data: flagged, filled, and nothing else
+/// harmed.
 #[test]
 fn pixels_without_data_are_flagged_and_filled() {
     let mut warps = warps(&small_field(5));

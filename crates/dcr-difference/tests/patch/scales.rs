@@ -1,4 +1,5 @@
-//! Exposures that their headers put on one scale: FLXSCALE, zero points of a second, units of many spellings.
+//! Exposures that their headers put on one scale: FLXSCALE, zero points of a second, units of many
+//! spellings.
 
 use dcr_coadd::Summary;
 use dcr_coadd::config::{AssembleConfig, SiteConfig, ZeroPoint, ZeroPointOf};

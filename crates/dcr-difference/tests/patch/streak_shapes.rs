@@ -1,5 +1,5 @@
-//! Streaks as they come: curved, broad, dashed, crossing; and what is straight and none: spikes that turn, galaxies seen from their edges, columns of
-//! overflowing charge.
+//! Streaks as they come: curved, broad, dashed, crossing; and what is straight and none: spikes
+//! that turn, galaxies seen from their edges, columns of overflowing charge.
 
 use std::f64::consts::TAU;
 use std::sync::LazyLock;
@@ -142,8 +142,8 @@ fn streaks_that_cross_are_both_found() {
     }
 }
 
-/// With an alt-azimuth telescope spikes turn with the field. They are artefacts, as far as they can be seen; the stars are not, though every
-/// exposure has spikes there.
+/// With an alt-azimuth telescope spikes turn with the field. They are artefacts, as far as they can
+/// be seen; the stars are not, though every exposure has spikes there.
 #[test]
 fn streaks_of_spikes_that_turn_spare_their_stars() {
     for brightness in [300.0, 3000.0] {
@@ -193,8 +193,8 @@ fn streaks_are_not_galaxies() {
     }
 }
 
-/// A column of charge that overflowed from a bright star: an artefact in one exposure, and no farther than it goes; nothing to be told from the sky
-/// in all of them.
+/// A column of charge that overflowed from a bright star: an artefact in one exposure, and no
+/// farther than it goes; nothing to be told from the sky in all of them.
 #[test]
 fn streak_of_overflowing_charge_ends_where_it_does() {
     let place = PLACES[0];

@@ -1,4 +1,5 @@
-//! Streaks along straight lines, in whole runs: those that no pixel shows, and nothing where there are none.
+//! Streaks along straight lines, in whole runs: those that no pixel shows, and nothing where there
+//! are none.
 
 use dcr_coadd::Summary;
 use dcr_coadd::config::{AssembleConfig, FindArtefacts, Method, PixelsIn};
@@ -29,7 +30,8 @@ fn joint() -> AssembleConfig {
     config
 }
 
-/// Light of a trail of σ 1.6 px through the middle, in units of its peak; `along` from the middle in px tells where it is.
+/// Light of a trail of σ 1.6 px through the middle, in units of its peak; `along` from the middle
+/// in px tells where it is.
 fn trail(shape: (usize, usize), angle_deg: f64, along: impl Fn(f64) -> bool) -> Array2<f32> {
     let (sin, cos) = angle_deg.to_radians().sin_cos();
     let middle = (shape.0 as f64 / 2.0 + 3.3, shape.1 as f64 / 2.0 - 5.2);
@@ -82,7 +84,8 @@ fn streak_too_faint_for_pixels_is_found() {
     }
 }
 
-/// A bright trail is masked as far as its wings can be told from noise; one that begins in the patch, from there.
+/// A bright trail is masked as far as its wings can be told from noise; one that begins in the
+/// patch, from there.
 #[test]
 fn streak_is_as_wide_and_as_long_as_its_light() {
     let mut warps = warps(&field(8));
@@ -99,7 +102,8 @@ fn streak_is_as_wide_and_as_long_as_its_light() {
     assert!(share_found(&bench, "on", &beyond, 0.1) < 0.05);
 }
 
-/// Neither in noise and sources, nor where light is missing, nor in what all exposures share, as spikes of bright stars.
+/// Neither in noise and sources, nor where light is missing, nor in what all exposures share, as
+/// spikes of bright stars.
 #[test]
 fn streaks_are_not_found_where_there_are_none() {
     let clean = warps(&field(8));

@@ -114,7 +114,8 @@ fn aperture(image: &MaskedImage, [x, y]: [f64; 2], radius: f64) -> f64 {
     image.image.indexed_iter().filter(|(at, _)| near(at)).map(|(_, v)| f64::from(*v)).sum()
 }
 
-/// Visits used within 3 px of each, light over that of the mean visit, and what subtraction finds of them.
+/// Visits used within 3 px of each, light over that of the mean visit, and what subtraction finds
+/// of them.
 #[test]
 fn variables_keep_their_visits_and_are_found() {
     let field = field();

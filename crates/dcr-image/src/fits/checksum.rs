@@ -4,15 +4,10 @@
 //!
 //! - FITS 4.0 standard, §4.4.2.7 and appendix J: the ones'-complement checksum and its ASCII form.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
-
-use dcr_physics::Assumption;
 
 use super::source::Source;
 use super::structure::HduExtent;
-use super::{FitsError, FitsReader};
 use crate::header::{Header, Value};
 
 /// How an exposure's sums are compared with its cards DATASUM and CHECKSUM, where it has them.
@@ -67,36 +62,6 @@ pub(super) fn verify(source: &mut Source, hdu: &HduExtent) -> io::Result<Option<
     let Some(stated) = checksum else { return Ok(None) };
     let found = fold(u64::from(sum(source, hdu.start, hdu.data)?.value()) + u64::from(data.value())) as u32;
     Ok((!matches!(found, 0 | u32::MAX)).then_some(Mismatch { keyword: "CHECKSUM", stated, found }))
-}
-
-/// Compares the sums of an exposure's files with their cards; notes the headers that were edited
-/// since.
-///
-/// # Errors
-///
-/// [`FitsError::Checksum`] for data that differ, with [`Checksums::All`] also for headers.
-pub(super) fn edited_headers(
-    files: impl Iterator<Item = PathBuf>,
-    checksums: Checksums,
-) -> Result<Vec<Assumption>, FitsError> {
-    let mut notes = Vec::new();
-    if checksums == Checksums::Ignore {
-        return Ok(notes);
-    }
-    for path in files.collect::<BTreeSet<_>>() {
-        let edited = FitsReader::open(&path)?.verify_checksums(checksums == Checksums::All)?;
-        if !edited.is_empty() {
-            let hdus: Vec<String> = edited.iter().map(|hdu| format!("HDU {hdu}")).collect();
-            let text = format!(
-                "{}: the header of {} does not agree with its card CHECKSUM: it was edited or damaged after it \
-                 was written.",
-                path.display(),
-                hdus.join(", ")
-            );
-            notes.push(Assumption { quantity: "checksum".to_owned(), text, warning: true });
-        }
-    }
-    Ok(notes)
 }
 
 fn sum(source: &mut Source, start: u64, end: u64) -> io::Result<Sum> {

@@ -205,8 +205,8 @@ fn kind_of(mark: &str) -> Option<CompanionKind> {
     MARKS.iter().find(|(known, _)| known.eq_ignore_ascii_case(mark)).map(|&(_, kind)| kind)
 }
 
-/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts` in any case, also with `.fz`
-/// or `.gz` behind.
+/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts` in any case, also with
+/// `.fz` or `.gz` behind.
 ///
 /// ```
 /// use dcr_image::fits::is_fits_name;

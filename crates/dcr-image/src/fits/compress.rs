@@ -12,7 +12,7 @@ use fitsio_sys as ffi;
 
 use super::FitsError;
 use super::atomic::Temporary;
-use super::write::{Pixels, named};
+use super::pixels::{Pixels, named};
 use crate::header::{Card, Header, format_card};
 
 /// FLEN_STATUS, the length of a status text with its terminator.

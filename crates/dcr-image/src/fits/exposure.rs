@@ -2,11 +2,12 @@
 //!
 //! # What readers make of the pixels
 //!
-//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes. Undefined pixels (BLANK, a NaN in any compression) are NaN.
-//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from an
-//!   instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
-//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own type:
-//!   bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
+//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes.
+//!   Undefined pixels (BLANK, a NaN in any compression) are NaN.
+//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from
+//!   an instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
+//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own
+//!   type: bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
 //! - Weights and standard deviations become variances. An uncertainty that is zero, negative, not a
 //!   number or 1e15 and more (a weight's inverse likewise) says that there are no data: the pixel
 //!   gets NO_DATA and a variance of NaN. No variance is ever infinite. Units in which all
@@ -21,85 +22,24 @@ use std::sync::OnceLock;
 use dcr_physics::{Assumption, VisitInfo};
 
 use super::FitsError;
-use super::checksum::{Checksums, edited_headers};
 use super::chosen_image::choose_image;
 use super::companions::CompanionFile;
 use super::constant::Constant;
+use super::edited_headers::edited_headers;
 use super::findings::SharedSeen;
-use super::joined::Part;
-use super::layout::{PlaneSource, UncertaintyKind, survey};
-use super::open::{choose_planes, named_psf, open_file};
+use super::layout::{PlaneSource, survey};
+use super::open::{VarianceSource, choose_planes, named_psf, open_file};
+use super::options::OpenOptions;
 use super::role::Own;
 use super::tree::observation_tree;
-use crate::header::{AsinhScaling, Given, Header, MaskCoding, VisitHeader, VisitSource, detector};
+use crate::header::{AsinhScaling, Header, MaskCoding, VisitHeader, VisitSource, detector};
+use crate::mask::Translation;
 use crate::psf::{Psf, PsfOwner};
-use crate::wcs::{Distortions, image_origin};
+use crate::wcs::image_origin;
 use crate::{BBox, MaskPlanes, Wcs};
 
 /// The plane for pixels that have no data.
 pub(super) const NO_DATA: &str = "NO_DATA";
-
-/// How to open an exposure whose file does not hold everything.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenOptions {
-    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the first
-    /// image.
-    pub image_hdu: Option<String>,
-    /// A file of uncertainties, used even if the image's own file has some.
-    pub weights: Option<CompanionFile>,
-    /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`: by
-    /// UTYPE, the HDU's name or the file's name, or else inverse variances.
-    pub weights_hold: Option<UncertaintyKind>,
-    /// A file with the mask, used even if the image's own file has one.
-    pub mask: Option<CompanionFile>,
-    /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
-    pub psf: Option<CompanionFile>,
-    /// Whether to use weight and mask files that lie beside an image without its own, by their names.
-    pub find_companions: bool,
-    /// What to do if there is no variance anywhere.
-    pub missing_variance: MissingVariance,
-    /// What to make of distortion polynomials in the WCS.
-    pub distortions: Distortions,
-    /// What is stated by hand and wins over the header.
-    pub given: Given,
-    /// Whether the sums of the files are compared with their cards.
-    pub checksums: Checksums,
-}
-
-/// What to do about an image without variance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingVariance {
-    /// Refuse it.
-    Refuse,
-    /// Take the variance of the noise in the image itself, one number for all pixels.
-    Estimate,
-}
-
-impl Default for OpenOptions {
-    /// Companions are looked for; a missing variance is refused; names tell the kind of weights.
-    fn default() -> Self {
-        Self {
-            image_hdu: None,
-            weights: None,
-            weights_hold: None,
-            mask: None,
-            psf: None,
-            find_companions: true,
-            missing_variance: MissingVariance::Refuse,
-            distortions: Distortions::Header,
-            given: Given::default(),
-            checksums: Checksums::Ignore,
-        }
-    }
-}
-
-impl OpenOptions {
-    /// How to open a file of a run, which nobody edits: its sums must agree with its cards.
-    #[must_use]
-    pub fn of_run() -> Self {
-        Self { checksums: Checksums::All, ..Self::default() }
-    }
-}
 
 /// An exposure on disk.
 ///
@@ -130,13 +70,16 @@ pub struct ExposureFile {
     pub(super) others: Vec<Part>,
 }
 
-/// Origin of the variance.
+/// A further part of an exposure.
 #[derive(Debug)]
-pub(super) enum VarianceSource {
-    /// An image of uncertainties.
-    Plane(PlaneSource, UncertaintyKind),
-    /// The estimate, once it has been made.
-    Estimate(OnceLock<f32>),
+pub(super) struct Part {
+    pub(super) file: ExposureFile,
+    /// The box that holds all its data; beyond, it is not read.
+    pub(super) extent: BBox,
+    /// Its pixel values are multiplied by this.
+    pub(super) scale: f32,
+    /// From its mask planes to those of the exposure.
+    pub(super) planes: Translation,
 }
 
 impl ExposureFile {

@@ -1,12 +1,12 @@
 //! A folder of results that appear together, when all of them are complete.
 //!
-//! Results are written in a hidden folder inside the results' own and renamed when all are complete.
-//! Three rules hold at every moment, so that a process may be killed at any of them:
+//! Results are written in a hidden folder inside the results' own and renamed when all are
+//! complete. Three rules hold at every moment, so that a process may be killed at any of them:
 //!
 //! 1. While the seal (`summary.json`) is there, the files beside it are those of its run. The old
 //!    seal goes first, then the old run's other files; the new seal comes last.
-//! 2. Before the old seal goes, a plan of the renames is safe on disk. Whoever opens the folder after
-//!    a kill carries the plan out to its end: either the old run is there, or the new one.
+//! 2. Before the old seal goes, a plan of the renames is safe on disk. Whoever opens the folder
+//!    after a kill carries the plan out to its end: either the old run is there, or the new one.
 //! 3. All of this happens under the folder's [lock](super::lock). Whoever holds it alone knows that
 //!    unfinished folders are of dead processes, and removes them.
 
@@ -27,8 +27,9 @@ const STAGE: &str = ".unfinished";
 
 /// A folder in which results are being written.
 ///
-/// Files go to [`OutputFolder::staged`] and get their final names with [`OutputFolder::publish`], all at once. Dropped
-/// before that, nothing is left behind, neither files nor a folder that was not there before.
+/// Files go to [`OutputFolder::staged`] and get their final names with [`OutputFolder::publish`],
+/// all at once. Dropped before that, nothing is left behind, neither files nor a folder that was
+/// not there before.
 #[derive(Debug)]
 pub struct OutputFolder {
     folder: PathBuf,
@@ -42,13 +43,14 @@ pub struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Prepares a folder for results that belong together, made if it is not there. With `overwrite`, files that are
-    /// there may be replaced; without, the folder must be empty. What a killed run left there is finished or removed.
+    /// Prepares a folder for results that belong together, made if it is not there. With
+    /// `overwrite`, files that are there may be replaced; without, the folder must be empty. What a
+    /// killed run left there is finished or removed.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`]; [`FitsError::Busy`] if
-    /// another process writes there.
+    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`];
+    /// [`FitsError::Busy`] if another process writes there.
     pub fn create(folder: &Path, overwrite: bool) -> Result<Self, FitsError> {
         let out = Self::prepare(folder, Hold::Alone, overwrite)?;
         let list = io_error(folder, "list this folder");
@@ -62,8 +64,8 @@ impl OutputFolder {
         Ok(out)
     }
 
-    /// Prepares a folder for files that stand for themselves, beside whatever is there. Other processes may do the
-    /// same at the same time.
+    /// Prepares a folder for files that stand for themselves, beside whatever is there. Other
+    /// processes may do the same at the same time.
     ///
     /// # Errors
     ///
@@ -116,13 +118,14 @@ impl OutputFolder {
         self.stage.join(name)
     }
 
-    /// Gives all files their final names; returns these, the `seal` last. Other files in the folder that are `stale` by
-    /// their name, left by an earlier run, are removed before.
+    /// Gives all files their final names; returns these, the `seal` last. Other files in the folder
+    /// that are `stale` by their name, left by an earlier run, are removed before.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if a folder has one of the names: then nothing has changed. Also if the operating system refuses
-    /// a name: then what is complete stays in the hidden folder, and the next run into the folder finishes the work.
+    /// [`FitsError::Io`] if a folder has one of the names: then nothing has changed. Also if the
+    /// operating system refuses a name: then what is complete stays in the hidden folder, and the
+    /// next run into the folder finishes the work.
     pub fn publish(
         mut self,
         seal: Option<&str>,
@@ -194,7 +197,8 @@ impl FolderInUse {
     ///
     /// # Errors
     ///
-    /// [`FitsError::Busy`] if a run is replacing the results; [`FitsError::Io`] if the folder cannot be written to.
+    /// [`FitsError::Busy`] if a run is replacing the results; [`FitsError::Io`] if the folder
+    /// cannot be written to.
     pub fn take(folder: &Path) -> Result<Self, FitsError> {
         let mut lock = FolderLock::take(folder, Hold::Shared)?;
         if lock.alone() {
@@ -222,8 +226,8 @@ pub(super) fn finish_interrupted(folder: &Path) -> Result<(), FitsError> {
     if lock.alone() { settle(folder, false) } else { Ok(()) }
 }
 
-/// Finishes or removes what dead processes left in a folder; the caller holds it alone. With `discard`, what cannot
-/// be finished is removed as well.
+/// Finishes or removes what dead processes left in a folder; the caller holds it alone. With
+/// `discard`, what cannot be finished is removed as well.
 fn settle(folder: &Path, discard: bool) -> Result<(), FitsError> {
     for stage in stages(folder)? {
         let stage = stage.path();

@@ -1,8 +1,8 @@
 //! Mask and variance without names: guessed by order, size and type of the HDUs.
 //!
 //! An HDU after the image, of the image's size, is its mask if it has integers and its variance
-//! otherwise, but only if nothing speaks against it: a WCS of its own, the image's unit, or negative
-//! pixels. Then it is another image, as the next CCD of a camera.
+//! otherwise, but only if nothing speaks against it: a WCS of its own, the image's unit, or
+//! negative pixels. Then it is another image, as the next CCD of a camera.
 
 use super::FitsError;
 use super::layout::Hdu;

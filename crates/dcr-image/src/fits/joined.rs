@@ -11,7 +11,7 @@ use dcr_physics::Assumption;
 use ndarray::{Array2, ArrayView2, Zip, s};
 
 use super::FitsError;
-use super::exposure::{ExposureFile, NO_DATA};
+use super::exposure::{ExposureFile, NO_DATA, Part};
 use crate::mask::Translation;
 use crate::psf::{PART_CELL, Psf, PsfParts};
 use crate::{BBox, MaskedImage};
@@ -22,18 +22,6 @@ const MOST_OVERLAP: f64 = 0.1;
 const STRIP_CELLS: usize = 32;
 /// Planes of pixels that those of another part are taken instead of.
 const FLAWED: [&str; 3] = ["BAD", "SAT", "CR"];
-
-/// A further part of an exposure.
-#[derive(Debug)]
-pub(super) struct Part {
-    file: ExposureFile,
-    /// The box that holds all its data; beyond, it is not read.
-    extent: BBox,
-    /// Its pixel values are multiplied by this.
-    scale: f32,
-    /// From its mask planes to those of the exposure.
-    planes: Translation,
-}
 
 /// Files that are not parts of one exposure.
 #[derive(Debug, thiserror::Error)]

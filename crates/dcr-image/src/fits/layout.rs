@@ -65,7 +65,8 @@ impl Hdu {
         }
     }
 
-    /// Rows and columns of a two-dimensional image with pixels; further axes of length 1 are no axes.
+    /// Rows and columns of a two-dimensional image with pixels; further axes of length 1 are no
+    /// axes.
     pub(crate) fn plane_shape(&self) -> Option<(usize, usize)> {
         match &self.kind {
             HduKind::Image { axes, .. } if axes.len() >= 2 && axes[2..].iter().all(|&length| length == 1) => {
@@ -101,6 +102,15 @@ impl Hdu {
         let bitpix = self.header.i64("ZBITPIX").or_else(|| self.header.i64("BITPIX")).unwrap_or(0);
         Ok(PlaneSource { path: path.to_owned(), index: self.index, label: self.label(), shape, bitpix })
     }
+}
+
+/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
+///
+/// # Errors
+///
+/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
+pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
+    Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
 }
 
 /// Reads the headers of all HDUs.

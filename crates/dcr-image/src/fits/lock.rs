@@ -1,8 +1,9 @@
 //! The lock of a folder into which results are being written.
 //!
 //! The lock is a hidden file, locked through the operating system (flock): the kernel releases it
-//! when its process ends, however it ends, on local disks and over NFS. A file that a killed process
-//! left is therefore no obstacle, and a process that lives is never mistaken for a dead one.
+//! when its process ends, however it ends, on local disks and over NFS. A file that a killed
+//! process left is therefore no obstacle, and a process that lives is never mistaken for a dead
+//! one.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -46,8 +47,8 @@ impl FolderLock {
     ///
     /// # Errors
     ///
-    /// [`FitsError::Busy`] naming the process that has it; [`FitsError::Io`] if the lock file cannot
-    /// be made.
+    /// [`FitsError::Busy`] naming the process that has it; [`FitsError::Io`] if the lock file
+    /// cannot be made.
     pub(super) fn take(folder: &Path, hold: Hold) -> Result<Self, FitsError> {
         let path = folder.join(LOCK);
         let io = io_error(folder, "write to this folder");

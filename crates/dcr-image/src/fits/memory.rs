@@ -1,4 +1,5 @@
-//! How much memory there is for pixels, and how much was used: what the kernel says of it in its files.
+//! How much memory there is for pixels, and how much was used: what the kernel says of it in its
+//! files.
 
 use std::fs;
 

@@ -1,25 +1,25 @@
 //! Choice of an exposure's mask, variance and PSF: HDUs of its own file, files named or beside it.
 //!
 //! A file or HDU that is named is used even if the exposure's own file has another. HDUs count by
-//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]). Files
-//! beside the image come last, by their names ([`super::companions`]).
+//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]).
+//! Files beside the image come last, by their names ([`super::companions`]).
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use dcr_physics::Assumption;
 
+use super::FitsError;
 use super::companions::{
     CompanionFile, is_same_file, mask_beside, refuse_dangling, weights_beside, weights_by_name,
 };
-use super::exposure::VarianceSource;
 use super::guess::guessed_plane;
 use super::layout::{Hdu, PlaneSource, UncertaintyKind, find, find_one, inventory, survey};
+use super::options::{MissingVariance, OpenOptions};
 use super::placement::{SAME_PX, merged};
 use super::plane_names::{StatedKind, stated_kind};
 use super::reader::FitsReader;
 use super::role::{Own, Role, distance};
-use super::{FitsError, MissingVariance, OpenOptions};
 use crate::Psf;
 use crate::header::{Header, MaskCoding};
 use crate::psf::PsfOwner;
@@ -28,6 +28,15 @@ use crate::psf::PsfOwner;
 const DOUBTFUL_PX: f64 = 1.0;
 /// Share of the image's diagonal by which the two may differ at most.
 const ELSEWHERE: f64 = 0.25;
+/// Origin of the variance.
+#[derive(Debug)]
+pub(super) enum VarianceSource {
+    /// An image of uncertainties.
+    Plane(PlaneSource, UncertaintyKind),
+    /// The estimate, once it has been made.
+    Estimate(OnceLock<f32>),
+}
+
 /// The mask with its coding, and the variance, both of the image's size.
 pub(super) type ChosenPlanes = (Option<(PlaneSource, MaskCoding)>, VarianceSource);
 

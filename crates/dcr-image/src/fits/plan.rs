@@ -1,7 +1,7 @@
 //! The renames by which finished files get their names, written down before the first of them.
 //!
-//! A process that is killed between two renames leaves the plan behind; carried out again, it goes on
-//! where it was stopped.
+//! A process that is killed between two renames leaves the plan behind; carried out again, it goes
+//! on where it was stopped.
 
 use std::ffi::OsString;
 use std::fs;
@@ -43,7 +43,8 @@ impl Plan {
         serde_json::from_slice(&fs::read(stage.join(PLAN)).ok()?).ok()
     }
 
-    /// Moves the files called `names` from the stage to the folder, and returns their paths there, the seal last.
+    /// Moves the files called `names` from the stage to the folder, and returns their paths there,
+    /// the seal last.
     ///
     /// The old seal is removed first, then the stale files, then files are renamed, the seal last.
     pub(super) fn carry_out(

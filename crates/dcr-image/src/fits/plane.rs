@@ -9,7 +9,8 @@ use super::layout::PlaneSource;
 use super::samples::Pixel;
 use super::{FitsError, FitsReader, inventory, survey};
 
-/// A two-dimensional image HDU on disk. Each read opens the file anew, so that a value can be shared between threads.
+/// A two-dimensional image HDU on disk. Each read opens the file anew, so that a value can be
+/// shared between threads.
 #[derive(Debug)]
 pub struct PlaneFile(PlaneSource);
 

@@ -10,7 +10,8 @@ use super::FitsError;
 ///
 /// # Errors
 ///
-/// [`FitsError::Io`] if the operating system cannot tell, as without permission or on a failing disk.
+/// [`FitsError::Io`] if the operating system cannot tell, as without permission or on a failing
+/// disk.
 pub fn exists(path: &Path) -> Result<bool, FitsError> {
     Ok(metadata(path)?.is_some())
 }

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use super::FitsError;
 use super::checksum::{Mismatch, verify};
 use super::error::io_error;
-use super::layout::{Hdu, survey};
 pub(super) use super::samples::Pixel;
 use super::samples::{Scaling, convert_bytes};
 use super::source::Source;
@@ -49,19 +48,10 @@ enum Opened {
 ///
 /// # Errors
 ///
-/// [`FitsError::Checksum`] for the first HDU that has changed; another [`FitsError`] for a file that
-/// cannot be read.
+/// [`FitsError::Checksum`] for the first HDU that has changed; another [`FitsError`] for a file
+/// that cannot be read.
 pub fn verify_checksums(path: &Path) -> Result<(), FitsError> {
     FitsReader::open(path)?.verify_checksums(true).map(|_| ())
-}
-
-/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
-///
-/// # Errors
-///
-/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
-pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
-    Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
 }
 
 /// What an HDU holds.
@@ -120,8 +110,8 @@ impl FitsReader {
         &self.header
     }
 
-    /// Reads rows and columns (from 0) of the current image HDU, row by row. Undefined floating-point
-    /// pixels are NaN.
+    /// Reads rows and columns (from 0) of the current image HDU, row by row. Undefined
+    /// floating-point pixels are NaN.
     pub(crate) fn pixels<T: Pixel>(
         &mut self,
         rows: Range<usize>,
@@ -131,7 +121,8 @@ impl FitsReader {
         self.section(&[columns, rows], hdu)
     }
 
-    /// Reads all pixels of the current image HDU, whose axes have these lengths (NAXIS1 first, which runs fastest).
+    /// Reads all pixels of the current image HDU, whose axes have these lengths (NAXIS1 first,
+    /// which runs fastest).
     pub(crate) fn all_pixels<T: Pixel>(&mut self, axes: &[usize], hdu: &str) -> Result<Vec<T>, FitsError> {
         let ranges: Vec<_> = axes.iter().map(|&length| 0..length).collect();
         self.section(&ranges, hdu)
@@ -178,8 +169,8 @@ impl FitsReader {
         })
     }
 
-    /// The number of a table's column, from 1, its name compared without case; `None` if it has none
-    /// of that name.
+    /// The number of a table's column, from 1, its name compared without case; `None` if it has
+    /// none of that name.
     pub(crate) fn column(&mut self, name: &str) -> Option<i32> {
         match &self.content {
             Opened::Table(_) | Opened::Other => column_number(&self.header, name),

@@ -5,9 +5,10 @@ use std::ops::Range;
 use ndarray::{Array2, Zip, s};
 
 use super::constant::{Constant, candidates, fills_rows, is_noisy, sampled_rows};
-use super::exposure::{ExposureFile, NO_DATA, VarianceSource};
+use super::exposure::{ExposureFile, NO_DATA};
 use super::findings::Findings;
 use super::layout::{PlaneSource, UncertaintyKind};
+use super::open::VarianceSource;
 use super::reader::{FitsReader, HduKind, Pixel};
 use super::{FitsError, no_data, noise};
 use crate::header::{MaskCoding, UnknownValues};

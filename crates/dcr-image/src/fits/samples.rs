@@ -1,8 +1,8 @@
 //! Stored numbers of images and tables as the numbers that they stand for.
 //!
-//! A stored value `v` stands for `BZERO + BSCALE · v`, or for an undefined pixel if it is an integer
-//! equal to BLANK (FITS 4.0, §4.4.2.5 and §5.3). Undefined, infinite and NaN pixels are NaN in real
-//! numbers. Integers are kept exact where BSCALE is 1.
+//! A stored value `v` stands for `BZERO + BSCALE · v`, or for an undefined pixel if it is an
+//! integer equal to BLANK (FITS 4.0, §4.4.2.5 and §5.3). Undefined, infinite and NaN pixels are NaN
+//! in real numbers. Integers are kept exact where BSCALE is 1.
 
 use crate::header::{Header, Value};
 

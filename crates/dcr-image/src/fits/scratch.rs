@@ -1,7 +1,8 @@
 //! Pixels that do not fit into memory, in a file that nobody sees.
 //!
-//! The file has no name once it is made: it is gone when the program ends, however it ends. It holds, strip of rows
-//! by strip, the pixels of every exposure, so that all exposures' pixels of a few rows lie together.
+//! The file has no name once it is made: it is gone when the program ends, however it ends. It
+//! holds, strip of rows by strip, the pixels of every exposure, so that all exposures' pixels of a
+//! few rows lie together.
 
 use std::fs::{self, File};
 use std::io;
@@ -28,7 +29,8 @@ pub struct ScratchFile {
 }
 
 impl ScratchFile {
-    /// Makes a file for so many exposures of `(rows, cols)` pixels in a folder on a disk with room for them.
+    /// Makes a file for so many exposures of `(rows, cols)` pixels in a folder on a disk with room
+    /// for them.
     ///
     /// # Errors
     ///

@@ -19,13 +19,13 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Reads the seal called `name` of the results in a folder; `None` if the folder has none. What a
-    /// killed process left half-named there is finished first.
+    /// Reads the seal called `name` of the results in a folder; `None` if the folder has none. What
+    /// a killed process left half-named there is finished first.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it cannot be read, is no text or longer than 256 MiB; [`FitsError::Busy`] if the
-    /// results are being replaced.
+    /// [`FitsError::Io`] if it cannot be read, is no text or longer than 256 MiB;
+    /// [`FitsError::Busy`] if the results are being replaced.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, FitsError> {
         if super::is_dir(folder)? {
             finish_interrupted(folder)?;

@@ -56,8 +56,8 @@ pub(super) fn column_number(header: &Header, name: &str) -> Option<i32> {
 }
 
 impl TableLayout {
-    /// The layout by TFIELDS, TFORMn and THEAP of a table with rows of these many bytes, and with so
-    /// many bytes after them.
+    /// The layout by TFIELDS, TFORMn and THEAP of a table with rows of these many bytes, and with
+    /// so many bytes after them.
     ///
     /// # Errors
     ///
@@ -116,7 +116,8 @@ impl TableLayout {
         })
     }
 
-    /// Offset in the data and bytes of a cell of text; the column's number starts at 1, the row's at 0.
+    /// Offset in the data and bytes of a cell of text; the column's number starts at 1, the row's
+    /// at 0.
     ///
     /// # Errors
     ///

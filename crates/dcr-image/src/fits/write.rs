@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array3, Axis};
 
 use super::atomic::AtomicFile;
 use super::checksum::{Sum, encode};
+use super::pixels::{Pixels, named};
 use super::{FitsError, compress};
 use crate::header::{Card, Value, format_card};
 use crate::wcs::origin_cards;
@@ -33,33 +34,6 @@ pub struct ImageHdu<'a> {
     pixels: Pixels<'a>,
     cards: Vec<Card>,
 }
-
-/// The pixels of an image, `[row, column]`.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Pixels<'a> {
-    /// 32-bit real numbers.
-    F32(ArrayView2<'a, f32>),
-    /// 64-bit real numbers.
-    F64(ArrayView2<'a, f64>),
-    /// 32-bit integers: masks.
-    I32(ArrayView2<'a, i32>),
-    /// Unsigned 16-bit integers: counts.
-    U16(ArrayView2<'a, u16>),
-}
-
-// Views of arrays as the pixels of an image HDU.
-macro_rules! pixels_of {
-    ($($number:ty => $variant:ident),+) => { $(
-        impl<'a> From<&'a Array2<$number>> for Pixels<'a> {
-            fn from(plane: &'a Array2<$number>) -> Self {
-                Self::$variant(plane.view())
-            }
-        }
-    )+ };
-}
-
-pixels_of!(f32 => F32, f64 => F64, i32 => I32, u16 => U16);
 
 /// A binary table.
 #[derive(Clone, Debug)]
@@ -143,59 +117,14 @@ impl<'a> ImageHdu<'a> {
     }
 }
 
-impl Pixels<'_> {
-    /// Rows and columns.
-    #[must_use]
-    pub fn dim(&self) -> (usize, usize) {
-        match self {
-            Self::F32(pixels) => pixels.dim(),
-            Self::F64(pixels) => pixels.dim(),
-            Self::I32(pixels) => pixels.dim(),
-            Self::U16(pixels) => pixels.dim(),
-        }
-    }
-
-    pub(super) const fn bitpix(&self) -> i64 {
-        match self {
-            Self::F32(_) => -32,
-            Self::F64(_) => -64,
-            Self::I32(_) => 32,
-            Self::U16(_) => 16,
-        }
-    }
-
-    /// The rows as big-endian bytes.
-    fn each_row(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        fn rows<T: Copy, const N: usize>(
-            pixels: &ArrayView2<'_, T>,
-            bytes_of: impl Fn(T) -> [u8; N],
-            take: &mut impl FnMut(&[u8]) -> io::Result<()>,
-        ) -> io::Result<()> {
-            let mut bytes = Vec::with_capacity(pixels.ncols() * N);
-            for row in pixels.rows() {
-                bytes.clear();
-                row.iter().for_each(|&value| bytes.extend_from_slice(&bytes_of(value)));
-                take(&bytes)?;
-            }
-            Ok(())
-        }
-        match self {
-            Self::F32(pixels) => rows(pixels, f32::to_be_bytes, &mut take),
-            Self::F64(pixels) => rows(pixels, f64::to_be_bytes, &mut take),
-            Self::I32(pixels) => rows(pixels, i32::to_be_bytes, &mut take),
-            // FITS has signed 16-bit integers with an offset (BZERO) of 32768.
-            Self::U16(pixels) => rows(pixels, |value| (value ^ 0x8000).to_be_bytes(), &mut take),
-        }
-    }
-}
-
-/// Writes a file: under a temporary name in its folder, with CHECKSUM and DATASUM in every HDU, synced,
-/// then renamed. Whatever goes wrong, nothing is left behind and nothing appears under `path`.
+/// Writes a file: under a temporary name in its folder, with CHECKSUM and DATASUM in every HDU,
+/// synced, then renamed. Whatever goes wrong, nothing is left behind and nothing appears under
+/// `path`.
 ///
 /// # Errors
 ///
-/// [`FitsError::Exists`] if the file is there and may not be replaced; [`FitsError::Io`] with the reason,
-/// as for a full disk; [`FitsError::Content`] for a table whose columns differ in length.
+/// [`FitsError::Exists`] if the file is there and may not be replaced; [`FitsError::Io`] with the
+/// reason, as for a full disk; [`FitsError::Content`] for a table whose columns differ in length.
 pub fn write_exposure(
     path: &Path,
     exposure: &ExposureToWrite<'_>,
@@ -247,8 +176,8 @@ fn write_to(
 /// Takes the data of an HDU piece by piece.
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
-/// Writes one HDU. `data` is asked for its bytes twice: for their sum, which the header holds, and to
-/// be written.
+/// Writes one HDU. `data` is asked for its bytes twice: for their sum, which the header holds, and
+/// to be written.
 fn write_hdu(
     file: &mut impl Write,
     cards: &[Card],
@@ -301,11 +230,6 @@ fn image_cards(image: &ImageHdu<'_>) -> Vec<Card> {
     cards.extend(named(&image.name));
     cards.extend(image.cards.iter().cloned());
     cards
-}
-
-/// The cards that name an image extension and let it inherit the primary cards.
-pub(super) fn named(name: &str) -> [Card; 3] {
-    [Card::new("INHERIT", true), Card::new("EXTTYPE", name), Card::new("EXTNAME", name)]
 }
 
 fn table_hdu(table: &TableHdu) -> Result<(Vec<Card>, Vec<u8>), String> {

@@ -9,8 +9,8 @@ pub(super) enum Unit {
     Hours,
 }
 
-/// An angle in degrees. A sexagesimal string is in hours where `sexagesimal` says so; a number is in
-/// `number`.
+/// An angle in degrees. A sexagesimal string is in hours where `sexagesimal` says so; a number is
+/// in `number`.
 pub(super) fn degrees(value: &Value, sexagesimal: Unit, number: Unit) -> Option<f64> {
     let (angle, unit) = match value {
         Value::Text(text) if text.trim().contains([':', ' ', 'h', 'd']) => {

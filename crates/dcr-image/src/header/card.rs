@@ -1,8 +1,8 @@
 //! One card of a FITS header: its keyword, its typed value and its comment.
 //!
 //! The parser is lenient where files in the wild are: lower-case keywords, `D` exponents, values
-//! out of their columns. It follows the FITS 4.0 standard §4 together with the HIERARCH and the long
-//! string (CONTINUE) conventions.
+//! out of their columns. It follows the FITS 4.0 standard §4 together with the HIERARCH and the
+//! long string (CONTINUE) conventions.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! A header: the cards of one HDU, or of an image extension merged with its primary HDU.
 
 use super::card::{Card, Value};
+use super::wcs_keywords::is_wcs_keyword;
 
 /// Keywords that describe an HDU's own data and are never inherited from the primary HDU.
 const STRUCTURE: [&str; 16] = [
@@ -47,7 +48,7 @@ impl Header {
         let inherited = primary.cards.iter().filter(|card| {
             !card.is_commentary()
                 && !is_structural(&card.keyword)
-                && !crate::wcs::is_wcs_keyword(&card.keyword)
+                && !is_wcs_keyword(&card.keyword)
                 && extension.get(&card.keyword).is_none()
         });
         Self { cards: extension.cards.iter().chain(inherited).cloned().collect() }

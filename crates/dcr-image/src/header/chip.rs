@@ -1,5 +1,5 @@
-//! The CCD and exposure that an image is of: for choosing its part of a file that serves many, and for telling images of
-//! one exposure apart.
+//! The CCD and exposure that an image is of: for choosing its part of a file that serves many, and
+//! for telling images of one exposure apart.
 
 use super::{Header, Value};
 

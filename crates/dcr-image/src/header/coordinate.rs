@@ -1,5 +1,5 @@
-//! Latitudes and longitudes as headers write them: numbers, and strings with a sign, a letter of the
-//! hemisphere, or both.
+//! Latitudes and longitudes as headers write them: numbers, and strings with a sign, a letter of
+//! the hemisphere, or both.
 
 use super::Value;
 use super::angle::parse_sexagesimal;

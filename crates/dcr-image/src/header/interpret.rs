@@ -2,37 +2,18 @@
 
 use dcr_physics::{Angle, Assumption, SkyPosition, VisitInfo, WeatherReadings};
 
-use super::Header;
 use super::angle::{self, Unit};
-use super::given::Given;
-use super::profile::{Altitude, AzimuthZero, Profile, first_number};
+use super::profile::{Altitude, AzimuthZero, first_number};
+use super::reading::Reading;
 use super::site::{Evidence, FoundSite};
 use super::time::Scale;
 use super::weather;
 
 /// Degrees that the Earth turns in a second of time.
 const DEGREES_PER_SECOND: f64 = 360.985_647 / 86_400.0;
-/// Largest difference between sec z and the AIRMASS card that rounding and the mean over an exposure
-/// explain.
+/// Largest difference between sec z and the AIRMASS card that rounding and the mean over an
+/// exposure explain.
 const AIRMASS_TOLERANCE: f64 = 0.02;
-
-/// What a header says of a visit, and the notes made on the way.
-pub(super) struct Reading<'a> {
-    pub(super) header: &'a Header,
-    pub(super) profile: &'a Profile,
-    /// What the user states, and wins.
-    pub(super) given: Given,
-    /// Middle of the image, for headers without a pointing.
-    pub(super) image_centre: Option<SkyPosition>,
-    pub(super) notes: Vec<Assumption>,
-}
-
-impl<'a> Reading<'a> {
-    /// Of a header by a profile, with nothing given by hand.
-    pub(super) fn new(header: &'a Header, profile: &'a Profile) -> Self {
-        Self { header, profile, given: Given::default(), image_centre: None, notes: Vec::new() }
-    }
-}
 
 impl Reading<'_> {
     /// All that the profile's cards tell; `unit` is that of the pixels.

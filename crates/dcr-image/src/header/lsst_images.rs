@@ -3,7 +3,7 @@
 use dcr_physics::{Angle, Assumption, Instant, SkyPosition, VisitInfo, WeatherReadings};
 use serde_json::Value as Json;
 
-use super::interpret::Reading;
+use super::reading::Reading;
 use super::{Header, geocentric, profiles, weather};
 
 /// The description of the observation in a file's tree, if it has one.
@@ -12,8 +12,8 @@ pub(super) fn observation(tree: &Json) -> Option<&Json> {
 }
 
 /// The visit that an `obs_info` describes. Angles are in degrees, times two-part Julian dates TAI,
-/// temperatures K, pressures hPa, the location geocentric in m; altitude and azimuth are those at the
-/// start.
+/// temperatures K, pressures hPa, the location geocentric in m; altitude and azimuth are those at
+/// the start.
 pub(super) fn visit_info(observation: &Json) -> VisitInfo {
     let number = |key: &str| observation[key].as_f64().filter(|value| value.is_finite());
     let pair = |key: &str| {

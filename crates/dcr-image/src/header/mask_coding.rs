@@ -19,8 +19,8 @@ pub(crate) enum MaskCoding {
     NonZero,
 }
 
-/// NOIRLab Community Pipeline since PLVER V3.5.0 (DECam, Mosaic-3, 90Prime). A code that is not here
-/// is bad.
+/// NOIRLab Community Pipeline since PLVER V3.5.0 (DECam, Mosaic-3, 90Prime). A code that is not
+/// here is bad.
 const COMMUNITY_PIPELINE_CODES: [(i32, &str); 8] = [
     (1, "BAD"),
     (2, "NO_DATA"),

@@ -6,15 +6,15 @@
 //!   any other card with a time it is passed over.
 //! - A date alone is used with a card that has the time of day as a number, if no other card has a
 //!   time.
-//! - Start and end beat a start and the exposure time where the two differ by more than a minute and
-//!   half the exposure time: EXPTIME is then that of one frame of a stack.
+//! - Start and end beat a start and the exposure time where the two differ by more than a minute
+//!   and half the exposure time: EXPTIME is then that of one frame of a stack.
 //! - Every other card that gives a time is compared with the result. A difference above the
 //!   exposure time, a minute at least, is a warning.
 
 use dcr_physics::Instant;
 
-use super::interpret::Reading;
 use super::profile::Time;
+use super::reading::Reading;
 use super::time::{Date, Scale};
 
 /// Least difference in seconds between two cards that is worth a warning.
@@ -174,8 +174,8 @@ impl Reading<'_> {
         Some(other.unwrap_or(first).clone())
     }
 
-    /// A date alone with the time of day from a card that is no text, which [`Self::found`] does not
-    /// take.
+    /// A date alone with the time of day from a card that is no text, which [`Self::found`] does
+    /// not take.
     fn date_and_number(&mut self, scale: Scale) -> Option<Found> {
         let date_card = self.profile.time.iter().find_map(|way| match *way {
             Time::Begin(card) | Time::BeginParts(card, _) => {
@@ -196,8 +196,8 @@ impl Reading<'_> {
         Some(Found::start(format!("{date_card} with {card}"), date, scale))
     }
 
-    /// The time of day from a card of its own, on the day of `date`: a string, one with a date of its
-    /// own, hours below 24, or seconds.
+    /// The time of day from a card of its own, on the day of `date`: a string, one with a date of
+    /// its own, hours below 24, or seconds.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;

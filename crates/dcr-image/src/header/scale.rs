@@ -11,8 +11,8 @@ use dcr_physics::Assumption;
 
 use super::Header;
 use super::given::ZeroPointOf;
-use super::interpret::Reading;
 use super::profile::{Per, ZeroPointCard};
+use super::reading::Reading;
 use super::unit::{self, UnitKind};
 
 /// Words of a card's comment that say that its zero point is one of a second.

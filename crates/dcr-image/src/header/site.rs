@@ -1,13 +1,14 @@
-//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the header.
+//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the
+//! header.
 
 use dcr_physics::{Angle, Instant, Site, SkyPosition};
 
 use super::coordinate::{Coordinate, coordinate};
 use super::geocentric::from_geocentric;
 use super::given::distance_km;
-use super::interpret::Reading;
 use super::profile::LongitudeSign;
 use super::profiles::{LATITUDES, LONGITUDES};
+use super::reading::Reading;
 use super::time::earth_rotation_angle;
 
 /// Agreement of the hour angle or altitude with a longitude, in degrees: precession since 2000, a

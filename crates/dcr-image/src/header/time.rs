@@ -10,8 +10,8 @@ pub(super) enum Scale {
     Tt,
 }
 
-/// TAI − UTC in seconds from each date (modified Julian date, UTC) on, from IERS Bulletin C. No leap
-/// second has been announced after the last.
+/// TAI − UTC in seconds from each date (modified Julian date, UTC) on, from IERS Bulletin C. No
+/// leap second has been announced after the last.
 const LEAP_SECONDS: [(f64, f64); 28] = [
     (41_317.0, 10.0),
     (41_499.0, 11.0),

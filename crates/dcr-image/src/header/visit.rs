@@ -5,7 +5,7 @@ use std::path::Path;
 use dcr_physics::{Assumption, SkyPosition, VisitInfo};
 
 use super::given::Given;
-use super::interpret::Reading;
+use super::reading::Reading;
 use super::unit::{self, UnitKind};
 use super::{Header, lsst_images, profiles};
 

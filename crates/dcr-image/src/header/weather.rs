@@ -1,6 +1,6 @@
 //! Weather readings: units told by what is plausible, since their comments are often wrong.
 
-use super::interpret::Reading;
+use super::reading::Reading;
 
 /// Units that headers give pressures in, with their size in Pa.
 const PRESSURE_UNITS: [(&str, f64); 5] =
@@ -82,7 +82,7 @@ pub(super) fn percent(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
     None
 }
 
-/// Pressure in Pa of the standard atmosphere of ALGORITHM §1.
+/// Pressure in Pa of the standard atmosphere of docs/algorithm.md §1.
 fn standard_pressure(elevation_m: f64) -> f64 {
     let kelvin = 273.15 + 19.0 - 6.5 * elevation_m / 1000.0;
     101_325.0 * (-9.806_65 * 0.028_964_4 * elevation_m / (8.314_47 * kelvin)).exp()

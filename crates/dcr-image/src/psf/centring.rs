@@ -3,23 +3,23 @@
 //! # The centre
 //!
 //! A star's position is where the WCS puts it, and WCS are fitted to centroids of stars that are
-//! weighted with their core (SExtractor's XWIN_IMAGE, and near it X_IMAGE and fitted positions). So the
-//! centre of a PSF is the centre of its adaptive moments, for every stamp alike: neither noise at the
-//! edge of a stamp nor a wing to one side moves it. A stamp that has its centre more than
-//! [`CENTRED_PX`] off its middle is displaced, by Fourier interpolation, which keeps the sum. Stamps
-//! with even sides get odd ones.
+//! weighted with their core (SExtractor's XWIN_IMAGE, and near it X_IMAGE and fitted positions). So
+//! the centre of a PSF is the centre of its adaptive moments, for every stamp alike: neither noise
+//! at the edge of a stamp nor a wing to one side moves it. A stamp that has its centre more than
+//! [`CENTRED_PX`] off its middle is displaced, by Fourier interpolation, which keeps the sum.
+//! Stamps with even sides get odd ones.
 //!
 //! # What is refused, and what is told
 //!
-//! A stamp without a peak is no PSF: flat, noise alone, half negative, or with its light in a corner.
-//! Told with a warning are a displacement above [`TOLD_PX`], negative light, and light on the border.
+//! A stamp without a peak is no PSF: flat, noise alone, half negative, or with its light in a
+//! corner. Told with a warning are a displacement above [`TOLD_PX`], negative light, and light on
+//! the border.
 
 use std::f64::consts::PI;
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::moments::Moments;
-use super::{Stamp, StampError};
+use super::{Moments, Stamp, StampError};
 
 /// A stamp with its light nearer to the middle than this, in pixels, is used as it is: measured
 /// models of real exposures are that near, and ten times as much moves no coadd.
@@ -260,8 +260,8 @@ fn centred(pixels: &Array2<f64>, place: Offset) -> Result<Stamp, StampError> {
     Ok(stamp)
 }
 
-/// An image of odd sides displaced by Fourier interpolation: exact for what is sampled well enough, and
-/// of the same sum.
+/// An image of odd sides displaced by Fourier interpolation: exact for what is sampled well enough,
+/// and of the same sum.
 fn displaced(image: &Array2<f64>, by: Offset) -> Array2<f64> {
     let (rows, cols) = image.dim();
     shift_matrix(rows, by.dy).dot(image).dot(&shift_matrix(cols, by.dx).t())
@@ -285,8 +285,8 @@ mod tests {
     /// What is left of a displacement in pixels, and of a width relative to it.
     const LEFT_PX: f64 = 2e-3;
     const WIDTH: f64 = 2e-3;
-    /// A displaced Moffat profile against one drawn there, of the peak: its wings end at the stamp's
-    /// edge. Measured: 5e-4.
+    /// A displaced Moffat profile against one drawn there, of the peak: its wings end at the
+    /// stamp's edge. Measured: 5e-4.
     const SHAPE: f64 = 1e-3;
 
     fn moffat((rows, cols): (usize, usize), (x, y): (f64, f64), fwhm: f64) -> Array2<f64> {

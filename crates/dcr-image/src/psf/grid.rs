@@ -1,8 +1,8 @@
 //! A PSF as stamps on cells that cover an image, and the table that it is in a file.
 //!
-//! The table is called PSF_GRID and has a row for each cell: `X0`, `Y0` (the first pixel of the cell, 0-based in the
-//! parent image), `WIDTH`, `HEIGHT`, `FWHM` (in px, for people) and `STAMP`, a column of images (`TDIM`) of one odd size,
-//! each of sum 1 and centred on its middle pixel.
+//! The table is called PSF_GRID and has a row for each cell: `X0`, `Y0` (the first pixel of the
+//! cell, 0-based in the parent image), `WIDTH`, `HEIGHT`, `FWHM` (in px, for people) and `STAMP`, a
+//! column of images (`TDIM`) of one odd size, each of sum 1 and centred on its middle pixel.
 
 use ndarray::{Array2, Array3, Axis, s};
 

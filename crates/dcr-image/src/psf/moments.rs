@@ -6,15 +6,15 @@
 //! C = Σ W I (r − c)(r − c)ᵀ / Σ W I,
 //! ```
 //!
-//! are found together with the Gaussian that fits best: for a Gaussian image with covariance Q and a
-//! weight with M = Q, C = Q/2. So M ← 2C is repeated until it no longer moves, and Q = M. Wings and
-//! noise far from the centre have no weight.
+//! are found together with the Gaussian that fits best: for a Gaussian image with covariance Q and
+//! a weight with M = Q, C = Q/2. So M ← 2C is repeated until it no longer moves, and Q = M. Wings
+//! and noise far from the centre have no weight.
 //!
-//! Sums over pixels stand for integrals while the weighted image is wide against a pixel: widths are good
-//! to 7e-6 at a FWHM of 3 px, to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px the repetition runs away to
-//! nothing. The same
-//! equations say that the Gaussian fits the image best in the least-squares sense, and in that form
-//! (`narrow`) they hold for pixels of any size. So narrow images are fitted.
+//! Sums over pixels stand for integrals while the weighted image is wide against a pixel: widths
+//! are good to 7e-6 at a FWHM of 3 px, to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px the repetition
+//! runs away to nothing. The same equations say that the Gaussian fits the image best in the
+//! least-squares sense, and in that form (`narrow`) they hold for pixels of any size. So narrow
+//! images are fitted.
 //!
 //! # References
 //!
@@ -22,13 +22,11 @@
 
 use ndarray::ArrayView2;
 
-use super::StampError;
 use super::narrow::narrow_moments;
+use super::{Moments, StampError};
 
 /// FWHM in pixels below which sums over pixels no longer stand for integrals.
 const NARROW_FWHM_PX: f64 = 2.5;
-/// 2√(2 ln 2).
-pub const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
 /// σ² of the first weight in px²: a FWHM of 4 px. Others lead to the same end.
 const FIRST_VARIANCE: f64 = 3.0;
 /// Most repetitions; a stellar profile takes 10 to 30.
@@ -37,23 +35,6 @@ const MAX_REPETITIONS: usize = 300;
 const SETTLED: f64 = 1e-10;
 /// Smallest determinant in px⁴: narrower than the pixels themselves.
 const SMALLEST_DETERMINANT: f64 = 1e-3;
-
-/// Centre and adaptive second moments of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moments {
-    /// Column of the centre, from 0.
-    pub x: f64,
-    /// Row of the centre, from 0.
-    pub y: f64,
-    /// Variance along the columns in px².
-    pub xx: f64,
-    /// Covariance in px².
-    pub xy: f64,
-    /// Variance along the rows in px².
-    pub yy: f64,
-    /// Flux of the Gaussian that fits best.
-    pub flux: f64,
-}
 
 impl Moments {
     /// The adaptive moments of what is about the place `(x, y)`.
@@ -71,19 +52,6 @@ impl Moments {
                 _ => wide,
             },
         }
-    }
-
-    /// 2√(2 ln 2)·det(Q)^(1/4), in px.
-    #[must_use]
-    pub fn fwhm_px(&self) -> f64 {
-        FWHM_PER_SIGMA * (self.xx * self.yy - self.xy * self.xy).powf(0.25)
-    }
-
-    /// `((xx − yy), 2 xy) / (xx + yy)`: 0 for round, (1 − q²)/(1 + q²) for an axis ratio q along x.
-    #[must_use]
-    pub fn ellipticity(&self) -> [f64; 2] {
-        let size = self.xx + self.yy;
-        [(self.xx - self.yy) / size, 2.0 * self.xy / size]
     }
 }
 
@@ -132,6 +100,7 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::psf::FWHM_PER_SIGMA;
 
     fn determinant_fwhm(image: &Array2<f64>) -> Result<f64, StampError> {
         let (rows, cols) = image.dim();
@@ -168,8 +137,8 @@ mod tests {
         }
     }
 
-    /// Gaussians averaged over pixels are no Gaussians: their width, relative to the variance with the
-    /// pixel's 1/12 px². Measured: 8e-3 at 1.2 px.
+    /// Gaussians averaged over pixels are no Gaussians: their width, relative to the variance with
+    /// the pixel's 1/12 px². Measured: 8e-3 at 1.2 px.
     const OF_THE_PIXEL: f64 = 1e-2;
 
     #[test]

@@ -1,11 +1,11 @@
 //! The Gaussian that fits a narrow image best, by least squares (Levenberg and Marquardt).
 //!
-//! The image is `A exp(−½ |L⁻¹ r|²)` about a centre, with `L` the lower triangle whose square is the
-//! covariance. Its diagonal is kept positive by fitting logarithms.
+//! The image is `A exp(−½ |L⁻¹ r|²)` about a centre, with `L` the lower triangle whose square is
+//! the covariance. Its diagonal is kept positive by fitting logarithms.
 
 use ndarray::ArrayView2;
 
-use super::moments::Moments;
+use super::Moments;
 
 /// Amplitude, centre, and the triangle: `[A, x, y, ln L₁₁, L₂₁, ln L₂₂]`.
 const PARAMETERS: usize = 6;
@@ -13,7 +13,8 @@ const PARAMETERS: usize = 6;
 const REACH_PX: isize = 7;
 /// Pixels around the centre in which the fit must tell most of what is there.
 const CORE_PX: f64 = 3.0;
-/// Share of the squared image in the core that a fit may leave; of noise it leaves more than a half.
+/// Share of the squared image in the core that a fit may leave; of noise it leaves more than a
+/// half.
 const MOST_LEFT: f64 = 0.5;
 /// The narrowest Gaussian that pixels tell, as its σ in pixels along the narrower axis: its
 /// neighbours have 4e-6 of the peak.

@@ -2,20 +2,11 @@
 
 use ndarray::Array2;
 
-use super::Psf;
+use super::{Psf, PsfParts};
 use crate::BBox;
 
 /// Side of the cells that are of one part, in px.
 pub const PART_CELL: usize = 16;
-
-/// The PSFs of an exposure's parts, and where each is to be used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PsfParts {
-    bbox: BBox,
-    /// The number of the PSF in each cell, rows first.
-    cells: Array2<u16>,
-    psfs: Vec<Psf>,
-}
 
 impl PsfParts {
     /// PSFs of the cells of [`PART_CELL`] px that `bbox` has. A cell without a number, or with that

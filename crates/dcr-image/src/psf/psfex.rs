@@ -1,9 +1,10 @@
 //! PSF models made by PSFEx: images whose pixels are polynomials of the place.
 //!
-//! The model on its own grid of steps of PSF_SAMP pixels is Σ P_k(x, y)·image_k, with the terms that
-//! [`polynomial`] describes, x and y counted from 1. The value of a pixel is that model at the pixel's
-//! centre (PSFEx models include the pixel), by Lanczos-4 interpolation, as PSFEx itself does. A model
-//! whose light is centred off its middle is sampled about where its light is (`centring` says when).
+//! The model on its own grid of steps of PSF_SAMP pixels is Σ P_k(x, y)·image_k, with the terms
+//! that [`polynomial`] describes, x and y counted from 1. The value of a pixel is that model at the
+//! pixel's centre (PSFEx models include the pixel), by Lanczos-4 interpolation, as PSFEx itself
+//! does. A model whose light is centred off its middle is sampled about where its light is
+//! (`centring` says when).
 //!
 //! # References
 //!
@@ -39,8 +40,8 @@ impl PsfEx {
     ///
     /// # Errors
     ///
-    /// [`StampError`] if the images are not as many as the polynomial has terms (images of zeros may
-    /// follow), are empty, hold what is no number, or if the step is out of range.
+    /// [`StampError`] if the images are not as many as the polynomial has terms (images of zeros
+    /// may follow), are empty, hold what is no number, or if the step is out of range.
     pub(super) fn new(
         terms: Array3<f64>,
         polynomial: Polynomial,
@@ -86,7 +87,8 @@ impl PsfEx {
         Ok(stamp)
     }
 
-    /// The stamp at `(x, y)` about the model's own middle, wherever its light is centred, not normalised.
+    /// The stamp at `(x, y)` about the model's own middle, wherever its light is centred, not
+    /// normalised.
     pub(super) fn raw_at(&self, x: f64, y: f64) -> Array2<f64> {
         self.pixels(&self.model_at(x, y), Offset::default())
     }

@@ -1,17 +1,17 @@
 //! PSFEx models in the tables of a file, and which of several is an exposure's.
 //!
-//! PSFEx writes a table PSF_DATA for each extension of its catalogue, its numbers in cards; pipelines
-//! merge those of many CCDs into one table with a row for each, the numbers in columns. All are
-//! candidates. Of several the one is taken whose name or number is that of the exposure's CCD (columns
-//! or cards CCDNAME, CCDNUM, …, or EXTNAME), and whose exposure is not another. Where nothing is named,
-//! tables as many as the exposure's file has images go with these in order. All else is refused: a
-//! model of another CCD is as wrong as it is plausible.
+//! PSFEx writes a table PSF_DATA for each extension of its catalogue, its numbers in cards;
+//! pipelines merge those of many CCDs into one table with a row for each, the numbers in columns.
+//! All are candidates. Of several the one is taken whose name or number is that of the exposure's
+//! CCD (columns or cards CCDNAME, CCDNUM, …, or EXTNAME), and whose exposure is not another. Where
+//! nothing is named, tables as many as the exposure's file has images go with these in order. All
+//! else is refused: a model of another CCD is as wrong as it is plausible.
 
 use ndarray::{Array3, s};
 
 use super::centring::{Finding, Offset, peak_findings};
+use super::owner::{PsfOwner, content};
 use super::psfex::{AxisCards, Polynomial};
-use super::read::{PsfOwner, content};
 use super::{PsfEx, Stamp, StampError};
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind};
 use crate::header::Chip;
@@ -30,11 +30,13 @@ struct Candidate<'a> {
     chip: Chip,
 }
 
-/// The PSFEx model of an exposure in a file, if there are PSFEx models. `hdus` are those it may be in.
+/// The PSFEx model of an exposure in a file, if there are PSFEx models. `hdus` are those it may be
+/// in.
 ///
 /// # Errors
 ///
-/// [`FitsError::Content`] for a model that cannot be used, or if nothing tells which is the exposure's.
+/// [`FitsError::Content`] for a model that cannot be used, or if nothing tells which is the
+/// exposure's.
 pub(super) fn find_psfex<'a>(
     reader: &mut FitsReader,
     hdus: impl Iterator<Item = &'a Hdu>,
@@ -174,7 +176,8 @@ impl Row<'_, '_> {
         content(self.reader, self.hdu, reason)
     }
 
-    /// The CCD that the model is of. The name of the table is that of a CCD unless it is PSFEx's own.
+    /// The CCD that the model is of. The name of the table is that of a CCD unless it is PSFEx's
+    /// own.
     fn chip(&mut self) -> Chip {
         // Rows come before cards: a merged table has one set of cards.
         let mut texts = |name: &str| {
@@ -262,8 +265,9 @@ impl Row<'_, '_> {
         Polynomial::new(&axes, &degrees).map_err(|error| self.refuse(error.to_string()))
     }
 
-    /// The images, in the order of the terms: laid out by TDIM, or else PSFAXISn; of a layout that is
-    /// larger than PSFAXISn, as tables have that models of several sizes were merged into, the first part.
+    /// The images, in the order of the terms: laid out by TDIM, or else PSFAXISn; of a layout that
+    /// is larger than PSFAXISn, as tables have that models of several sizes were merged into, the
+    /// first part.
     fn terms(&mut self) -> Result<Array3<f64>, FitsError> {
         let Some(column) = self.reader.column(IMAGES) else {
             return Err(self.refuse(format!("it has no column {IMAGES}")));

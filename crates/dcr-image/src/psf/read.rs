@@ -6,52 +6,18 @@ use dcr_physics::Assumption;
 use ndarray::Array2;
 
 use super::centring::{Finding, stamp_from_file};
+use super::owner::{PsfOwner, content};
 use super::psfex_table::find_psfex;
 use super::{Psf, Stamp, StampError, StampGrid};
 use crate::BBox;
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
-use crate::header::{Chip, Header};
 
 /// Most numbers of a grid of stamps: a gigabyte of them.
 const MOST_NUMBERS: usize = 1 << 27;
 
-/// The exposure that a PSF belongs to: where its pixels lie, and what tells its CCD from others.
-#[derive(Clone, Debug)]
-pub struct PsfOwner<'a> {
-    pub(super) bbox: &'a BBox,
-    pub(super) chip: Chip,
-    /// Which of how many images of its file the exposure is, from 0, if it is one of several.
-    pub(super) image: Option<(usize, usize)>,
-}
-
-impl<'a> PsfOwner<'a> {
-    /// An exposure of which nothing is known but where its pixels lie.
-    #[must_use]
-    pub fn of_box(bbox: &'a BBox) -> Self {
-        Self { bbox, chip: Chip::default(), image: None }
-    }
-
-    /// An exposure with this header, in one of the HDUs of its file. `planes`: some of the others are
-    /// its own mask or variance, not images of other CCDs.
-    pub(crate) fn of_image(
-        bbox: &'a BBox,
-        header: &Header,
-        hdus: &[Hdu],
-        image: usize,
-        planes: bool,
-    ) -> Self {
-        let name = hdus.iter().find(|hdu| hdu.index == image).map(|hdu| hdu.name.as_str());
-        let chip = Chip::of_header(header).with_extension(name.filter(|name| !name.is_empty()));
-        let images: Vec<usize> =
-            hdus.iter().filter(|hdu| hdu.plane_shape().is_some()).map(|hdu| hdu.index).collect();
-        let rank = images.iter().position(|index| *index == image).filter(|_| !planes);
-        Self { bbox, chip, image: rank.map(|rank| (rank, images.len())) }
-    }
-}
-
 impl Psf {
-    /// Opens a file that holds a PSF for the image `bbox`, as [`Psf::open_for`], of which nothing else is
-    /// known. What is odd about it is not told.
+    /// Opens a file that holds a PSF for the image `bbox`, as [`Psf::open_for`], of which nothing
+    /// else is known. What is odd about it is not told.
     ///
     /// # Errors
     ///
@@ -60,14 +26,15 @@ impl Psf {
         Self::open_for(path, &PsfOwner::of_box(bbox), &mut vec![])
     }
 
-    /// Opens a file that holds the PSF of an exposure: a PSFEx model (a column PSF_MASK, in any case), a grid of
-    /// stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called PSF, or else the first image. Stamps
-    /// are checked, and centred on their middle pixel; what was done and what is odd goes into `notes`.
+    /// Opens a file that holds the PSF of an exposure: a PSFEx model (a column PSF_MASK, in any
+    /// case), a grid of stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called
+    /// PSF, or else the first image. Stamps are checked, and centred on their middle pixel; what
+    /// was done and what is odd goes into `notes`.
     ///
     /// # Errors
     ///
-    /// [`FitsError`], which names the file and HDU, if there is none, it is malformed or no PSF, or if there are
-    /// several models and nothing tells which is the exposure's.
+    /// [`FitsError`], which names the file and HDU, if there is none, it is malformed or no PSF, or
+    /// if there are several models and nothing tells which is the exposure's.
     pub fn open_for(
         path: &Path,
         owner: &PsfOwner<'_>,
@@ -107,8 +74,8 @@ impl Psf {
         Ok(psf)
     }
 
-    /// The PSF in an exposure's own file: the PSFEx model, the grid of stamps, the image HDU called PSF, or a Gaussian
-    /// of the width that the header gives, which is noted.
+    /// The PSF in an exposure's own file: the PSFEx model, the grid of stamps, the image HDU called
+    /// PSF, or a Gaussian of the width that the header gives, which is noted.
     pub(crate) fn in_file(
         reader: &mut FitsReader,
         hdus: &[Hdu],
@@ -159,8 +126,8 @@ impl Finding {
         Assumption { quantity: "PSF".to_owned(), text: self.text, warning: self.warning }
     }
 
-    /// What was found about the stamps of a grid, each text once, with the number of cells that it holds for. Texts
-    /// have figures; that of the first cell stands for all.
+    /// What was found about the stamps of a grid, each text once, with the number of cells that it
+    /// holds for. Texts have figures; that of the first cell stands for all.
     pub(super) fn of_cells(cells: Vec<Vec<Self>>) -> Vec<Self> {
         let count = cells.len();
         let with = cells.iter().filter(|findings| findings.iter().any(|finding| finding.warning)).count();
@@ -177,7 +144,8 @@ impl Finding {
     }
 }
 
-/// The axes of an image PSF of four axes: stamps on cells that divide the image evenly, as in files of lsst-images.
+/// The axes of an image PSF of four axes: stamps on cells that divide the image evenly, as in files
+/// of lsst-images.
 fn cell_axes(hdu: &Hdu) -> Option<[usize; 4]> {
     match &hdu.kind {
         HduKind::Image { axes, .. } if hdu.name.eq_ignore_ascii_case("PSF") => {
@@ -235,8 +203,4 @@ fn read_stamp(reader: &mut FitsReader, hdu: &Hdu, findings: &mut Vec<Finding>) -
         .map_err(|reason| content(reader, hdu, reason))?;
     findings.extend(found);
     Ok(stamp)
-}
-
-pub(super) fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
-    FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason }
 }

@@ -4,7 +4,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// Positions between two pixels for which weights are tabulated. Linear interpolation between them is good to 1e-6.
+/// Positions between two pixels for which weights are tabulated. Linear interpolation between them
+/// is good to 1e-6.
 const PHASES: usize = 1024;
 
 /// How values between pixels are made.
@@ -121,7 +122,8 @@ impl<'a> Taps<'a> {
 mod tests {
     use super::*;
 
-    /// Weights from the table against the formula: linear interpolation between 1024 phases, in `f32`.
+    /// Weights from the table against the formula: linear interpolation between 1024 phases, in
+    /// `f32`.
     const TABLE: f64 = 2e-6;
 
     #[test]

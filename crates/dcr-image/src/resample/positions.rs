@@ -1,8 +1,9 @@
 //! Where the pixels of one grid lie in another: exact at nodes, interpolated between them.
 //!
-//! Nodes lie evenly, the outermost on the outermost pixels. Between four of them positions are bilinear, whose error is an eighth
-//! of the second difference between neighbouring nodes along each axis; nodes are added until that is below [`TOLERANCE_PX`].
-//! A tangential projection of any size and usual distortions stay well below 1e-3 px with the first nodes.
+//! Nodes lie evenly, the outermost on the outermost pixels. Between four of them positions are
+//! bilinear, whose error is an eighth of the second difference between neighbouring nodes along
+//! each axis; nodes are added until that is below [`TOLERANCE_PX`]. A tangential projection of any
+//! size and usual distortions stay well below 1e-3 px with the first nodes.
 
 use std::ops::Range;
 
@@ -41,8 +42,8 @@ pub struct Place {
 }
 
 impl PositionMap {
-    /// The places of the pixels `bbox` of an image with the WCS `output` in an image with the WCS `source`, which has pixels
-    /// in `limits` only: far from there nodes need not be close.
+    /// The places of the pixels `bbox` of an image with the WCS `output` in an image with the WCS
+    /// `source`, which has pixels in `limits` only: far from there nodes need not be close.
     #[must_use]
     pub fn new(output: &Wcs, bbox: BBox, source: &Wcs, limits: &BBox) -> Self {
         let of = |x: f64, y: f64| {
@@ -121,7 +122,8 @@ impl PositionMap {
         out
     }
 
-    /// Calls `take` with the number, from 0, and the place of each pixel of a part of a row; those without a place are left out.
+    /// Calls `take` with the number, from 0, and the place of each pixel of a part of a row; those
+    /// without a place are left out.
     ///
     /// # Panics
     ///
@@ -157,7 +159,8 @@ impl PositionMap {
         }
     }
 
-    /// The pixels of `limits` that output pixels lie on or near, within `margin`; `None` if there are none.
+    /// The pixels of `limits` that output pixels lie on or near, within `margin`; `None` if there
+    /// are none.
     #[must_use]
     pub fn source_box(&self, limits: &BBox, margin: usize) -> Option<BBox> {
         let mut hull: Option<[f64; 4]> = None;

@@ -9,8 +9,8 @@ use crate::psf::{Stamp, StampError};
 /// The largest side of a stamp; a map that asks for more is no map between images of one sky.
 const LARGEST_SIDE: usize = 1001;
 
-/// The stamp in a grid in which a step of `(1, 0)` is the step `(matrix[0][0], matrix[1][0])` in the stamp's own, and `(0, 1)` is
-/// `(matrix[0][1], matrix[1][1])`.
+/// The stamp in a grid in which a step of `(1, 0)` is the step `(matrix[0][0], matrix[1][0])` in
+/// the stamp's own, and `(0, 1)` is `(matrix[0][1], matrix[1][1])`.
 ///
 /// # Errors
 ///

@@ -6,13 +6,16 @@ use crate::Wcs;
 use crate::header::Header;
 use crate::psf::{Psf, Stamp};
 
-/// Flux of a star of FWHM 3 px in the coarser grid, relative: what is promised. Measured: 9e-4 where the scales differ by 3 %, so
-/// that the whole star is interpolated at nearly one phase; 4e-5 on pixels of one size.
+/// Flux of a star of FWHM 3 px in the coarser grid, relative: what is promised. Measured: 9e-4
+/// where the scales differ by 3 %, so that the whole star is interpolated at nearly one phase; 4e-5
+/// on pixels of one size.
 const FLUX: f64 = 1e-3;
-/// A Gaussian of FWHM 4 px moved by a fraction of a pixel, of its peak: the ripple of each kernel. Measured: 5.1e-3, 3.7e-3, 2.2e-3.
+/// A Gaussian of FWHM 4 px moved by a fraction of a pixel, of its peak: the ripple of each kernel.
+/// Measured: 5.1e-3, 3.7e-3, 2.2e-3.
 const GAUSSIAN: [(WarpKernel, f64); 3] =
     [(WarpKernel::Lanczos3, 6e-3), (WarpKernel::Lanczos4, 4.5e-3), (WarpKernel::Lanczos5, 3e-3)];
-/// A Gaussian of FWHM 5 px through another grid and back by Lanczos-5, of its peak. Measured: 3.9e-3.
+/// A Gaussian of FWHM 5 px through another grid and back by Lanczos-5, of its peak. Measured:
+/// 3.9e-3.
 const THERE_AND_BACK: f64 = 5e-3;
 /// Positions against the exact transformations: what is promised. Measured: 5.2e-5 px.
 const POSITION_PX: f64 = 1e-3;
@@ -23,7 +26,8 @@ const ROUNDING: f32 = 3e-6;
 const NO_DATA: i32 = 256;
 const SAT: i32 = 2;
 
-/// TAN with its reference pixel and place, the scale in arcsec and the angle in degrees of +y from North towards East.
+/// TAN with its reference pixel and place, the scale in arcsec and the angle in degrees of +y from
+/// North towards East.
 fn wcs(crpix: (f64, f64), crval: (f64, f64), scale: f64, angle: f64) -> Wcs {
     let mut header = header(crpix, crval, scale, angle);
     header.set("CTYPE1", "RA---TAN");
@@ -175,7 +179,8 @@ fn edges_have_no_data_beyond_the_kernel() {
     }
 }
 
-/// A hole in a flat image stays a hole; around it the kernel is made whole, and the image stays flat.
+/// A hole in a flat image stays a hole; around it the kernel is made whole, and the image stays
+/// flat.
 #[test]
 fn holes_are_left_out_and_do_not_spread() {
     let mut pixels = image_of(BBox::new(0, 0, 60, 60), |_, _| 7.0);
@@ -378,7 +383,8 @@ fn stamp_turns_and_scales_with_the_grid() {
 }
 
 proptest! {
-    /// There and back: a star keeps place, flux and form, whatever the other grid's angle, scale and centre.
+    /// There and back: a star keeps place, flux and form, whatever the other grid's angle, scale
+    /// and centre.
     #[test]
     fn star_there_and_back_is_itself(
         angle in 0.0_f64..360.0, scale in 0.8_f64..1.04, dx in -2.0_f64..2.0, dy in -2.0_f64..2.0,

@@ -1,7 +1,8 @@
 //! The cards that make a WCS: which they are, and one consistent set of them.
 //!
-//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial under
-//! the name TAN. Here one description is chosen by these rules, so that what follows need not guess:
+//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial
+//! under the name TAN. Here one description is chosen by these rules, so that what follows need not
+//! guess:
 //!
 //! - The matrix is PC with CDELT, in its old form PC00i00j as well, before CD (CD00i00j), before
 //!   CDELT with CROTA2. A matrix whose pixels have no plausible size gives way to one whose have.
@@ -10,14 +11,16 @@
 //! - PV terms under TAN are a TPV polynomial if there are terms above the fourth, or if the linear
 //!   ones are near 1, which no parameter of TAN is.
 //!
-//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen one.
+//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen
+//! one.
 
 use dcr_physics::SkyPosition;
 
 use super::WcsError;
 use super::distortion::{self, Polynomial};
-use super::{matrix, plausible};
-use crate::header::{Card, Header, Value};
+use super::matrix::{self, number};
+use super::pixel_size::size_is_plausible;
+use crate::header::{Card, Header, Value, is_sip};
 
 /// The reference frame of the coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +108,7 @@ impl WcsCards {
         // Of pixels that are far too small no difference is left to tell their size.
         let in_degrees = [1, 2].iter().all(|axis| axis_unit(header, *axis) == "deg");
         if in_degrees && chosen.arcsec() > 0.0 {
-            plausible::size_is_plausible(chosen.arcsec())?;
+            size_is_plausible(chosen.arcsec())?;
         }
         let mut rivals = Vec::new();
         for other in &matrices[1..] {
@@ -191,38 +194,6 @@ impl WcsCards {
         }
         cards
     }
-}
-
-/// Whether a keyword belongs to the WCS of an image or to its place in a parent image.
-pub(crate) fn is_wcs_keyword(keyword: &str) -> bool {
-    const PER_AXIS: [&str; 8] = ["CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA", "CUNIT", "LTV", "CNAME"];
-    let stem = keyword.strip_suffix(|c: char| c.is_ascii_uppercase()).unwrap_or(keyword);
-    let per_axis = PER_AXIS.iter().any(|root| stem.strip_prefix(root).is_some_and(is_digits));
-    per_axis
-        || matrix::is_old_form(keyword)
-        || ["CD", "PC", "LTM", "PV", "PS"]
-            .iter()
-            .any(|root| stem.strip_prefix(root).is_some_and(is_digit_pair))
-        || is_sip(keyword)
-        || matches!(keyword, "WCSAXES" | "LONPOLE" | "LATPOLE" | "WCSNAME")
-}
-
-pub(super) fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_digit_pair(text: &str) -> bool {
-    text.split_once('_').is_some_and(|(first, second)| is_digits(first) && is_digits(second))
-}
-
-pub(super) fn is_sip(keyword: &str) -> bool {
-    ["A_", "B_", "AP_", "BP_"]
-        .iter()
-        .any(|root| keyword.strip_prefix(root).is_some_and(|rest| rest == "ORDER" || is_digit_pair(rest)))
-}
-
-pub(super) fn number(header: &Header, keyword: &str) -> Result<f64, WcsError> {
-    header.f64(keyword).ok_or_else(|| WcsError::Missing { keyword: keyword.to_owned() })
 }
 
 /// The type of an axis in upper case, which must be of right ascension or declination.

@@ -1,7 +1,7 @@
-//! The polynomials of a WCS: SIP before the matrix, or TPV after it, whatever the header calls them.
+//! The polynomials of a WCS: SIP before the matrix, or TPV after it, whatever the header calls
+//! them.
 
-use super::cards::{is_digits, is_sip};
-use crate::header::Header;
+use crate::header::{Header, is_digits, is_sip};
 
 /// Difference of two distortions that is none, in pixels per pixel of the image's side: fits of SIP
 /// to TPV agree to some hundredths of a pixel in 4000.
@@ -123,7 +123,8 @@ fn has_scamp_terms(header: &Header) -> bool {
 }
 
 /// Whether the linear terms are those of a polynomial near identity. Of TAN's own parameters PV1_1
-/// and PV1_2 are native coordinates of the reference point in degrees, 0 and 90, and PV2_m are none.
+/// and PV1_2 are native coordinates of the reference point in degrees, 0 and 90, and PV2_m are
+/// none.
 fn has_linear_terms(header: &Header) -> bool {
     let near_one = |keyword: &str| header.f64(keyword).map(|value| (value - 1.0).abs() < NEAR_ONE);
     match (near_one("PV1_1"), near_one("PV2_1")) {

@@ -1,8 +1,8 @@
-//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers have.
+//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers
+//! have.
 
 use super::WcsError;
-use super::cards::{is_digits, number};
-use super::plausible::PIXEL_ARCSEC;
+use super::pixel_size::PIXEL_ARCSEC;
 use crate::header::{Card, Header};
 
 /// Difference of two matrices that is rounding, in pixels per pixel of the image's side: 0.01 px in
@@ -107,9 +107,11 @@ impl Matrix {
     }
 }
 
-/// Whether a keyword is that of a matrix in the old form, `PC001001`.
-pub(super) fn is_old_form(keyword: &str) -> bool {
-    ["PC", "CD"]
-        .iter()
-        .any(|root| keyword.strip_prefix(root).is_some_and(|rest| rest.len() == 6 && is_digits(rest)))
+/// The number of a card that a WCS needs.
+///
+/// # Errors
+///
+/// [`WcsError::Missing`].
+pub(super) fn number(header: &Header, keyword: &str) -> Result<f64, WcsError> {
+    header.f64(keyword).ok_or_else(|| WcsError::Missing { keyword: keyword.to_owned() })
 }

@@ -5,9 +5,9 @@ use crate::header::{Card, Header};
 /// The parent coordinates of an image's first pixel, or (0, 0) if the header has none.
 ///
 /// The linear WCS "A" is read first (`CRVALnA` is the parent coordinate of pixel `CRPIXnA`; old
-/// files have CRVAL1A and CRVAL2A alone), then `LTVn`, the negative of the origin. Both count only if
-/// they are whole numbers and, for LTV, if the image is not binned: anything else is another use of
-/// those keywords.
+/// files have CRVAL1A and CRVAL2A alone), then `LTVn`, the negative of the origin. Both count only
+/// if they are whole numbers and, for LTV, if the image is not binned: anything else is another use
+/// of those keywords.
 #[must_use]
 pub fn image_origin(header: &Header) -> (i64, i64) {
     let both = |axis: fn(&Header, u8) -> Option<i64>| Some((axis(header, 1)?, axis(header, 2)?));

@@ -1,19 +1,20 @@
-//! Whether a WCS is one of an image of the sky: pixel size, shape, and what distortions do over the image.
+//! Whether a WCS is one of an image of the sky: pixel size, shape, and what distortions do over the
+//! image.
 //!
 //! What no telescope has is refused; what few have is doubted.
 
 use dcr_physics::{Angle, SkyPosition};
 
+use super::pixel_size::size_is_plausible;
 use super::{Jacobian, Wcs, WcsError};
 use crate::header::Header;
 
-/// Sizes of pixels on the sky, in arcsec: space telescopes with interpolated pixels to all-sky cameras.
-pub(super) const PIXEL_ARCSEC: std::ops::RangeInclusive<f64> = 0.001..=600.0;
 /// Largest ratio of a pixel's axes that passes without a word, and at all.
 const AXIS_RATIO: (f64, f64) = (3.0, 1000.0);
 /// Largest change of the pixel's side over an image, relative.
 const CHANGE: f64 = 0.2;
-/// Largest displacement by distortion: a part of the distance from the reference point, and degrees.
+/// Largest displacement by distortion: a part of the distance from the reference point, and
+/// degrees.
 const DISPLACED: (f64, f64) = (0.1, 0.05);
 /// Largest distance of the middle of an image from the reference point of TAN, in degrees.
 const FROM_REFERENCE_DEG: f64 = 15.0;
@@ -56,28 +57,13 @@ impl Area {
     }
 }
 
-/// Refuses a size of pixels in arcsec that no telescope has.
-///
-/// # Errors
-///
-/// [`WcsError::Implausible`].
-pub(super) fn size_is_plausible(arcsec: f64) -> Result<(), WcsError> {
-    if PIXEL_ARCSEC.contains(&arcsec) {
-        return Ok(());
-    }
-    Err(WcsError::Implausible {
-        found: format!("pixels of {arcsec:.3e}″"),
-        expected: "0.001″ to 600″; correct CD, or PC and CDELT, or CRPIX, or leave out the distortion terms with \
-                   input.distortion = \"none\"",
-    })
-}
-
 /// The doubts about a WCS over an image.
 ///
 /// # Errors
 ///
-/// [`WcsError::Implausible`] for pixels of a size or shape that no telescope has and for distortions
-/// that fold the image; [`WcsError::PixelUnmapped`] if its middle has no place on the sky.
+/// [`WcsError::Implausible`] for pixels of a size or shape that no telescope has and for
+/// distortions that fold the image; [`WcsError::PixelUnmapped`] if its middle has no place on the
+/// sky.
 pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<String>, WcsError> {
     let mut doubts = Vec::new();
     let (x, y) = area.centre;

@@ -1,5 +1,5 @@
-//! Choice of planes: HDUs by name, number, UTYPE or order; files named and files beside the image; and
-//! what is never a mask or a variance.
+//! Choice of planes: HDUs by name, number, UTYPE or order; files named and files beside the image;
+//! and what is never a mask or a variance.
 
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use dcr_image::fits::{
     write_exposure,
 };
 use dcr_image::header::Card;
-use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions};
+use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions, Psf};
 use ndarray::Array2;
 
 use crate::support::{Small, open, same_bits, tan, tan_cards};
@@ -384,4 +384,15 @@ fn mask_plane_beyond_its_bits_names_the_hdu() {
     write_exposure(&path, &exposure, WriteOptions::default()).unwrap();
     let error = open(&path).unwrap_err().to_string();
     assert!(error.contains("HDU 2 (MASK): mask plane FAR has bit 40"), "{error}");
+}
+
+#[test]
+fn golden_warps_have_what_they_were_made_with() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/run_small/warp_1000.fits");
+    let file = open(Path::new(path)).unwrap();
+    assert_eq!(file.bbox(), BBox::new(0, 0, 96, 80));
+    assert_eq!(file.visit().visit, 1000);
+    assert!((file.visit().altitude.unwrap().degrees() - 72.247_209_838_053_31).abs() < 1e-12);
+    assert!((file.visit().parallactic_angle.unwrap().degrees() - 115.065_618_882_939_7).abs() < 1e-12);
+    assert_eq!(file.psf(), Some(&Psf::Gaussian { fwhm_px: 4.402_364_161_134_53 }));
 }

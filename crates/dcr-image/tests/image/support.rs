@@ -1,4 +1,4 @@
-//! A small WCS, temporary files, and the folder of shared files that may be absent.
+//! A small WCS, temporary files, and the folder ../shared of real and simulated files.
 
 use std::path::{Path, PathBuf};
 
@@ -86,16 +86,9 @@ pub(crate) fn open(path: &Path) -> Result<ExposureFile, FitsError> {
     ExposureFile::open(path, &OpenOptions::default())
 }
 
-/// A file of the folder beside the repository that holds real and simulated data, or `None`, said
-/// aloud, where there is none.
-#[expect(clippy::print_stderr, reason = "a skipped test must say why")]
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("skipped: {} is not here", file.display());
-    None
+/// The path of a file under ../shared, for tests in `needs_shared`.
+pub(crate) fn shared(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path)
 }
 
 /// Equality to the last bit, in which NaN equals NaN.

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GeometryOrigin, LocalSky, VisualRefraction, local_sky, ways};
+use super::local_sky::{LocalSky, VisualRefraction, local_sky};
+use super::origin::GeometryOrigin;
+use super::ways;
 use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo};
 
-/// The largest difference of altitude that passes, in degrees, besides the motion during the exposure.
+/// The largest difference of altitude that passes, in degrees, besides the motion during the
+/// exposure.
 const ALTITUDE_DEG: f64 = 0.5;
 /// The largest difference of airmass that passes, besides the same.
 const AIRMASS: f64 = 0.02;
@@ -134,9 +137,11 @@ pub(super) fn with_other_longitude_sign(
     (sky.altitude.radians() > 0.0 && agrees(visit, &sky, at.allowance_deg())).then_some(sky)
 }
 
-/// Whether the header's altitude and airmass, which may be those of the start of the exposure, allow `sky`.
+/// Whether the header's altitude and airmass, which may be those of the start of the exposure,
+/// allow `sky`.
 ///
-/// `allowance_deg` is added to the motion during the exposure. A header without either allows everything.
+/// `allowance_deg` is added to the motion during the exposure. A header without either allows
+/// everything.
 fn agrees(visit: &VisitInfo, sky: &LocalSky, allowance_deg: f64) -> bool {
     let exposure_s = visit.exposure_s.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(0.0);
     let motion_deg = SKY_DEG_PER_S * exposure_s / 2.0 + allowance_deg;

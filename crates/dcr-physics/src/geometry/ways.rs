@@ -2,7 +2,8 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use super::{GeometryOrigin, GeometrySource, VisualRefraction};
+use super::local_sky::VisualRefraction;
+use super::origin::{GeometryOrigin, GeometrySource};
 use crate::astrometry::{Zenith, zenith_at};
 use crate::atmosphere::HEIGHTS_M;
 use crate::sphere::{ICRS_POLE, direction, towards};

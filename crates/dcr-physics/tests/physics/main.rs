@@ -2,7 +2,7 @@
 
 mod dispersion;
 mod geometry;
+mod inputs;
 mod ray;
 mod refraction;
-mod shared;
 mod tolerance;

@@ -5,7 +5,7 @@ use dcr_physics::{
     Weather, ZenithExpansion,
 };
 
-use crate::shared::site;
+use crate::inputs::site;
 use crate::tolerance;
 
 /// Blue and red wavelength in nm: the yardstick's three, and one towards the red.
@@ -13,7 +13,8 @@ const PAIRS: [(f64, f64); 4] = [(405.0, 552.0), (320.0, 400.0), (420.0, 460.0), 
 
 const AIRMASSES: [f64; 3] = [1.2, 1.5, 2.0];
 
-/// The yardstick of ALGORITHM §1 for the first three pairs: arcsec at each of the airmasses.
+/// The yardstick of docs/algorithm.md §1 for the first three pairs: arcsec at each of the
+/// airmasses.
 const YARDSTICK: [[f64; 3]; 3] =
     [[0.4795, 0.8075, 1.2486], [0.6405, 1.0786, 1.6679], [0.1622, 0.2731, 0.4224]];
 

@@ -7,7 +7,7 @@ use dcr_physics::{
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzReader;
 
-use crate::shared::{shared, shared_json, site};
+use crate::inputs::{golden, golden_json, site};
 use crate::tolerance;
 
 const SITES: [(&str, f64, f64, f64); 3] = [
@@ -43,8 +43,7 @@ fn degrees(degrees: f64) -> Angle {
 
 #[test]
 fn golden_refraction_of_the_reference_is_met() {
-    let Some(path) = shared("golden/refraction.npz") else { return };
-    let mut archive = NpzReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut archive = NpzReader::new(std::fs::File::open(golden("refraction.npz")).unwrap()).unwrap();
     let wavelengths: Array1<f64> = archive.by_name("wavelength_nm").unwrap();
     let elevations: Array1<f64> = archive.by_name("elevation_deg").unwrap();
     let lifts: Array4<f64> = archive.by_name("refraction_rad").unwrap();
@@ -69,7 +68,7 @@ fn golden_refraction_of_the_reference_is_met() {
 
 #[test]
 fn golden_intermediates_and_default_weather_are_met() {
-    let Some(golden) = shared_json("golden/refraction.json") else { return };
+    let golden = golden_json("refraction.json");
     for (_, at) in golden["intermediates_at_2663m_for_default"].as_object().unwrap() {
         let reading = |name: &str| at[name].as_f64().unwrap();
         let air = Weather {
@@ -99,10 +98,11 @@ fn golden_intermediates_and_default_weather_are_met() {
     }
 }
 
-/// Where the reference has a number we meet it; where it raises or gives NaN, we refuse or do better.
+/// Where the reference has a number we meet it; where it raises or gives NaN, we refuse or do
+/// better.
 #[test]
 fn golden_edge_cases_are_met() {
-    let Some(golden) = shared_json("golden/refraction.json") else { return };
+    let golden = golden_json("refraction.json");
     let edge = &golden["edge_cases_LSST_el45_unless_named_default_weather"];
     // Humidities other than the default's were run at 10 °C and 740 hPa.
     let lift = |wavelength: f64, altitude: f64, humidity: Option<f64>| {

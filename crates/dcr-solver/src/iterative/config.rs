@@ -50,7 +50,7 @@ impl From<Interpolation> for OrderName {
 pub enum Edge {
     /// Weight 0, also for a pixel whose model needs such a sample.
     NoWeight,
-    /// A measurement of 0 (the reference, ALGORITHM §12.2).
+    /// A measurement of 0 (the reference, docs/algorithm.md §12.2).
     Zero,
 }
 
@@ -60,7 +60,7 @@ pub enum Edge {
 pub enum IterationClamp {
     /// Symmetric, with a floor of three times the noise.
     Symmetric,
-    /// Between y/f and |y|·f (ALGORITHM §6.4): lopsided, and stuck at 0.
+    /// Between y/f and |y|·f (docs/algorithm.md §6.4): lopsided, and stuck at 0.
     Reference,
 }
 
@@ -71,7 +71,7 @@ pub enum FrequencyClamp {
     /// Colours are smooth on the scale of `regularization_width`; flux is conserved in every pixel,
     /// whatever its sign.
     Conserving,
-    /// Planes follow a smoothed ratio to the positive part of their mean (ALGORITHM §6.9).
+    /// Planes follow a smoothed ratio to the positive part of their mean (docs/algorithm.md §6.9).
     Reference,
 }
 
@@ -81,12 +81,12 @@ pub enum FrequencyClamp {
 pub enum Gain {
     /// The base gain in every iteration.
     Fixed,
-    /// Increased as the history of the metric allows (ALGORITHM §7.3).
+    /// Increased as the history of the metric allows (docs/algorithm.md §7.3).
     Progressive,
 }
 
-/// Settings of the iterative solver, with ALGORITHM's names. Defaults are those of this crate;
-/// [`IterativeConfig::reference`] has those of the reference.
+/// Settings of the iterative solver, with the names of docs/algorithm.md. Defaults are those of
+/// this crate; [`IterativeConfig::reference`] has those of the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IterativeConfig {

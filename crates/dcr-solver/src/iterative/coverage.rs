@@ -1,4 +1,4 @@
-//! Coverage: number and weight of visits that reach each pixel (ALGORITHM §5.4).
+//! Coverage: number and weight of visits that reach each pixel (docs/algorithm.md §5.4).
 
 use multiversion::multiversion;
 use ndarray::{Array2, Array3, Axis, Zip, s};
@@ -11,7 +11,7 @@ use super::tiling::{Tile, margin};
 use crate::kernel::{Order, Region, Stencil, Window, prefilter_f32};
 use crate::observation::{GOOD, Pixels, Rows, SourceError};
 
-/// Number and weight of visits that reach each pixel in each subfilter (ALGORITHM §5.4).
+/// Number and weight of visits that reach each pixel in each subfilter (docs/algorithm.md §5.4).
 #[derive(Clone, Debug)]
 pub struct Coverage {
     /// Number of visits: sum of their displaced good-pixel maps, `(subfilters, rows, cols)`.

@@ -1,4 +1,4 @@
-//! Gain: weight of a new solution (ALGORITHM §7.3).
+//! Gain: weight of a new solution (docs/algorithm.md §7.3).
 
 use super::config::Gain;
 

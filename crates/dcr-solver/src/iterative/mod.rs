@@ -1,4 +1,4 @@
-//! The iterative solver: ALGORITHM §5 to §8, after DMTN-037.
+//! The iterative solver: docs/algorithm.md §5 to §8, after DMTN-037.
 //!
 //! Residuals of the visits from their predictions are displaced back and averaged, and the model
 //! takes a step in that direction, clamped to a sensible range. This is a damped Landweber

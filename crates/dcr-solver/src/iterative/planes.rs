@@ -1,8 +1,8 @@
 //! The model, prepared for displacement: planes of whole subfilters and of their halves.
 
+use dcr_fft::num_complex::Complex64;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
-use realfft::num_complex::Complex64;
 
 use crate::kernel::{Boundary, FourierPlan, Order, Region, gaussian_filter, prefilter_f32, shift_add};
 use crate::observation::{ForwardShift, SubfilterShift};
@@ -67,7 +67,7 @@ impl ForwardPlanes {
     }
 }
 
-/// Prediction for an exposure: Σ over subfilters of the displaced planes (ALGORITHM §11).
+/// Prediction for an exposure: Σ over subfilters of the displaced planes (docs/algorithm.md §11).
 ///
 /// `model_byx` has shape `(subfilters, rows, cols)`; the result has `(rows, cols)`. A pixel with
 /// samples from outside the planes lacks that subfilter's light; [`forward_support`] has the
@@ -159,7 +159,7 @@ pub fn forward_support(shape: (usize, usize), shifts: &[SubfilterShift]) -> Regi
 }
 
 /// The model with the contrast between its planes amplified `factor` times about their mean
-/// (ALGORITHM §6).
+/// (docs/algorithm.md §6).
 pub(crate) fn amplified(model_byx: ArrayView3<f32>, factor: f64) -> Array3<f32> {
     let mut out = model_byx.to_owned();
     if factor <= 1.0 {

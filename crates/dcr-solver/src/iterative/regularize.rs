@@ -1,5 +1,5 @@
-//! Regularisation: clamps between iterations and between subfilters (ALGORITHM §6.4 to §6.9,
-//! §12.2).
+//! Regularisation: clamps between iterations and between subfilters (docs/algorithm.md §6.4 to
+//! §6.9, §12.2).
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub fn clamp_groups(
     set_groups(plane, &flags, width, bounds);
 }
 
-/// Clamps `new` to a range around `old` (ALGORITHM §6.4; §12.2 for the symmetric form).
+/// Clamps `new` to a range around `old` (docs/algorithm.md §6.4).
 pub fn clamp_iteration(new: ArrayViewMut2<f32>, old: ArrayView2<f32>, noise: f64, config: &IterativeConfig) {
     let factor = config.regularize_model_iterations as f32;
     if factor == 0.0 {
@@ -370,7 +370,7 @@ fn share_out(fraction: f32, slope: &[f32], scale: &[f32], total: &[f32], row: &m
     }
 }
 
-/// The clamp of ALGORITHM §6.9, as in the reference.
+/// The clamp of docs/algorithm.md §6.9, as in the reference.
 fn reference(new_byx: &mut Array3<f32>, around: &Surroundings, config: &IterativeConfig) {
     let width = config.regularization_width as f64;
     let root = config.regularize_model_frequency.sqrt() as f32;

@@ -25,7 +25,7 @@ pub(crate) struct Row<'a> {
 
 /// Turns a row of the prediction `t` into the residual `s − t`, 0 where the pixel is not usable or
 /// the result not finite. Returns `Σ |s − t|·w` and `Σ |s + t|·w/2`, the parts of the metric
-/// (ALGORITHM §7.2).
+/// (docs/algorithm.md §7.2).
 pub(crate) fn compare(row: &Row, template: &mut [f32]) -> [f64; 2] {
     let n = template.len();
     assert!(row.image.len() == n && row.flags.len() == n && row.weight.len() == n, "rows of one length");

@@ -23,7 +23,7 @@ pub fn solve(
 }
 
 /// Solves regions one after the other, each to its own convergence, as the reference does
-/// (ALGORITHM §12.2).
+/// (docs/algorithm.md §12.2).
 ///
 /// `regions` has pairs of a region and the same region grown by the buffer. Only the former is
 /// written, the latter is read, and later regions see the results of earlier ones. Together the

@@ -11,8 +11,8 @@ use super::weights::{ROWS_AT_A_TIME, background_noise};
 use crate::kernel::Region;
 
 impl State<'_, '_> {
-    /// One step of the model inside `inner` (ALGORITHM §6.3 to §6.9) from the back-projected
-    /// residuals, which are overwritten.
+    /// One step of the model inside `inner` (docs/algorithm.md §6.3 to §6.9) from the
+    /// back-projected residuals, which are overwritten.
     pub(super) fn update(
         &mut self,
         inner: &Region,
@@ -24,7 +24,7 @@ impl State<'_, '_> {
         let within = inner.within(domain);
         let (weights, fallback) = (within.of(&weights.view()), inner.of(&self.template.view()).to_owned());
         let fractions = self.problem.fractions;
-        // Away from sources the model is the template (ALGORITHM §5.5).
+        // Away from sources the model is the template (docs/algorithm.md §5.5).
         let settle = |b: usize, (y, x): (usize, usize), new: &mut [f32]| {
             let end = x + new.len();
             let (m, t) = (weights.slice(s![y, x..end]), fallback.slice(s![y, x..end]));
@@ -79,7 +79,7 @@ impl State<'_, '_> {
         }
     }
 
-    /// The step of ALGORITHM §6. `new` has the back-projected residuals, not yet divided by
+    /// The step of docs/algorithm.md §6. `new` has the back-projected residuals, not yet divided by
     /// coverage, and becomes the new model.
     fn reference_update(&self, new: &mut Array3<f32>, domain: &Region, gain: f64) {
         let old = self.over(domain);
@@ -97,7 +97,7 @@ impl State<'_, '_> {
     }
 
     /// The step in the amplified planes, which the clamps then act on: they are the output
-    /// (ALGORITHM §12.2).
+    /// (docs/algorithm.md §12.2).
     ///
     /// The step in the sum is taken with the share of each subfilter, that in the contrast
     /// `accelerate_model` times. The frequency clamp is left to the caller.

@@ -9,8 +9,8 @@ use crate::kernel::{Boundary, Region, gaussian_filter};
 /// Rows of a band: bands are processed side by side, and summed in order.
 pub(crate) const ROWS_AT_A_TIME: usize = 64;
 
-/// Weight of the model against the template (ALGORITHM §5.5): 1 on sources, tapering to 0 away from
-/// them.
+/// Weight of the model against the template (docs/algorithm.md §5.5): 1 on sources, tapering to 0
+/// away from them.
 ///
 /// DETECTED pixels, blurred with a Gaussian of `width` px, over the maximum. Nothing detected: all
 /// zero.
@@ -124,8 +124,8 @@ fn add(row: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// Weight of each pixel in the convergence metric (ALGORITHM §7.1): |mean plane| + 3 × noise; all
-/// zero becomes 1.
+/// Weight of each pixel in the convergence metric (docs/algorithm.md §7.1): |mean plane| + 3 ×
+/// noise; all zero becomes 1.
 pub(crate) struct Significance<'a> {
     /// Planes of the model, `(subfilters, rows, cols)`.
     model_byx: ArrayView3<'a, f32>,

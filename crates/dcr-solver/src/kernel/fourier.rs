@@ -6,9 +6,9 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
+use dcr_fft::num_complex::Complex64;
+use dcr_fft::{ComplexToReal, Fft, Planner64, RealToComplex};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
-use realfft::num_complex::Complex64;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::region::{PixelShift, mirror};
 
@@ -24,8 +24,8 @@ pub struct FourierPlan {
     padded: (usize, usize),
     rows_forward: Arc<dyn RealToComplex<f64>>,
     rows_inverse: Arc<dyn ComplexToReal<f64>>,
-    cols_forward: Arc<dyn rustfft::Fft<f64>>,
-    cols_inverse: Arc<dyn rustfft::Fft<f64>>,
+    cols_forward: Arc<dyn Fft<f64>>,
+    cols_inverse: Arc<dyn Fft<f64>>,
 }
 
 impl FourierPlan {
@@ -34,15 +34,14 @@ impl FourierPlan {
     pub fn new(shape: (usize, usize)) -> Self {
         let fast_length = |n: usize| odd_fast_length(n + 2 * BORDER, &PRIMES);
         let padded = (fast_length(shape.0), fast_length(shape.1));
-        let mut real = RealFftPlanner::new();
-        let mut complex = rustfft::FftPlanner::new();
+        let mut planner = Planner64::new();
         Self {
             shape,
             padded,
-            rows_forward: real.plan_fft_forward(padded.1),
-            rows_inverse: real.plan_fft_inverse(padded.1),
-            cols_forward: complex.plan_fft_forward(padded.0),
-            cols_inverse: complex.plan_fft_inverse(padded.0),
+            rows_forward: planner.real_forward(padded.1),
+            rows_inverse: planner.real_inverse(padded.1),
+            cols_forward: planner.forward(padded.0),
+            cols_inverse: planner.inverse(padded.0),
         }
     }
 
@@ -168,7 +167,7 @@ fn phases(length: usize, shift: f64, count: usize) -> Vec<Complex64> {
         .collect()
 }
 
-fn transform_columns(spectrum: &mut Array2<Complex64>, fft: &dyn rustfft::Fft<f64>) {
+fn transform_columns(spectrum: &mut Array2<Complex64>, fft: &dyn Fft<f64>) {
     let mut lane = vec![Complex64::default(); spectrum.nrows()];
     for mut column in spectrum.axis_iter_mut(Axis(1)) {
         lane.iter_mut().zip(&column).for_each(|(l, c)| *l = *c);

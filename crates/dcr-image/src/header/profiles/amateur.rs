@@ -1,7 +1,7 @@
 //! MicroObservatory, and the cards of MaxIm DL and its kin (SBFITSEXT).
 //!
-//! MicroObservatory's DATE-OBS is local time with an offset, its LST-OBS is wrong, its hour angle is in
-//! degrees, its RA and Dec are of date although EQUINOX says 2000, its longitude counts west.
+//! MicroObservatory's DATE-OBS is local time with an offset, its LST-OBS is wrong, its hour angle
+//! is in degrees, its RA and Dec are of date although EQUINOX says 2000, its longitude counts west.
 
 use super::angle::Unit;
 use super::generic::{ELEVATIONS, LATITUDES, LONGITUDES};

@@ -1,8 +1,8 @@
 //! Rubin: exposures written by afw, and raw headers.
 //!
 //! afw gives BORE-AZ and BORE-ALT at the start of the exposure in spite of their comments, times in
-//! TAI, pressure in Pa. Our simulated fields write the same cards. Raw headers have altitude, azimuth
-//! and hour angle at the start; AMSTART is 0 when the telescope did not track.
+//! TAI, pressure in Pa. Our simulated fields write the same cards. Raw headers have altitude,
+//! azimuth and hour angle at the start; AMSTART is 0 when the telescope did not track.
 
 use super::angle::Unit;
 use super::profile::{Altitude, HourAngle, Pointing, Profile, Time, ZeroPointCard};

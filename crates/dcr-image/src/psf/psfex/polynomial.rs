@@ -1,13 +1,13 @@
 //! The polynomial by which a PSFEx model varies: its axes, and the order of its terms.
 //!
 //! Axis `n` is a key of the catalogue that the model was made from (POLNAMEn), normalised to
-//! `(value − POLZEROn)/POLSCALn`. It belongs to the group POLGRPn; the exponents of a group's axes add
-//! up to at most the group's degree, POLDEGg. The terms are all products that these bounds allow, the
-//! exponent of the first axis running fastest: 1, u, u², v, uv, v² for two axes in one group of degree
-//! 2, and 1, u, v, uv for two groups of degree 1.
+//! `(value − POLZEROn)/POLSCALn`. It belongs to the group POLGRPn; the exponents of a group's axes
+//! add up to at most the group's degree, POLDEGg. The terms are all products that these bounds
+//! allow, the exponent of the first axis running fastest: 1, u, u², v, uv, v² for two axes in one
+//! group of degree 2, and 1, u, v, uv for two groups of degree 1.
 //!
-//! Only positions on the image are known at a pixel. A key that is something else is refused, unless
-//! the degree of its group is 0.
+//! Only positions on the image are known at a pixel. A key that is something else is refused,
+//! unless the degree of its group is 0.
 
 use super::super::StampError;
 
@@ -64,7 +64,8 @@ impl Polynomial {
     /// # Errors
     ///
     /// [`StampError::Model`] for too many axes, a group without a degree, a degree above
-    /// [`HIGHEST_DEGREE`], a scale that is 0 or not finite, and a key that is no position on the image.
+    /// [`HIGHEST_DEGREE`], a scale that is 0 or not finite, and a key that is no position on the
+    /// image.
     pub(in super::super) fn new(axes: &[AxisCards], degrees: &[usize]) -> Result<Self, StampError> {
         let refuse = |reason: String| Err(StampError::Model { reason });
         if axes.len() > MOST_AXES {

@@ -18,9 +18,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use dcr_fft::{Fft, Planner32};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
 
 use super::frequencies::{Frequencies, multiplicity};
 use crate::kernel::odd_fast_length;
@@ -64,14 +64,14 @@ impl Grid {
     pub(crate) fn new(shape: (usize, usize), padding: usize) -> Self {
         let fast_length = |n: usize| odd_fast_length(n + 2 * padding, &PRIMES);
         let padded = (fast_length(shape.0), fast_length(shape.1));
-        let mut planner = FftPlanner::new();
+        let mut planner = Planner32::new();
         Self {
             shape,
             padded,
-            rows_forward: planner.plan_fft_forward(padded.1),
-            rows_inverse: planner.plan_fft_inverse(padded.1),
-            cols_forward: planner.plan_fft_forward(padded.0),
-            cols_inverse: planner.plan_fft_inverse(padded.0),
+            rows_forward: planner.forward(padded.1),
+            rows_inverse: planner.inverse(padded.1),
+            cols_forward: planner.forward(padded.0),
+            cols_inverse: planner.inverse(padded.0),
         }
     }
 

@@ -17,9 +17,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use dcr_fft::{Fft, Planner32};
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
-use rustfft::{Fft, FftPlanner};
 
 use super::DAMPING;
 use crate::joint::fourier::grid::Grid;
@@ -126,7 +126,7 @@ impl HalfPlanes {
     fn new(length: usize, inside: Range<usize>, lines: usize) -> Option<Self> {
         let outside = length - inside.len();
         let few = lines.div_ceil(MATRICES);
-        let mut planner = FftPlanner::new();
+        let mut planner = Planner32::new();
         (outside > 0).then(|| Self {
             length,
             first: inside.end,
@@ -134,8 +134,8 @@ impl HalfPlanes {
             matrices: vec![Hermitian::zeros(outside); lines.div_ceil(few)],
             few,
             lines,
-            forward: planner.plan_fft_forward(length),
-            inverse: planner.plan_fft_inverse(length),
+            forward: planner.forward(length),
+            inverse: planner.inverse(length),
         })
     }
 

@@ -1,0 +1,86 @@
+//! Plans of fast Fourier transforms, for the precisions that the solvers use.
+//!
+//! The transforms of [`rustfft`] are generic and compiled by the crate that plans them, which takes
+//! half of the time that the solvers themselves take. This crate compiles them once, apart from
+//! whatever changes often; nothing here is generic.
+//!
+//! ```
+//! use dcr_fft::{Planner32, num_complex::Complex32};
+//!
+//! let mut planner = Planner32::new();
+//! let mut line = vec![Complex32::new(1.0, 0.0); 9];
+//! planner.forward(9).process(&mut line);
+//! assert!((line[0].re - 9.0).abs() < 1e-6 && line[1].norm() < 1e-6);
+//! ```
+
+use std::sync::Arc;
+
+pub use realfft::{ComplexToReal, RealToComplex};
+pub use rustfft::{Fft, num_complex};
+
+/// Plans transforms in single precision. Transforms of one planner share their twiddle factors.
+pub struct Planner32(rustfft::FftPlanner<f32>);
+
+impl Planner32 {
+    /// A planner for the instructions of this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(rustfft::FftPlanner::new())
+    }
+
+    /// The forward transform of `length` numbers, not normalised.
+    pub fn forward(&mut self, length: usize) -> Arc<dyn Fft<f32>> {
+        self.0.plan_fft_forward(length)
+    }
+
+    /// The inverse transform of `length` numbers, not normalised.
+    pub fn inverse(&mut self, length: usize) -> Arc<dyn Fft<f32>> {
+        self.0.plan_fft_inverse(length)
+    }
+}
+
+impl Default for Planner32 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Plans transforms in double precision. Transforms of one planner share their twiddle factors.
+pub struct Planner64 {
+    complex: rustfft::FftPlanner<f64>,
+    real: realfft::RealFftPlanner<f64>,
+}
+
+impl Planner64 {
+    /// A planner for the instructions of this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { complex: rustfft::FftPlanner::new(), real: realfft::RealFftPlanner::new() }
+    }
+
+    /// The forward transform of `length` complex numbers, not normalised.
+    pub fn forward(&mut self, length: usize) -> Arc<dyn Fft<f64>> {
+        self.complex.plan_fft_forward(length)
+    }
+
+    /// The inverse transform of `length` complex numbers, not normalised.
+    pub fn inverse(&mut self, length: usize) -> Arc<dyn Fft<f64>> {
+        self.complex.plan_fft_inverse(length)
+    }
+
+    /// The forward transform of `length` real numbers to `length / 2 + 1` complex ones.
+    pub fn real_forward(&mut self, length: usize) -> Arc<dyn RealToComplex<f64>> {
+        self.real.plan_fft_forward(length)
+    }
+
+    /// The inverse of [`Self::real_forward`] with the same `length`, not normalised.
+    pub fn real_inverse(&mut self, length: usize) -> Arc<dyn ComplexToReal<f64>> {
+        self.real.plan_fft_inverse(length)
+    }
+}
+
+impl Default for Planner64 {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,22 @@
+//! Blows that a run is dealt.
+
+/// What is done to a run.
+#[derive(Clone, Debug)]
+pub(crate) enum Blow {
+    /// A signal so many seconds after the start.
+    ByClock { signal: &'static str, seconds: f64 },
+    /// A signal, an error or a short count at a call; `sticky` errors stay.
+    AtCall { class: &'static str, at: u64, what: &'static str, sticky: bool },
+}
+
+impl Blow {
+    /// Whether the program cannot clean up.
+    pub(crate) fn kills(&self) -> bool {
+        matches!(self, Self::ByClock { signal: "KILL", .. } | Self::AtCall { what: "kill", .. })
+    }
+
+    /// Whether the program is asked to end.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self, Self::ByClock { signal: "TERM", .. } | Self::AtCall { what: "term", .. })
+    }
+}
