@@ -69,7 +69,7 @@ fn untold(name: Option<&str>, filter: Option<&str>, known: &str) -> String {
         }
         (None, Some(filter)) => {
             format!(
-                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not tell them"
+                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not state them"
             )
         }
         (None, None) => "no band is set, and the warps' headers name none".into(),

@@ -6,7 +6,11 @@ use dcr_image::{BBox, Exposure, Wcs};
 use crate::error::{GridDifference, InputError};
 
 /// Refuses a file that does not cover the pixels of `first`, or covers other places with them.
-pub(crate) fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) -> Result<(), InputError> {
+pub(crate) fn check_grid(
+    file: &dyn Exposure,
+    first: &dyn Exposure,
+    allowed_px: f64,
+) -> Result<(), InputError> {
     let difference = if file.bbox() == first.bbox() {
         grid_difference(first.wcs(), file.wcs(), &first.bbox(), allowed_px)
     } else {
@@ -43,7 +47,11 @@ pub fn unit_of(file: &dyn Exposure) -> Result<String, InputError> {
 }
 
 /// Refuses a filter that is another than `expected`, if both are known.
-pub(crate) fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) -> Result<(), InputError> {
+pub(crate) fn check_filter(
+    file: &dyn Exposure,
+    expected: Option<&str>,
+    against: &str,
+) -> Result<(), InputError> {
     let (Some(filter), Some(expected)) = (file.visit().filter.as_deref(), expected) else { return Ok(()) };
     if may_be_the_same(filter, expected) {
         return Ok(());

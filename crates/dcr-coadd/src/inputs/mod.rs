@@ -24,8 +24,8 @@ use dcr_solver::PixelList;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-pub use self::checks::{grid_difference, may_be_the_same, unit_of};
 pub(crate) use self::checks::{check_filter, check_grid};
+pub use self::checks::{grid_difference, may_be_the_same, unit_of};
 use crate::config::{AssembleConfig, ZeroPoint};
 use crate::error::{CoaddError, InputError};
 use crate::inputs::parts::join_visits;
