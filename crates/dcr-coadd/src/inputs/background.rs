@@ -85,7 +85,7 @@ impl Sample {
             ((f64::from(pixel.value) - plane.at(pixel.place)) / f64::from(pixel.variance).sqrt()) as f32
         };
         let mut relative: Vec<f32> = self.pixels.iter().map(relative).collect();
-        // Sources that nobody has detected are on the other side.
+        // Undetected sources are on the other side.
         let noise =
             quantile_of_pixels(&mut relative, 0.5) - quantile_of_pixels(&mut relative, ONE_SIGMA_BELOW);
         let mut variances: Vec<f32> = self.pixels.iter().map(|pixel| pixel.variance).collect();
