@@ -1,13 +1,13 @@
-//! A patch of sky from warps to DCR-free coadds and matched templates.
-//!
-//! [`assemble`] is the main job: it opens warps, checks that they belong together, weighs them, makes a template coadd or
-//! takes one, finds where each subfilter's light lands in each visit, hands arrays to the solver, and writes the subfilters'
-//! coadds with all that belongs to them. [`matched_templates`] predicts from these what any other exposure sees, and [`subtract`]
-//! takes that away from exposures and finds what is left.
-//! [`inspect`](inspect::inspect) looks at exposures without coadding them; [`config`] holds every setting.
-//!
-//! This crate touches files only through [`dcr_image::fits`], and prints nothing: what is to be told goes to a [`Monitor`]
-//! and into the [`Summary`].
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Exposures`]: crate::Exposures
+//! [`Model`]: crate::model::Model
+//! [`Monitor`]: crate::Monitor
+//! [`Summary`]: crate::Summary
+//! [`assemble`]: crate::assemble()
+//! [`coadd`]: crate::coadd()
+//! [`config`]: crate::config
+//! [`inspect`]: crate::inspect::inspect
+#![doc = include_str!("../README.md")]
 
 mod artefacts;
 mod assemble;

@@ -1,8 +1,9 @@
-//! Matched templates and difference images.
-//!
-//! [`matched_templates`] predicts what any exposure sees from the subfilter models that
-//! [`dcr_coadd::assemble`] wrote. [`subtract`] takes the prediction away from the exposure and
-//! lists the residuals. [`review`] looks at a finished run through its own exposures.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Review`]: crate::review::Review
+//! [`matched_templates`]: crate::matched_templates
+//! [`subtract`]: crate::subtract()
+//! [`template`]: crate::template()
+#![doc = include_str!("../README.md")]
 
 mod error;
 mod model;

@@ -1,13 +1,8 @@
-//! The page that shows what a run of `dcr assemble` did: one HTML file without anything outside it.
-//!
-//! [`report`] looks at the run through its own exposures ([`dcr_difference::review`]), and tells
-//! first what a person must know: how far refraction moved blue light against red, and what that
-//! leaves in differences with and without a model of it. Then follow what went in, the convergence,
-//! the coadds, single visits, all visits by airmass, colours of stars, and all numbers as tables.
-//!
-//! Pictures are PNG inside the page, plots SVG; a few lines of script blink pictures and copy
-//! tables, and the page is whole without them. Nothing is fetched: its content policy forbids it.
-//! Files are read through [`dcr_coadd`]; writing the page is the caller's.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Report`]: crate::Report
+//! [`ReportError`]: crate::ReportError
+//! [`report`]: crate::report
+#![doc = include_str!("../README.md")]
 
 mod displacement;
 mod findings;
