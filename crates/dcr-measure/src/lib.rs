@@ -23,11 +23,12 @@
 //! use dcr_measure::psf_measurement::{StarField, StarSelection, measure_psf};
 //! use ndarray::Array2;
 //!
-//! // 25 stars of a Gaussian profile with a FWHM of 4 px, at different places inside their pixels.
+//! // 25 Gaussian stars with a FWHM of 4 px, at different places inside their pixels, and noise.
 //! let image = Array2::from_shape_fn((200, 200), |(y, x)| {
 //!     let offset = 0.1 * (y / 40) as f64 - 0.15 * (x / 40) as f64;
 //!     let (dy, dx) = ((y % 40) as f64 - 20.0 - offset, (x % 40) as f64 - 20.0 + offset);
-//!     (1e4 * (-0.5 * (dy * dy + dx * dx) / 1.6986_f64.powi(2)).exp()) as f32
+//!     let noise = ((31 * x * x + 17 * y * y + 101 * x * y + 7 * x) % 1009) as f64 / 291.3 - 1.73;
+//!     (noise + 1e4 * (-0.5 * (dy * dy + dx * dx) / 1.6986_f64.powi(2)).exp()) as f32
 //! });
 //! let (variance, bad) = (Array2::ones((200, 200)), Array2::from_elem((200, 200), false));
 //! let field = StarField {
@@ -62,14 +63,14 @@
 //! header.set("CD2_2", 0.2 / 3600.0);
 //! let wcs = Wcs::from_header(&header, (0, 0))?;
 //!
-//! // A new source at (50, 30), between pixels of alternating sign that stand for noise.
+//! // A new source at (50, 30), in noise.
 //! let psf = Psf::Gaussian { fwhm_px: 4.0 }.stamp_at(0.0, 0.0)?;
 //! let image = Array2::from_shape_fn((80, 80), |(y, x)| {
 //!     let r2 = (y as f32 - 30.0).powi(2) + (x as f32 - 50.0).powi(2);
-//!     let noise = if (7 * x + 13 * y + x * y) % 3 == 0 { 2.0 } else { -1.0 };
-//!     noise + 30.0 * (-0.5 * r2 / 1.7_f32.powi(2)).exp()
+//!     let noise = ((31 * x * x + 17 * y * y + 101 * x * y + 7 * x) % 1009) as f32 / 291.3 - 1.73;
+//!     noise + 20.0 * (-0.5 * r2 / 1.7_f32.powi(2)).exp()
 //! });
-//! let (variance, flags) = (Array2::from_elem((80, 80), 2.0), Array2::from_elem((80, 80), false));
+//! let (variance, flags) = (Array2::ones((80, 80)), Array2::from_elem((80, 80), false));
 //! let scene = Scene {
 //!     bbox: BBox::new(0, 0, 80, 80),
 //!     wcs: &wcs,

@@ -33,14 +33,15 @@ use crate::kernel::Region;
 /// };
 /// let observations = InMemory { visits: [-1.2, -0.6, 0.0, 0.7, 1.3].map(visit).to_vec() };
 /// let template = observations.visits[2].image.clone();
+/// let (detected, bad) = (template.mapv(|flux| flux > 5.0), Array2::from_elem((40, 40), false));
 /// let problem = Problem {
 ///     observations: &observations,
 ///     cells: &[Region::whole((40, 40))],
 ///     basis: &SpectralBasis::constant(2),
 ///     fractions: &[0.5; 2],
 ///     template: template.view(),
-///     detected: template.mapv(|flux| flux > 5.0).view(),
-///     bad: Array2::from_elem((40, 40), false).view(),
+///     detected: detected.view(),
+///     bad: bad.view(),
 /// };
 /// let solution = solve(&problem, &IterativeConfig::default(), &mut |_, _, _| true)?;
 /// let flux = |a: usize| solution.model_byx.index_axis(ndarray::Axis(0), a).sum();
