@@ -2,7 +2,7 @@
 //! [`Scene`]: crate::residuals::Scene
 //! [`convolve`]: crate::convolve
 //! [`detection`]: crate::detection
-//! [`fit`]: crate::matching_kernel::fit
+//! [`fit`]: crate::matching_kernel::fit()
 //! [`glitches`]: crate::glitches
 //! [`interpolate`]: crate::interpolate
 //! [`matching_kernel`]: crate::matching_kernel

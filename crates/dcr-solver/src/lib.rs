@@ -5,7 +5,7 @@
 //! [`kernel`]: crate::kernel
 //! [`linalg`]: crate::linalg
 //! [`shift_add`]: crate::kernel::shift_add
-//! [`solve`]: crate::iterative::solve
+//! [`solve`]: crate::iterative::solve()
 //! [`solve_joint`]: crate::joint::solve_joint
 #![doc = include_str!("../README.md")]
 
