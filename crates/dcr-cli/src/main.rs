@@ -1,9 +1,4 @@
-//! `dcr`: images free of differential chromatic refraction, from the command line.
-//!
-//! Parses arguments and configuration, calls `dcr-coadd`, shows progress and prints one summary.
-//! Results go to stdout; messages, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2
-//! wrong usage, 3 done with inputs dropped, most of a visit not used, or subregions not converged,
-//! 128 + n stopped by signal n (130 Ctrl-C, 143 terminated).
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod commands;

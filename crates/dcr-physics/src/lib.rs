@@ -1,48 +1,12 @@
-//! The observation and the air: where light of each wavelength lands, and why.
-//!
-//! This crate knows angles, wavelengths, bands, sites, weather and visits, and computes refraction
-//! and the direction to the zenith. It knows no pixels, no FITS and no arrays.
-//!
-//! # From a header to the displacement of a subfilter
-//!
-//! 1. A header's circumstances are a [`VisitInfo`]. [`WeatherReadings::complete`] fills in the air
-//!    that it lacks ([`atmosphere`]), [`ZenithGeometry::resolve`] finds the zenith ([`geometry`]),
-//!    and both say what they assumed.
-//! 2. [`ZenithGeometry::at`] gives the apparent altitude and the parallactic angle `q` of any
-//!    place. The zenith lies along `(north, east) = (cos q, sin q)`.
-//! 3. [`RefractionModel::at`] is the air over the site: light at zenith distance `z` is lifted by
-//!
-//!    ```text
-//!    R(λ) = γ (1 − β) tan z − γ (β − γ/2) tan³ z,    γ = n(λ) − 1
-//!    ```
-//!
-//!    ([`refraction`], with `n` from [`index`]).
-//! 4. [`Band::wavelength_grid`] divides the band ([`band`]), and [`subfilter_dispersion`] averages
-//!    `R(λ) − R(λ_ref)` over each subfilter ([`dispersion`]).
-//!
-//! Public functions take and return [`Angle`], [`Wavelength`] and the like; inside, numbers are
-//! bare `f64`, in radians and nm unless named otherwise.
-//!
-//! # Accuracy
-//!
-//! - Dispersion to airmass 2, against the refraction integral of [`ray`]: 0.8 mas with the default
-//!   model but for the humid tropics (2.4 mas); 0.1 mas anywhere with [`RefractionModel::Ciddor`].
-//! - Altitude and parallactic angle from the time, against astropy: 1e-4°.
-//!
-//! # Deviations from LSST's DcrAssembleCoaddTask
-//!
-//! The sign of the `tan³ z` term, gravity in the scale height alone, the constant in the density of
-//! water vapour, humidity 0 and missing readings, the displacement of a subfilter from its edges,
-//! and the parallactic angle of the place rather than the boresight; each module says more.
-//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce its
-//! numbers to 1e-12.
-//!
-//! # References
-//!
-//! - R. C. Stone, 1996, PASP 108, 1051: refraction.
-//! - J. C. Owens, 1967, Appl. Opt. 6, 51: the refractive index of moist air.
-//! - P. E. Ciddor, 1996, Appl. Opt. 35, 1566: the same.
-//! - L. H. Auer & E. M. Standish, 2000, AJ 119, 2472: the refraction integral.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Band`]: crate::Band
+//! [`RayIntegral`]: crate::RayIntegral
+//! [`Refraction`]: crate::Refraction
+//! [`RefractionModel`]: crate::RefractionModel
+//! [`VisitInfo`]: crate::VisitInfo
+//! [`ZenithGeometry`]: crate::ZenithGeometry
+//! [`subfilter_dispersion`]: crate::subfilter_dispersion
+#![doc = include_str!("../README.md")]
 
 mod astrometry;
 pub mod atmosphere;

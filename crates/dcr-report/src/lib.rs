@@ -1,13 +1,8 @@
-//! Report of a run of `dcr assemble`: one self-contained HTML file.
-//!
-//! [`report`] reviews the run through its own exposures ([`dcr_difference::review`]). The page
-//! begins with the main result: the displacement of blue light relative to red by refraction, and
-//! its residuals in differences with and without a model. Then follow the inputs, the convergence,
-//! the coadds, single visits, all visits by airmass, colours of stars, and all numbers as tables.
-//!
-//! Pictures are PNG inside the page, plots are SVG; a few lines of script blink pictures and copy
-//! tables, and the page is complete without them. Nothing is fetched: its content policy forbids
-//! it. Files are read through [`dcr_coadd`]; the caller writes the page.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Report`]: crate::Report
+//! [`ReportError`]: crate::ReportError
+//! [`report`]: crate::report
+#![doc = include_str!("../README.md")]
 
 mod displacement;
 mod findings;

@@ -1,40 +1,8 @@
-//! Synthetic fields with known truth, to test a DCR coadd against something that shares no code
-//! with it.
-//!
-//! A field is a catalogue of sources with known spectra and a set of visits at wanted airmasses, on
-//! both sides of the meridian. Every exposure is the sum, over sources and wavelengths, of
-//! Gaussians integrated over each pixel:
-//!
-//! ```text
-//! image(p) = Σ_sources F ∫ dλ w(λ) ∫_pixel PSF(λ) ⊗ profile (x − x₀ − lift(λ))
-//! ```
-//!
-//! with `w` the normalised photon distribution in the band and `lift` the differential refraction
-//! towards the zenith (Stone 1996 by way of `dcr-physics`) through a gnomonic projection of any
-//! rotation and either parity. The solver's kernels (interpolation, splines, Fourier shifts,
-//! two-point subfilters) occur nowhere: profiles are mixtures of Gaussians
-//! ([`profile`](SourceShape)), so that shifts and convolutions are exact, and the integral over λ
-//! is a Gauss quadrature of the measure `w` itself ([`Passband`]).
-//!
-//! # Accuracy
-//!
-//! | what | error, of a star's peak | test |
-//! |---|---|---|
-//! | pixel integration, round | rounding | `gaussian_round_has_its_flux_centre_and_width` |
-//! | pixel integration, elliptical, σ ≥ 1 px | 1.5e-5 | `gaussian_elliptical_meets_round` |
-//! | integral over wavelength, to airmass 2.2 and seeing of 3 px | 2e-6 | `drawing_at_nodes_meets_all_wavelengths` |
-//! | wings cut at `floor_electrons` | 1e-3 electrons per pixel and Gaussian | `gaussian_cut_at_the_floor_loses_what_is_stated` |
-//!
-//! # The same bytes everywhere
-//!
-//! Transcendental functions on the way to pixels come from the `libm` crate, random numbers from a
-//! generator written here, and positions are rounded to 2⁻³⁰ pixel, so that the refraction model's
-//! last digit does not matter. Pixels are rounded to `f32` once, at the end.
-//!
-//! # Use
-//!
-//! [`Field::draw`] plans a field from a [`FieldConfig`], [`Field::expose`] draws one exposure,
-//! [`Field::truth_subfilters`] the sky in N subfilters.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Field`]: crate::Field
+//! [`FieldConfig`]: crate::FieldConfig
+//! [`SimVisit`]: crate::SimVisit
+#![doc = include_str!("../README.md")]
 
 mod artefact;
 mod catalogue;

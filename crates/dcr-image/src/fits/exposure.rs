@@ -85,6 +85,22 @@ pub(super) struct Part {
 impl ExposureFile {
     /// Opens an exposure: reads the headers, finds the planes, and checks that they fit together.
     ///
+    /// ```no_run
+    /// use dcr_image::fits::MissingVariance;
+    /// use dcr_image::{ExposureFile, OpenOptions};
+    ///
+    /// // A weight map beside the image is found by its name; without one, noise is estimated.
+    /// let options =
+    ///     OpenOptions { missing_variance: MissingVariance::Estimate, ..OpenOptions::default() };
+    /// let exposure = ExposureFile::open("coadd.fits".as_ref(), &options)?;
+    /// for assumption in &exposure.visit().assumptions {
+    ///     println!("{}: {}", assumption.quantity, assumption.text);
+    /// }
+    /// let corner = exposure.bbox().tiles((100, 100)).next().ok_or("an empty image")?;
+    /// println!("{:?}", exposure.read(corner)?.image.mean());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`FitsError`] if the file cannot be read, has no image, several or no usable WCS, if planes
