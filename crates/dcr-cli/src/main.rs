@@ -1,9 +1,10 @@
-//! `dcr`: images free of differential chromatic refraction, from the command line.
+//! The `dcr` command: coadds and templates free of differential chromatic refraction.
 //!
-//! Parses arguments and configuration, calls `dcr-coadd`, shows progress and prints one summary.
-//! Results go to stdout; messages, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2
-//! wrong usage, 3 done with inputs dropped, most of a visit not used, or subregions not converged,
-//! 128 + n stopped by signal n (130 Ctrl-C, 143 terminated).
+//! Parses arguments and settings, calls `dcr-coadd`, `dcr-difference` and `dcr-report`, shows
+//! progress and prints one summary. Results go to stdout; messages, progress and errors to stderr.
+//! Exit codes: 0 success, 1 failure, 2 usage error, 3 finished but inputs were dropped, most of a
+//! visit was unused or subregions did not converge, 128 + n stopped by signal n (130 Ctrl-C, 143
+//! terminated).
 
 mod args;
 mod commands;
@@ -39,7 +40,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             if interrupt.signal().is_some() {
-                // Whichever thread comes first removes everything, and ends the program.
+                // Either thread may come first; it removes all unfinished files and ends the
+                // program.
                 dcr_image::fits::remove_unfinished();
             }
             exit::report(&error, console.format(), interrupt.signal())
@@ -62,7 +64,7 @@ fn run(command: &Command, console: &Console) -> anyhow::Result<exit::Exit> {
     }
 }
 
-/// Sets the number of threads, all cores if none is given.
+/// Starts the thread pool, with one thread per core by default.
 fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     builder.build_global().map_err(|error| anyhow::anyhow!("cannot start the threads: {error}"))

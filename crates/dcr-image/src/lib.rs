@@ -1,4 +1,4 @@
-//! What an astronomer handles: masked images, WCS, PSF, FITS files, instrument headers.
+//! Survey images: masked images, WCS, PSF, FITS files, instrument headers.
 //!
 //! Pixel coordinates are 0-based parent coordinates everywhere (see [`bbox`]). The module [`fits`]
 //! is the only one that touches files, and the only one with `unsafe` code. A header keyword that

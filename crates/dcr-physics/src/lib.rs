@@ -1,16 +1,17 @@
-//! The observation and the air: where light of each wavelength lands, and why.
+//! Atmospheric refraction, and the geometry of an exposure.
 //!
-//! This crate knows angles, wavelengths, bands, sites, weather and visits, and computes refraction
-//! and the direction to the zenith. It knows no pixels, no FITS and no arrays.
+//! This crate models angles, wavelengths, bands, sites, weather and visits, and computes refraction
+//! and the direction to the zenith. It has no pixels, FITS files or arrays.
 //!
 //! # From a header to the displacement of a subfilter
 //!
-//! 1. A header's circumstances are a [`VisitInfo`]. [`WeatherReadings::complete`] fills in the air
-//!    that it lacks ([`atmosphere`]), [`ZenithGeometry::resolve`] finds the zenith ([`geometry`]),
-//!    and both say what they assumed.
+//! 1. The metadata in a header are a [`VisitInfo`]. [`WeatherReadings::complete`] adds missing
+//!    weather ([`atmosphere`]), [`ZenithGeometry::resolve`] determines the zenith ([`geometry`]),
+//!    and both report their assumptions.
 //! 2. [`ZenithGeometry::at`] gives the apparent altitude and the parallactic angle `q` of any
-//!    place. The zenith lies along `(north, east) = (cos q, sin q)`.
-//! 3. [`RefractionModel::at`] is the air over the site: light at zenith distance `z` is lifted by
+//!    position. The zenith lies along `(north, east) = (cos q, sin q)`.
+//! 3. [`RefractionModel::at`] is the air over the site: light at zenith distance `z` is displaced
+//!    by
 //!
 //!    ```text
 //!    R(λ) = γ (1 − β) tan z − γ (β − γ/2) tan³ z,    γ = n(λ) − 1
@@ -20,8 +21,8 @@
 //! 4. [`Band::wavelength_grid`] divides the band ([`band`]), and [`subfilter_dispersion`] averages
 //!    `R(λ) − R(λ_ref)` over each subfilter ([`dispersion`]).
 //!
-//! Public functions take and return [`Angle`], [`Wavelength`] and the like; inside, numbers are
-//! bare `f64`, in radians and nm unless named otherwise.
+//! Public functions use [`Angle`], [`Wavelength`] and similar types; internally, numbers are plain
+//! `f64`, in radians and nm unless named otherwise.
 //!
 //! # Accuracy
 //!
@@ -31,11 +32,11 @@
 //!
 //! # Deviations from LSST's DcrAssembleCoaddTask
 //!
-//! The sign of the `tan³ z` term, gravity in the scale height alone, the constant in the density of
-//! water vapour, humidity 0 and missing readings, the displacement of a subfilter from its edges,
-//! and the parallactic angle of the place rather than the boresight; each module says more.
-//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce its
-//! numbers to 1e-12.
+//! The sign of the `tan³ z` term, gravity in the scale height only, the constant in the density of
+//! water vapour, humidity 0 and missing readings, the mean displacement of a subfilter, and the
+//! parallactic angle of the position rather than the boresight; each module has details.
+//! [`RefractionModel::Reference`] and [`SubfilterDispersion::edge_split`] reproduce its numbers to
+//! 1e-12.
 //!
 //! # References
 //!
