@@ -1,7 +1,6 @@
-//! Synthetic fields with known truth, to test a DCR coadd against something that shares no code
-//! with it.
+//! Synthetic fields with known truth, to test DCR coadds with independent code.
 //!
-//! A field is a catalogue of sources with known spectra and a set of visits at wanted airmasses, on
+//! A field is a catalogue of sources with known spectra and a set of visits at given airmasses, on
 //! both sides of the meridian. Every exposure is the sum, over sources and wavelengths, of
 //! Gaussians integrated over each pixel:
 //!
@@ -9,12 +8,12 @@
 //! image(p) = Σ_sources F ∫ dλ w(λ) ∫_pixel PSF(λ) ⊗ profile (x − x₀ − lift(λ))
 //! ```
 //!
-//! with `w` the normalised photon distribution in the band and `lift` the differential refraction
-//! towards the zenith (Stone 1996 by way of `dcr-physics`) through a gnomonic projection of any
-//! rotation and either parity. The solver's kernels (interpolation, splines, Fourier shifts,
-//! two-point subfilters) occur nowhere: profiles are mixtures of Gaussians
-//! ([`profile`](SourceShape)), so that shifts and convolutions are exact, and the integral over λ
-//! is a Gauss quadrature of the measure `w` itself ([`Passband`]).
+//! with the normalised photon distribution `w` in the band, and the differential refraction `lift`
+//! towards the zenith (Stone 1996, from `dcr-physics`), in a gnomonic projection of any rotation
+//! and either parity. The kernels of the solver (interpolation, splines, Fourier shifts, two-point
+//! subfilters) are not used: profiles are mixtures of Gaussians ([`profile`](SourceShape)), so that
+//! shifts and convolutions are exact, and the integral over λ is a Gauss quadrature of the measure
+//! `w` itself ([`Passband`]).
 //!
 //! # Accuracy
 //!
@@ -25,16 +24,16 @@
 //! | integral over wavelength, to airmass 2.2 and seeing of 3 px | 2e-6 | `drawing_at_nodes_meets_all_wavelengths` |
 //! | wings cut at `floor_electrons` | 1e-3 electrons per pixel and Gaussian | `gaussian_cut_at_the_floor_loses_what_is_stated` |
 //!
-//! # The same bytes everywhere
+//! # Reproducibility
 //!
-//! Transcendental functions on the way to pixels come from the `libm` crate, random numbers from a
-//! generator written here, and positions are rounded to 2⁻³⁰ pixel, so that the refraction model's
-//! last digit does not matter. Pixels are rounded to `f32` once, at the end.
+//! Transcendental functions of the pixel values come from the `libm` crate, random numbers from a
+//! generator in this crate, and positions are rounded to 2⁻³⁰ pixel, so that the last digit of the
+//! refraction model is irrelevant. Pixels are rounded to `f32` once, at the end.
 //!
 //! # Use
 //!
-//! [`Field::draw`] plans a field from a [`FieldConfig`], [`Field::expose`] draws one exposure,
-//! [`Field::truth_subfilters`] the sky in N subfilters.
+//! [`Field::draw`] plans a field from a [`FieldConfig`], [`Field::expose`] draws one exposure, and
+//! [`Field::truth_subfilters`] draws the sky in N subfilters.
 
 mod artefact;
 mod catalogue;
@@ -58,7 +57,7 @@ pub use config::{ArtefactSettings, FieldConfig, SiteSettings, SourceSettings, Vi
 pub use error::SimError;
 pub use exposure::SimVisit;
 pub use field::Field;
-pub use passband::{Passband, SeenSpectrum};
+pub use passband::{DetectedSpectrum, Passband};
 pub use plan::VisitPlan;
 pub use profile::{GalaxyShape, PsfShape, SourceShape};
 pub use spectrum::Spectrum;
