@@ -1,8 +1,10 @@
-//! Artefacts that no mask tells of: cosmic rays, trails of satellites, and whatever else is in few exposures only (docs/algorithm.md §9).
+//! Artefacts outside all masks: cosmic rays, satellite trails and other features of few exposures
+//! (docs/algorithm.md §9).
 //!
-//! Either each exposure is held against what a model of the sky's refraction predicts for it ([`matched`]), or all at a common PSF against their
-//! clipped mean ([`static_sky`]). What is found is left out of the solve and flagged CLIPPED in the coadds. What is seen in many exposures is
-//! no artefact ([`dcr_solver::Rarity`]): variable stars stay.
+//! Each exposure is compared either with the prediction of a model with refraction ([`matched`])
+//! or, at a common PSF, with the clipped mean of all ([`static_sky`]). Artefacts are left out of
+//! the solve and flagged CLIPPED in the coadds. Features of many exposures are no artefacts
+//! ([`dcr_solver::Rarity`]): variable stars stay.
 
 pub(crate) mod given_warps;
 mod matched;
@@ -22,21 +24,21 @@ use crate::error::CoaddError;
 use crate::inputs::Input;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 pub(crate) use dcr_solver::PixelList;
 
 /// A visit that loses more than this share of its good pixels is reported.
 const MUCH: f64 = 0.05;
 
-/// The settings for PSF-matched warps that are given: these are compared with the static sky, which is all that they are for.
+/// Settings for given PSF-matched warps, whose only use is the comparison with the static sky.
 ///
 /// # Errors
 ///
-/// [`CoaddError::MatchedUnused`] if artefacts are not to be looked for.
+/// [`CoaddError::MatchedUnused`] if the search for artefacts is off.
 pub(crate) fn matched_warps_config(
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<AssembleConfig, CoaddError> {
     let mut settled = config.clone();
     match config.artefacts.find {
@@ -47,13 +49,13 @@ pub(crate) fn matched_warps_config(
             let text = "PSF-matched warps are given, so artefacts are looked for against their clipped mean (artefacts.find = \
                         \"static_sky\"), beside which stars that refraction displaces look like artefacts. Leave them out to have \
                         exposures compared with a model's predictions alone.";
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
         }
     }
     Ok(settled)
 }
 
-/// For each visit the pixels that show what is not in the sky.
+/// Artefact pixels of each visit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Artefacts {
     /// Index `row × cols + col` in the patch, ascending.
@@ -61,20 +63,21 @@ pub(crate) struct Artefacts {
 }
 
 impl Artefacts {
-    /// Of so many visits without any.
+    /// No artefacts in any of `visits` visits.
     pub(crate) fn none(visits: usize) -> Self {
         Self { visits: vec![vec![]; visits] }
     }
 
-    /// Those of the visits, by the way that is set, or those that the joint solver is going to find itself: none yet. The store ends without them.
+    /// Finds artefacts by the configured method; none where the joint solver finds them itself. The
+    /// store is left without their pixels.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    /// [`CoaddError`] if pixels cannot be read, or the monitor asks to stop.
     pub(crate) fn find(
         state: &PatchState,
         store: &mut Store,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let config = &state.config;
         let visits = state.survey.inputs.visits.len();
@@ -89,22 +92,22 @@ impl Artefacts {
             let text = format!(
                 "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
             );
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
             return Ok(none);
         }
         if config.artefacts.find == FindArtefacts::Matched && config.model.subfilters == 1 {
             let text = "Artefacts were not looked for: one subfilter does not tell them from what refraction displaces. \
                         Set artefacts.find = \"static_sky\", if there is little of it.";
-            journal.warn("artefacts", text);
+            log.warn("artefacts", text);
             return Ok(none);
         }
         if state.survey.given.is_empty() {
-            state.warn_of_unknown_psfs(journal);
+            state.warn_of_unknown_psfs(log);
         }
-        Ok(Self { visits: found(state, store, config, journal)? })
+        Ok(Self { visits: found(state, store, config, log)? })
     }
 
-    /// With what was found later.
+    /// The union with artefacts found later.
     pub(crate) fn and(mut self, later: &[PixelList]) -> Self {
         for (pixels, more) in self.visits.iter_mut().zip(later) {
             pixels.extend(more);
@@ -114,39 +117,41 @@ impl Artefacts {
         self
     }
 
-    /// With streaks along straight lines, if they are to be looked for; `n_image` counts the visits of each pixel. The store ends without all of them.
+    /// Adds streaks along straight lines, if they are searched for. `n_image` counts the visits of
+    /// each pixel. The store is left without all artefacts.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+    /// [`CoaddError`] if pixels cannot be read, or the monitor asks to stop.
     pub(crate) fn with_streaks(
         self,
         state: &PatchState,
         store: &mut Store,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let settings = &state.config.artefacts;
         let few = settings.rarity().few(self.visits.len() as f64);
         if settings.find == FindArtefacts::Off || !settings.streaks || few == 0 {
             return Ok(self);
         }
-        journal.stage("finding streaks", self.visits.len())?;
+        log.stage("finding streaks", self.visits.len())?;
         // Of a streak that is left out already the wings may be left.
         store.leave_out(vec![]);
-        let all = self.and(&streaks::find(state, store, settings, &state.plain.n_image, journal)?);
+        let all = self.and(&streaks::find(state, store, settings, &state.plain.n_image, log)?);
         store.leave_out(all.visits.clone());
         Ok(all)
     }
 
-    /// Those that few visits have: the joint solver clips variable stars as well, which are in the sky. `n_image` counts the visits of each pixel.
+    /// Artefacts that few visits share. (The joint solver clips variable stars as well, which
+    /// belong to the sky.) `n_image` counts the visits of each pixel.
     pub(crate) fn rare(&self, n_image: &Array2<u16>, config: &AssembleConfig) -> Self {
         let groups: Vec<_> =
             self.visits.iter().map(|pixels| dcr_solver::groups(pixels, n_image.ncols())).collect();
         Self { visits: config.artefacts.rarity().rare(&groups, n_image) }
     }
 
-    /// Warns of visits that lost much of their good pixels, of which there are `good`.
-    pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], journal: &mut Journal<'_>) {
+    /// Warns of visits that lost many of their `good` pixels.
+    pub(crate) fn warn_of_losses(&self, visits: &[Input], good: &[usize], log: &mut RunLog<'_>) {
         for ((pixels, visit), good) in self.visits.iter().zip(visits).zip(good) {
             let share = pixels.len() as f64 / (*good).max(1) as f64;
             if share > MUCH {
@@ -155,7 +160,7 @@ impl Artefacts {
                      zero point or WCS may be wrong.",
                     100.0 * share
                 );
-                journal.warn(visit.name(), text);
+                log.warn(visit.name(), text);
             }
         }
     }
@@ -171,8 +176,8 @@ impl Artefacts {
 }
 
 impl PatchState {
-    /// Says what is done where it is not known how wide PSFs are.
-    fn warn_of_unknown_psfs(&self, journal: &mut Journal<'_>) {
+    /// Warns of the widths assumed where PSFs are unknown.
+    fn warn_of_unknown_psfs(&self, log: &mut RunLog<'_>) {
         let place = self.survey.inputs.bbox.centre();
         let unknown: Vec<u64> = (self.survey.inputs.visits.iter())
             .filter(|visit| psfs::stamp_at(visit, place).is_none())
@@ -183,7 +188,7 @@ impl PatchState {
             [visit] => format!("visit {visit}"),
             [first, .., last] => format!("{} visits, {first} to {last}", unknown.len()),
         };
-        journal.warn(
+        log.warn(
             subject,
             format!(
                 "Neither PSF nor its width is known: artefacts were looked for as if it were the others' mean, and {UNKNOWN_FWHM_PX} px wide. \

@@ -11,11 +11,13 @@ mod artefacts;
 mod band;
 mod bytes;
 mod coadd;
+mod error;
 mod input;
 mod joint;
 mod model;
 mod output;
 mod psf;
+mod selections;
 mod solver;
 mod subtract;
 mod table;
@@ -23,7 +25,7 @@ mod template;
 
 use std::collections::BTreeMap;
 
-use dcr_physics::{BandError, GeometrySource, RefractionModel, Throughput};
+use dcr_physics::{GeometrySource, RefractionModel, Throughput};
 use dcr_solver::iterative::IterativeConfig;
 pub use dcr_solver::joint::JointConfig;
 use serde::{Deserialize, Serialize};
@@ -32,18 +34,22 @@ pub use artefacts::{ArtefactConfig, FindArtefacts};
 pub use band::{BandConfig, ResolvedBand};
 pub use bytes::ByteSize;
 pub use coadd::{CoaddConfig, OutputVariance, PixelsIn, Statistic};
+pub use error::ConfigError;
+pub(crate) use error::edit_distance;
+use error::refuse;
 pub use input::{
     Distortion, InputConfig, OnDisagreement, SiteConfig, WeightsHold, WithoutVariance, ZeroPoint, ZeroPointOf,
 };
 pub use model::{ModelConfig, ShiftRule, Spectrum};
 pub use output::{Compression, OutputConfig};
 pub use psf::PsfConfig;
+pub use selections::{SubtractConfig, TemplateConfig};
 pub use solver::{Method, SolverConfig};
-pub use subtract::{Background, DifferenceConfig, SubtractConfig, TableFormat};
+pub use subtract::{Background, DifferenceConfig, TableFormat};
 pub use table::Key;
 
 use crate::regions::SkyRegion;
-pub use template::{MatchConfig, TemplateConfig, TemplateVariance};
+pub use template::{MatchConfig, TemplateVariance};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -100,85 +106,6 @@ pub const KEYS: [&[Key]; 11] = [
 /// The names of the presets.
 pub const PRESETS: [&str; 2] = ["default", "reference"];
 
-/// Names of bands that differ in so many letters may be meant for one another.
-const MISSPELT: usize = 1;
-
-/// A setting that cannot be meant.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The value is not allowed.
-    #[error("{key} = {value}: expected {allowed}")]
-    Value {
-        /// The setting with its table.
-        key: String,
-        /// Its value.
-        value: String,
-        /// What is allowed.
-        allowed: String,
-    },
-    /// There is no such setting.
-    #[error("unknown setting {key}{}", nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
-    Unknown {
-        /// What was given.
-        key: String,
-        /// The known setting that is most like it.
-        nearest: Option<String>,
-    },
-    /// A mask plane that no file has and that is not known.
-    #[error(
-        "{key} names {plane}, which no file's mask has{}; the files have {there}",
-        nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?"))
-    )]
-    Plane {
-        /// The setting.
-        key: String,
-        /// The name given.
-        plane: String,
-        /// The name that is most like it.
-        nearest: Option<String>,
-        /// The planes of the files.
-        there: String,
-    },
-    /// Neither the configuration nor the headers tell the band.
-    #[error(
-        "{}: set band.name to one of {known}; or band.effective_wavelength_nm and band.bandwidth_nm",
-        untold(name.as_deref(), filter.as_deref(), known)
-    )]
-    Band {
-        /// The name that was given.
-        name: Option<String>,
-        /// The filter that the headers name.
-        filter: Option<String>,
-        /// The names that are built in.
-        known: String,
-    },
-    /// The numbers make no band.
-    #[error("[band]: {0}")]
-    Numbers(#[from] BandError),
-}
-
-fn untold(name: Option<&str>, filter: Option<&str>, known: &str) -> String {
-    match (name, filter) {
-        (Some(name), _) => {
-            let close = known.split(", ").find(|known| edit_distance(name, known) <= MISSPELT);
-            let hint = close.map_or_else(String::new, |band| format!(" (did you mean {band}?)"));
-            format!("the wavelengths of band {name:?} are not known{hint}")
-        }
-        (None, Some(filter)) => {
-            format!(
-                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not tell them"
-            )
-        }
-        (None, None) => "no band is set, and the warps' headers name none".into(),
-    }
-}
-
-/// The error about `key = value`, in one line.
-fn refuse(key: &str, value: impl ToString, allowed: &str) -> ConfigError {
-    ConfigError::Value { key: key.into(), value: value.to_string(), allowed: allowed.into() }
-}
-
 impl AssembleConfig {
     /// LSST's DcrAssembleCoaddTask, faults included, so that its numbers can be met.
     #[must_use]
@@ -229,7 +156,7 @@ impl AssembleConfig {
         self.band.validate()?;
         self.model.validate()?;
         self.solver.validate()?;
-        joint::validate(self)?;
+        joint::validate(&self.joint, self.solver.method, &self.model)?;
         self.coadd.validate()?;
         self.psf.validate()?;
         self.artefacts.validate()?;
@@ -268,22 +195,6 @@ fn nearest(key: &str, known: &[String]) -> Option<String> {
     (by_distance(&best) <= last(key).chars().count().div_ceil(2)).then(|| best.clone())
 }
 
-/// The number of letters to insert, delete or replace (Levenshtein).
-pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,16 +231,6 @@ mod tests {
         assert_eq!(suggestion("coadd.zebra"), None);
         assert_eq!(check_key("coadd.subregion_size"), Ok(()));
         assert_eq!(check_key("output"), Ok(()));
-    }
-
-    #[test]
-    fn edit_distance_counts_letters() {
-        for (a, b, distance) in
-            [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("ab", "ba", 2)]
-        {
-            assert_eq!(edit_distance(a, b), distance);
-            assert_eq!(edit_distance(b, a), distance);
-        }
     }
 
     #[test]

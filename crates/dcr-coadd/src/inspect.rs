@@ -1,8 +1,8 @@
-//! What is known of a set of exposures before anything is coadded: times, angles, refraction, PSF, noise.
+//! Properties of a set of exposures before coaddition: times, angles, refraction, PSF, noise.
 //!
-//! Files need not share a grid, and a file that cannot be read is listed with the reason. The table tells of each
-//! visit what [`crate::config`] would make of it, and of the set whether its refraction differs enough
-//! between visits to tell colours ([`Leverage`]).
+//! Files need not share a grid, and a file that cannot be read is listed with the reason. The table
+//! has the interpretation of each visit under [`crate::config`], and the spread of refraction over
+//! the set ([`Leverage`]), which decides whether colours can be measured.
 
 mod leverage;
 mod visit;
@@ -18,16 +18,16 @@ pub use self::visit::{Dispersion, Place, Psf, VisitInspection};
 use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 
-/// What is known of a set of exposures.
+/// Properties of a set of exposures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
     /// The exposures that could be read, in the order given.
     pub visits: Vec<VisitInspection>,
     /// The files that could not.
     pub unreadable: Vec<Unreadable>,
-    /// How well the set tells colours; `None` with fewer than two visits whose zenith is known.
+    /// DCR leverage of the set; `None` with fewer than two visits whose zenith is known.
     pub leverage: Option<Leverage>,
-    /// What to mind about the set as a whole.
+    /// Warnings about the set as a whole.
     pub warnings: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ pub fn inspect(files: &[PathBuf], config: &AssembleConfig) -> Inspection {
     inspection
 }
 
-/// What to mind about the set as a whole.
+/// Warnings about the set as a whole.
 fn warnings(inspection: &Inspection) -> Vec<String> {
     let mut warnings = Vec::new();
     let twice = shared_numbers(&inspection.visits);
@@ -108,7 +108,7 @@ fn shared_numbers(visits: &[VisitInspection]) -> Vec<String> {
     files.into_iter().map(|(number, files)| format!("{number} ({})", names(files).join(", "))).collect()
 }
 
-/// Whether no two files are of one detector, or of one that is not named; true for one file.
+/// True if no two files share a detector or leave it unnamed; true for one file.
 fn are_detectors(files: &[&VisitInspection]) -> bool {
     let detectors: BTreeSet<&String> = files.iter().filter_map(|visit| visit.detector.as_ref()).collect();
     files.len() == 1 || detectors.len() == files.len()

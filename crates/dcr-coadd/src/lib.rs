@@ -1,13 +1,16 @@
-//! A patch of sky from warps to DCR-free coadds and matched templates.
+//! DCR-free coadds of a patch of sky, from warps.
 //!
-//! [`assemble`] is the main job: it opens warps, checks that they belong together, weighs them, makes a template coadd or
-//! takes one, finds where each subfilter's light lands in each visit, hands arrays to the solver, and writes the subfilters'
-//! coadds with all that belongs to them. [`matched_templates`] predicts from these what any other exposure sees, and [`subtract`]
-//! takes that away from exposures and finds what is left.
-//! [`inspect`](inspect::inspect) looks at exposures without coadding them; [`config`] holds every setting.
+//! [`assemble`] opens warps, [`coadd`] makes the coadds in memory, and [`assemble`] writes them:
+//! exposures are checked against each other and weighted, a starting coadd is made or read, each
+//! subfilter's displacement in each visit is computed, artefacts are found, and the solver's planes
+//! become coadds with mask, variance, PSF and metadata. [`model::Model`] is the result from which
+//! templates are made.
 //!
-//! This crate touches files only through [`dcr_image::fits`], and prints nothing: what is to be told goes to a [`Monitor`]
-//! and into the [`Summary`].
+//! [`inspect`](inspect::inspect) lists exposures without coadding them; [`config`] holds every
+//! setting.
+//!
+//! This crate touches files only through [`dcr_image::fits`], and prints nothing: progress and
+//! warnings go to a [`Monitor`] and into the [`Summary`].
 
 mod artefacts;
 mod assemble;
@@ -24,13 +27,12 @@ pub mod regions;
 pub mod run;
 
 pub use assemble::{AssembleRequest, assemble};
-pub use coadd::coadd_psfs::{PsfOrigin, PsfSummary};
 pub use coadd::psf_selection::psf_at;
 pub use coadd::solver_choice::Solver;
 pub use error::{CoaddError, GridDifference, InputError, ModelError};
 pub use patch::{Coadd, Coadds, Exposures, coadd};
 pub use run::progress::{Monitor, Unmonitored};
 pub use run::summary::{
-    BandSummary, JointSummary, JointVisitSummary, Outcome, RegionSummary, StageSeconds, Summary,
-    TemplateSource, VisitSummary, Warning,
+    BandSummary, JointSummary, JointVisitSummary, Outcome, PsfOrigin, PsfSummary, RegionSummary,
+    StageSeconds, Summary, TemplateSource, VisitSummary, Warning,
 };

@@ -1,10 +1,12 @@
-//! Regions of the sky or of an image, as DS9 writes them in files.
+//! Regions of the sky or of an image, in DS9's file format.
 //!
-//! Read are circles, boxes, ellipses and polygons in `fk5`, `icrs` (taken for the same: they differ by 25 mas), `image` (pixels of the
-//! patch, from 1) and `physical` (pixels of the parent image, from 1); coordinates in degrees or sexagesimal; sizes with `"`, `'`, `d`, `p`, or
-//! without unit, which are degrees on the sky and pixels in images. A `-` before a shape takes its pixels out of those of the regions
-//! before it. At an angle of 0 the width of a box lies along right ascension, or x; angles turn it as seen with North up and East left. Shapes
-//! without an area (points, lines, texts) are passed over; what else there is, is refused.
+//! Supported are circles, boxes, ellipses and polygons in `fk5`, `icrs` (treated as equal: they
+//! differ by 25 mas), `image` (pixels of the patch, from 1) and `physical` (pixels of the parent
+//! image, from 1); coordinates in degrees or sexagesimal; sizes with `"`, `'`, `d`, `p`, or without
+//! unit (degrees on the sky, pixels in images). A `-` before a shape removes its pixels from the
+//! regions before it. At an angle of 0 the width of a box lies along right ascension, or x; angles
+//! count anticlockwise with North up and East left. Shapes without an area (points, lines, texts)
+//! are ignored; anything else is refused.
 //!
 //! # References
 //!
@@ -21,10 +23,10 @@ pub use parse::{RegionError, parse_regions};
 /// A region of the sky or of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SkyRegion {
-    /// What its numbers are.
+    /// Coordinate system of the numbers.
     pub(crate) system: System,
     pub(crate) shape: Shape,
-    /// Whether its pixels are taken out.
+    /// True if its pixels are removed.
     pub(crate) excludes: bool,
 }
 
@@ -39,7 +41,7 @@ pub(crate) enum System {
     Physical,
 }
 
-/// A length as it is given.
+/// A length with its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Length {
     Degrees(f64),
@@ -64,7 +66,8 @@ pub(crate) enum Shape {
     Polygon(Vec<[f64; 2]>),
 }
 
-/// The pixels of a patch that lie in regions, by their centres. Regions that cannot be put on the patch's sky lie elsewhere.
+/// Pixels of a patch whose centres lie in the regions. Regions outside the domain of the WCS are
+/// ignored.
 #[must_use]
 pub fn covered_by(regions: &[SkyRegion], bbox: BBox, wcs: &Wcs) -> Array2<bool> {
     let mut covered = Array2::from_elem(bbox.shape(), false);
@@ -183,7 +186,7 @@ impl Outline {
     }
 }
 
-/// A box with all corners, and a pixel to spare. What is beyond the reach of any image is cut off.
+/// Bounding box of the corners with a margin of a pixel, limited to the size of any image.
 fn around(corners: &[[f64; 2]]) -> BBox {
     const FAR: f64 = 1e8;
     let bound = |axis: usize| {

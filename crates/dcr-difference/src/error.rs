@@ -18,7 +18,7 @@ pub enum DifferenceError {
     /// No finished run was given.
     #[error("no run was given; name the folder of one, or its model.fits")]
     NoPatches,
-    /// An exposure under which there is no patch.
+    /// The exposure overlaps no patch.
     #[error(
         "{}: it overlaps none of the patches given ({patches}); give those that cover {}", path.display(),
         place.map_or_else(|| "its place on the sky".into(), |sky| format!("RA {:.4}°, Dec {:+.4}°", sky.ra.degrees(), sky.dec.degrees()))
@@ -44,7 +44,7 @@ pub enum DifferenceError {
         path: PathBuf,
         /// The exposure.
         exposure: PathBuf,
-        /// What differs, by how much.
+        /// The difference of the grids.
         difference: Box<GridDifference>,
     },
     /// Neither runs nor templates were given.
@@ -93,13 +93,13 @@ pub enum DifferenceError {
 }
 
 impl DifferenceError {
-    /// Whether the caller asked to stop.
+    /// True if the caller asked to stop.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         matches!(self, Self::Coadd(CoaddError::Cancelled))
     }
 
-    /// Whether it is a failure of the operating system, which a later try may not meet.
+    /// True for a failure of the operating system, which a retry may not meet.
     #[must_use]
     pub const fn is_io(&self) -> bool {
         matches!(self, Self::Coadd(CoaddError::Fits(FitsError::Io { .. })))
@@ -120,7 +120,7 @@ macro_rules! by_coadd_error {
 by_coadd_error!(FitsError, StampError, ConfigError, InputError, ModelError, BandError, JointError);
 
 impl From<SourceError> for DifferenceError {
-    /// What it was, where that is known.
+    /// The original error of a file or of this crate, if the source is one.
     fn from(source: SourceError) -> Self {
         match source.downcast::<Self>() {
             Ok(own) => *own,
@@ -129,7 +129,7 @@ impl From<SourceError> for DifferenceError {
     }
 }
 
-/// What two patches do not share.
+/// A property that two patches must share and do not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: the {what} is {got}, but {} has {expected}; {remedy}", path.display(), first.display())]
 pub struct Disagreement {
@@ -137,12 +137,12 @@ pub struct Disagreement {
     pub path: PathBuf,
     /// The file it was compared with.
     pub first: PathBuf,
-    /// What differs.
+    /// The property.
     pub what: &'static str,
-    /// What the file has.
+    /// Its value in the file.
     pub got: String,
-    /// What the other has.
+    /// Its value in the other file.
     pub expected: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: &'static str,
 }

@@ -1,8 +1,8 @@
 //! Matched templates and difference images.
 //!
-//! [`matched_templates`] predicts what any exposure sees from the subfilter models that
-//! [`dcr_coadd::assemble`] wrote. [`subtract`] takes the prediction away from the exposure and
-//! lists the residuals. [`review`] looks at a finished run through its own exposures.
+//! [`matched_templates`] predicts exposures from the subfilter models that [`dcr_coadd::assemble`]
+//! wrote. [`subtract`] subtracts the prediction from the exposure and lists the residuals.
+//! [`review`] compares a finished run with its own exposures.
 
 mod error;
 mod model;

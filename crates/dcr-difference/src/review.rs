@@ -1,8 +1,10 @@
-//! A finished run seen through its own exposures: what each has that the templates have not, for the report.
+//! A finished run compared with its own exposures, for the report.
 //!
-//! Differences and residuals are those of [`crate::subtract`], by the same code; nothing is written. The exposures went into the
-//! coadds, so differences have a little less noise than those of exposures that did not.
+//! Differences and residuals are made by the code of [`crate::subtract`]; nothing is written. The
+//! exposures went into the coadds, so their differences have slightly less noise than those of
+//! other exposures.
 
+mod coadds;
 mod remainder;
 mod stars;
 
@@ -12,23 +14,24 @@ use std::path::{Path, PathBuf};
 
 use dcr_image::fits::MissingVariance;
 use dcr_image::{BBox, Exposure, ExposureFile, OpenOptions, Psf, Wcs};
-use ndarray::{Array2, Array3, Axis, Zip};
+use ndarray::{Array2, Axis, Zip};
 
+pub use self::coadds::CoaddPlanes;
 pub use self::remainder::{Remainder, ResidualMark};
 pub use self::stars::Star;
 use crate::model::finished_run::{FinishedRun, RunPlanes};
 use crate::model::patches::Patches;
-use crate::subtract::difference::{Difference, PairError, Side, subtract as difference_of};
+use crate::subtract::difference::{Difference, PairError, PairMember, subtract as difference_of};
 use crate::subtract::plain::PlainCoadds;
 use crate::template::maker::TemplateMaker;
 use crate::template::target::Target;
 use dcr_coadd::config::{Background, SubtractConfig, ZeroPoint};
 use dcr_coadd::inputs::flux_factors;
 
-/// FWHM in px of the PSF that stands in where nobody has one, so that a difference can be made at all.
+/// FWHM in px of the PSF assumed where neither image has one.
 const STAND_IN_FWHM_PX: f64 = 3.5;
 
-/// A finished run, opened to be looked at. Its plain coadd is kept in memory.
+/// A finished run, open for review. Its standard coadd is kept in memory.
 pub struct Review {
     patches: Patches,
     run: FinishedRun,
@@ -44,38 +47,24 @@ pub struct Exposures<'a> {
     maker: TemplateMaker<'a>,
 }
 
-/// The coadds of a run. Pixels without data are NaN.
-#[derive(Clone, Debug)]
-pub struct CoaddPlanes {
-    /// `(subfilters, rows, cols)`, blue to red.
-    pub image_byx: Array3<f32>,
-    /// Likewise.
-    pub variance_byx: Array3<f32>,
-    /// Their sum.
-    pub sum: Array2<f32>,
-    /// Visits that reached each pixel, the mean over subfilters; `None` if the files do not tell.
-    pub n_image: Option<Array2<f32>>,
-    /// Pixels of sources.
-    pub sources: Array2<bool>,
-}
-
-/// An exposure, and what is left of it.
+/// An exposure with its differences.
 #[derive(Clone, Debug)]
 pub struct VisitReview {
     /// Its pixels.
     pub exposure: Array2<f32>,
     /// Less the matched template.
     pub matched: Remainder,
-    /// Less the plain coadd, if the run has one.
+    /// Difference with the standard coadd, if the run has one.
     pub plain: Option<Remainder>,
 }
 
 impl Review {
-    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a kernel can be fitted.
+    /// Opens the run in `folder`. With `config.subtract.match_psf`, PSFs are matched wherever a
+    /// kernel can be fitted.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the folder holds no run, or files of several.
+    /// [`DifferenceError`] if the folder holds no run, or files of several runs.
     pub fn open(folder: &Path, config: SubtractConfig) -> Result<Self, DifferenceError> {
         let patches = Patches::open(&[folder.to_owned()])?;
         let mut plain = PlainCoadds::open(&patches)?;
@@ -104,7 +93,7 @@ impl Review {
         self.patches.models[0].bbox
     }
 
-    /// Refuses a file in the run's folder that says it is of another run.
+    /// Refuses a file in the run's folder that states another run.
     ///
     /// # Errors
     ///
@@ -119,7 +108,7 @@ impl Review {
         self.patches.unit()
     }
 
-    /// The file that is the plain coadd, if there is one: `plain.fits`, or `coadd.fits` for want of it.
+    /// File name of the standard coadd, if there is one: `plain.fits`, else `coadd.fits`.
     #[must_use]
     pub fn plain_coadd(&self) -> Option<&'static str> {
         self.plain.as_ref().map(|plain| plain.name)
@@ -169,11 +158,11 @@ impl Review {
         Some(sum / run.files.len() as f32)
     }
 
-    /// Isolated sources of the coadds with their fluxes in each subfilter, the brightest first.
+    /// Isolated sources of the coadds with their fluxes in each subfilter, brightest first.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the PSF makes no stamp. Without a PSF there are none.
+    /// [`DifferenceError`] if the PSF makes no stamp. Without a PSF the list is empty.
     pub fn stars(&self, coadds: &CoaddPlanes) -> Result<Vec<Star>, DifferenceError> {
         let file = &self.run.files[0];
         let (x, y) = file.bbox().centre();
@@ -183,11 +172,11 @@ impl Review {
         }
     }
 
-    /// Gets ready to look at exposures: what their templates are made from is kept in memory.
+    /// Prepares the run for its exposures: models are kept in memory.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if what templates are made from cannot be read.
+    /// [`DifferenceError`] if a model cannot be read.
     pub fn exposures(&self) -> Result<Exposures<'_>, DifferenceError> {
         let mut maker =
             TemplateMaker::new(&self.patches.models, &self.patches.planes, &self.config.template)?;
@@ -195,7 +184,7 @@ impl Review {
         Ok(Exposures { review: self, maker })
     }
 
-    /// What brings an exposure to the coadds' zero point.
+    /// Factor that brings an exposure to the coadds' zero point.
     fn scale(&self, file: &dyn Exposure) -> f32 {
         let factor = flux_factors::factor(file, &self.config.template.input, self.zero_point);
         factor.unwrap_or(1.0) as f32
@@ -204,8 +193,8 @@ impl Review {
     fn difference(
         &self,
         file: &dyn Exposure,
-        exposure: &Side,
-        mut template: Side,
+        exposure: &PairMember,
+        mut template: PairMember,
     ) -> Result<Unsearched, DifferenceError> {
         let path = || PathBuf::from(file.path());
         let psf_known = exposure.psf.is_some() || template.psf.is_some();
@@ -232,7 +221,8 @@ impl Review {
 }
 
 impl Exposures<'_> {
-    /// Subtracts the matched template and the plain coadd from an exposure, whose files are given. What is left is compared on the pixels that both can tell.
+    /// Subtracts the matched template and the standard coadd from an exposure, whose files are
+    /// given. The two differences are compared on the pixels that both cover.
     ///
     /// # Errors
     ///
@@ -244,7 +234,7 @@ impl Exposures<'_> {
         let opened = paths.iter().map(|path| Ok(Target::open(path, model, input, true)?.0));
         let subjects = Target::join(opened.collect::<Result<_, DifferenceError>>()?, model, input)?;
         let Some(subject) = subjects.into_iter().next() else { return Err(CoaddError::NoInputs.into()) };
-        let mut exposure = Side::of(subject.file.as_ref())?;
+        let mut exposure = PairMember::of(subject.file.as_ref())?;
         exposure.leave_out_glitches(subject.file.psf(), subject.sky.visit.psf_fwhm_px);
         let scale = review.scale(subject.file.as_ref());
         if scale != 1.0 {
@@ -252,7 +242,7 @@ impl Exposures<'_> {
             exposure.pixels.variance *= scale * scale;
         }
         let template = self.maker.make(&subject)?;
-        let template = Side::made(template.pixels, review.patches.planes.clone(), template.psf);
+        let template = PairMember::made(template.pixels, review.patches.planes.clone(), template.psf);
         let mut matched = review.difference(subject.file.as_ref(), &exposure, template)?;
         let mut plain = match &review.plain {
             None => None,
@@ -279,7 +269,7 @@ impl Exposures<'_> {
     }
 }
 
-/// A difference, before anybody has looked for what stands out.
+/// A difference before the search for residuals.
 struct Unsearched {
     difference: Difference,
     /// Threshold of residuals, and the background that is taken out, if they can be searched for.
@@ -287,7 +277,7 @@ struct Unsearched {
 }
 
 impl Unsearched {
-    /// Share of the pixels that tell something.
+    /// Share of the pixels with valid data.
     fn usable(&self) -> f64 {
         let bad = &self.difference.bad;
         bad.iter().filter(|bad| !**bad).count() as f64 / bad.len().max(1) as f64

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::subtract::difference::Matching;
 
-/// What [`crate::matched_templates`] did.
+/// Record of a call of [`crate::matched_templates`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TemplateSummary {
     /// The runs whose coadds were used.
@@ -21,7 +21,7 @@ pub struct TemplateSummary {
     pub templates: Vec<MatchedTemplate>,
     /// The exposures without a template, each with the reason.
     pub dropped: Vec<Warning>,
-    /// What is to be minded.
+    /// All warnings.
     pub warnings: Vec<Warning>,
     /// Seconds in all.
     pub seconds: f64,
@@ -46,17 +46,18 @@ pub struct MatchedTemplate {
     pub covered: f64,
     /// The folders of the patches it was made of.
     pub patches: Vec<PathBuf>,
-    /// Whether it was warped; if not, the exposure lies on the patch's own pixels.
+    /// True if it was warped; false if the exposure lies on the patch's own pixels.
     pub warped: bool,
-    /// What the run's model was multiplied by, for the exposure's zero point.
+    /// Factor on the run's model for the exposure's zero point.
     pub scale: f64,
-    /// The exposure's offset that it was displaced by, `[dx, dy]` in px; templates from joint runs are, on the patch's own pixels.
+    /// Fitted offset of the exposure, `[dx, dy]` in px, for templates of joint runs on the patch's
+    /// own pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_px: Option<[f64; 2]>,
-    /// The exposure's flux over the template's, minus 1, as that fit found it: told, not applied.
+    /// Fitted flux of the exposure over the template, minus 1; not applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flux_excess: Option<f64>,
-    /// Whose PSF the template has, if it is of a joint run.
+    /// Origin of the template's PSF, for a joint run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psf_of: Option<PsfOf>,
     /// FWHM of the template's PSF in px.
@@ -84,12 +85,12 @@ impl PsfOf {
     }
 }
 
-/// What [`dcr_difference::subtract`] did.
+/// Record of a call of [`crate::subtract`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SubtractSummary {
     /// Version of this software.
     pub version: String,
-    /// The runs that templates or plain coadds are from.
+    /// Runs behind the templates or standard coadds.
     pub runs: Vec<String>,
     /// How it ended: exposures may have been left out.
     pub outcome: Outcome,
@@ -97,15 +98,15 @@ pub struct SubtractSummary {
     pub threshold: f64,
     /// Residuals of the matched templates, in all visits.
     pub matched: ResidualCounts,
-    /// Residuals of the plain coadd, if there is one.
+    /// Residuals of the standard coadd, if there is one.
     pub plain: Option<ResidualCounts>,
-    /// The file in the runs' folders that is the plain coadd.
+    /// File name of the standard coadd in the runs' folders.
     pub plain_coadd: Option<String>,
     /// Visit by visit, in the order of the exposures.
     pub visits: Vec<SubtractedVisit>,
     /// The exposures without a difference, each with the reason.
     pub dropped: Vec<Warning>,
-    /// What is to be minded.
+    /// All warnings.
     pub warnings: Vec<Warning>,
     /// The folder of the results.
     pub folder: PathBuf,
@@ -128,11 +129,11 @@ pub struct SubtractedVisit {
     pub airmass: Option<f64>,
     /// Residuals of the matched template.
     pub matched: ResidualCounts,
-    /// Residuals of the plain coadd.
+    /// Residuals of the standard coadd.
     pub plain: Option<ResidualCounts>,
     /// Fraction of the exposure's good pixels that were searched: the others have no template.
     pub searched: f64,
-    /// What the template was multiplied by, for the exposure's zero point.
+    /// Factor on the template for the exposure's zero point.
     pub scale: f64,
     /// The noise found in the difference over that of its variance.
     pub noise_factor: f64,
@@ -142,7 +143,7 @@ pub struct SubtractedVisit {
     pub background_slope: Option<f64>,
     /// FWHM of the difference's PSF.
     pub psf_fwhm_px: f64,
-    /// Whose PSF the template has, if it is of a joint run.
+    /// Origin of the template's PSF, for a joint run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_psf_of: Option<PsfOf>,
     /// How PSFs were matched.

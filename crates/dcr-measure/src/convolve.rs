@@ -1,4 +1,5 @@
-//! Correlation of planes with small kernels, strip by strip in parallel: `out(p) = Σ_m k(m) plane(p + m)`, 0 beyond the plane.
+//! Correlation of planes with small kernels: `out(p) = Σ_m k(m) plane(p + m)`, with 0 beyond the
+//! plane. Strips of rows run in parallel.
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
@@ -9,7 +10,8 @@ const NEGLIGIBLE: f64 = 1e-9;
 /// Rows that are one piece of work: with those around them they stay in a core's cache.
 const STRIP_ROWS: usize = 32;
 
-/// Correlates a plane with an odd-sided kernel whose middle is `m = 0`. The result does not depend on the number of threads.
+/// Correlates a plane with an odd-sided kernel centred at `m = 0`. The result is independent of the
+/// number of threads.
 pub fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32> {
     correlate_rows(plane.dim(), kernel, |row, line| match plane.row(row).as_slice() {
         Some(pixels) => line.copy_from_slice(pixels),
@@ -18,7 +20,7 @@ pub fn correlate(plane: ArrayView2<f32>, kernel: ArrayView2<f64>) -> Array2<f32>
 }
 
 /// As [`correlate`], of a plane of this shape whose rows are written by `write_row`.
-pub fn correlate_rows(
+pub(crate) fn correlate_rows(
     (rows, cols): (usize, usize),
     kernel: ArrayView2<f64>,
     write_row: impl Fn(usize, &mut [f32]) + Sync,
@@ -84,15 +86,16 @@ fn sum_taps(source: &[f32], taps: &[(usize, f32)], out: &mut [f32]) {
 pub struct SmallKernel {
     height: usize,
     width: usize,
-    /// For each source row of a block the weights for all rows of the block, 0 for those that it is no part of.
+    /// Weights of each source row of a block for all rows of the block; 0 outside the kernel.
     taps: Vec<Vec<[f32; ROWS]>>,
 }
 
-/// Rows, and pixels of each, that are summed at a time, in registers: a source row is read once for all rows that it is a part of.
+/// Rows and columns of a block summed at a time, in registers. A source row is read once per block.
 const ROWS: usize = 4;
 const LANES: usize = 32;
 
 impl SmallKernel {
+    /// Prepares a kernel of any shape.
     pub fn new(kernel: ArrayView2<f32>) -> Self {
         let (height, width) = kernel.dim();
         let weight = |i: Option<usize>, j| i.and_then(|i| kernel.get((i, j))).copied().unwrap_or(0.0);
@@ -101,9 +104,10 @@ impl SmallKernel {
         Self { height, width, taps: (0..height + ROWS - 1).map(of_source).collect() }
     }
 
-    /// As [`correlate`], only where the kernel lies inside the plane: the result is smaller than that by the kernel's side less one.
+    /// [`correlate`] restricted to positions where the kernel lies inside the plane. Each side of
+    /// the result is shorter than that of the plane by the side of the kernel less one.
     ///
-    /// The plane is finite and in standard layout, as is any that was made here.
+    /// The plane is finite and in standard layout.
     pub fn correlate_inside(&self, plane: ArrayView2<f32>) -> Array2<f32> {
         let (rows, cols) = plane.dim();
         let inner = |n: usize, side: usize| (n + 1).saturating_sub(side);
@@ -137,7 +141,8 @@ impl SmallKernel {
     }
 }
 
-/// Where blocks begin that cover `0..length`; the last overlaps the one before it, whose results it repeats.
+/// Starts of the blocks that cover `0..length`. The last block overlaps its predecessor and repeats
+/// its results.
 fn starts(length: usize, block: usize) -> impl Iterator<Item = usize> {
     (0..length).step_by(block).map(move |start| start.min(length.saturating_sub(block)))
 }

@@ -1,17 +1,18 @@
-//! Which pixels belong to sources: those where the image, smoothed with the PSF, stands out of the noise.
+//! Source detection: pixels where the image, smoothed with the PSF, exceeds the noise.
 //!
-//! With a Gaussian `G` of the PSF's width, the smoothed image `G ∗ I` has the variance `G² ∗ v`, and `G²` is again a
-//! Gaussian, 1/√2 as wide and of sum `1/(4πσ²)`. The ratio of the two, its median subtracted, has a standard deviation of 1
-//! where there are no sources if the variance is right; it is divided by what it has, by the median absolute deviation. Pixels
-//! beyond the threshold that hang together (with their diagonals) in large enough groups are detections, grown by some σ of
-//! the PSF, as survey pipelines do.
+//! For a Gaussian `G` of the PSF's width, the smoothed image `G ∗ I` has the variance `G² ∗ v`, and
+//! `G²` is a Gaussian 1/√2 as wide with sum `1/(4πσ²)`. The ratio of the two, less its median, has
+//! a standard deviation of 1 away from sources if the variance is right. It is divided by its
+//! measured scatter (from the median absolute deviation). Groups of connected pixels (diagonals
+//! included) above the threshold that are large enough are detections, dilated by a multiple of the
+//! PSF's σ.
 
 use dcr_solver::kernel::{Boundary, gaussian_filter};
 use ndarray::{Array2, ArrayView2, Zip, s};
 
 use crate::statistics::median_and_scatter;
 
-/// What counts as a detection.
+/// Criteria of a detection.
 #[derive(Clone, Copy, Debug)]
 pub struct Detection {
     /// Standard deviation of the PSF in px.
@@ -35,19 +36,19 @@ impl Detection {
         Self { grow_px: sigmas * self.psf_sigma, ..self }
     }
 
-    /// The groups of pixels beyond the threshold that are large enough, in the order of their first pixels.
+    /// Groups of at least the minimum number of pixels above the threshold, ordered by first pixel.
     pub fn groups(&self, significance: &Array2<f32>) -> Vec<Vec<(usize, usize)>> {
         groups(&significance.mapv(|s| s > self.threshold), self.min_pixels)
     }
 
-    /// The pixels of sources. Pixels that are not finite, or of a variance that is not, take no part.
+    /// Pixels of sources. Pixels with a non-finite image or variance are ignored.
     pub fn detect(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<bool> {
         let significance = self.significance(image, variance);
         let above = significance.mapv(|s| s > self.threshold);
         grown(&without_small_groups(&above, self.min_pixels), self.grow_px)
     }
 
-    /// The smoothed image over its noise; 0 where there are no data.
+    /// Smoothed image over its noise; 0 where there are no data.
     pub fn significance(&self, image: ArrayView2<f32>, variance: ArrayView2<f32>) -> Array2<f32> {
         let known =
             Zip::from(&image).and(&variance).map_collect(|i, v| i.is_finite() && *v > 0.0 && v.is_finite());
@@ -77,7 +78,7 @@ pub fn without_small_groups(flags: &Array2<bool>, fewest: usize) -> Array2<bool>
     out
 }
 
-/// The groups of at least `fewest` set pixels that touch by sides or corners, in the order of their first pixels.
+/// Groups of at least `fewest` set pixels that touch by sides or corners, ordered by first pixel.
 pub fn groups(flags: &Array2<bool>, fewest: usize) -> Vec<Vec<(usize, usize)>> {
     let (rows, cols) = flags.dim();
     let mut open = flags.clone();

@@ -54,7 +54,7 @@ const FEWEST_DIRECTIONS: usize = 2;
 const SHARPEST_FWHM_PX: f64 = 2.0;
 /// Pixels from which level and noise are measured.
 const SAMPLE: usize = 1 << 14;
-/// Fewer good pixels do not tell them.
+/// Minimum good pixels for the level and noise of the sky.
 const FEWEST_PIXELS: usize = 30;
 
 /// Largest ratio of a pixel of light to the mean of a pair beside it, by direction and offset.
@@ -71,8 +71,8 @@ pub struct Glitch {
 }
 
 impl Contrast {
-    /// Of a PSF in the middle of an image; without one, of `fwhm_px`, or of the sharpest PSF that
-    /// is plausible.
+    /// Limits for a PSF in the middle of an image; without one, for `fwhm_px`, or for the sharpest
+    /// plausible PSF.
     pub fn of(psf: Option<&Psf>, (x, y): (f64, f64), fwhm_px: Option<f64>) -> Self {
         let stamp = psf.and_then(|psf| psf.stamp_at(x, y).ok());
         let width = fwhm_px.filter(|fwhm| fwhm.is_finite() && *fwhm > SHARPEST_FWHM_PX);
@@ -160,7 +160,7 @@ fn partners((y, x): (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// What makes a pixel of an image a glitch.
+/// Test of the pixels of an image for glitches.
 struct Test<'a> {
     image: ArrayView2<'a, f32>,
     contrast: &'a Contrast,
@@ -216,8 +216,7 @@ impl Test<'_> {
     }
 }
 
-/// The glitches of an exposure that is in memory, pixels of which are good where image and variance
-/// are numbers.
+/// Glitches of an exposure in memory. Pixels with finite image and variance are good.
 pub fn glitches_of(pixels: &MaskedImage, contrast: &Contrast) -> Vec<Glitch> {
     let flags = ndarray::Zip::from(&pixels.image).and(&pixels.variance).map_collect(|value, variance| {
         GOOD * u8::from(value.is_finite() && variance.is_finite() && *variance > 0.0)
@@ -245,7 +244,7 @@ fn sky(
     (sigma > 0.0 && sigma.is_finite()).then_some((f64::from(level), sigma))
 }
 
-/// What was left out of the exposures of a set, for a warning.
+/// Glitches in the exposures of a set, for a warning.
 #[derive(Debug, Default)]
 pub struct GlitchCount {
     exposures: usize,
@@ -255,8 +254,7 @@ pub struct GlitchCount {
 }
 
 impl GlitchCount {
-    /// Adds an exposure with `pixels` glitches, of which `worst` is the largest, at parent pixel
-    /// coordinates.
+    /// Adds an exposure with `pixels` glitches and its `worst` glitch, at parent pixel coordinates.
     pub fn add(&mut self, name: &str, pixels: usize, worst: Option<(f64, (i64, i64))>) {
         let Some((sigmas, place)) = worst else { return };
         self.exposures += 1;
@@ -266,7 +264,7 @@ impl GlitchCount {
         }
     }
 
-    /// What a person should know; `None` without glitches.
+    /// Warning about the glitches; `None` without any.
     pub fn warning(&self) -> Option<String> {
         let (name, sigmas, (x, y)) = self.worst.as_ref()?;
         let (pixels, is) = if self.pixels == 1 { ("pixel", "is") } else { ("pixels", "are") };

@@ -1,7 +1,7 @@
-//! Filling pixels without data from their neighbours, so that nothing downstream trips over NaN.
+//! Fills pixels without data from their neighbours, to keep NaN out of later steps.
 //!
-//! Each missing pixel becomes the average of the known ones around it, weighted with a Gaussian that is made wider
-//! until it reaches some. They stay flagged: what is filled in is no measurement.
+//! Each missing pixel becomes a Gaussian-weighted average of the known pixels around it; the
+//! Gaussian is widened until it reaches some. Filled pixels stay flagged: they are no measurement.
 
 use dcr_solver::kernel::{Boundary, gaussian_filter};
 use ndarray::{Array2, ArrayView2, Zip};
@@ -11,7 +11,8 @@ const FIRST_WIDTH: f64 = 1.0;
 /// The least weight of known pixels from which an average is taken.
 const LEAST_WEIGHT: f32 = 1e-3;
 
-/// Fills the pixels of `plane` that are `missing` or not finite. A plane that is missing altogether becomes 0.
+/// Fills the pixels of `plane` that are `missing` or not finite. A plane without any known pixel
+/// becomes 0.
 pub fn fill_missing(plane: &mut Array2<f32>, missing: ArrayView2<bool>) {
     let mut known =
         Zip::from(&*plane).and(&missing).map_collect(|value, missing| value.is_finite() && !missing);

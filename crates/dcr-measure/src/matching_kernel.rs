@@ -1,15 +1,16 @@
-//! The kernel that gives one image the PSF of another (Alard and Lupton).
+//! PSF matching of two images (Alard and Lupton).
 //!
-//! The kernel is a sum of known shapes, Gaussians of three widths times polynomials and a single pixel, with coefficients that are
-//! constant or polynomials of the place; the background between the images is a polynomial as well:
+//! The kernel is a sum of fixed shapes (Gaussians of three widths times polynomials, and a single
+//! pixel) with coefficients that are constant or polynomials of the position. The background
+//! between the images is a polynomial as well:
 //!
 //! ```text
 //! B(p) ≈ Σ_i a_i(p) (k_i ∗ A)(p) + b(p)
 //! ```
 //!
-//! The coefficients are fitted to stamps about bright sources by weighted least squares, with pixels and stamps that do not follow
-//! left out round by round. Only the first shape has a sum, 1, and its coefficient is constant: the ratio of fluxes is the same
-//! everywhere, whatever the PSF does.
+//! The coefficients are fitted to stamps around bright sources by weighted least squares; deviating
+//! pixels and stamps are rejected in rounds. Only the first shape has a sum, 1, and its coefficient
+//! is constant: the flux ratio is the same everywhere, however the PSF varies.
 //!
 //! # References
 //!
@@ -25,19 +26,25 @@ use rayon::prelude::*;
 
 use crate::convolve::{correlate, turned};
 pub use basis::Polynomial;
-pub use fit::{fit, solve_positive};
+pub use fit::fit;
+pub(crate) use fit::solve_positive;
 
 /// Side of the tiles in which the kernel that variances go through is taken for constant, in px.
 const VARIANCE_TILE: usize = 128;
-/// The share of a kernel's absolute weight that may fall on bad pixels, which are filled from their neighbours, or beyond the edge.
+/// Maximum share of a kernel's absolute weight on bad pixels, which are filled from their
+/// neighbours, or beyond the edge.
 const MISSING_WEIGHT: f64 = 0.02;
 
 /// An image to be matched, or to match.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
+    /// Image, `(rows, cols)`.
     pub image: &'a Array2<f32>,
+    /// Variance of each pixel.
     pub variance: &'a Array2<f32>,
+    /// Pixels without valid data.
     pub bad: &'a Array2<bool>,
+    /// FWHM of the PSF in px.
     pub fwhm_px: f64,
 }
 
@@ -51,12 +58,12 @@ pub enum MatchError {
          subtract.kernel_order"
     )]
     TooFewSources {
-        /// How many there are.
+        /// Sources found.
         found: usize,
         /// How many there should be.
         needed: usize,
     },
-    /// The sources do not tell the kernel.
+    /// The sources leave the kernel degenerate.
     #[error(
         "the bright sources do not determine a kernel; subtract without matching, or lower subtract.kernel_order"
     )]
@@ -71,6 +78,7 @@ pub struct MatchingKernel {
     place: Polynomial,
     background: Vec<f64>,
     background_place: Polynomial,
+    /// Quality of the fit.
     pub quality: MatchQuality,
 }
 
@@ -87,14 +95,16 @@ pub struct MatchQuality {
 
 /// An image after convolution.
 pub struct Convolved {
+    /// Convolved image plus background.
     pub image: Array2<f32>,
+    /// Variance of each pixel.
     pub variance: Array2<f32>,
     /// Pixels into which too much of bad ones came.
     pub bad: Array2<bool>,
 }
 
 impl MatchingKernel {
-    /// The ratio of fluxes: the sum of the kernel, the same everywhere.
+    /// Flux ratio: the sum of the kernel, the same at every position.
     pub fn sum(&self) -> f64 {
         self.terms[0].sum()
     }
@@ -173,7 +183,8 @@ impl MatchingKernel {
     }
 }
 
-/// The image with bad pixels filled by the Gaussian mean of the good ones within a FWHM; 0 where there are none.
+/// Image with bad pixels replaced by the Gaussian mean of the good ones within a FWHM; 0 without
+/// good ones.
 fn filled(frame: &Frame<'_>) -> Array2<f32> {
     let reach = frame.fwhm_px.ceil() as usize;
     let (rows, cols) = frame.image.dim();

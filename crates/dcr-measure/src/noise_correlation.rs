@@ -1,39 +1,40 @@
-//! How the noise of neighbouring pixels of a coadd goes together.
+//! Correlation of the noise of neighbouring pixels of a coadd.
 //!
-//! Over pixels without sources, each divided by its standard deviation as the variance has it, and rid of their mean,
+//! With pixels `z` away from sources, each divided by its stated standard deviation and less their
+//! mean,
 //!
 //! ```text
 //! ρ(dy, dx) = Σ z(y, x) z(y + dy, x + dx) / Σ z²
 //! ```
 //!
-//! for the neighbours along x, along y and along the two diagonals (their mean). Warping correlates pixels, and so do models that are smooth.
-//! The standard deviation of `z` tells how far the variance is right: where neighbours are correlated, it is below 1 and sums over
-//! many pixels scatter more than the variance says.
+//! for the neighbours along x, along y and along the two diagonals (their mean). Warping and smooth
+//! models correlate pixels. The standard deviation of `z` checks the variance: where neighbours are
+//! correlated it is below 1, and sums over many pixels scatter more than the variance implies.
 
 use dcr_image::header::Card;
 use ndarray::{ArrayView2, Zip, s};
 use serde::Serialize;
 
-/// Values beyond so many standard deviations are no noise.
+/// Outlier threshold in standard deviations.
 const OUTLIER_SIGMA: f32 = 5.0;
-/// Fewest pixels to tell it from.
+/// Minimum pixels for the measurement.
 const FEWEST: usize = 100;
 
 /// Correlation of the noise of neighbouring pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NoiseCorrelation {
-    /// Of neighbours along x.
+    /// Correlation of neighbours along x.
     pub x: f64,
-    /// Of neighbours along y.
+    /// Correlation of neighbours along y.
     pub y: f64,
-    /// Of neighbours along diagonals.
+    /// Correlation of neighbours along diagonals.
     pub diagonal: f64,
     /// Standard deviation of the pixels over that of the variance.
     pub scatter: f64,
 }
 
 impl NoiseCorrelation {
-    /// Measures it where there are no sources; `None` if too few pixels are left.
+    /// Measures the correlation away from sources; `None` if too few pixels are left.
     pub fn measure(
         image: ArrayView2<'_, f32>,
         variance: ArrayView2<'_, f32>,

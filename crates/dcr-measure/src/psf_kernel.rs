@@ -1,21 +1,22 @@
-//! The kernel that turns one PSF into another, both being known.
+//! Kernel between two known PSFs.
 //!
-//! With the transforms `P` of the PSF that there is and `Q` of the one wanted, it is
+//! With the transforms `P` of the given PSF and `Q` of the desired one,
 //!
 //! ```text
 //! K = Q P* / (|P|² + e²)        |K| ≤ 5
 //! ```
 //!
-//! where `e` is the amplitude, relative to that at frequency 0, below which a PSF says nothing: of that nothing is kept. (The joint solver keeps it as it
-//! is, docs/algorithm.md §13.2, for its own model; here that would leave 2 % of the peak too much where a PSF is made wider.) Its sum is 1, but for what
-//! is cut: a hundredth of its absolute weight, ripples at frequencies that the PSF hardly passes.
+//! where `e` is the relative amplitude below which a PSF carries no information; such frequencies
+//! are suppressed. (The joint solver keeps them unchanged for its own model; here that would leave
+//! 2 % of the peak where a PSF is widened.) The kernel sums to 1 but for the truncated outskirts: 1
+//! % of its absolute weight, ripples at frequencies that the PSF hardly passes.
 
 use std::f64::consts::TAU;
 
 use dcr_image::Stamp;
 use ndarray::{Array2, s};
 
-/// `e`: docs/algorithm.md §13.2 has what other values do.
+/// `e`, the amplitude floor relative to frequency 0.
 const FLOOR: f64 = 0.003;
 /// Largest amplification of a frequency.
 const MOST: f64 = 5.0;
@@ -27,7 +28,8 @@ const CUT: f64 = 0.01;
 /// PSFs whose transforms differ by no more are one.
 const ALIKE: f64 = 1e-3;
 
-/// The kernel from one PSF to another, odd-sided, centred on its middle pixel; a single pixel between PSFs that are alike.
+/// Kernel from one PSF to another, odd-sided, centred on its middle pixel; a single pixel for equal
+/// PSFs.
 pub fn kernel_between(from: &Stamp, to: &Stamp) -> Array2<f64> {
     let half = [from, to].map(|stamp| stamp.pixels().nrows().max(stamp.pixels().ncols()) / 2);
     let grid = Frequencies::new(half[0].max(half[1]).min(HALF_SIDE));
@@ -60,7 +62,8 @@ fn cut(kernel: &Array2<f64>) -> Array2<f64> {
     inner(half).to_owned()
 }
 
-/// The frequencies of a square of `2 half + 1` px, with the cosines and sines for them, `[frequency, place]`.
+/// Frequencies of a square of `2 half + 1` px, with tables of cosines and sines, `[frequency,
+/// place]`.
 struct Frequencies {
     half: usize,
     cos: Array2<f64>,
@@ -76,7 +79,7 @@ impl Frequencies {
         Self { half, cos: table(f64::cos), sin: table(f64::sin) }
     }
 
-    /// Real and imaginary part of the transform of a stamp about its middle, as far as it lies in the square.
+    /// Real and imaginary part of the transform of a stamp about its middle, cropped to the square.
     fn transform(&self, stamp: &Array2<f64>) -> (Array2<f64>, Array2<f64>) {
         let side = 2 * self.half + 1;
         let mut square = Array2::zeros((side, side));
@@ -108,8 +111,8 @@ mod tests {
         Psf::Moffat { fwhm_px, beta: 4.765 }.stamp_at(0.0, 0.0).unwrap()
     }
 
-    /// A kernel applied to the PSF that it is from gives the one that it is for, in units of the peak: within 0.002 when it blurs, 0.03 when it sharpens
-    /// by a fifth.
+    /// Tolerances in units of the peak: 0.002 for a blurring kernel, 0.035 for sharpening by a
+    /// fifth.
     #[test]
     fn kernel_makes_one_psf_of_the_other() {
         for (from, to, tolerance) in [(3.2, 5.0, 2e-3), (3.5, 3.5, 2e-3), (4.0, 3.2, 0.035)] {

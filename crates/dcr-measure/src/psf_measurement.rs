@@ -1,51 +1,45 @@
-//! The PSF of a coadd, measured from its stars (docs/algorithm.md §10).
+//! PSF of a coadd, measured from its stars.
 //!
 //! Stars are found, selected by size and shape, and stacked:
 //!
-//! 1. Sources beyond `psf.threshold` that have the pixels to be measured and no neighbour too near ([`stars`]).
-//! 2. Their adaptive moments. Galaxies have all sizes, stars one: those of the most frequent size and of one ellipticity are kept.
-//! 3. Whether they vary over the patch: a polynomial of the place of order 0 to 2 ([`trend`]).
-//! 4. A PSF such that, displaced by fractions of pixels and scaled, it meets all of them, with such a polynomial in each pixel ([`stack`]).
+//! 1. Detection of sources above `psf.threshold` that have enough good pixels and no close
+//!    neighbour ([`stars`]).
+//! 2. Selection by adaptive moments: sources of the most frequent size and of one ellipticity.
+//!    Galaxies have all sizes, stars one.
+//! 3. Choice of a polynomial of the position, of order 0 to 2, for the variation over the patch
+//!    ([`trend`]).
+//! 4. Fit of a PSF, with such a polynomial in each pixel, that matches all stars when shifted by
+//!    fractions of pixels and scaled ([`stack`]).
 
+mod field;
 mod stack;
 mod stars;
 mod trend;
 
 use dcr_image::header::Card;
 use dcr_image::{BBox, Stamp};
-use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::stack::{Local, Stack};
+pub use self::field::{StarField, StarSelection};
+
+use self::stack::{PsfAtPlace, Stack};
 use self::stars::{Star, find, of_one_size_and_shape};
 use self::trend::trend;
 use crate::matching_kernel::Polynomial;
 
-/// Half the side of the stamp that is measured, in FWHM. Beyond, a star at the threshold is lost in the noise.
+/// Half the side of the measured stamp, in FWHM. Beyond it a star at the threshold is below the
+/// noise.
 const HALF_SIDE_FWHM: f64 = 4.0;
-
-/// The coadd in which stars are sought.
-pub struct StarField<'a> {
-    pub image: ArrayView2<'a, f32>,
-    pub variance: ArrayView2<'a, f32>,
-    /// Pixels that are not to be used.
-    pub bad: ArrayView2<'a, bool>,
-    /// About the width of the stars, in px.
-    pub fwhm_px: f64,
-    /// The image's.
-    pub bbox: BBox,
-    /// Where stamps are wanted if the PSF varies.
-    pub cells: &'a [BBox],
-}
 
 /// The PSF of a coadd's stars.
 #[derive(Debug, PartialEq)]
 pub struct MeasuredPsf {
     /// In the middle of the coadd.
     pub stamp: Stamp,
-    /// In the middle of each cell; none if it is the same everywhere.
+    /// PSF in the middle of each cell; empty for a constant PSF.
     pub cells: Vec<(BBox, Stamp)>,
+    /// Quality of the measurement.
     pub quality: PsfQuality,
 }
 
@@ -58,17 +52,20 @@ pub struct PsfQuality {
     pub candidates: usize,
     /// Standard deviation of the stars' FWHM over their mean.
     pub fwhm_scatter: f64,
-    /// Of the PSF in the middle of the coadd, `[(xx − yy), 2 xy] / (xx + yy)` of its adaptive moments.
+    /// Ellipticity of the PSF in the middle of the coadd: `[(xx − yy), 2 xy] / (xx + yy)` of its
+    /// adaptive moments.
     pub ellipticity: [f64; 2],
-    /// Its standard deviation, of one component, from what it would be without each of the stars (jackknife); unknown of one star.
+    /// Standard deviation of one component of the ellipticity, from a jackknife over stars; `None`
+    /// for one star.
     pub ellipticity_error: Option<f64>,
     /// Standard deviation of the stars' ellipticity, of one component.
     pub ellipticity_scatter: f64,
-    /// What the PSF leaves of a star within a FWHM of its middle: the median over stars of the rms over the star's peak.
+    /// Residual of a star within one FWHM of its centre: the median over stars of the rms over the
+    /// star's peak.
     pub residual: f64,
-    /// Order of the polynomial by which it runs over the patch; 0 if it is the same everywhere.
+    /// Order of the polynomial over the patch; 0 for a constant PSF.
     pub order: usize,
-    /// What it is in each cell, if it varies.
+    /// Quality in each cell; empty for a constant PSF.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cells: Vec<PsfCellQuality>,
 }
@@ -106,25 +103,17 @@ impl PsfQuality {
     }
 }
 
-/// Which sources of a field may be stars to measure the PSF from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StarSelection {
-    /// Detection threshold, in standard deviations of the smoothed image.
-    pub threshold: f64,
-    /// Minimum number of connected pixels above it.
-    pub min_pixels: usize,
-    /// Minimum number of stars.
-    pub min_stars: usize,
-}
-
 /// A field with too few stars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{stars} stars to measure the PSF from were found, of {candidates} bright isolated sources, and psf.min_stars = {needed} are needed"
 )]
 pub struct TooFewStars {
+    /// Stars found.
     pub stars: usize,
+    /// Bright isolated sources found.
     pub candidates: usize,
+    /// Minimum number of stars.
     pub needed: usize,
 }
 
@@ -132,7 +121,7 @@ pub struct TooFewStars {
 ///
 /// # Errors
 ///
-/// [`TooFewStars`] if there are fewer than `psf.min_stars`, or they make no PSF.
+/// [`TooFewStars`] if there are fewer stars than `psf.min_stars`, or their fit is degenerate.
 pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<MeasuredPsf, TooFewStars> {
     let half = (HALF_SIDE_FWHM * field.fwhm_px).ceil() as usize;
     let candidates = find(field, half + stack::MARGIN, selection);
@@ -147,13 +136,13 @@ pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<M
     let found = stamps(field, &stars, half, trend(&stars, shape));
     // Where a polynomial fails, the mean may do.
     let found = found.or_else(|| stamps(field, &stars, half, constant));
-    let Found { middle, cells, residual, order } = found.ok_or(TooFewStars { stars: 0, ..too_few })?;
+    let PsfSolution { middle, cells, residual, order } = found.ok_or(TooFewStars { stars: 0, ..too_few })?;
     let deviation = |of: &dyn Fn(&Star) -> f64| {
         let mean = stars.iter().map(of).sum::<f64>() / stars.len() as f64;
         (stars.iter().map(|star| (of(star) - mean).powi(2)).sum::<f64>() / stars.len() as f64).sqrt()
     };
     let shapes = [0, 1].map(|component| deviation(&|star| star.moments.ellipticity()[component]));
-    let of_cell = |(cell, local): &(BBox, Local)| PsfCellQuality {
+    let of_cell = |(cell, local): &(BBox, PsfAtPlace)| PsfCellQuality {
         first_px: [cell.x0, cell.y0],
         fwhm_px: local.moments.fwhm_px(),
         ellipticity: local.moments.ellipticity(),
@@ -174,16 +163,16 @@ pub fn measure_psf(field: &StarField<'_>, selection: &StarSelection) -> Result<M
     Ok(MeasuredPsf { stamp: middle.stamp, cells, quality })
 }
 
-/// A PSF where it is wanted.
-struct Found {
-    middle: Local,
-    cells: Vec<(BBox, Local)>,
+/// A fitted PSF with its stamps at the requested positions.
+struct PsfSolution {
+    middle: PsfAtPlace,
+    cells: Vec<(BBox, PsfAtPlace)>,
     residual: f64,
     order: usize,
 }
 
 /// The PSF that runs so over the field; `None` if it makes no stamp somewhere.
-fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polynomial) -> Option<Found> {
+fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polynomial) -> Option<PsfSolution> {
     let order = polynomial.order();
     let stack = Stack::new(stars, half, field.fwhm_px, polynomial)?;
     let at = |bbox: &BBox| {
@@ -192,7 +181,7 @@ fn stamps(field: &StarField<'_>, stars: &[Star], half: usize, polynomial: Polyno
     };
     let wanted = if order == 0 { &[] } else { field.cells };
     let cells = wanted.par_iter().map(|cell| Some((*cell, at(cell)?))).collect::<Option<_>>()?;
-    Some(Found { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
+    Some(PsfSolution { middle: at(&field.bbox)?, cells, residual: stack.residual, order })
 }
 
 #[cfg(test)]

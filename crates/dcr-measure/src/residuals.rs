@@ -1,4 +1,4 @@
-//! What stands out of a difference image: residuals of both signs, and which of them are dipoles.
+//! Residuals of a difference image, of both signs, and dipoles among them.
 //!
 //! With the PSF `k` of the difference, of sum 1, and over the good pixels only,
 //!
@@ -6,17 +6,16 @@
 //! S(p) = Σ_m k(m) d(p+m) / √(Σ_m k(m)² v(p+m))      flux(p) = Σ k d / Σ k²
 //! ```
 //!
-//! is the significance of a point source at `p`, and its flux. From `d` the background where there
-//! are no sources is subtracted first (`subtract.background`): its median, or a plane if its slope
-//! is certain. Interpolation and convolution make neighbouring pixels share noise, which variances
-//! do not tell, so `S` is divided by what its scatter is where there are no sources, from the
-//! median absolute deviation. Pixels beyond the threshold that touch, with their diagonals, are one
-//! residual, at the peak; one that peaks within 2 px of a bad pixel or of the edge is left out: it
-//! is most likely of what is wrong there.
+//! is the significance of a point source at `p`, and its flux. The background away from sources is
+//! subtracted from `d` first (`subtract.background`): its median, or a plane if its slope is
+//! certain. Interpolation and convolution correlate neighbouring pixels, which variances do not
+//! express: `S` is divided by its scatter away from sources (from the median absolute deviation).
+//! Connected pixels beyond the threshold, diagonals included, are one residual at their peak.
+//! Residuals that peak within 2 px of a bad pixel or of the edge are dropped as probable defects.
 //!
-//! A source that the template has in another place leaves a positive lobe beside a negative one. The lobes of a PSF's derivative, in `S`,
-//! lie 1.2 FWHM apart, and further where light is smeared: pairs within [`DIPOLE_FWHM`] are dipoles, the nearest first, and each
-//! dipole counts as one detection.
+//! A source displaced in the template leaves a positive lobe beside a negative one. The lobes of a
+//! PSF's derivative lie 1.2 FWHM apart in `S`, and further apart for smeared light: pairs within
+//! [`DIPOLE_FWHM`] are dipoles, the nearest first, and each dipole counts as one detection.
 
 use dcr_image::{BBox, Stamp, Wcs};
 use dcr_physics::SkyPosition;
@@ -30,21 +29,22 @@ use crate::statistics::{median_and_scatter, median_of_pixels};
 
 /// The largest distance, in FWHM of the PSF, between the lobes of a dipole.
 pub const DIPOLE_FWHM: f64 = 2.0;
-/// Residuals nearer than this to a bad pixel, in px, are not believed.
+/// Minimum distance in px of a residual from a bad pixel.
 const NEAR_BAD: usize = 2;
-/// The PSF beyond so many FWHM is left out: a Gaussian has 1e-7 of its light there.
+/// Radius of the PSF in FWHM; a Gaussian has 1e-7 of its light beyond.
 const PSF_REACH_FWHM: f64 = 2.5;
-/// Weights below this share of the largest are left out of fluxes: of a Gaussian, a ten-thousandth of its light.
+/// Relative weight below which pixels of the PSF are dropped for fluxes; a ten-thousandth of the
+/// light of a Gaussian.
 const FAINTEST_FOR_FLUX: f64 = 1e-4;
-/// And of significances. A PSF of turbulent air has a twentieth of its light below it, but `4e-4` of `Σ k²`, half of which `S` loses, and three
-/// quarters of the pixels.
+/// Relative weight below which pixels of the PSF are dropped for significances. A PSF of turbulent
+/// air has a twentieth of its light below it, but only `4e-4` of `Σ k²` (`S` loses half of this)
+/// and three quarters of its pixels.
 const FAINTEST_FOR_SIGNIFICANCE: f64 = 1e-2;
-/// Fewer pixels without sources do not tell the noise; then all good pixels are asked.
+/// Minimum source-free pixels for the noise; with fewer, all good pixels are used.
 const FEWEST_FOR_NOISE: usize = 500;
 /// Upper limit on the pixels that a plane is fitted to.
 const MOST_FOR_PLANE: usize = 1 << 16;
-/// A slope is taken out if it is so many times its error, and rises by so many standard deviations
-/// of a pixel from side to side.
+/// Minimum significance of a slope, in units of its error.
 const SURE_OF_SLOPE: f64 = 7.0;
 const LEAST_SLOPE: f64 = 0.2;
 
@@ -56,22 +56,27 @@ pub enum Background {
     Plane,
     /// The median.
     Constant,
-    /// The difference is taken as it is.
+    /// No background is subtracted.
     None,
 }
 
-/// A difference image, as far as detection goes.
+/// A difference image with everything that detection needs.
 pub struct Scene<'a> {
+    /// Box of the image in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: &'a Wcs,
+    /// Difference image, `(rows, cols)`.
     pub image: ArrayView2<'a, f32>,
+    /// Variance of each pixel.
     pub variance: ArrayView2<'a, f32>,
-    /// Pixels that tell nothing.
+    /// Pixels without valid data.
     pub bad: ArrayView2<'a, bool>,
-    /// Pixels of sources, whose residuals do not tell the noise.
+    /// Pixels of sources, excluded from noise estimates.
     pub sources: ArrayView2<'a, bool>,
     /// The PSF of the difference, and its FWHM in px.
     pub psf: &'a Stamp,
+    /// FWHM of the PSF in px.
     pub fwhm_px: f64,
     /// Which background is taken out.
     pub background: Background,
@@ -80,16 +85,19 @@ pub struct Scene<'a> {
 /// A residual.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residual {
-    /// Parent pixel coordinates of the peak.
+    /// Parent pixel coordinate of the peak along x.
     pub x: f64,
+    /// Parent pixel coordinate of the peak along y.
     pub y: f64,
+    /// Sky position of the peak; `None` outside the domain of the WCS.
     pub sky: Option<SkyPosition>,
-    /// Whether the exposure has more light than the template.
+    /// True if the exposure is brighter than the template.
     pub positive: bool,
-    /// Of the peak, in units of the noise; above 0.
+    /// Significance of the peak, in units of the noise; above 0.
     pub significance: f64,
     /// With its sign, in the unit of the image.
     pub flux: f64,
+    /// Standard deviation of the flux.
     pub flux_error: f64,
     /// Pixels beyond the threshold.
     pub pixels: usize,
@@ -97,11 +105,11 @@ pub struct Residual {
     pub partner: Option<usize>,
 }
 
-/// What was found in a difference image.
-pub struct Found {
-    /// The most significant first.
+/// Residuals of a difference image.
+pub struct Detections {
+    /// The residuals, most significant first.
     pub residuals: Vec<Residual>,
-    /// What the scatter of `S` was before it was made 1.
+    /// Scatter of `S` before normalisation.
     pub noise_factor: f64,
     /// Slope of the background that was taken out, from side to side, in standard deviations of a
     /// pixel; `None` if it was none.
@@ -110,7 +118,7 @@ pub struct Found {
     pub footprints: Array2<i8>,
 }
 
-/// How many residuals there are.
+/// Numbers of residuals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResidualCounts {
     /// With more light than the template, lobes of dipoles among them.
@@ -132,7 +140,8 @@ impl std::ops::AddAssign for ResidualCounts {
     }
 }
 
-impl Found {
+impl Detections {
+    /// Counts of the residuals by sign, and of dipoles.
     pub fn counts(&self) -> ResidualCounts {
         let positive = self.residuals.iter().filter(|residual| residual.positive).count();
         let dipoles = self.residuals.iter().filter(|residual| residual.partner.is_some()).count() / 2;
@@ -142,8 +151,8 @@ impl Found {
 }
 
 impl<'a> Scene<'a> {
-    /// Finds what is beyond `threshold` standard deviations.
-    pub fn search(&self, threshold: f64) -> Found {
+    /// Finds the residuals beyond `threshold` standard deviations.
+    pub fn search(&self, threshold: f64) -> Detections {
         let kernel = self.kernel();
         let (background, background_slope) = self.level();
         let (significance, noise_factor) = self.significance(&kernel, &background);
@@ -183,7 +192,7 @@ impl<'a> Scene<'a> {
             })
         });
         pair_dipoles(&mut residuals, DIPOLE_FWHM * self.fwhm_px);
-        Found { residuals, noise_factor, background_slope, footprints }
+        Detections { residuals, noise_factor, background_slope, footprints }
     }
 
     /// The background, and its slope if that is taken out.
@@ -216,7 +225,7 @@ impl<'a> Scene<'a> {
             .filter(|plane| plane.steepness() > (SURE_OF_SLOPE * plane.steepness_error()).max(LEAST_SLOPE))
     }
 
-    /// The PSF as far as it matters.
+    /// PSF cropped to its significant pixels, of sum 1.
     fn kernel(&self) -> Array2<f64> {
         let pixels = self.psf.pixels();
         let reach = (PSF_REACH_FWHM * self.fwhm_px).ceil() as usize;
@@ -230,7 +239,7 @@ impl<'a> Scene<'a> {
         if sum > 0.0 { part / sum } else { pixels.clone() }
     }
 
-    /// The values of a plane where it is good and, if those suffice, without sources.
+    /// Good values of a plane away from sources; all good values if those are too few.
     fn quiet(&self, plane: &ArrayView2<f32>) -> Vec<f32> {
         let values = |with_sources: bool| -> Vec<f32> {
             Zip::from(plane).and(&self.sources).and(&self.bad).fold(
@@ -247,7 +256,7 @@ impl<'a> Scene<'a> {
         if quiet.len() < FEWEST_FOR_NOISE { values(true) } else { quiet }
     }
 
-    /// `S`, its scatter made 1, and what that was; 0 in bad pixels.
+    /// `S` normalised to a scatter of 1, and the original scatter; 0 in bad pixels.
     fn significance(&self, kernel: &Array2<f64>, background: &Level) -> (Array2<f32>, f64) {
         let correlated = |plane: &ArrayView2<f32>, offset: &Level, kernel: &Array2<f64>| {
             correlate_rows(plane.dim(), kernel.view(), |row, line| {
@@ -273,7 +282,7 @@ impl<'a> Scene<'a> {
         (significance, factor)
     }
 
-    /// Whether a pixel is near the edge or, counted in steps to neighbours, a bad one.
+    /// True near the edge or, counted in steps to neighbours, near a bad pixel.
     fn is_untrusted(&self, (row, col): (usize, usize)) -> bool {
         let (rows, cols) = self.bad.dim();
         if row.min(rows - 1 - row).min(col).min(cols - 1 - col) < NEAR_BAD {
@@ -285,7 +294,8 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// The place of a peak, from parabolas through it and its neighbours. It is no pixel of the edge.
+    /// Position of a peak, from parabolas through it and its neighbours. The peak is not on the
+    /// edge.
     fn top(&self, significance: &Array2<f32>, (row, col): (usize, usize)) -> (f64, f64) {
         let at = |row: usize, col: usize| f64::from(significance[[row, col]].abs());
         let top = |before: f64, peak: f64, after: f64| {
@@ -345,14 +355,14 @@ pub fn significance_kernels(psf: &Array2<f64>) -> [Array2<f64>; 2] {
     [kernel, squares]
 }
 
-/// A kernel without its faintest weights, which cost as much as the others and tell nothing.
+/// Kernel without its faintest weights, which cost time and carry no information.
 fn without_faint(mut kernel: Array2<f64>, faintest: f64) -> Array2<f64> {
     let least = faintest * kernel.iter().copied().fold(0.0, f64::max);
     kernel.mapv_inplace(|weight| if weight.abs() < least { 0.0 } else { weight });
     kernel
 }
 
-/// Pairs each positive residual with the nearest negative one within `reach`, the closest pairs first.
+/// Pairs each positive residual with the nearest negative one within `reach`, closest pairs first.
 fn pair_dipoles(residuals: &mut [Residual], reach: f64) {
     let mut negative: Vec<usize> = (0..residuals.len()).filter(|i| !residuals[*i].positive).collect();
     negative.sort_by(|a, b| residuals[*a].y.total_cmp(&residuals[*b].y).then(a.cmp(b)));

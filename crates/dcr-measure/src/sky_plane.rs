@@ -1,9 +1,8 @@
-//! The sky of an image as a plane, and its noise: from pixels without sources, of which some may be
-//! missed.
+//! The sky of an image as a plane, with its noise, from pixels outside detected sources.
 //!
-//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it, again
-//! and again. The noise is the distance from the median to the quantile 0.159 of the residuals:
-//! faint sources that nobody has detected are all on the other side.
+//! The plane is fitted by least squares to the pixels within 2.5 standard deviations of it,
+//! repeatedly. The noise is the distance from the median to the quantile 0.159 of the residuals:
+//! undetected faint sources all lie on the other side.
 
 use crate::statistics::quantile_of_pixels;
 
@@ -11,7 +10,7 @@ use crate::statistics::quantile_of_pixels;
 const CLIP_SIGMA: f64 = 2.5;
 /// Fits.
 const PASSES: usize = 8;
-/// Fewer pixels tell no plane.
+/// Minimum pixels for a plane.
 const FEWEST_PIXELS: usize = 500;
 /// Quantile of a normal distribution one standard deviation below its mean.
 pub const ONE_SIGMA_BELOW: f64 = 0.158_655;
@@ -23,7 +22,9 @@ const PER_SPREAD: f64 = 12.0;
 pub struct SkyPixel {
     /// Offsets from the middle of the image, in units of its width and height: −½ to ½.
     pub place: [f32; 2],
+    /// Pixel value.
     pub value: f32,
+    /// Variance of the value.
     pub variance: f32,
 }
 
@@ -41,7 +42,7 @@ pub struct SkyPlane {
 }
 
 impl SkyPlane {
-    /// Of pixels of the sky; `None` of too few.
+    /// Fits the plane to pixels of the sky; `None` if they are too few.
     pub fn of(pixels: &[SkyPixel]) -> Option<Self> {
         if pixels.len() < FEWEST_PIXELS {
             return None;

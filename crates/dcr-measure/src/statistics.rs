@@ -1,4 +1,4 @@
-//! What outliers do not move: the median, and the standard deviation by the median absolute deviation.
+//! Robust statistics: the median, and the standard deviation from the median absolute deviation.
 
 /// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
 pub const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
@@ -14,7 +14,8 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The median of many pixels, the upper of the middle two of an even number, without sorting them; 0 of nothing.
+/// Median of many pixels without a full sort; the upper of the middle two for an even number, 0
+/// without pixels.
 pub fn median_of_pixels(mut values: Vec<f32>) -> f32 {
     select_middle(&mut values)
 }

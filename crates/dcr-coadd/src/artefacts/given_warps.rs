@@ -1,7 +1,7 @@
-//! PSF-matched warps that are given: exposures that somebody has brought to one PSF already.
+//! Given PSF-matched warps: exposures already convolved to one PSF.
 //!
-//! Each belongs to the exposure of the same visit, and must lie on its pixels, in its unit and at its zero point: what is found in it is left out there.
-//! Those of other visits are not looked at.
+//! Each belongs to the exposure of the same visit, and must share its pixels, unit and zero point:
+//! artefacts found in it are left out there. Warps of other visits are ignored.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,11 +34,12 @@ pub(crate) struct GivenWarp {
     excluded: Option<Arc<Array2<bool>>>,
 }
 
-/// The PSF-matched warps of the visits, in their order; none if none are given.
+/// The PSF-matched warps of the visits, in their order; empty if none are given.
 ///
 /// # Errors
 ///
-/// [`CoaddError`] for the first file that cannot be opened, or a visit that has none, has two, or one that does not belong to it.
+/// [`CoaddError`] for the first file that cannot be opened, and for a visit without a warp, with
+/// two, or with one that does not belong to it.
 pub(crate) fn check_given_warps(
     exposures: &[Arc<dyn Exposure>],
     inputs: &Inputs,

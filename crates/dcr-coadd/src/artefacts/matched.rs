@@ -1,17 +1,19 @@
-//! Artefacts as what no model with refraction explains: each exposure against the prediction for itself (docs/algorithm.md §9.1).
+//! Artefacts as departures from a model with refraction (docs/algorithm.md §9.1).
 //!
-//! What refraction displaces looks like an artefact beside a mean of all exposures: the rim of a bright star at high airmass is off by many
-//! standard deviations. Beside a model of the subfilters, displaced as they are in that exposure and brought to its PSF, it is not. So
-//! a pixel is suspected where it departs from that prediction ([`OutlierTest`]), in rounds: the first holds exposures against the template
-//! coadd, its light shared out among the subfilters, with thresholds that only the worst exceed; each further one against a model
-//! of a few iterations without what the round before suspected. Every round starts from the exposures' own flags, so that what refraction
-//! explains comes back.
+//! Features displaced by refraction look like artefacts beside a mean of all exposures: the rim of
+//! a bright star at high airmass is off by many standard deviations. A model of the subfilters,
+//! displaced as in that exposure and brought to its PSF, explains them. A pixel is suspected where
+//! it departs from this prediction ([`OutlierTest`]), in rounds: the first compares exposures with
+//! the starting coadd, its light divided among the subfilters, at high thresholds; each further
+//! round uses a model of a few iterations without the pixels suspected before. Every round starts
+//! from the original flags, so that pixels explained by refraction return.
 //!
-//! The iterative method's model has no one PSF. It is taken for the mean of the exposures', and turned into the exposure's by the kernel
-//! between the two ([`dcr_measure::psf_kernel`]), in those blocks in which it is bright enough for that to matter. `ε` bears the rest.
+//! The model of the iterative method has no single PSF. The mean PSF of the exposures stands in,
+//! and is converted to the exposure's by the kernel between the two ([`dcr_measure::psf_kernel`]),
+//! in those blocks that are bright enough to need it. `ε` absorbs the remaining error.
 //!
-//! Pixels that light reaches from where the template has none or is bad, as a saturated core, are not compared, nor are those that light from beyond the
-//! patch reaches.
+//! Pixels are not compared if they receive light from beyond the patch, or from pixels where the
+//! starting coadd is empty or bad, such as saturated cores.
 
 use dcr_image::BBox;
 use dcr_solver::iterative::{ForwardPlanes, Problem, forward_support, rough_model};
@@ -25,7 +27,7 @@ use crate::config::AssembleConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::interpolate::fill_missing;
 
@@ -33,7 +35,8 @@ use dcr_measure::interpolate::fill_missing;
 const STRIP_ROWS: usize = 256;
 /// Blocks of a prediction that are brought to the exposure's PSF or not.
 const BLOCK: (usize, usize) = (16, 32);
-/// A prediction below this many σ of the sky, times the factor of the thresholds, need not be: a third of it is less than they are.
+/// Brightness below which PSFs are not matched, in σ of the sky times the factor of the thresholds:
+/// a third of it is below them.
 const FAINT: f64 = 3.0;
 
 /// Finds artefacts, round by round. The store ends without them.
@@ -45,7 +48,7 @@ pub(super) fn find(
     state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
     let shape = state.survey.inputs.bbox.shape();
@@ -53,13 +56,13 @@ pub(super) fn find(
     let rarity = settings.rarity();
     let psf_sigmas: Vec<f64> =
         (0..store.visits()).map(|visit| state.fwhm_px(visit) / FWHM_PER_SIGMA).collect();
-    journal.stage("finding artefacts", settings.matched_rounds.len())?;
+    log.stage("finding artefacts", settings.matched_rounds.len())?;
     let open_yx = state.open();
     let mut found = vec![vec![]; store.visits()];
     for (round, factor) in settings.matched_rounds.iter().enumerate() {
         let model = match round {
             0 => Model::Template(state.filled_template(&open_yx)),
-            _ => Model::Subfilters(solve_model(state, store, &open_yx, config, journal)?),
+            _ => Model::Subfilters(solve_model(state, store, &open_yx, config, log)?),
         };
         store.leave_out(vec![]);
         let test = Test {
@@ -82,22 +85,22 @@ pub(super) fn find(
             "round of looking for artefacts"
         );
         store.leave_out(found.clone());
-        journal.monitor.step(&format!("round {}", round + 1));
-        journal.go_on()?;
+        log.monitor.step(&format!("round {}", round + 1));
+        log.go_on()?;
     }
     Ok(found)
 }
 
 /// A first model.
 enum Model {
-    /// The template: what every exposure shows if nothing is displaced.
+    /// The starting coadd: the prediction without displacements.
     Template(Array2<f32>),
     /// Subfilters.
     Subfilters(ForwardPlanes),
 }
 
 impl PatchState {
-    /// The template with what is open filled from around it.
+    /// The starting coadd with its open pixels filled from around.
     fn filled_template(&self, open_yx: &Array2<bool>) -> Array2<f32> {
         let mut filled = self.template.image.clone();
         fill_missing(&mut filled, open_yx.view());
@@ -105,13 +108,13 @@ impl PatchState {
     }
 }
 
-/// A model of a few iterations on the store as it is.
+/// A model of a few iterations on the current store.
 fn solve_model(
     state: &PatchState,
     store: &Store,
     open_yx: &Array2<bool>,
     config: &AssembleConfig,
-    journal: &Journal<'_>,
+    log: &RunLog<'_>,
 ) -> Result<ForwardPlanes, CoaddError> {
     let problem = Problem {
         observations: store,
@@ -124,7 +127,7 @@ fn solve_model(
     };
     let iterative = &config.solver.iterative;
     let most = iterative.max_iterations(config.model.subfilters).min(config.artefacts.matched_iterations);
-    let mut model_byx = rough_model(&problem, iterative, most, &|| !journal.monitor.cancelled())?;
+    let mut model_byx = rough_model(&problem, iterative, most, &|| !log.monitor.cancelled())?;
     if open_yx.iter().any(|open| *open) {
         for mut plane in model_byx.axis_iter_mut(Axis(0)) {
             let mut filled = plane.to_owned();
@@ -150,7 +153,7 @@ struct Test<'a> {
     config: &'a AssembleConfig,
 }
 
-/// What was found in some rows of an exposure.
+/// Test results in some rows of an exposure.
 struct Strip {
     /// Pixels that depart, ascending.
     hits: PixelList,
@@ -159,7 +162,8 @@ struct Strip {
 }
 
 impl Test<'_> {
-    /// Groups of suspected pixels of each exposure, and the number of exposures that were compared in each pixel.
+    /// Groups of suspected pixels of each exposure, and the number of exposures compared in each
+    /// pixel.
     fn candidates(&self, shape: (usize, usize)) -> Result<(Vec<Vec<PixelList>>, Array2<u16>), CoaddError> {
         let (rows, cols) = shape;
         let visits = self.store.visits();
@@ -183,7 +187,8 @@ impl Test<'_> {
         Ok((hits.iter().map(|pixels| groups(pixels, cols)).collect(), data_yx))
     }
 
-    /// The largest displacement in px, rounded up, by the sum of both axes: as diamonds are measured.
+    /// The largest displacement in px, rounded up, as the sum over both axes (the metric of
+    /// diamonds).
     fn largest_shift(&self) -> usize {
         let all = self.store.shifts.iter().flatten().flatten().flat_map(SubfilterShift::forward_shifts);
         all.map(|shift| shift.dy.abs() + shift.dx.abs()).fold(0.0, f64::max).ceil() as usize
@@ -239,7 +244,7 @@ impl Test<'_> {
         Ok(Strip { hits, compared: compared.slice_move(s![first..first + own.len(), ..]) })
     }
 
-    /// What the model predicts for an exposure, and where it has all of its light.
+    /// Prediction for an exposure, and the pixels where it is complete.
     fn prediction(&self, visit: usize, around: &Region) -> (Array2<f32>, Array2<bool>) {
         let shape = self.open_yx.dim();
         let reach = self.kernels.reach(visit);
@@ -270,8 +275,8 @@ impl Test<'_> {
         (out, has_light)
     }
 
-    /// The subfilters displaced as they are in an exposure, over `wide`, and the pixels of `around` to which all light comes from inside the
-    /// patch.
+    /// The subfilters displaced for an exposure, over `wide`, and the pixels of `around` whose
+    /// light comes entirely from inside the patch.
     fn displaced(
         &self,
         planes: &ForwardPlanes,
@@ -294,7 +299,8 @@ impl Test<'_> {
     }
 }
 
-/// The pixels of `part` and `reach` pixels around it, out of a plane that covers `wide` of a patch; mirrored beyond the patch.
+/// The pixels of `part` and a margin of `reach` pixels, from a plane that covers `wide` of a patch;
+/// mirrored beyond the patch.
 fn mirrored(
     plane: &Array2<f32>,
     wide: &Region,
@@ -321,7 +327,8 @@ fn mirrored(
     out
 }
 
-/// Convolves those blocks of a plane, which is padded by half the kernel's side, that hold or border on pixels brighter than `faint`.
+/// Convolves the blocks of a plane, padded by half the kernel's side, that hold or border pixels
+/// brighter than `faint`.
 fn match_bright(
     padded: &Array2<f32>,
     kernel: &Array2<f32>,

@@ -1,6 +1,7 @@
-//! All exposures at one PSF: PSF-matched warps that are given, or the exposures themselves, convolved.
+//! All exposures at one PSF: given PSF-matched warps, or the convolved exposures.
 //!
-//! A masked pixel has no part in the convolution; where more than a fiftieth of the kernel's weight falls on such, the result is masked.
+//! Masked pixels are left out of the convolution; where more than a fiftieth of the kernel's weight
+//! falls on them, the result is masked.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::convolve::SmallKernel;
 use dcr_measure::psf_kernel::kernel_between;
 
@@ -29,7 +30,8 @@ const BLOCK: usize = 64;
 pub(super) struct OnePsf<'a> {
     pub(super) state: &'a PatchState,
     pub(super) store: &'a Store,
-    /// That of each exposure, turned for correlation; `None` to leave it as it is. None at all where PSF-matched warps are given.
+    /// Kernel of each exposure, turned for correlation; `None` leaves it unchanged. Empty for given
+    /// PSF-matched warps.
     kernels: Vec<Option<Array2<f32>>>,
     /// How each one's noise follows signal.
     noise: Vec<Noise>,
@@ -38,16 +40,17 @@ pub(super) struct OnePsf<'a> {
 }
 
 impl<'a> OnePsf<'a> {
-    /// Of the warps that are given, or else of kernels from each exposure's PSF to the broadest, or to that of a set width.
+    /// Uses the given warps, or kernels from each exposure's PSF to the broadest, or to one of a
+    /// configured width.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the width makes no PSF, or a warp that is given cannot be read.
+    /// [`CoaddError`] if the width makes no PSF, or a given warp cannot be read.
     pub(super) fn new(
         state: &'a PatchState,
         store: &'a Store,
         settings: &ArtefactConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let place = state.survey.inputs.bbox.centre();
         let common = common_psf(state, settings.psf_fwhm_px)?;
@@ -67,7 +70,7 @@ impl<'a> OnePsf<'a> {
             fwhm_px = common_fwhm;
         } else {
             kernels = vec![];
-            noise = state.noise_of_given(journal)?;
+            noise = state.noise_of_given(log)?;
             let stated =
                 state.survey.given.iter().filter_map(|warp| warp.fwhm_px(place)).max_by(f64::total_cmp);
             fwhm_px = settings.psf_fwhm_px.or(stated).or(common_fwhm);
@@ -136,8 +139,9 @@ impl<'a> OnePsf<'a> {
 }
 
 impl PatchState {
-    /// The noise of the PSF-matched warps that are given; where none can be told nothing can be found, and a warning says so.
-    fn noise_of_given(&self, journal: &mut Journal<'_>) -> Result<Vec<Noise>, CoaddError> {
+    /// Noise of the given PSF-matched warps. Warps whose noise is unknown are skipped with a
+    /// warning.
+    fn noise_of_given(&self, log: &mut RunLog<'_>) -> Result<Vec<Noise>, CoaddError> {
         let mut noise = Vec::with_capacity(self.survey.given.len());
         for (warp, visit) in self.survey.given.iter().zip(&self.survey.inputs.visits) {
             let own = warp.noise(&self.reader())?;
@@ -145,10 +149,10 @@ impl PatchState {
                 let file = warp.file().path().display();
                 let text =
                     format!("Its PSF-matched warp ({file}) has no usable pixel: no artefact is found in it.");
-                journal.warn(visit.name(), text);
+                log.warn(visit.name(), text);
             }
             noise.push(own.unwrap_or(Noise { sky_variance: 1.0, shot: 0.0 }));
-            journal.go_on()?;
+            log.go_on()?;
         }
         Ok(noise)
     }

@@ -16,17 +16,19 @@ pub(super) const FWHM_PER_SIGMA: f64 = dcr_image::psf::FWHM_PER_SIGMA;
 /// A kernel of no more than one pixel is none.
 const POINT: usize = 1;
 
-/// For each exposure the kernels, turned for correlation, in the cells of the patch: one for all cells where PSFs are the same everywhere.
+/// Kernels of each exposure, turned for correlation, in the cells of the patch; one for all cells
+/// where PSFs are constant.
 pub(super) struct PsfKernels {
     visits: Vec<Vec<Option<Array2<f32>>>>,
 }
 
 impl PsfKernels {
-    /// From the mean PSF of all exposures, weighted as they are, to each one's. An exposure without PSF has none.
+    /// Kernels from the weighted mean PSF of all exposures to each exposure's. An exposure without
+    /// PSF has none.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Psf`] if the PSFs add up to nothing.
+    /// [`CoaddError::Psf`] if the PSFs sum to nothing.
     pub(super) fn to_visits(state: &PatchState, weights: &[f64]) -> Result<Self, CoaddError> {
         let mut visits = vec![vec![]; state.survey.inputs.visits.len()];
         for place in places(state) {
@@ -63,7 +65,8 @@ pub(super) fn turned_f32(kernel: &Array2<f64>) -> Array2<f32> {
     turned(kernel.view()).mapv(|weight| weight as f32).as_standard_layout().into_owned()
 }
 
-/// Where PSFs are to be asked for: the middles of the cells, or only that of the patch if none varies.
+/// Positions at which PSFs are evaluated: the centres of the cells, or only that of the patch if no
+/// PSF varies.
 fn places(state: &PatchState) -> Vec<(f64, f64)> {
     let varies =
         |visit: &Input| matches!(visit.file.psf(), Some(Psf::Grid(_) | Psf::PsfEx(_) | Psf::Parts(_)));
@@ -74,7 +77,7 @@ fn places(state: &PatchState) -> Vec<(f64, f64)> {
     }
 }
 
-/// The PSF that all exposures are brought to: of a given width, or that of the broadest; `None` if none is known.
+/// The common PSF of all exposures: of a given width, or the broadest; `None` if no PSF is known.
 ///
 /// # Errors
 ///
@@ -92,7 +95,7 @@ pub(super) fn common_psf(state: &PatchState, fwhm_px: Option<f64>) -> Result<Opt
     Ok(all.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(stamp, _)| stamp))
 }
 
-/// The PSF of an exposure at a place: its own, or of the width that its header tells.
+/// PSF of an exposure at a position: its own, or one of the FWHM in its header.
 pub(super) fn stamp_at(visit: &Input, place: (f64, f64)) -> Option<Stamp> {
     match visit.file.psf() {
         Some(psf) => atmospheric_stamp(psf, place).ok(),

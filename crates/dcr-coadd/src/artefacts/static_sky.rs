@@ -1,13 +1,15 @@
-//! Artefacts as what stands out of the difference between an exposure and the static sky: the way of DcrAssembleCoaddTask (docs/algorithm.md §9.2).
+//! Artefacts as residuals from the static sky, as in LSST's DcrAssembleCoaddTask (docs/algorithm.md
+//! §9.2).
 //!
-//! Every exposure is taken at one PSF: its PSF-matched warp, if such are given, or convolved to that of the broadest or to one of a given width
-//! ([`super::one_psf`]). The static sky is the clipped mean of all. Their difference,
-//! over the noise that convolution leaves and scaled to the noise found, is detected in both signs. A detection, grown by a little, is
-//! dropped if nearly all of it is masked, or if it lies inside a very bright source; of the others those that few exposures have are
+//! Every exposure is taken at one PSF: its given PSF-matched warp, or the exposure convolved to the
+//! broadest PSF or to a configured width ([`super::one_psf`]). The static sky is the clipped mean
+//! of all. Sources of both signs are detected in the difference, over its noise after convolution
+//! scaled to the noise found. A detection, slightly dilated, is dropped if nearly all of it is
+//! masked, or if it lies inside a very bright source; those remaining that few exposures share are
 //! artefacts ([`dcr_solver::Rarity`]).
 //!
-//! Refraction is not modelled: where it displaces by a tenth of a pixel or more, bright stars of the highest airmass are found as well. That is
-//! why [`super::matched`] is the default.
+//! Refraction is not modelled: where it displaces by a tenth of a pixel or more, bright stars at
+//! the highest airmass are found as well. The default is therefore [`super::matched`].
 
 use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, Observations, PixelList, groups};
@@ -15,12 +17,12 @@ use ndarray::{Array2, s};
 use rayon::prelude::*;
 
 use super::one_psf::OnePsf;
-use crate::coadd::plain::{Combination, Value, Work};
+use crate::coadd::mean::{Combination, Value, Work};
 use crate::config::{ArtefactConfig, AssembleConfig};
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::detection::{grown, without_small_groups};
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 
@@ -36,13 +38,13 @@ pub(super) fn find(
     state: &PatchState,
     store: &mut Store,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let settings = &config.artefacts;
-    journal.stage("finding artefacts", state.survey.inputs.visits.len() + 1)?;
-    let exposures = OnePsf::new(state, store, settings, journal)?;
-    let sky = exposures.static_sky(settings, &|| journal.go_on())?;
-    journal.monitor.step("static sky");
+    log.stage("finding artefacts", state.survey.inputs.visits.len() + 1)?;
+    let exposures = OnePsf::new(state, store, settings, log)?;
+    let sky = exposures.static_sky(settings, &|| log.go_on())?;
+    log.monitor.step("static sky");
     let spared = settings.source_threshold.map(|threshold| {
         let bright = ndarray::Zip::from(&sky.image)
             .and(&sky.variance)
@@ -54,8 +56,8 @@ pub(super) fn find(
         let mut found = exposures.candidates(visit, &sky, settings)?;
         found.retain(|group| !inside(group, spared.as_ref()));
         candidates.push(state.not_masked(visit, found, settings)?);
-        journal.monitor.step(&state.survey.inputs.visits[visit].name());
-        journal.go_on()?;
+        log.monitor.step(&state.survey.inputs.visits[visit].name());
+        log.go_on()?;
     }
     let mut found = settings.rarity().rare(&candidates, &sky.count);
     exposures.only_good(&mut found)?;
@@ -63,7 +65,7 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Whether all of a group is set.
+/// True if every pixel of a group is set.
 fn inside(group: &PixelList, flags: Option<&Array2<bool>>) -> bool {
     let Some(flags) = flags else { return false };
     let cols = flags.ncols();
@@ -71,7 +73,7 @@ fn inside(group: &PixelList, flags: Option<&Array2<bool>>) -> bool {
 }
 
 impl PatchState {
-    /// The groups of which enough pixels are off the mask planes that are set.
+    /// Groups with enough pixels outside the configured mask planes.
     fn not_masked(
         &self,
         visit: usize,
@@ -144,7 +146,7 @@ impl OnePsf<'_> {
         Ok(sky)
     }
 
-    /// What stands out of the difference between an exposure and the static sky, as groups.
+    /// Residuals from the static sky in an exposure, as groups of pixels.
     fn candidates(
         &self,
         visit: usize,

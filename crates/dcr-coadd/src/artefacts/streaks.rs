@@ -1,20 +1,24 @@
-//! Streaks of satellites and aeroplanes: straight trails, each of which only the sum along the line tells from noise.
+//! Streaks of satellites and aeroplanes: straight trails, found by sums along lines.
 //!
-//! A trail with a peak of 0.6 of a pixel's σ is nothing in a pixel, nor in the area of a PSF, and neither are the wings of a bright one. Along
-//! 256 pixels it is found (half a σ is not). Each exposure's departure from the plain coadd, in σ of its sky, is looked at where there are no sources:
+//! A trail with a peak of 0.6 σ of a pixel is invisible in a pixel and in the area of a PSF, as are
+//! the wings of a bright trail. Over 256 pixels it is found (0.5 σ is not). Each exposure's
+//! departure from the standard coadd, in σ of its sky, is searched away from sources:
 //!
-//! 1. It is averaged over squares of the PSF's width, and what varies slowly is taken away. Squares above 2.5 σ vote for straight lines
-//!    ([`dcr_measure::streaks::hough`]; R. O. Duda & P. E. Hart, 1972, Comm. ACM 15, 11).
-//! 2. Along the line of the highest score the pixels' light is summed (a Radon transform, near that line only): the direction in
-//!    which it is sharpest, where the light begins and ends, and whether it is significant, long and even enough ([`dcr_measure::streaks::band`]).
-//! 3. The band is masked in which the profile across is above noise, sources under it included.
-//! 4. The line's votes are taken away, and the next is looked for.
+//! 1. It is averaged over squares of the PSF's width, and slow variations are removed. Squares
+//!    above 2.5 σ vote for straight lines ([`dcr_measure::streaks::hough`]; R. O. Duda & P. E.
+//!    Hart, 1972, Comm. ACM 15, 11).
+//! 2. Light is summed along the line of the highest score (a Radon transform near that line). This
+//!    gives the sharpest direction, the ends, and whether the streak is significant, long and even
+//!    enough ([`dcr_measure::streaks::band`]).
+//! 3. The band in which the profile across is above noise is masked, sources under it included.
+//! 4. The votes of the line are removed, and the next line is searched.
 //!
-//! Only light in excess is looked for: a trail that is left in the plain coadd makes lines that are too faint in all the others. What
-//! exposures share is no artefact ([`dcr_solver::Rarity`]): the spikes of a bright star stay. If they turn with the field they go, but not the star: pixels in which
-//! more than few exposures have a streak stay in all.
+//! Only excess light is searched for: a trail that remains in the standard coadd leaves negative
+//! lines in all other exposures. Features that exposures share are no artefacts
+//! ([`dcr_solver::Rarity`]): the spikes of a bright star stay. Spikes that turn with the field are
+//! masked, but not the star: pixels with a streak in more than few exposures stay in all.
 //!
-//! As no model of refraction is needed away from sources, this comes before either solver.
+//! No model of refraction is needed away from sources, so this search precedes either solver.
 
 use dcr_solver::kernel::{Region, dilate_diamond};
 use dcr_solver::{GOOD, Observations, PixelList};
@@ -25,47 +29,47 @@ use crate::config::ArtefactConfig;
 use crate::error::CoaddError;
 use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::statistics::{SIGMA_PER_MAD, median_of_pixels};
 use dcr_measure::streaks::band::{Demands, Place, streak};
 use dcr_measure::streaks::hough::{Line, Points};
 
 /// Side of the squares in px, at least and at most.
 const SIDES: (usize, usize) = (2, 8);
-/// Squares of which this share is usable take part.
+/// Minimum usable share of a square.
 const USABLE: f32 = 0.5;
-/// Squares vote that are brighter than so many σ.
+/// Minimum brightness of a voting square, in σ.
 const VOTING_SIGMAS: f32 = 2.5;
 /// Lines of a lower score are not looked at.
 const LEAST_SCORE: f64 = 6.0;
 /// Lines that are looked at in an exposure, at most.
 const MOST_LINES: usize = 12;
-/// What varies more slowly than over so many squares is sky.
+/// Scale in squares above which variations count as sky.
 const SKY_SQUARES: usize = 32;
 /// Half the width of the band that is looked at, in FWHM.
 const HALF_BAND: f64 = 6.0;
 /// Side of the parts in which pixels beside a line are read.
 const PART: usize = 128;
 
-/// The pixels of streaks in each visit. The store comes with all pixels, and is left as it is.
+/// Streak pixels of each visit. The store comes with all pixels, and is left unchanged.
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if pixels cannot be read, or the caller wants to stop.
+/// [`CoaddError`] if pixels cannot be read, or the monitor asks to stop.
 pub(super) fn find(
     state: &PatchState,
     store: &Store,
     settings: &ArtefactConfig,
     data_yx: &Array2<u16>,
-    journal: &Journal<'_>,
+    log: &RunLog<'_>,
 ) -> Result<Vec<PixelList>, CoaddError> {
     let grow = (0..store.visits()).map(|visit| state.fwhm_px(visit)).fold(0.0, f64::max) / 2.0;
     let mut closed_yx = dilate_diamond(state.sources.view(), grow.ceil() as usize);
     closed_yx.zip_mut_with(&state.template.image, |closed, light| *closed |= !light.is_finite());
     let of_visit = |visit: usize| -> Result<Vec<PixelList>, CoaddError> {
-        journal.go_on()?;
+        log.go_on()?;
         let streaks = Residual { state, store, visit, closed_yx: &closed_yx }.streaks(settings)?;
-        journal.monitor.step(&state.survey.inputs.visits[visit].name());
+        log.monitor.step(&state.survey.inputs.visits[visit].name());
         Ok(streaks)
     };
     let found: Vec<Result<Vec<PixelList>, CoaddError>> =
@@ -75,7 +79,7 @@ pub(super) fn find(
     Ok(rarity.pixels_of_few(&rarity.rare(&found, data_yx), data_yx))
 }
 
-/// What an exposure has more than the plain coadd.
+/// An exposure's excess over the standard coadd.
 struct Residual<'a> {
     state: &'a PatchState,
     store: &'a Store,
@@ -124,7 +128,7 @@ impl Residual<'_> {
         Ok(found)
     }
 
-    /// Departures from the plain coadd in σ of the sky; NaN where there are sources or no data.
+    /// Departures from the standard coadd in σ of the sky; NaN on sources and without data.
     fn departures(&self, region: &Region) -> Result<(Array2<f32>, Array2<bool>), CoaddError> {
         let pixels = self.store.pixels(self.visit, region)?;
         let sigma = self.state.survey.noise[self.visit].sky_variance.sqrt() as f32;
@@ -186,7 +190,7 @@ impl Residual<'_> {
         Ok(Squares { side, sigmas, sky })
     }
 
-    /// The pixels within so many px of a line.
+    /// The pixels within `half_band` px of a line.
     fn beside(&self, line: &Line, half_band: f64, squares: &Squares) -> Result<Vec<Place>, CoaddError> {
         let (rows, cols) = self.closed_yx.dim();
         let from_middle = |i: usize, n: usize| i as f64 - (n as f64 - 1.0) / 2.0;
@@ -230,7 +234,8 @@ impl Squares {
         }
     }
 
-    /// A line through squares as one through the pixels of a patch: their middles differ where squares jut out.
+    /// Converts a line through squares to pixels of the patch. The centres of both grids differ
+    /// where squares extend beyond the patch.
     fn in_pixels(&self, line: Line, patch: (usize, usize)) -> Line {
         let side = self.side as f64;
         let offset = |squares: usize, pixels: usize| (side * squares as f64 - pixels as f64) / 2.0;

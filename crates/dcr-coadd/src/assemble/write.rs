@@ -13,9 +13,9 @@ use crate::inputs::input_map::{INPUT_MAP, input_map};
 use crate::inputs::transmission::transmission_table;
 use crate::model::{Diagnostics, MODEL_FILE};
 use crate::patch::{Coadd, Coadds};
-use crate::run::journal::Journal;
 use crate::run::metadata::{RunMetadata, subfilter_cards};
-use crate::run::outputs::{Canvas, PLAIN_COADD, Planes, SUMMARY, visit_table, write_options};
+use crate::run::outputs::{OutputHdus, PLAIN_COADD, Planes, SUMMARY, visit_table, write_options};
+use crate::run::run_log::RunLog;
 
 /// The stacked coadd.
 const COADD: &str = "coadd.fits";
@@ -34,21 +34,21 @@ impl Coadds {
         &self,
         folder: &OutputFolder,
         output: &OutputConfig,
-        journal: &Journal<'_>,
+        log: &RunLog<'_>,
     ) -> Result<(), CoaddError> {
         let grid = self.metadata.band.wavelength_grid(self.subfilters.len())?;
         for (a, coadd) in self.subfilters.iter().enumerate() {
             let name = format!("subfilter_{a}.fits");
-            self.write_coadd(&name, coadd, subfilter_cards(&grid, a), vec![], folder, output, journal)?;
+            self.write_coadd(&name, coadd, subfilter_cards(&grid, a), vec![], folder, output, log)?;
         }
         let numbers: Vec<u64> = self.summary.visits.iter().map(|visit| visit.visit).collect();
         let artefacts = artefact_table(&numbers, &self.artefacts, &self.bbox);
-        self.write_coadd(COADD, &self.sum, vec![], vec![artefacts], folder, output, journal)?;
+        self.write_coadd(COADD, &self.sum, vec![], vec![artefacts], folder, output, log)?;
         let diagnostics = self.summary.joint.as_ref().zip(self.identifiability.as_ref());
         let diagnostics =
             diagnostics.map(|(summary, identifiability)| Diagnostics { summary, identifiability });
         self.model.write(&folder.staged(MODEL_FILE), diagnostics.as_ref(), write_options(output, true))?;
-        self.write_coadd(PLAIN_COADD, &self.plain, vec![], vec![], folder, output, journal)?;
+        self.write_coadd(PLAIN_COADD, &self.plain, vec![], vec![], folder, output, log)?;
         if let Some(bits) = &self.input_map {
             let mut file = input_map(bits, &self.summary.visits, &self.wcs, &self.bbox);
             file.primary = self.metadata.cards();
@@ -67,7 +67,7 @@ impl Coadds {
         own_tables: Vec<TableHdu>,
         folder: &OutputFolder,
         output: &OutputConfig,
-        journal: &Journal<'_>,
+        log: &RunLog<'_>,
     ) -> Result<(), CoaddError> {
         let planes = Planes {
             image: coadd.image.view(),
@@ -76,7 +76,7 @@ impl Coadds {
             n_image: Some(coadd.n_image.view()),
         };
         let metadata = RunMetadata { psf_fwhm_px: coadd.psf.fwhm_px, ..self.metadata.clone() };
-        let canvas = Canvas {
+        let hdus = OutputHdus {
             bbox: self.bbox,
             wcs: &self.wcs,
             unit: &self.unit,
@@ -93,8 +93,8 @@ impl Coadds {
             .chain(coadd.psf.grid.as_ref().map(StampGrid::table))
             .chain(own_tables)
             .collect();
-        canvas.write(&folder.staged(name), &planes, cards, tables)?;
-        journal.monitor.step(name);
-        journal.go_on()
+        hdus.write(&folder.staged(name), &planes, cards, tables)?;
+        log.monitor.step(name);
+        log.go_on()
     }
 }

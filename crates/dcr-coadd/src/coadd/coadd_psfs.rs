@@ -1,56 +1,27 @@
-//! The PSFs that the files of a run get.
+//! PSFs of the output files of a run.
 //!
-//! The stacked coadd has that of the joint solution, the one measured from its stars (`psf.measure`), or else the average of the
-//! selected visits'. With the iterative method a subfilter's is the same scaled to its wavelengths: seeing is better in the red. What the
-//! joint method solves for has one PSF in all planes.
+//! The stacked coadd has the PSF of the joint solution, the PSF measured from its stars
+//! (`psf.measure`), or the mean PSF of the selected visits. With the iterative method the PSF of a
+//! subfilter is scaled to its wavelengths: seeing is better in the red. With the joint method all
+//! planes share one PSF.
 
 use dcr_image::psf::StampGrid;
 use dcr_physics::WavelengthGrid;
 use ndarray::Zip;
-use serde::Serialize;
 
 use crate::coadd::psf_selection::{CoaddPsf, PsfCells};
 use crate::coadd::solved_planes::SolvedPlanes;
 use crate::config::{AssembleConfig, PsfConfig};
 use crate::error::CoaddError;
-use crate::run::journal::Journal;
-use dcr_measure::psf_measurement::{MeasuredPsf, PsfQuality, StarField, StarSelection, measure_psf};
+use crate::run::run_log::RunLog;
+use crate::run::summary::{PsfOrigin, PsfSummary};
+use dcr_measure::psf_measurement::{MeasuredPsf, StarField, StarSelection, measure_psf};
 
 /// The width in px of the stars that are sought where no PSF is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
 
 /// A measured width that is off from the expected by a larger factor is doubted.
 const DOUBTFUL_WIDTH: f64 = 1.2;
-
-/// Where the coadds' PSF is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PsfOrigin {
-    /// There is none: no visit has one, and none was measured.
-    Unknown,
-    /// The average of the selected visits'.
-    Selected,
-    /// The stars in the coadd.
-    Measured,
-    /// The joint solution.
-    Solution,
-}
-
-/// What is told of the coadds' PSF.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PsfSummary {
-    /// Where it is from.
-    pub origin: PsfOrigin,
-    /// Its FWHM in px, in the middle of the patch.
-    pub fwhm_px: Option<f64>,
-    /// The same of each subfilter, blue to red.
-    pub subfilter_fwhm_px: Vec<Option<f64>>,
-    /// Cells with a stamp of their own; 0 if one is good for the whole patch.
-    pub cells: usize,
-    /// How well it was measured, if it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured: Option<PsfQuality>,
-}
 
 /// The PSFs of all files of a run.
 pub(crate) struct CoaddPsfs {
@@ -61,23 +32,24 @@ pub(crate) struct CoaddPsfs {
 }
 
 impl CoaddPsfs {
-    /// All planes have the PSF of the joint solution, or the one that is measured in their sum if that is asked for and possible.
+    /// All planes get the PSF of the joint solution, or the PSF measured in their sum on request.
     pub(crate) fn of_solution(
         solution: &CoaddPsf,
         coadds: &SolvedPlanes,
         bad: i32,
         cells: &PsfCells<'_>,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Self {
-        let (psf, origin) = match measured(solution, coadds, bad, cells, &config.psf, journal) {
+        let (psf, origin) = match measured(solution, coadds, bad, cells, &config.psf, log) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None => (solution.clone(), PsfOrigin::Solution),
         };
         Self::new(psf.clone(), vec![psf; config.model.subfilters], origin)
     }
 
-    /// Measures, if that is asked for and possible, or takes the PSF of the selected visits; and scales it to each subfilter.
+    /// Measures the PSF on request, else takes the mean of the selected visits, and scales it to
+    /// each subfilter.
     ///
     /// # Errors
     ///
@@ -89,9 +61,9 @@ impl CoaddPsfs {
         cells: &PsfCells<'_>,
         grid: &WavelengthGrid,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
-        let (coadd, origin) = match measured(selected, coadds, bad, cells, &config.psf, journal) {
+        let (coadd, origin) = match measured(selected, coadds, bad, cells, &config.psf, log) {
             Some(psf) => (psf, PsfOrigin::Measured),
             None if selected.stamp.is_some() => (selected.clone(), PsfOrigin::Selected),
             None => (selected.clone(), PsfOrigin::Unknown),
@@ -117,14 +89,15 @@ impl CoaddPsfs {
     }
 }
 
-/// The PSF of the stars in the stacked coadd; `None` if that is not asked for, and after a warning if it cannot be had.
+/// PSF of the stars in the stacked coadd; `None` if not requested, and after a warning if the
+/// measurement fails.
 fn measured(
     selected: &CoaddPsf,
     coadds: &SolvedPlanes,
     bad: i32,
     cells: &PsfCells<'_>,
     config: &PsfConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Option<CoaddPsf> {
     if !config.measure {
         return None;
@@ -155,7 +128,7 @@ fn measured(
                     "The PSF measured in the coadd has a FWHM of {measured:.2} px, that of the selected visits {expected:.2} px: galaxies \
                      may have been taken for stars (raise psf.min_stars), or the visits' PSFs are wrong."
                 );
-                journal.warn("PSF", text);
+                log.warn("PSF", text);
             }
             Some(psf)
         }
@@ -164,7 +137,7 @@ fn measured(
                 Some(_) => "that of the selected visits stays",
                 None => "the coadds have none",
             };
-            journal.warn("PSF", format!("{few}; {stays}."));
+            log.warn("PSF", format!("{few}; {stays}."));
             None
         }
     }

@@ -1,11 +1,10 @@
 //! The coadds: plain coadd, starting coadd, solved planes with mask, variance and PSF.
 
 pub(crate) mod coadd_psfs;
-pub(crate) mod plain;
+pub(crate) mod mean;
 pub mod psf_selection;
 pub(crate) mod residual_rms;
-pub(crate) mod running_mean;
 pub(crate) mod solved_planes;
-pub mod solver_choice;
+pub(crate) mod solver_choice;
 pub(crate) mod template_coadd;
 pub(crate) mod variance;

@@ -1,11 +1,12 @@
-//! The PSF of the coadd: the average of the sharper visits' (docs/algorithm.md §10).
+//! PSF of the coadd: the mean of the sharper visits' PSFs (docs/algorithm.md §10.1).
 //!
-//! Selected are the visits whose FWHM in the middle of the patch is at most the smaller of the median over visits and that of the
-//! template coadd's PSF there. In each cell of a grid the coadd's PSF is the average of theirs at the cell's middle, each weighted as
-//! the visit is, times the share of its pixels in the cell that are good: a visit off its chip, or masked, takes no part. Where
-//! no selected visit has data, all that have stand in. A visit without a PSF takes no part.
+//! A visit is selected if its FWHM in the middle of the patch is at most the smaller of the median
+//! over visits and the FWHM of the starting coadd there. In each cell of a grid the coadd's PSF is
+//! the mean of the selected visits' PSFs at the centre of the cell, weighted by the visit weight
+//! times the share of good pixels in the cell: a visit off its chip, or masked, is excluded. Where
+//! no selected visit has data, all visits with data stand in. Visits without a PSF are excluded.
 //!
-//! [`psf_at`] does the same at one place, for any visits.
+//! [`psf_at`] evaluates such a mean at one position, for any visits.
 
 use dcr_image::psf::{StampError, StampGrid};
 use dcr_image::resample::{WarpKernel, warp_stamp};
@@ -20,33 +21,38 @@ use crate::inputs::pixels::PixelReader;
 use dcr_measure::psf_measurement::PsfQuality;
 use dcr_measure::statistics::median;
 
-/// Widths that differ by less than this fraction are alike: they are measured, and an average has rounding.
+/// Relative tolerance of equal widths: measured widths and averages have rounding errors.
 const SAME_WIDTH: f64 = 1e-3;
-/// Pixels to each side of a place that tell whether a visit has data there: about the core of a star.
+/// Half-width in px of the box that decides whether a visit has data at a position: about the core
+/// of a star.
 const AROUND: usize = 2;
 
-/// A visit's part in the coadd's PSF.
-pub struct PsfSource<'a> {
+/// PSF, weight and coverage of a visit.
+pub(crate) struct PsfSource<'a> {
+    /// PSF of the visit, if known.
     pub psf: Option<&'a Psf>,
+    /// Weight of the visit.
     pub weight: f64,
     /// The share of good pixels in each cell.
     pub coverage: &'a [f64],
 }
 
-/// Where the coadd's PSF is wanted.
-pub struct PsfCells<'a> {
+/// Cells in which the coadd's PSF is evaluated.
+pub(crate) struct PsfCells<'a> {
+    /// Box of the patch.
     pub patch: BBox,
-    /// They cover the patch.
+    /// Cells that cover the patch.
     pub cells: &'a [BBox],
 }
 
-/// The PSF of the coadd, and which visits it is from.
+/// PSF of the coadd, with the visits it is from.
 #[derive(Clone, Debug)]
 pub struct CoaddPsf {
     /// In the middle of the patch; `None` if no visit has one.
     pub stamp: Option<Stamp>,
-    /// On cells, those in which no visit has data left out; `None` if it is the same everywhere.
+    /// PSF in cells, except those without data; `None` for a constant PSF.
     pub grid: Option<StampGrid>,
+    /// FWHM in px in the middle of the patch.
     pub fwhm_px: Option<f64>,
     /// By visit.
     pub selected: Vec<bool>,
@@ -55,16 +61,16 @@ pub struct CoaddPsf {
 }
 
 impl CoaddPsf {
-    /// Of one stamp for the whole patch.
+    /// PSF with one stamp for the whole patch.
     pub fn everywhere(stamp: Stamp, selected: Vec<bool>) -> Self {
         Self { fwhm_px: stamp.fwhm_px().ok(), stamp: Some(stamp), grid: None, selected, quality: None }
     }
 
-    /// The same, `factor` times as wide.
+    /// The PSF widened by `factor`.
     ///
     /// # Errors
     ///
-    /// [`StampError`] for a factor that leaves nothing of a stamp.
+    /// [`StampError`] for a factor that leaves no stamp.
     pub fn widened(&self, factor: f64) -> Result<Self, StampError> {
         if factor == 1.0 {
             return Ok(self.clone());
@@ -90,7 +96,7 @@ impl CoaddPsf {
 /// # Errors
 ///
 /// [`StampError`] if the PSFs add up to nothing.
-pub fn coadd_psf(
+pub(crate) fn coadd_psf(
     visits: &[PsfSource<'_>],
     PsfCells { patch, cells }: &PsfCells<'_>,
     template: Option<&Psf>,
@@ -162,7 +168,7 @@ fn all_of<'a>(
         .collect()
 }
 
-/// The average of the selected visits with data in a cell, or of all with data; `None` if there are none.
+/// Mean PSF of the selected visits with data in a cell, else of all with data; `None` without any.
 fn stamp_in_cell(
     visits: &[PsfSource<'_>],
     selected: &[bool],
@@ -186,14 +192,15 @@ fn stamp_in_cell(
     average(&borrowed).map(Some)
 }
 
-/// The PSF that a weighted mean of exposures has at pixel coordinates `(x, y)` of their common grid.
+/// PSF of a weighted mean of exposures at pixel coordinates `(x, y)` of their common grid.
 ///
-/// Each exposure counts with its weight times the share of good pixels in the 5 × 5 about the place, as `config` says what is good: one
-/// off its chip there, or masked, takes no part, as does one without a PSF. `None` if none is left.
+/// The weight of each exposure is multiplied by the share of good pixels, as defined by `config`,
+/// in the 5 × 5 px about the position: an exposure off its chip, masked, or without a PSF is
+/// excluded. `None` if none is left.
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if an exposure cannot be read, or the PSFs add up to nothing.
+/// [`CoaddError`] if an exposure cannot be read, or the PSFs sum to nothing.
 pub fn psf_at(
     exposures: &[(&dyn Exposure, f64)],
     (x, y): (f64, f64),
@@ -233,7 +240,8 @@ pub fn average(stamps: &[(&Stamp, f64)]) -> Result<Stamp, StampError> {
 mod tests {
     use super::*;
 
-    /// Relative error of a scaled width: the kernel is widened where pixels become coarser. Measured: 6e-4 at a factor of 0.97.
+    /// Tolerance of a scaled width, relative: the kernel widens where pixels become coarser.
+    /// Measured: 6e-4 at a factor of 0.97.
     const WIDENED: f64 = 1e-3;
 
     fn gaussian(fwhm_px: f64) -> Stamp {

@@ -1,7 +1,8 @@
-//! What the solved model leaves of each visit, as one number.
+//! Residual of the solved model in each visit, as one number.
 //!
-//! In the cell in the middle of the patch, the rms of visit less prediction over the good pixels, in standard deviations of the visit's sky:
-//! 1 where noise is all, more where stars are bright, visits are misplaced, or something is in one of them that the model has not.
+//! In the middle cell of the patch, the rms of visit minus prediction over the good pixels, in
+//! standard deviations of the visit's sky. It is 1 for pure noise, and larger for bright stars,
+//! displaced visits, or features of one visit that the model lacks.
 
 use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, Observations, SubfilterShift};

@@ -1,4 +1,4 @@
-//! From the solver's planes to what is written: masks, variances, counts, and pixels without data filled.
+//! Conversion of the solver's planes to output planes: masks, variances, counts, and filled pixels.
 
 use dcr_solver::Observations;
 use dcr_solver::iterative::{Edge, FrequencyClamp, Solution, SolveReport, weights::model_weights};
@@ -11,7 +11,7 @@ use crate::inputs::store::Store;
 use crate::patch::state::PatchState;
 use dcr_measure::interpolate::fill_missing;
 
-/// The planes that say what became of the visits, whatever the template is.
+/// Mask planes that describe the visits, whatever the starting coadd.
 const MARKS_OF_VISITS: [&str; 3] = ["REJECTED", "SENSOR_EDGE", "INEXACT_PSF"];
 
 /// A solved plane, or the sum of all.
@@ -30,7 +30,8 @@ pub(crate) struct SolvedPlanes {
 }
 
 impl SolvedPlanes {
-    /// The planes of the iterative solver. `clipped` are the pixels that a visit lost to an artefact.
+    /// The planes of the iterative solver. `clipped` are the pixels that a visit lost to an
+    /// artefact.
     pub(crate) fn of_iteration(
         state: &PatchState,
         store: &Store,
@@ -72,8 +73,9 @@ impl SolvedPlanes {
 }
 
 impl PatchState {
-    /// The template's mask, what the visits propagate, NO_DATA where no visit constrains the model, and CLIPPED where one was left out:
-    /// there the PSF is not quite that of the others together.
+    /// The mask of the starting coadd, planes propagated from the visits, NO_DATA where no visit
+    /// constrains the model, and CLIPPED where a visit was left out, which slightly changes the
+    /// PSF.
     pub(crate) fn solved_mask(&self, unseen: &Array2<bool>, clipped: &Array2<bool>) -> Array2<i32> {
         let config = &self.config.coadd;
         let propagated = self.planes.bits_of(config.mask_propagation_thresholds.keys())
@@ -125,7 +127,7 @@ impl PatchState {
         (subfilters.axis_iter(Axis(0)).map(|plane| plane.to_owned()).collect(), sum)
     }
 
-    /// How far each pixel was the solve's to decide (docs/algorithm.md §5.5).
+    /// Share of each pixel decided by the solve (docs/algorithm.md §5.5).
     fn freedom(&self, store: &Store, unseen: &Array2<bool>) -> Array2<f32> {
         let iterative = &self.config.solver.iterative;
         let mut free = if !iterative.use_model_weights {

@@ -1,7 +1,7 @@
-//! The choice of the solver where the settings leave it open.
+//! The choice of the solver for `solver.method = "auto"`.
 //!
-//! The joint solver is right whatever the seeing, but needs the PSF of each visit: from a FWHM alone
-//! its predictions would lack the wings. The iterative solver does not look at PSFs.
+//! The joint solver is accurate in any seeing, but needs the PSF of each visit: predictions from a
+//! FWHM alone lack the wings. The iterative solver uses no PSFs.
 
 use dcr_image::Psf;
 use dcr_solver::iterative::IterativeConfig;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AssembleConfig, Method, ShiftRule, Spectrum};
 use crate::inputs::{Input, Inputs};
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 /// The solver of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +31,10 @@ impl From<Solver> for Method {
 }
 
 impl Solver {
-    /// The solver that the settings name, or with [`Method::Auto`] the joint one, unless there is
+    /// The solver that the settings name. [`Method::Auto`] means the joint solver, unless there is
     /// one subfilter, a visit has no image or model of its PSF, or a setting was changed that only
-    /// the iterative solver knows.
-    pub(crate) fn choose(config: &AssembleConfig, inputs: &Inputs, journal: &mut Journal<'_>) -> Self {
+    /// the iterative solver uses.
+    pub(crate) fn choose(config: &AssembleConfig, inputs: &Inputs, log: &mut RunLog<'_>) -> Self {
         match config.solver.method {
             Method::Joint => return Self::Joint,
             Method::Iterative => return Self::Iterative,
@@ -45,7 +45,7 @@ impl Solver {
         }
         let without: Vec<&Input> = inputs.visits.iter().filter(|visit| !has_measured_psf(visit)).collect();
         let Some(first) = without.first() else { return Self::Joint };
-        journal.warn(
+        log.warn(
             "method",
             format!(
                 "{} of {} visits ({}) have no image or model of their PSF: the iterative method is taken, which takes all \

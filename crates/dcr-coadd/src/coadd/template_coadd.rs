@@ -1,11 +1,11 @@
-//! The template coadd: the start of the solve, and what it stays at away from sources.
+//! The starting coadd: the first model of the solve, and the result away from sources.
 
 use dcr_image::header::unit;
 use dcr_image::{Exposure, MaskPlanes, Psf, remap};
 use dcr_solver::kernel::dilate_diamond;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::plain::MeanCoadd;
+use crate::coadd::mean::MeanCoadd;
 use crate::config::AssembleConfig;
 use crate::error::{CoaddError, InputError};
 use crate::inputs::{Input, check_grid, unit_of};
@@ -48,7 +48,7 @@ pub(crate) fn check_template(
     Ok(())
 }
 
-/// The template from a file. Where it has no data, the plain coadd stands in.
+/// The starting coadd from a file. The standard coadd fills its pixels without data.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub(crate) fn given_coadd(
     })
 }
 
-/// The plain coadd as template, its sources yet to be detected.
+/// The standard coadd as the starting coadd, before the detection of sources.
 pub(crate) fn made_coadd(plain: &MeanCoadd, planes: &MaskPlanes) -> StartingCoadd {
     let detected = planes.bits_of(["DETECTED", "DETECTED_NEGATIVE"]);
     StartingCoadd {
@@ -96,8 +96,8 @@ pub(crate) fn made_coadd(plain: &MeanCoadd, planes: &MaskPlanes) -> StartingCoad
 }
 
 impl StartingCoadd {
-    /// The pixels of sources: those of the convergence planes, or found here if no pixel has any of them; then they
-    /// get DETECTED.
+    /// Pixels of sources: those of the convergence planes, or else detected here and flagged
+    /// DETECTED.
     pub(crate) fn sources(
         &mut self,
         visits: &[Input],

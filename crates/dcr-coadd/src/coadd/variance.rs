@@ -1,27 +1,31 @@
-//! The variance of the subfilters, propagated from the inputs through the iteration.
+//! Variance of the subfilters, propagated from the inputs through the iteration.
 //!
-//! Without its clamps the iteration is linear, and at a spatial frequency `k` it acts on a vector of the N planes'
-//! amplitudes. With weights `w_i`, `W = Σ w_i`, displacements `d_ia` and the noise `n_i` of visit `i`,
+//! Without its clamps the iteration is linear, and acts at a spatial frequency `k` on the vector of
+//! the amplitudes of the N planes. With weights `w_i`, `W = Σ w_i`, displacements `d_ia` and the
+//! noise `n_i` of visit `i`,
 //!
 //! ```text
 //! y ← y + g/(1+g) · P · ( Σ_i (w_i/W) u_i n_i − H y )        u_ia = exp(i k·d_ia)
 //! H_ab = Σ_i (w_i/W) u_ia ū_ib                              P = f 1ᵀ + c (1 − f 1ᵀ)
 //! ```
 //!
-//! from `y = f T`, whose noise is `f Σ (w_i/W) n_i`; `f` are the shares, `c` is `accelerate_model`, `g` the gains that were taken.
-//! Following each visit's amplitude through all iterations and averaging over frequencies gives the variance of
-//! a plane in units of the plain coadd's, `Σ w² v / W²` (white noise, the same coverage everywhere): [`NoiseFactors`]. Where the
-//! model is held to the template with weight `1 − M` (docs/algorithm.md §5.5), standard deviations are mixed likewise.
+//! from `y = f T`, whose noise is `f Σ (w_i/W) n_i`; `f` are the shares, `c` is `accelerate_model`,
+//! `g` the gains of the iterations. Following each visit's amplitude through all iterations and
+//! averaging over frequencies gives the variance of a plane in units of that of the standard coadd,
+//! `Σ w² v / W²` (white noise, uniform coverage): [`NoiseFactors`]. Where the model is held to the
+//! starting coadd with weight `1 − M` (docs/algorithm.md §5.5), standard deviations are mixed with
+//! that weight.
 //!
-//! With `frequency_clamp = "conserving"` a pixel's colour is averaged over its surroundings, a Gaussian of σ =
-//! `regularization_width`, that is `4πσ²` pixels: the part of the noise that is contrast between subfilters is divided by
-//! their number.
+//! With `frequency_clamp = "conserving"` colours are averaged over a Gaussian of σ =
+//! `regularization_width`, that is over `4πσ²` pixels: the part of the noise that is contrast
+//! between subfilters is divided by this number.
 //!
 //! # Accuracy
 //!
-//! Left out are the other clamps, and that interpolation smooths noise and correlates pixels. On a field of eight visits the
-//! scatter of repeated runs is 0.82 to 1.04 of this variance on sources, and 0.64 to 0.74 in the taper around
-//! them (`variance_meets_the_scatter_of_noise`).
+//! The other clamps are neglected, and so are the smoothing and correlation of noise by
+//! interpolation. On a field of eight visits the scatter of repeated runs is 0.82 to 1.04 of this
+//! variance on sources, and 0.64 to 0.74 in the taper around them
+//! (`variance_meets_the_scatter_of_noise`).
 
 use dcr_solver::SubfilterShift;
 use ndarray::{Array2, Zip};
@@ -29,19 +33,19 @@ use ndarray::{Array2, Zip};
 /// Frequencies along each axis, from −π to π.
 const FREQUENCIES: usize = 12;
 
-/// How noisy the solved planes are: variances in units of the plain coadd's.
+/// Variances of the solved planes in units of the standard coadd's.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NoiseFactors {
-    /// Of each subfilter.
+    /// Factors of the subfilters.
     pub(crate) subfilters: Vec<f64>,
-    /// Of each subfilter's difference from its share of the sum.
+    /// Factors of the subfilters' differences from their shares of the sum.
     pub(crate) contrasts: Vec<f64>,
-    /// Of their sum.
+    /// Factor of the sum.
     pub(crate) sum: f64,
 }
 
 impl NoiseFactors {
-    /// Of each subfilter, with colours averaged over so many pixels; 1 is not at all.
+    /// Factors of the subfilters with colours averaged over `pixels` pixels; 1 for no averaging.
     pub(crate) fn with_smooth_colours(&self, fractions: &[f64], pixels: f64) -> Vec<f64> {
         if pixels <= 1.0 {
             return self.subfilters.clone();
@@ -51,7 +55,7 @@ impl NoiseFactors {
     }
 }
 
-/// What the noise of a solve follows from.
+/// Weights, displacements and gains that determine the noise of a solve.
 pub(crate) struct LinearSolve<'a> {
     /// Each visit's displacements.
     pub(crate) shifts: Vec<&'a [SubfilterShift]>,
@@ -165,10 +169,11 @@ impl LinearSolve<'_> {
     }
 }
 
-/// The variance of a plane of which the template has the share `fraction`, and the solve the noise factor `factor`.
+/// Variance of a plane with the share `fraction` of the starting coadd and the noise factor
+/// `factor`.
 ///
-/// `free` is how much of each pixel the solve decided, 0 where it did not; pixels that the plain coadd lacks have the
-/// template's variance.
+/// `free` is the share of each pixel decided by the solve; pixels without a standard coadd have the
+/// variance of the starting coadd.
 pub(crate) fn propagated(
     plain: &Array2<f32>,
     template: &Array2<f32>,

@@ -2,7 +2,7 @@
 
 use dcr_solver::joint::JointConfig;
 
-use super::{AssembleConfig, ConfigError, Key, Method, ShiftRule, Spectrum, refuse};
+use super::{ConfigError, Key, Method, ModelConfig, ShiftRule, Spectrum, refuse};
 
 /// Its settings.
 pub(super) const KEYS: &[Key] = &[
@@ -115,18 +115,17 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// Refuses values that cannot be meant, and settings of the model that the joint solver does not know.
-pub(super) fn validate(config: &AssembleConfig) -> Result<(), ConfigError> {
-    let joint: &JointConfig = &config.joint;
+/// Refuses values outside their range, and settings of the model that the joint solver ignores.
+pub(super) fn validate(joint: &JointConfig, method: Method, model: &ModelConfig) -> Result<(), ConfigError> {
     joint.validate().map_err(|error| refuse(&format!("joint.{}", error.key), error.value, error.allowed))?;
-    if config.solver.method != Method::Joint {
+    if method != Method::Joint {
         return Ok(());
     }
-    if config.model.shift_rule == ShiftRule::Reference {
+    if model.shift_rule == ShiftRule::Reference {
         let allowed = "\"integrated\" with solver.method = \"joint\"";
         return Err(refuse("model.shift_rule", "\"reference\"", allowed));
     }
-    if config.model.spectrum == Spectrum::Constant {
+    if model.spectrum == Spectrum::Constant {
         return Err(refuse("model.spectrum", "\"constant\"", "\"smooth\" with solver.method = \"joint\""));
     }
     Ok(())

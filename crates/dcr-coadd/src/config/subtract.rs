@@ -4,7 +4,7 @@ pub use dcr_measure::residuals::Background;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
-use super::{AssembleConfig, ConfigError, TemplateConfig, refuse};
+use super::{ConfigError, refuse};
 
 table! {
     /// How differences are made, and what counts as a residual.
@@ -69,20 +69,5 @@ impl DifferenceConfig {
             }
         }
         Ok(())
-    }
-}
-
-/// What `dcr subtract` needs of the configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SubtractConfig {
-    /// How differences are made.
-    pub subtract: DifferenceConfig,
-    /// How templates are made, exposures read and files written.
-    pub template: TemplateConfig,
-}
-
-impl From<&AssembleConfig> for SubtractConfig {
-    fn from(config: &AssembleConfig) -> Self {
-        Self { subtract: config.subtract.clone(), template: config.into() }
     }
 }

@@ -6,7 +6,6 @@ use dcr_solver::kernel::Order;
 use serde::{Deserialize, Serialize};
 
 use super::table::table;
-use super::{AssembleConfig, InputConfig, OutputConfig};
 
 table! {
     /// How a matched template is made from the subfilters. Band and refraction are those of the coadd.
@@ -37,21 +36,4 @@ pub enum TemplateVariance {
     Propagated,
     /// The same times the number of subfilters.
     Reference,
-}
-
-/// What `dcr template` needs of the configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TemplateConfig {
-    /// How templates are made.
-    pub template: MatchConfig,
-    /// How exposures are read.
-    pub input: InputConfig,
-    /// How templates are written.
-    pub output: OutputConfig,
-}
-
-impl From<&AssembleConfig> for TemplateConfig {
-    fn from(config: &AssembleConfig) -> Self {
-        Self { template: config.template.clone(), input: config.input.clone(), output: config.output.clone() }
-    }
 }

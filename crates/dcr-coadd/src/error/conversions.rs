@@ -1,4 +1,5 @@
-//! Errors of the solvers as errors of a patch; those of reading pixels come back as what they were.
+//! Conversion of solver errors to errors of a patch. Errors of reading pixels are restored to their
+//! original type.
 
 use dcr_image::FitsError;
 use dcr_solver::SourceError;
@@ -8,7 +9,7 @@ use dcr_solver::joint::JointError;
 use super::CoaddError;
 
 impl From<JointError> for CoaddError {
-    /// Errors of reading pixels come back as what they were.
+    /// Restores errors of reading pixels to their original type.
     fn from(error: JointError) -> Self {
         match error {
             JointError::Cancelled => Self::Cancelled,
@@ -19,7 +20,7 @@ impl From<JointError> for CoaddError {
 }
 
 impl From<SourceError> for CoaddError {
-    /// What it was, where that is known.
+    /// Restores the original type of the error where it is known.
     fn from(source: SourceError) -> Self {
         match source.downcast::<FitsError>().map_err(|source| source.downcast::<Self>()) {
             Ok(fits) => Self::Fits(*fits),
@@ -30,7 +31,7 @@ impl From<SourceError> for CoaddError {
 }
 
 impl From<SolveError> for CoaddError {
-    /// Errors of reading pixels come back as what they were.
+    /// Restores errors of reading pixels to their original type.
     fn from(error: SolveError) -> Self {
         match error {
             SolveError::Cancelled => Self::Cancelled,

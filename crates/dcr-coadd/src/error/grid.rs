@@ -8,9 +8,9 @@ use dcr_image::{BBox, WcsError};
 pub enum GridDifference {
     /// In the pixels that they cover.
     Box {
-        /// What the file covers.
+        /// The box that the file covers.
         got: BBox,
-        /// What it should cover, or lie in.
+        /// The box that it should cover, or lie in.
         expected: BBox,
     },
     /// In the places of the pixels on the sky.

@@ -11,7 +11,7 @@ use super::GridDifference;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// Nobody says what the pixel values are.
+    /// The unit of the pixel values is unknown.
     #[error("{}: the header has no unit (card BUNIT); add it, or set input.unit", path.display())]
     NoUnit {
         /// The file.
@@ -52,10 +52,10 @@ pub enum InputError {
         path: PathBuf,
         /// The file it was compared with.
         first: PathBuf,
-        /// What differs, by how much.
+        /// The difference of the grids.
         difference: GridDifference,
     },
-    /// Two files that call themselves the same visit.
+    /// Two files with one visit number.
     #[error(
         "{} and {} both say that they are visit {visit}; leave one out, or correct the card", first.display(), second.display()
     )]
@@ -119,12 +119,12 @@ pub enum InputError {
         path: PathBuf,
         /// Its filter.
         filter: String,
-        /// What it was compared with, in words.
+        /// The source of the other filter, in words.
         against: String,
         /// The filter there.
         expected: String,
     },
-    /// The zenith cannot be told.
+    /// The zenith of the exposure is unknown.
     #[error("{}: {source}; see input.geometry and input.site", path.display())]
     Geometry {
         /// The file.
@@ -140,10 +140,10 @@ pub enum InputError {
     Disagreement {
         /// The file.
         path: PathBuf,
-        /// What contradicts what.
+        /// The contradiction, in a sentence.
         contradiction: String,
     },
-    /// The air over the telescope cannot be told.
+    /// The air over the telescope is unknown.
     #[error("{}: the header has neither the telescope's site nor the air pressure; set input.site", path.display())]
     NoSite {
         /// The file.
@@ -187,7 +187,7 @@ pub enum InputError {
         /// Why.
         source: MaskError,
     },
-    /// A visit is not in the file of weights, or has none that can be used there.
+    /// The file of weights lacks a visit, or has no positive weight for it.
     #[error(
         "{}: coadd.visit_weights has no weight above 0 for visit {visit}; add a line with its number and weight, or leave \
          it out with input.visits", path.display()

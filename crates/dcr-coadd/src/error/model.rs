@@ -13,7 +13,7 @@ pub enum ModelError {
     NotARun {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// Coadds without the file that a run writes last.
@@ -25,7 +25,8 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
     },
-    /// Files of different runs in one folder: a run was stopped while it replaced another, or somebody copied files.
+    /// One folder holds files of different runs: a run was stopped while it replaced another, or
+    /// files were copied.
     #[error(
         "{}: it is of run {run}, but {} of {expected}: the folder holds files of several runs; assemble again",
         path.display(), beside.display()

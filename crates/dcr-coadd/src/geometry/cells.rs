@@ -15,15 +15,16 @@ pub fn region_in(part: &BBox, patch: &BBox) -> Region {
     }
 }
 
-/// The cells of a patch, of at most `[width, height]`, row by row.
+/// The cells of a patch, at most `[width, height]`, row by row.
 ///
-/// They are even in size: a sliver left over at the far edge would serve nobody.
+/// They are equal in size to within a pixel, without a narrow remainder at the far edge.
 pub fn cells(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
     patch.tiles((even(patch.width, width), even(patch.height, height))).collect()
 }
 
-/// The subregions of a patch as the reference cuts them: of `[width, height]`, and what is left.
-pub fn reference_subregions(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
+/// The subregions of LSST's DcrAssembleCoaddTask: of `[width, height]`, with the remainder at the
+/// far edge.
+pub(crate) fn reference_subregions(patch: &BBox, [width, height]: [usize; 2]) -> Vec<BBox> {
     patch.tiles((width, height)).collect()
 }
 

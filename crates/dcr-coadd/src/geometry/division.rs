@@ -1,4 +1,5 @@
-//! How a job is divided: the patch into cells, the band into subfilters, and what follows from both for every visit.
+//! Division of a job: the patch into cells, the band into subfilters, with displacements and
+//! airmass of every visit.
 
 use dcr_image::{BBox, Wcs};
 use dcr_physics::{LocalSky, WavelengthGrid};
@@ -15,8 +16,8 @@ use crate::geometry::cells::{cells, reference_subregions, region_in};
 use crate::geometry::shifts::{ShiftPlan, Split};
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
-use crate::run::journal::Journal;
 use crate::run::metadata::RunMetadata;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{BandSummary, RegionSummary};
 
 /// The patch divided into cells, the band into subfilters.
@@ -89,13 +90,13 @@ impl Division {
         sources: &Array2<bool>,
         bad: &Array2<bool>,
         config: &AssembleConfig,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Solution, CoaddError> {
         let iterative = &config.solver.iterative;
         let (regions, visits) = (self.regions(config).len(), store.visits());
         // A step is one visit in one iteration, so that the bar of a large run is as fine as that of a small one.
         let most = iterative.max_iterations(config.model.subfilters);
-        journal.stage("solving", regions * most * visits)?;
+        log.stage("solving", regions * most * visits)?;
         let problem = Problem {
             observations: store,
             cells: &self.cell_regions,
@@ -105,7 +106,7 @@ impl Division {
             detected: sources.view(),
             bad: bad.view(),
         };
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let mut progress = |done: usize, most: usize, report: &IterationReport| {
             let message = format!("iteration {done} of at most {most}, metric {:.5}", report.metric);
             monitor.advance(visits as u64, &message);
@@ -177,12 +178,12 @@ impl Division {
     }
 }
 
-/// Whether subregions are solved one after the other, as the reference does.
+/// True if subregions are solved one after the other, as in LSST's DcrAssembleCoaddTask.
 fn one_by_one(config: &AssembleConfig) -> bool {
     config.solver.iterative.edge == Edge::Zero
 }
 
-/// By how much a subregion is grown for reading (docs/algorithm.md §5.6).
+/// Margin in px of a subregion for reading (docs/algorithm.md §5.6).
 fn buffer(store: &Store) -> usize {
     let largest = store.shifts.iter().flatten().flatten().map(|s| s.mean.max_component()).fold(0.0, f64::max);
     largest.ceil() as usize + 1

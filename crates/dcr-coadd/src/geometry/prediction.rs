@@ -1,13 +1,14 @@
-//! What an exposure sees of a model: image, variance and mask (docs/algorithm.md §11).
+//! Prediction of an exposure from a model: image, variance and mask (docs/algorithm.md §11).
 //!
 //! ```text
 //! image = Σ_a shift(y_a)        variance(p) = Σ_a Σ_m L_a(m)² var_a(p − m)
 //! ```
 //!
-//! where `L_a(m)` is the weight with which pixel `p − m` of plane `a` enters pixel `p`: the interpolation's response, summed over
-//! the halves that the plane's light is in. The noise of different planes is taken for independent; it is anticorrelated, and the
-//! scatter of templates is 0.6 of this variance on sources (`variance_meets_the_scatter_of_noise`). The mask is
-//! the union of the model's over all pixels that an interpolation reaches.
+//! where `L_a(m)` is the weight of pixel `p − m` of plane `a` in pixel `p`: the response of the
+//! interpolation, summed over the halves of the plane. The planes' noise is treated as independent;
+//! it is anticorrelated, and the scatter of templates is 0.6 of this variance on sources
+//! (`variance_meets_the_scatter_of_noise`). The mask is the union of the model's over all pixels
+//! that an interpolation reaches.
 
 use std::ops::RangeInclusive;
 
@@ -18,12 +19,13 @@ use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 use dcr_measure::convolve::{correlate, turned};
 
-/// How far in px a spline's response reaches until it is below 1e-7 of its peak.
+/// Radius in px beyond which a spline's response is below 1e-7 of its peak.
 pub const RESPONSE_REACH: usize = 12;
-/// Weights whose square is less than this share of the largest are left out of the variance: together they are a ten-thousandth of it.
+/// Relative squared weight below which pixels are dropped from the variance; together a
+/// ten-thousandth of it.
 const NEGLIGIBLE: f64 = 1e-5;
 
-/// The image that the model predicts. [`support`] tells where it is whole.
+/// The predicted image; [`support`] gives the pixels where it is complete.
 pub fn predict_image(
     model_byx: ArrayView3<f32>,
     basis: &SpectralBasis,
@@ -168,7 +170,7 @@ mod tests {
         SubfilterShift { forward: ForwardShift::Halves([shift(a), shift(b)]), mean }
     }
 
-    /// The squared difference that one pixel of unit flux makes, pixel by pixel, is what the variance must be.
+    /// The variance equals the squared response to one pixel of unit flux, pixel by pixel.
     #[test]
     fn variance_is_the_square_of_the_response_to_a_pixel() {
         let shifts = [halves((1.3, -2.2), (0.7, -1.4)), halves((-0.4, 0.6), (-0.9, 1.0))];

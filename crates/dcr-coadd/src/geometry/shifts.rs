@@ -1,21 +1,24 @@
-//! Where the light of each subfilter lands in an exposure, in pixels.
+//! Displacement of each subfilter's light in an exposure, in pixels.
 //!
-//! Light of the wavelength λ is lifted towards the zenith by `ΔR(λ) = R(λ) − R(λ_ref)`, positive for blue, so it lies
+//! Light of the wavelength λ is lifted towards the zenith by `ΔR(λ) = R(λ) − R(λ_ref)`, positive
+//! for blue, so it is displaced by
 //!
 //! ```text
 //! (dx, dy) = ΔR / s · (zx, zy)
 //! ```
 //!
-//! from where light of the reference wavelength does, with `(zx, zy)` the unit vector to the zenith in pixels and
-//! `s` the size of a pixel along it, both through the WCS at the place ([`Wcs::zenith_direction`], docs/algorithm.md §2). A subfilter is
-//! displaced by its mean `ΔR`; where it is smeared by more than the threshold, its blue and its red half are displaced
-//! apart, to mean ± standard deviation ([`SubfilterDispersion::split`]).
+//! from light of the reference wavelength, with `(zx, zy)` the unit vector to the zenith in pixels
+//! and `s` the size of a pixel along it, both from the WCS at the position
+//! ([`Wcs::zenith_direction`], docs/algorithm.md §2). A subfilter is displaced by its mean `ΔR`;
+//! where it is smeared by more than the threshold, its blue and its red half are displaced
+//! separately, by mean ± standard deviation ([`SubfilterDispersion::split`]).
 //!
-//! # The reference's rule
+//! # The reference rule
 //!
-//! [`reference_shifts`] repeats DcrAssembleCoaddTask (docs/algorithm.md §12.1): boresight instead of place, parallactic
-//! angle − rotator angle with East along +x instead of the WCS, edges instead of means, and below the
-//! threshold an average over the wrong axis. It is held to golden/calculateDcr.json to 1e-12.
+//! [`reference_shifts`] repeats LSST's DcrAssembleCoaddTask (docs/algorithm.md §12.1): boresight
+//! instead of position, parallactic angle − rotator angle with East along +x instead of the WCS,
+//! edges instead of means, and below the threshold an average over the wrong axis. It agrees with
+//! its recorded results to 1e-12.
 
 use dcr_image::{BBox, Wcs, WcsError, ZenithDirection};
 use dcr_physics::{
@@ -27,7 +30,7 @@ use crate::config::ShiftRule;
 use crate::error::{CoaddError, InputError};
 use crate::inputs::sky::Sky;
 
-/// Whether the halves of a subfilter are displaced apart.
+/// Condition for displacing the halves of a subfilter separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Split {
     /// They are not.
@@ -37,8 +40,8 @@ pub enum Split {
 }
 
 impl Split {
-    /// This, or never for a single subfilter: one plane is the plain coadd, smeared as the visits are, and smearing it once
-    /// more in the model would ask for it to be sharpened.
+    /// This rule, or never for a single subfilter: one plane is the standard coadd, smeared as the
+    /// visits are; smearing it again in the model would sharpen it.
     pub fn of_subfilters(self, subfilters: usize) -> Self {
         if subfilters > 1 { self } else { Self::Never }
     }
@@ -46,7 +49,7 @@ impl Split {
 
 /// The displacements of subfilters that are smeared and lifted by `dispersion`.
 #[must_use]
-pub fn integrated_shifts(
+pub(crate) fn integrated_shifts(
     dispersion: &[SubfilterDispersion],
     zenith: &ZenithDirection,
     split: Split,
@@ -102,21 +105,26 @@ fn apart([blue, red]: [PixelShift; 2]) -> f64 {
     (blue.dy - red.dy).abs().max((blue.dx - red.dx).abs())
 }
 
-/// What displacements follow from, for all exposures of a patch.
+/// Band, refraction and rule behind the displacements of all exposures of a patch.
 pub struct ShiftPlan {
+    /// Wavelengths of the band, by subfilter.
     pub grid: WavelengthGrid,
+    /// Wavelength without displacement.
     pub reference: Wavelength,
+    /// Rule of displacement.
     pub rule: ShiftRule,
+    /// Condition for displacing halves separately.
     pub split: Split,
 }
 
 impl ShiftPlan {
-    /// The displacements at a place of every wavelength of the grid that has light, for one subfilter as for many: PSFs come without
-    /// refraction.
+    /// Displacements at a position for every wavelength of the grid that has light, for any number
+    /// of subfilters: PSFs exclude refraction.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the exposure at `path`, if its zenith is too low for the refraction model, or the WCS does not reach so far.
+    /// [`CoaddError`] naming the exposure at `path`, if its zenith is too low for the refraction
+    /// model, or the position is outside its WCS.
     pub fn displacements(
         &self,
         path: &std::path::Path,
@@ -139,12 +147,13 @@ impl ShiftPlan {
         .collect()
     }
 
-    /// The displacements in one cell of a patch, at the cell's centre.
+    /// Displacements in one cell of a patch, at the centre of the cell.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] naming the exposure at `path`, if its zenith is too low for the refraction model, if its header lacks an
-    /// angle that the reference's rule needs, or if the WCS does not reach so far.
+    /// [`CoaddError`] naming the exposure at `path`, if its zenith is too low for the refraction
+    /// model, its header lacks an angle that the reference rule needs, or the position is outside
+    /// its WCS.
     pub fn shifts(
         &self,
         path: &std::path::Path,
@@ -204,7 +213,8 @@ mod tests {
         PixelShift { dy: number(&value[0]), dx: number(&value[1]) }
     }
 
-    /// All cases of golden/calculateDcr.json: six visits in four bands and more, one to five subfilters, split and not.
+    /// All recorded cases: six visits in four bands and more, one to five subfilters, split and
+    /// not.
     #[test]
     fn reference_shifts_are_the_references() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/calculateDcr.json");

@@ -1,26 +1,26 @@
-//! The sky of each visit: its level, slope and noise, and whether the variances agree with it.
+//! The sky of each visit: level, slope and noise, compared with the stated variances.
 //!
-//! The level should be 0 everywhere: a model takes what visits have in common for light of sources,
-//! and the rest for artefacts, or leaves it in every difference. Weights and thresholds rest on the
-//! variances, so noise is compared with them.
+//! The level should be 0 everywhere: a model takes background that visits share for the light of
+//! sources, and clips other background as artefacts, or leaves it in every difference. Weights and
+//! thresholds rest on the variances, so the noise is compared with them.
 
 use dcr_image::{BBox, MaskedImage};
 use dcr_solver::{DETECTED, GOOD};
 use ndarray::ArrayView2;
 
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use dcr_measure::sky_plane::{ONE_SIGMA_BELOW, SkyPixel, SkyPlane};
 use dcr_measure::statistics::{median, median_of_pixels, quantile_of_pixels};
 
-/// Levels this far from that of the other visits are reported, in σ of a pixel: averaged over a PSF
-/// it is 3 σ or more.
+/// Reported difference of a level from that of the other visits, in σ of a pixel: over the area of
+/// a PSF it is 3 σ or more.
 const DIFFERENT: f64 = 0.5;
 /// A level that visits have in common is reported from here on; less may be a field full of faint
 /// sources.
 const COMMON: f64 = 3.0;
-/// Slopes from side to side are reported from here on, in σ of a pixel, …
+/// Reported slope from side to side, in σ of a pixel.
 const SLOPING: f64 = 0.5;
-/// … if they are this many times their error.
+/// Minimum significance of a reported slope, in units of its error.
 const SURE: f64 = 7.0;
 /// Largest ratio of the noise found to that stated.
 const MOST_NOISE: f64 = 1.3;
@@ -39,7 +39,7 @@ pub(crate) struct Sample {
     pixels: Vec<SkyPixel>,
 }
 
-/// What a sample tells of the sky.
+/// Statistics of the sky from a sample of pixels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sky {
     /// Median; `None` without any pixel.
@@ -53,7 +53,7 @@ pub(crate) struct Sky {
 }
 
 impl Sample {
-    /// Of an image with these pixels.
+    /// Empty sample of an image with these pixels.
     pub(crate) fn of(bbox: BBox) -> Self {
         Self { bbox, every: (bbox.area() / ENOUGH).max(1), seen: 0, pixels: vec![] }
     }
@@ -108,17 +108,17 @@ pub(crate) struct VisitSky {
 
 /// Warns of skies that are not flat and 0, and of variances that the skies contradict.
 /// `one_variance` says that the method has one variance for each visit.
-pub(crate) fn warn_of_skies(skies: &[VisitSky], one_variance: bool, journal: &mut Journal<'_>) {
-    warn_of_levels(skies, journal);
-    warn_of_slopes(skies, journal);
-    warn_of_noise(skies, journal);
+pub(crate) fn warn_of_skies(skies: &[VisitSky], one_variance: bool, log: &mut RunLog<'_>) {
+    warn_of_levels(skies, log);
+    warn_of_slopes(skies, log);
+    warn_of_noise(skies, log);
     if one_variance {
-        warn_of_uneven_variances(skies, journal);
+        warn_of_uneven_variances(skies, log);
     }
 }
 
 /// Warns of visits that have another level than most, and of a level that all have.
-fn warn_of_levels(skies: &[VisitSky], journal: &mut Journal<'_>) {
+fn warn_of_levels(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let levels: Vec<(f64, f64, &str)> =
         skies.iter().filter_map(|s| Some((s.sky.level?, s.sigma, s.visit.as_str()))).collect();
     let common = median(levels.iter().map(|(level, ..)| *level).collect());
@@ -130,7 +130,7 @@ fn warn_of_levels(skies: &[VisitSky], journal: &mut Journal<'_>) {
              subtract the background first.",
             common / sigma
         );
-        journal.warn("background", text);
+        log.warn("background", text);
     }
     let departures = levels.iter().map(|(level, sigma, visit)| ((level - common) / sigma, *visit));
     let Some((different, most, visit)) = beyond(departures, DIFFERENT) else { return };
@@ -139,11 +139,11 @@ fn warn_of_levels(skies: &[VisitSky], journal: &mut Journal<'_>) {
          {most:+.1} σ. Subtract the background first: what differs is left in differences, or found to be artefacts.",
         levels.len(),
     );
-    journal.warn("background", text);
+    log.warn("background", text);
 }
 
 /// Warns of visits whose sky rises from side to side.
-fn warn_of_slopes(skies: &[VisitSky], journal: &mut Journal<'_>) {
+fn warn_of_slopes(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let slopes = skies.iter().filter_map(|s| {
         let plane = s.sky.plane.filter(|plane| plane.steepness() > SURE * plane.steepness_error())?;
         Some((plane.steepness(), s.visit.as_str()))
@@ -154,11 +154,11 @@ fn warn_of_slopes(skies: &[VisitSky], journal: &mut Journal<'_>) {
          background first: a slope goes into the coadd, and is left in differences.",
         skies.len(),
     );
-    journal.warn("background", text);
+    log.warn("background", text);
 }
 
-/// Warns of visits whose noise is not what their variances say.
-fn warn_of_noise(skies: &[VisitSky], journal: &mut Journal<'_>) {
+/// Warns of visits whose noise contradicts their variances.
+fn warn_of_noise(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let ratios = || skies.iter().filter_map(|s| Some((s.sky.noise_ratio?, s.visit.as_str())));
     if let Some((noisy, most, visit)) = beyond(ratios(), MOST_NOISE) {
         let text = format!(
@@ -166,7 +166,7 @@ fn warn_of_noise(skies: &[VisitSky], journal: &mut Journal<'_>) {
              Weights and errors rest on the variances: check their scale (input.weights_hold, gain), or set input.missing_variance.",
             skies.len(),
         );
-        journal.warn("variance", text);
+        log.warn("variance", text);
     }
     let inverse = ratios().filter(|(ratio, _)| *ratio >= 0.0).map(|(ratio, visit)| (ratio.recip(), visit));
     if let Some((quiet, most, visit)) = beyond(inverse, LEAST_NOISE.recip()) {
@@ -176,12 +176,12 @@ fn warn_of_noise(skies: &[VisitSky], journal: &mut Journal<'_>) {
             skies.len(),
             most.recip()
         );
-        journal.warn("variance", text);
+        log.warn("variance", text);
     }
 }
 
-/// Warns of visits whose variance is not the same all over the sky.
-fn warn_of_uneven_variances(skies: &[VisitSky], journal: &mut Journal<'_>) {
+/// Warns of visits whose variance varies over the sky.
+fn warn_of_uneven_variances(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let spreads = skies.iter().filter_map(|s| Some((s.sky.variance_spread?, s.visit.as_str())));
     let Some((uneven, most, visit)) = beyond(spreads, UNEVEN) else { return };
     let text = format!(
@@ -190,7 +190,7 @@ fn warn_of_uneven_variances(skies: &[VisitSky], journal: &mut Journal<'_>) {
          mean. solver.method = \"iterative\" keeps them pixel by pixel; or mask the noisier parts.",
         skies.len(),
     );
-    journal.warn("variance", text);
+    log.warn("variance", text);
 }
 
 /// How many of the values exceed a limit, with their sign either way, and the largest with its
@@ -209,10 +209,10 @@ mod tests {
     use crate::run::progress::Unmonitored;
 
     fn warnings(skies: Vec<Sky>) -> Vec<String> {
-        let mut journal = Journal::new(&Unmonitored);
+        let mut log = RunLog::new(&Unmonitored);
         let named = |(i, sky)| VisitSky { visit: format!("visit {i}"), sky, sigma: 2.0 };
-        warn_of_skies(&skies.into_iter().enumerate().map(named).collect::<Vec<_>>(), true, &mut journal);
-        journal.warnings.iter().map(|warning| warning.text.clone()).collect()
+        warn_of_skies(&skies.into_iter().enumerate().map(named).collect::<Vec<_>>(), true, &mut log);
+        log.warnings.iter().map(|warning| warning.text.clone()).collect()
     }
 
     fn of_levels(levels: &[f64]) -> Vec<String> {

@@ -1,8 +1,8 @@
-//! The flux scale of exposures: what pixel values are multiplied by, and doubts about it.
+//! The flux scale of exposures: factors on pixel values, and warnings about them.
 //!
-//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the card
-//! says that they are still without it. With "header" the zero points decide, and FLXSCALE is not
-//! applied: both tell the same of one exposure.
+//! With `input.zero_point = "off"` pixels are multiplied by FLXSCALE where a header has it: the
+//! card states a factor that is not yet applied. With "header" the zero points decide, and
+//! FLXSCALE, which states the same of one exposure, is not applied.
 
 use dcr_image::Exposure;
 use dcr_image::header::unit::{self, UnitKind};
@@ -18,11 +18,11 @@ const SPREAD_MAG: f64 = 0.05;
 /// Ratio of exposure times from which on one zero point for all counts is doubted.
 const EXPOSURE_RATIO: f64 = 1.1;
 
-/// What the pixel values of an exposure are multiplied by to have the zero point `common`.
+/// Factor that brings an exposure's pixel values to the zero point `common`.
 ///
 /// # Errors
 ///
-/// [`InputError::NoZeroPoint`] if that is by zero points and one is missing.
+/// [`InputError::NoZeroPoint`] if zero points decide and one is missing.
 pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>) -> Result<f64, InputError> {
     let visit = exposure.visit();
     match (input.zero_point, common, visit.zero_point_mag) {
@@ -33,7 +33,7 @@ pub fn factor(exposure: &dyn Exposure, input: &InputConfig, common: Option<f64>)
 }
 
 /// The zero point in mag of pixel values multiplied by FLXSCALE, where the header has it.
-pub fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
+pub(crate) fn scaled_zero_point(visit: &VisitInfo) -> Option<f64> {
     let own = visit.zero_point_mag?;
     Some(visit.flux_scale.map_or(own, |factor| own + 2.5 * factor.log10()))
 }
@@ -66,28 +66,28 @@ pub fn factors(
     Ok((exposures.iter().map(of).collect::<Result<_, _>>()?, common))
 }
 
-/// What is to be doubted of the zero points of a set, for all exposures alike.
-pub fn doubts(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
+/// Warnings about the zero points of a set, which apply to all exposures.
+pub fn warnings(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assumption> {
     let warning = |text: String| Assumption { quantity: "zero point".into(), text, warning: true };
     let visits = || exposures.iter().map(|exposure| exposure.visit());
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     if config.input.zero_point == ZeroPoint::Header && visits().any(|visit| visit.flux_scale.is_some()) {
-        doubts.push(warning(
+        warnings.push(warning(
             "Exposures are scaled by the zero points of their headers; FLXSCALE is not applied as well."
                 .into(),
         ));
     }
     let zero_points: Option<Vec<f64>> = visits().map(scaled_zero_point).collect();
-    let Some((low, high)) = zero_points.as_deref().and_then(range) else { return doubts };
+    let Some((low, high)) = zero_points.as_deref().and_then(range) else { return warnings };
     let spread = high - low;
     if config.input.zero_point == ZeroPoint::Off && spread > SPREAD_MAG {
-        doubts.push(warning(format!(
+        warnings.push(warning(format!(
             "The zero points of the headers differ by {spread:.3} mag ({low:.3} to {high:.3}), and exposures are not \
              scaled by them: set input.zero_point to \"header\", unless the pixels are on one scale already."
         )));
     }
     let times: Option<Vec<f64>> = visits().map(|visit| visit.exposure_s).collect();
-    let Some((shortest, longest)) = times.as_deref().and_then(range) else { return doubts };
+    let Some((shortest, longest)) = times.as_deref().and_then(range) else { return warnings };
     let counts = exposures
         .iter()
         .all(|exposure| exposure.unit().is_none_or(|unit| unit::kind(unit) == UnitKind::Counts));
@@ -98,13 +98,13 @@ pub fn doubts(exposures: &[&dyn Exposure], config: &AssembleConfig) -> Vec<Assum
         && spread < ONE_ZERO_POINT
         && longest > EXPOSURE_RATIO * shortest
     {
-        doubts.push(warning(format!(
+        warnings.push(warning(format!(
             "All headers have one zero point, {low:.3}, for counts of {shortest} to {longest} s: it looks like that of \
              one second. If so, set input.zero_point_of to \"second\" and input.zero_point to \"header\"; if the pixels \
              are on one scale, set input.zero_point_of to \"exposure\"."
         )));
     }
-    doubts
+    warnings
 }
 
 fn range(values: &[f64]) -> Option<(f64, f64)> {

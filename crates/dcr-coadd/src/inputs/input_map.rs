@@ -1,9 +1,10 @@
-//! `input_map.fits`: which visits are good in each pixel.
+//! `input_map.fits`: the visits with good data in each pixel.
 //!
-//! Images `BITS_0`, `BITS_1`, … of 32-bit integers: bit `j` of `BITS_k` is set where the visit numbered `32 k + j` in the table INPUTS has a
-//! good pixel (bit 31 makes the integer negative). They are compressed without loss: visits cover most pixels alike, and a row of
-//! equal numbers takes next to nothing. An index of the combinations that occur would be smaller with more than 32 visits, until
-//! each has its own cosmic rays; then there are as many combinations as pixels.
+//! Images `BITS_0`, `BITS_1`, … of 32-bit integers: bit `j` of `BITS_k` is set where the visit
+//! numbered `32 k + j` in the table INPUTS has a good pixel (bit 31 makes the integer negative).
+//! Compression is lossless and effective, for visits cover most pixels alike. An index of the
+//! combinations that occur is smaller only until each of more than 32 visits has its own cosmic
+//! rays; then there are as many combinations as pixels.
 
 use dcr_image::fits::{Column, ColumnValues, ExposureToWrite, ImageHdu, Pixels, TableHdu};
 use dcr_image::{BBox, Wcs};

@@ -1,13 +1,13 @@
-//! The share of each visit that is thrown away: by masks, and by what was clipped.
+//! Share of each visit that is not used: masked or clipped pixels.
 
 use dcr_image::{MaskPlanes, MaskedImage};
 use dcr_solver::GOOD;
 use ndarray::ArrayView2;
 
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
-/// A visit that loses more than this share of its pixels with data is not what its mask or its
-/// neighbours expect.
+/// Reported share of a visit's pixels with data that are not used; such a visit contradicts its
+/// mask or the other visits.
 const MOST: f64 = 0.5;
 
 /// Pixels of a visit that masks take.
@@ -22,7 +22,7 @@ pub(crate) struct MaskLosses {
 }
 
 impl MaskLosses {
-    /// Of a visit whose pixels in the planes `bad` are not used.
+    /// Losses of a visit whose pixels in the planes `bad` are not used.
     pub(crate) fn new(bad: &[String]) -> Self {
         let planes = bad.iter().filter(|name| *name != "NO_DATA").map(|name| (name.clone(), 0)).collect();
         Self { planes, ..Self::default() }
@@ -59,7 +59,7 @@ impl MaskLosses {
 }
 
 /// Warns of masks that take more than half of a visit's pixels with data.
-pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], log: &mut RunLog<'_>) {
     let most = |visit: &(String, MaskLosses)| visit.1.share(visit.1.lost);
     let lost: Vec<&(String, MaskLosses)> = visits.iter().filter(|visit| most(visit) > MOST).collect();
     let Some(worst) = lost.iter().max_by(|a, b| most(a).total_cmp(&most(b))) else { return };
@@ -78,11 +78,11 @@ pub(crate) fn warn_of_masks(visits: &[(String, MaskLosses)], journal: &mut Journ
         lost.len(),
         visits.len()
     );
-    journal.warn("masks", text);
+    log.warn("masks", text);
 }
 
-/// A visit of which most was thrown away, in words for a remark: of `with_data` pixels `good` were
-/// not masked, and `clipped` of these left out. `None` if half or more were used.
+/// Status note on a visit most of which is not used: of `with_data` pixels `good` were not masked,
+/// and `clipped` of these were clipped. `None` if half or more were used.
 pub(crate) fn remark_on_loss(name: &str, with_data: usize, good: usize, clipped: usize) -> Option<String> {
     let share = |pixels: usize| pixels as f64 / with_data.max(1) as f64;
     let masked = with_data.saturating_sub(good);
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::run::progress::Unmonitored;
 
-    /// A visit of 100 pixels of which the first have the planes.
+    /// A visit of 100 pixels, the first of which have the planes.
     fn losses(with_planes: &[(&str, usize)]) -> MaskLosses {
         let planes = MaskPlanes::canonical();
         let bad = ["NO_DATA", "BAD", "SAT"].map(str::to_owned);
@@ -123,12 +123,12 @@ mod tests {
     }
 
     fn warning(visits: &[MaskLosses]) -> Option<String> {
-        let mut journal = Journal::new(&Unmonitored);
+        let mut log = RunLog::new(&Unmonitored);
         let named: Vec<_> =
             visits.iter().enumerate().map(|(i, v)| (format!("visit {i}"), v.clone())).collect();
-        warn_of_masks(&named, &mut journal);
-        assert!(journal.warnings.len() < 2);
-        journal.warnings.first().map(|warning| warning.text.clone())
+        warn_of_masks(&named, &mut log);
+        assert!(log.warnings.len() < 2);
+        log.warnings.first().map(|warning| warning.text.clone())
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Mask planes that settings name, held against those that the files have.
+//! Comparison of the mask planes in the settings with those of the files.
 //!
-//! A mask without a plane simply has no such pixel, so that a misspelt name would go unnoticed: SATT
-//! would make every saturated pixel good. A name that no file has and nobody knows is refused; one
-//! that is known from elsewhere is reported; the defaults' names and our own planes pass.
+//! A misspelt name would pass unnoticed, for a mask without that plane has no such pixels: SATT
+//! would make every saturated pixel good. An unknown name that no file has is refused; a known name
+//! that no file has is reported; the names in the defaults and the planes of this program pass.
 
 use dcr_image::MaskPlanes;
 use dcr_image::mask::{known_planes, same_plane};
 
 use crate::config::{AssembleConfig, ConfigError, DifferenceConfig, edit_distance};
 use crate::error::CoaddError;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
 /// Letters in which a name may differ from the one that is proposed for it, of its length.
 const MISSPELT: f64 = 0.5;
@@ -21,15 +21,15 @@ struct Named<'a> {
     by_default: Vec<String>,
 }
 
-/// Checks the mask planes that settings of `dcr assemble` name against the dictionaries of the files.
+/// Checks the mask planes in the settings of `dcr assemble` against the dictionaries of the files.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Plane`] for a name that no dictionary has and that is not known.
-pub fn check_assembling<'a>(
+/// [`ConfigError::Plane`] for an unknown name that no dictionary has.
+pub(crate) fn check_assembling<'a>(
     config: &AssembleConfig,
     files: impl Iterator<Item = &'a MaskPlanes> + Clone,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<(), CoaddError> {
     let ours = AssembleConfig::default();
     let named = [
@@ -52,7 +52,7 @@ pub fn check_assembling<'a>(
         ),
     ];
     let made = if config.bright_objects.is_empty() { None } else { Some("BRIGHT_OBJECT") };
-    check(&named, files, made, journal)
+    check(&named, files, made, log)
 }
 
 /// Checks the mask planes that settings of `dcr subtract` name, see [`check_assembling`].
@@ -63,11 +63,11 @@ pub fn check_assembling<'a>(
 pub fn check_subtracting<'a>(
     config: &DifferenceConfig,
     files: impl Iterator<Item = &'a MaskPlanes> + Clone,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<(), CoaddError> {
     let ours = DifferenceConfig::default();
     let bad = named("subtract.bad_mask_planes", &config.bad_mask_planes, &ours.bad_mask_planes);
-    check(&[bad], files, None, journal)
+    check(&[bad], files, None, log)
 }
 
 fn named<'a>(
@@ -86,7 +86,7 @@ fn check<'a>(
     settings: &[Named<'_>],
     files: impl Iterator<Item = &'a MaskPlanes> + Clone,
     made: Option<&str>,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<(), CoaddError> {
     let ours = MaskPlanes::canonical();
     for Named { key, planes, by_default } in settings {
@@ -98,7 +98,7 @@ fn check<'a>(
             }
             if known_planes().any(|known| same_plane(known, plane)) {
                 let text = format!("{key} names {plane}, and no file's mask has that plane.");
-                journal.warn("mask planes", text);
+                log.warn("mask planes", text);
                 continue;
             }
             let mut there: Vec<&str> =
@@ -120,7 +120,7 @@ fn check<'a>(
     Ok(())
 }
 
-/// The name most like `plane`, if one is alike at all.
+/// The name closest to `plane`, if one is similar.
 fn nearest<'a>(plane: &str, names: &[&'a str]) -> Option<&'a str> {
     let plane = plane.to_ascii_uppercase();
     let distance = |name: &&str| edit_distance(&plane, &name.to_ascii_uppercase());
@@ -144,10 +144,10 @@ mod tests {
     fn checked(change: impl FnOnce(&mut AssembleConfig), planes: &[&str]) -> Result<Vec<String>, String> {
         let mut config = AssembleConfig::default();
         change(&mut config);
-        let mut journal = Journal::new(&Unmonitored);
+        let mut log = RunLog::new(&Unmonitored);
         let files = [file(&["NO_DATA"]), file(planes)];
-        check_assembling(&config, files.iter(), &mut journal).map_err(|error| error.to_string())?;
-        Ok(journal.warnings.iter().map(|warning| warning.text.clone()).collect())
+        check_assembling(&config, files.iter(), &mut log).map_err(|error| error.to_string())?;
+        Ok(log.warnings.iter().map(|warning| warning.text.clone()).collect())
     }
 
     #[test]
@@ -197,11 +197,11 @@ mod tests {
     #[test]
     fn planes_of_differences_are_checked_likewise() {
         let mut config = DifferenceConfig::default();
-        let mut journal = Journal::new(&Unmonitored);
+        let mut log = RunLog::new(&Unmonitored);
         let files = [file(&[])];
-        assert!(check_subtracting(&config, files.iter(), &mut journal).is_ok());
+        assert!(check_subtracting(&config, files.iter(), &mut log).is_ok());
         config.bad_mask_planes.push("SUSPCT".into());
-        let error = check_subtracting(&config, files.iter(), &mut journal).unwrap_err().to_string();
+        let error = check_subtracting(&config, files.iter(), &mut log).unwrap_err().to_string();
         assert!(error.contains("subtract.bad_mask_planes names SUSPCT"), "{error}");
     }
 }

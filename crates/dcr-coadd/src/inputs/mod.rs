@@ -1,9 +1,10 @@
 //! The warps of a patch: opened, and checked to belong together.
 
 pub mod background;
+mod checks;
 pub mod flux_factors;
 pub mod input_map;
-pub mod losses;
+pub(crate) mod losses;
 pub mod mask_settings;
 pub mod parts;
 pub mod pixels;
@@ -17,14 +18,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dcr_image::header::StatedBand;
-use dcr_image::header::unit::{self, UnitKind};
+use dcr_image::header::unit;
 use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, Wcs};
 use dcr_solver::PixelList;
 use ndarray::Array2;
 use rayon::prelude::*;
 
+pub(crate) use self::checks::{check_filter, check_grid};
+pub use self::checks::{grid_difference, may_be_the_same, unit_of};
 use crate::config::{AssembleConfig, ZeroPoint};
-use crate::error::{CoaddError, GridDifference, InputError};
+use crate::error::{CoaddError, InputError};
 use crate::inputs::parts::join_visits;
 use crate::inputs::sky::Sky;
 
@@ -33,7 +36,9 @@ const NANOJANSKY_MAG: f64 = 31.4;
 
 /// A warp, its pixels still on disk.
 pub struct Input {
+    /// The exposure.
     pub file: Arc<dyn Exposure>,
+    /// Its zenith, air and header.
     pub sky: Sky,
     /// Pixel values are multiplied by this.
     pub scale: f32,
@@ -46,14 +51,17 @@ pub struct Input {
 
 /// Warps that belong together.
 pub struct Inputs {
-    /// In the order given; there is at least one.
+    /// The visits, in the order given; at least one.
     pub visits: Vec<Input>,
+    /// Box of the patch in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: Wcs,
+    /// Unit of the scaled pixel values.
     pub unit: String,
-    /// Zero point in mag of the visits as they are scaled, if it is known and one.
+    /// Common zero point in mag of the scaled visits, if known.
     pub zero_point_mag: Option<f64>,
-    /// What the headers say of the band.
+    /// The band that the headers state.
     pub stated: StatedBand,
 }
 
@@ -156,8 +164,8 @@ impl Inputs {
             .collect();
         let mut skies: Vec<Sky> = skies.into_iter().collect::<Result<_, _>>()?;
         let (scales, zero_point_mag) = flux_factors::factors(&all, config)?;
-        let doubts = flux_factors::doubts(&all, config);
-        skies.iter_mut().for_each(|sky| sky.notes.extend_from_slice(&doubts));
+        let warnings = flux_factors::warnings(&all, config);
+        skies.iter_mut().for_each(|sky| sky.notes.extend_from_slice(&warnings));
         let unit = match (config.input.zero_point, zero_point_mag) {
             (ZeroPoint::Header, Some(NANOJANSKY_MAG)) => "nJy".to_owned(),
             _ => unit_of(all[0])?,
@@ -171,16 +179,17 @@ impl Inputs {
     }
 
     /// Lets no visit use these pixels of the patch.
-    pub fn exclude(&mut self, pixels: Array2<bool>) {
+    pub(crate) fn exclude(&mut self, pixels: Array2<bool>) {
         let pixels = Arc::new(pixels);
         self.visits.iter_mut().for_each(|visit| visit.excluded = Some(Arc::clone(&pixels)));
     }
 
-    /// One dictionary with the mask planes of all warps and of `others`; ours where bits are free.
+    /// Dictionary of the mask planes of all warps and of `template`; the planes of this program
+    /// fill free bits.
     ///
     /// # Errors
     ///
-    /// [`InputError::Mask`] if there are more than 31.
+    /// [`InputError::Mask`] for more than 31 planes.
     pub fn planes(&self, template: Option<&dyn Exposure>) -> Result<MaskPlanes, CoaddError> {
         let mut planes = MaskPlanes::canonical();
         for file in self.visits.iter().map(|visit| visit.file.as_ref()).chain(template) {
@@ -205,100 +214,4 @@ fn check_numbers(exposures: &[&dyn Exposure]) -> Result<(), InputError> {
         }
     }
     Ok(())
-}
-
-/// Refuses a file that does not cover the pixels of `first`, or covers other places with them.
-pub fn check_grid(file: &dyn Exposure, first: &dyn Exposure, allowed_px: f64) -> Result<(), InputError> {
-    let difference = if file.bbox() == first.bbox() {
-        grid_difference(first.wcs(), file.wcs(), &first.bbox(), allowed_px)
-    } else {
-        Some(GridDifference::Box { got: file.bbox(), expected: first.bbox() })
-    };
-    match difference {
-        None => Ok(()),
-        Some(difference) => {
-            Err(InputError::Grid { path: file.path().to_owned(), first: first.path().to_owned(), difference })
-        }
-    }
-}
-
-/// How two WCS differ over a box, if by more than what is allowed.
-pub fn grid_difference(expected: &Wcs, got: &Wcs, bbox: &BBox, allowed_px: f64) -> Option<GridDifference> {
-    match expected.difference_px(got, bbox) {
-        Ok(px) if px <= allowed_px => None,
-        Ok(px) => Some(GridDifference::Place { px, allowed_px }),
-        Err(error) => Some(GridDifference::Apart(error)),
-    }
-}
-
-/// The unit of a file's pixel values, from the settings or its header.
-///
-/// # Errors
-///
-/// [`InputError::NoUnit`] without one, [`InputError::NotFlux`] for magnitudes and logarithms.
-pub fn unit_of(file: &dyn Exposure) -> Result<String, InputError> {
-    let unit = file.unit().ok_or_else(|| InputError::NoUnit { path: file.path().to_owned() })?;
-    if unit::kind(unit) == UnitKind::NotFlux {
-        return Err(InputError::NotFlux { path: file.path().to_owned(), unit: unit.to_owned() });
-    }
-    Ok(unit.to_owned())
-}
-
-/// Refuses a filter that is another than `expected`, if both are known.
-pub fn check_filter(file: &dyn Exposure, expected: Option<&str>, against: &str) -> Result<(), InputError> {
-    let (Some(filter), Some(expected)) = (file.visit().filter.as_deref(), expected) else { return Ok(()) };
-    if may_be_the_same(filter, expected) {
-        return Ok(());
-    }
-    Err(InputError::Filter {
-        path: file.path().to_owned(),
-        filter: filter.into(),
-        against: against.into(),
-        expected: expected.into(),
-    })
-}
-
-/// Whether two names may stand for one filter: they are alike, or have the same band letter, or have none.
-///
-/// A name without a letter of its own, as a user may call a band, says nothing against any other.
-pub fn may_be_the_same(a: &str, b: &str) -> bool {
-    match (band_letter(a), band_letter(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    }
-}
-
-/// The band in a filter's name: `g` of "g", "HSC-G", "g_6", "lsst-g" and "g DECam SDSS c0001 4720.0 1520.0".
-fn band_letter(name: &str) -> Option<char> {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words
-        .filter_map(|word| {
-            let mut letters = word.chars();
-            let letter = letters.next()?.to_ascii_lowercase();
-            let rest_is_number = letters.all(|c| c.is_ascii_digit());
-            (rest_is_number && "ugrizy".contains(letter)).then_some(letter)
-        })
-        .next()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_compared_by_their_band() {
-        for (a, b) in [
-            ("g", "G"),
-            ("g", "g DECam SDSS c0001 4720.0 1520.0"),
-            ("HSC-I2", "i"),
-            ("lsst-g", "g_6"),
-            ("mine", "g"),
-            ("VR DECam c0007 6300.0 2600.0", "mine"),
-        ] {
-            assert!(may_be_the_same(a, b), "{a} {b}");
-        }
-        for (a, b) in [("g", "r"), ("HSC-G", "HSC-R"), ("decam-u", "lsst-y")] {
-            assert!(!may_be_the_same(a, b), "{a} {b}");
-        }
-    }
 }

@@ -15,7 +15,7 @@ use dcr_physics::{Assumption, Instant, VisitInfo};
 
 use crate::config::{InputConfig, ZeroPoint};
 use crate::error::{CoaddError, InputError};
-use crate::inputs::{check_grid, may_be_the_same};
+use crate::inputs::checks::{check_grid, may_be_the_same};
 
 /// Seconds of a day.
 const DAY_S: f64 = 86_400.0;
@@ -24,8 +24,7 @@ const DAY_S: f64 = 86_400.0;
 const SAME_TIME: (f64, f64) = (1.0, 0.1);
 /// Exposure times of an exposure's parts differ by no more than this share.
 const SAME_EXPOSURE: f64 = 0.01;
-/// Zero points of an exposure's parts, in mag, that differ by more are told of where they are not
-/// used.
+/// Reported difference in mag of the zero points of an exposure's parts, where they are not used.
 const SAME_ZERO_POINT: f64 = 0.005;
 
 /// An opened file, and the factor that brings its pixel values to the scale of all files.
@@ -36,7 +35,7 @@ pub type ScaledFile = (ExposureFile, f32);
 /// # Errors
 ///
 /// [`InputError::NotOneVisit`] for files with one visit number that are no parts of an exposure,
-/// and whatever is wrong with the files.
+/// and errors of the files.
 pub fn join_visits(
     opened: Vec<ScaledFile>,
     input: &InputConfig,

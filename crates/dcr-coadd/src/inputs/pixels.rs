@@ -8,7 +8,7 @@ use crate::config::CoaddConfig;
 use crate::inputs::Input;
 
 /// A flag of pixels that are left out as artefacts, beside the solver's.
-pub const ARTEFACT: u8 = 1 << 7;
+pub(crate) const ARTEFACT: u8 = 1 << 7;
 
 /// Turns the flags of a pixel into those of an artefact.
 pub fn leave_out(flags: &mut u8) {
@@ -23,6 +23,7 @@ pub struct PixelReader<'a> {
 
 /// The pixels of a box of a warp, in the patch's unit.
 pub struct VisitPixels {
+    /// Scaled image, variance and mask.
     pub masked: MaskedImage,
     /// [`GOOD`] and [`DETECTED`].
     pub flags: Array2<u8>,
@@ -49,12 +50,13 @@ impl VisitPixels {
 }
 
 impl<'a> PixelReader<'a> {
+    /// A reader with the mask planes of these settings.
     pub fn new(config: &'a CoaddConfig) -> Self {
         Self { bad: &config.bad_mask_planes, sources: &config.convergence_mask_planes }
     }
 
     /// The mask planes whose pixels carry no data.
-    pub fn bad_planes(&self) -> &'a [String] {
+    pub(crate) fn bad_planes(&self) -> &'a [String] {
         self.bad
     }
 
@@ -74,7 +76,7 @@ impl<'a> PixelReader<'a> {
     }
 
     /// Reads a box of a file, multiplied by `scale`, without the pixels that are `excluded`.
-    pub fn read_file(
+    pub(crate) fn read_file(
         &self,
         file: &dyn Exposure,
         scale: f32,
@@ -99,7 +101,8 @@ impl<'a> PixelReader<'a> {
         Ok(VisitPixels { masked, flags })
     }
 
-    /// A pixel is good if no bad plane is set and image and variance are numbers, the latter above 0 (docs/algorithm.md §5.1).
+    /// Flags of the pixels. A pixel is good if no bad plane is set, image and variance are finite,
+    /// and the variance is positive (docs/algorithm.md §5.1).
     pub fn flags(&self, masked: &MaskedImage, planes: &MaskPlanes) -> Array2<u8> {
         let (bad, sources) = (planes.bits_of(self.bad), planes.bits_of(self.sources));
         Zip::from(&masked.image).and(&masked.mask).and(&masked.variance).map_collect(

@@ -11,7 +11,7 @@ use crate::error::InputError;
 
 /// Where the zenith was during an exposure, and the air.
 pub struct Sky {
-    /// What the header says.
+    /// The visit as its header states it.
     pub visit: VisitInfo,
     /// The zenith.
     pub geometry: ZenithGeometry,
@@ -19,17 +19,17 @@ pub struct Sky {
     pub weather: Weather,
     /// Refraction in that air.
     pub air: Box<dyn Refraction + Send + Sync>,
-    /// What was assumed, each once.
+    /// Assumptions, each once.
     pub notes: Vec<Assumption>,
 }
 
 impl Sky {
-    /// Of an opened exposure.
+    /// The sky of an opened exposure.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the header does not tell where the zenith was, contradicts itself and that is not to be
-    /// passed over, or tells nothing of the height or pressure at which the telescope stands.
+    /// [`CoaddError`] if the header leaves the zenith unknown, contradicts itself where the
+    /// settings refuse this, or states neither height nor pressure of the telescope.
     pub fn of(
         exposure: &dyn Exposure,
         input: &InputConfig,

@@ -1,7 +1,7 @@
-//! The visits as the solver asks for them: pixels by region, displacements by cell.
+//! The visits in the form the solver reads: pixels by region, displacements by cell.
 //!
-//! Pixels are kept in memory if they fit, else put aside in a file on disk, from which the rows that the solver works
-//! on are fetched while it works on those before.
+//! Pixels are kept in memory if they fit, else in a file on disk; the next rows are fetched while
+//! the solver works on the previous ones.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +22,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Leaves pixels of each visit out, `row × cols + col` in ascending order, and takes back those that were left out before.
-    /// They must be good.
+    /// Masks pixels of each visit (`row × cols + col`, ascending, all good) and restores those
+    /// masked by the previous call.
     pub(crate) fn leave_out(&mut self, pixels: Vec<Vec<u32>>) {
         let pixels = if pixels.is_empty() { vec![vec![]; self.weights.len()] } else { pixels };
         match &mut self.pixels {

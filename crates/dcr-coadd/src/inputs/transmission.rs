@@ -1,7 +1,8 @@
 //! The transmission curve of a coadd, as a table.
 //!
-//! All visits of a run are of one band, so the mean of their curves, whatever their weights, is the band's: the curve of
-//! `band.throughput`, or 1 between the band's edges. A subfilter has the part of it between its own.
+//! All visits of a run share one band, so the weighted mean of their curves is that of the band:
+//! the curve of `band.throughput`, or 1 between the band's edges. A subfilter has the part between
+//! its own edges.
 
 use dcr_image::fits::{Column, ColumnValues, TableHdu};
 use dcr_physics::{Band, Wavelength};

@@ -15,7 +15,7 @@ use crate::inputs::losses::MaskLosses;
 use crate::inputs::pixels::{PixelReader, VisitPixels, leave_out};
 use dcr_measure::glitches::{Contrast, Glitch, REACH_PX, glitches, largest};
 
-/// To find artefacts the noise of so many pixels' one is enough.
+/// Sampling interval in pixels of the noise model, where it serves the search for artefacts only.
 pub(crate) const NOISE_OF_EVERY: usize = 7;
 
 /// Rejection of the clipped mean of the variance, in standard deviations.
@@ -27,13 +27,13 @@ const STRIP_ROWS: usize = 512;
 
 /// A visit that has been read once.
 pub(crate) struct VisitSurvey {
-    /// Clipped mean of the variance of its good pixels; `None` if there are none.
+    /// Clipped mean of the variance of its good pixels; `None` without good pixels.
     pub(crate) variance: Option<f64>,
     /// The share of good pixels.
     pub(crate) usable: f64,
     /// Its image and flags, if they are kept in memory.
     pub(crate) planes: Option<(Array2<f32>, Array2<u8>)>,
-    /// How its noise follows signal, if that was asked for and there are good pixels.
+    /// Its noise model (noise against signal), if requested and measurable.
     pub(crate) noise: Option<Noise>,
     /// Its sky, and whether its variances agree with that.
     pub(crate) sky: Sky,
@@ -56,11 +56,11 @@ pub(crate) enum Keep<'a> {
     OnDisk(&'a ScratchFile),
 }
 
-/// Reads every visit once, each in strips. How noise follows signal is told from every `noise`-th pixel.
+/// Reads every visit once, each in strips. The noise model is fitted to every `noise`-th pixel.
 ///
 /// # Errors
 ///
-/// The first visit's, in order, that cannot be read.
+/// The error of the first visit, in order, that cannot be read.
 pub(crate) fn survey(
     visits: &[Input],
     reader: &PixelReader<'_>,
@@ -144,8 +144,8 @@ fn survey_visit(
     })
 }
 
-/// Reads a strip with the rows around it that glitches are told by, and leaves these out: the
-/// strip, and its glitches.
+/// Reads a strip with the rows around it that the glitch test needs, and masks its glitches.
+/// Returns strip and glitches.
 fn read_without_glitches(
     visit: &Input,
     reader: &PixelReader<'_>,
@@ -191,7 +191,7 @@ fn add_good_pixels(counts: &mut [f64], cells: &[BBox], strip: &BBox, flags: Arra
     }
 }
 
-/// The noise of every so many-th pixel.
+/// Noise model from a regular sample of pixels.
 pub(crate) fn noise_of(values: &[f32], variances: &[f32], flags: &[u8], every: usize) -> Option<Noise> {
     let some = |all: &[f32]| -> Vec<f32> { all.iter().step_by(every).copied().collect() };
     let (values, variances) = (some(values), some(variances));
@@ -225,7 +225,7 @@ fn clipped_mean(values: &[f32]) -> Option<f64> {
     mean
 }
 
-/// Number, sum and sum of squares of the values' differences from `pivot`, of those between the bounds.
+/// Number, sum and sum of squares of the differences from `pivot` of the values between the bounds.
 #[multiversion(targets("x86_64+avx2"))]
 fn moments(values: &[f32], pivot: f32, [lo, hi]: [f64; 2]) -> [f64; 3] {
     const LANES: usize = 8;

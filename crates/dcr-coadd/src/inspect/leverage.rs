@@ -1,21 +1,24 @@
-//! Whether a set of visits can tell colours.
+//! DCR leverage of a set of visits: its power to measure colours.
 //!
-//! What a colour does to an image is a displacement along `tan z (cos q, sin q)`, the direction and the length of
-//! the refraction. A displacement common to all visits looks like another position of the source, so what counts is
-//! the spread of that vector over the visits, not that of the airmass (docs/algorithm.md §13.9). In units of what
-//! can be seen it is the spread of the dispersion across the band over the width of the PSF.
+//! The DCR leverage is the rms over visits of the dispersion vector `tan z (cos q, sin q)` about
+//! its mean. A colour changes an image by a displacement along this vector, the direction and
+//! length of the refraction. A displacement that all visits share looks like another position of
+//! the source, so the spread of the vector matters, not that of the airmass (docs/algorithm.md
+//! §13.9). In observable units it is the spread of the dispersion across the band over the width of
+//! the PSF.
 //!
-//! The colour of a source of S/N 100 in three subfilters of g comes out to 0.17 mag with airmasses of 1 to 1.15 at
-//! all parallactic angles and seeing of 0.75″ (spread 0.40, 39 % of the FWHM), to 0.33 with 1 to 1.05 (0.22, 22 %) and to
-//! 0.52 from a single place off the zenith. The line is drawn at 0.2 mag.
+//! The colour error of a source of S/N 100 in three subfilters of g is 0.17 mag for airmasses of 1
+//! to 1.15 at all parallactic angles and seeing of 0.75″ (leverage 0.40, 39 % of the FWHM), 0.33
+//! mag for 1 to 1.05 (0.22, 22 %) and 0.52 mag for a single position off the zenith. The limit is
+//! set at 0.2 mag.
 
 use serde::Serialize;
 
 use super::VisitInspection;
 
-/// The smallest spread of the dispersion over the PSF's FWHM that tells colours.
+/// Minimum spread of the dispersion over the PSF's FWHM for measurable colours.
 const SMALLEST_RATIO: f64 = 0.34;
-/// The same in tan z, for a band or a PSF that is not known: g, seeing 0.75″.
+/// Minimum leverage in tan z, for an unknown band or PSF: that of g at seeing 0.75″.
 const SMALLEST_TAN_Z: f64 = 0.35;
 
 /// The spread of the refraction over a set of visits.
@@ -23,7 +26,7 @@ const SMALLEST_TAN_Z: f64 = 0.35;
 pub struct Leverage {
     /// Root mean square distance of `tan z (cos q, sin q)` from its mean.
     pub tan_z: f64,
-    /// The same along the direction in which it is largest.
+    /// Rms distance along the direction in which it is largest.
     pub largest: f64,
     /// Position angle of that direction in degrees, North through East, in [0°, 180°).
     pub direction_deg: f64,
@@ -32,7 +35,7 @@ pub struct Leverage {
 }
 
 impl Leverage {
-    /// Of the visits whose zenith is known, if there are two.
+    /// Leverage of the visits with a known zenith, if there are two.
     pub(super) fn of(visits: &[VisitInspection]) -> Option<Self> {
         let places: Vec<_> = visits.iter().filter_map(|visit| visit.centre).collect();
         if places.len() < 2 {
@@ -57,7 +60,7 @@ impl Leverage {
         })
     }
 
-    /// Whether colours are beyond this set.
+    /// True if the set cannot measure colours.
     pub(super) fn is_small(&self) -> bool {
         match self.dispersion_per_fwhm {
             Some(ratio) => ratio < SMALLEST_RATIO,
@@ -80,7 +83,8 @@ fn covariance(vectors: &[(f64, f64)]) -> (f64, f64, f64) {
     (aa, ab, bb)
 }
 
-/// Mean over visits of the dispersion across the band at tan z = 1 over the FWHM, where both are known.
+/// Mean over visits of the dispersion across the band at tan z = 1 over the FWHM; `None` where
+/// either is unknown.
 fn per_tan_z_and_fwhm(visits: &[VisitInspection]) -> Option<f64> {
     let ratios: Vec<f64> = visits
         .iter()
@@ -112,7 +116,7 @@ mod tests {
         Leverage::of(&visits).unwrap()
     }
 
-    /// The table of docs/algorithm.md §13.9: small where the colour of a bright star is worse than 0.2 mag.
+    /// Small where the colour error of a bright star exceeds 0.2 mag.
     #[test]
     fn leverage_is_small_where_colours_are_bad() {
         let all_around = [0.0, 120.0, 240.0, 60.0, 180.0, 300.0];

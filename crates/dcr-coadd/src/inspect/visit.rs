@@ -1,4 +1,4 @@
-//! What is known of one exposure.
+//! Properties of one exposure.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ const NOISE_SIDE: usize = 1024;
 /// The Earth's rotation in degrees per second.
 const EARTH_DEG_PER_S: f64 = 360.985_647_366 / 86_400.0;
 
-/// What is known of one exposure. Angles are in degrees; `None` is what nobody tells.
+/// Properties of one exposure. Angles are in degrees; `None` is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct VisitInspection {
     /// The file.
@@ -34,7 +34,7 @@ pub struct VisitInspection {
     pub mid_time: Option<String>,
     /// Exposure time in s.
     pub exposure_s: Option<f64>,
-    /// What told where the zenith was.
+    /// Source of the zenith's direction.
     pub zenith_from: Option<GeometryOrigin>,
     /// The sky at the boresight in the middle of the exposure.
     pub boresight: Option<Place>,
@@ -50,7 +50,7 @@ pub struct VisitInspection {
     pub zenith_direction_deg: Option<f64>,
     /// Refraction at the blue edge of the band minus that at the red edge.
     pub dispersion: Option<Dispersion>,
-    /// The same at tan z = 1, in mas.
+    /// Refraction at the blue edge minus that at the red edge, at tan z = 1, in mas.
     pub dispersion_mas_per_tan_z: Option<f64>,
     /// The PSF at the middle of the image.
     pub psf: Option<Psf>,
@@ -62,7 +62,7 @@ pub struct VisitInspection {
     pub size: [usize; 2],
     /// The air that refraction is computed for.
     pub weather: Option<Weather>,
-    /// What was assumed, converted or doubted.
+    /// Assumptions, conversions and warnings.
     pub assumptions: Vec<Assumption>,
 }
 
@@ -108,11 +108,11 @@ pub struct Psf {
     pub fwhm_arcsec: f64,
 }
 
-/// Looks at one exposure.
+/// Inspects one exposure.
 ///
 /// # Errors
 ///
-/// [`FitsError`] if it cannot be read; whatever else is missing is told among the assumptions.
+/// [`FitsError`] if it cannot be read. Other missing properties are reported among the assumptions.
 pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspection, FitsError> {
     let options = OpenOptions {
         // A look is free: what assembling would refuse is told.
@@ -162,7 +162,7 @@ pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspe
     Ok(seen)
 }
 
-/// Fills in what follows from the zenith and the air.
+/// Fills in quantities that follow from zenith and air.
 fn refract(
     seen: &mut VisitInspection,
     notes: &mut Vec<Assumption>,
@@ -219,7 +219,7 @@ fn refract(
         across_the_band(Angle::from_degrees(45.0)).ok().map(|lift| 1000.0 * lift.arcsec());
 }
 
-/// Why there is no dispersion, without the list of all that is built in.
+/// Reason for missing dispersion, without the list of built-in bands.
 fn without_band(error: &ConfigError) -> String {
     match error {
         ConfigError::Band { name: None, filter: Some(filter), .. } => format!(
@@ -232,8 +232,8 @@ fn without_band(error: &ConfigError) -> String {
     }
 }
 
-/// The zenith of a visit. Where the time of a header that was not singled out in the settings puts the boresight
-/// below the horizon, its angles are used.
+/// Zenith of a visit. Where the header's time, unless the settings chose it, puts the boresight
+/// below the horizon, the header's angles are used.
 fn zenith(
     visit: &VisitInfo,
     source: GeometrySource,
@@ -258,7 +258,8 @@ fn zenith(
     Some((by_angles?, GeometrySource::Header))
 }
 
-/// The sky at the boresight when the exposure started, where the zenith is from something that runs with time.
+/// Sky at the boresight at the start of the exposure, if the zenith is from a time-dependent
+/// source.
 fn at_start(visit: &VisitInfo, geometry: &ZenithGeometry, source: GeometrySource) -> Option<Place> {
     use GeometryOrigin::{EarthRotationAngle, HourAngle, Time};
     if !matches!(geometry.origin(), EarthRotationAngle | Time | HourAngle) {

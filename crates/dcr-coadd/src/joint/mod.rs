@@ -1,19 +1,17 @@
-//! The joint method on a patch: visits as the joint solver asks for them, its solution as coadds, and templates from it
-//! (`dcr_solver::joint` has the method).
+//! The joint method on a patch (`dcr_solver::joint`): visits in the form the solver reads, and its
+//! solution as coadds.
 
 mod results;
 pub mod visits;
 
-use dcr_image::{Psf, Stamp};
 use dcr_physics::{Band, WavelengthGrid};
-use dcr_solver::joint::{
-    JointConfig, JointProblem, JointSolution, JointVisits, PsfError, PsfStamp, Spectrum, solve_joint,
-};
+use dcr_solver::joint::{JointConfig, JointProblem, JointSolution, JointVisits, Spectrum, solve_joint};
 
 use crate::error::CoaddError;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 
-pub(crate) use results::{LOW_COVERAGE, joint_summary, warn_of_flux_scales, warn_of_offsets};
+pub(crate) use results::{joint_summary, warn_of_flux_scales, warn_of_offsets};
+pub use visits::solver_stamp;
 pub(crate) use visits::{PatchVisits, atmospheric_stamp};
 
 /// The band as the joint solver sees it. PSFs hold for the middle of the band.
@@ -42,11 +40,11 @@ pub(crate) fn solve_patch(
     shape: (usize, usize),
     spectrum: &Spectrum,
     config: &JointConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<JointSolution, CoaddError> {
     let count = visits.visits();
-    journal.stage("solving", config.most_iterations(shape) * count)?;
-    let monitor = journal.monitor;
+    log.stage("solving", config.most_iterations(shape) * count)?;
+    let monitor = log.monitor;
     let mut last = 0;
     let mut progress = |done: usize, most: usize| {
         monitor.advance(((done - last) * count) as u64, &format!("iteration {done} of at most {most}"));
@@ -55,10 +53,4 @@ pub(crate) fn solve_patch(
     };
     let problem = JointProblem { visits, shape, spectrum, fiducial: None };
     Ok(solve_joint(&problem, config, &mut progress)?)
-}
-
-/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
-pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
-    let stamp = PsfStamp::new(stamp.pixels().clone())?;
-    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
 }

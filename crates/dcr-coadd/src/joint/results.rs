@@ -1,4 +1,4 @@
-//! The joint solver's solution as what is written and told.
+//! The joint solver's solution as coadds, warnings and summary.
 
 use dcr_image::Stamp;
 use dcr_solver::joint::{JointSolution, JointVisits, VisitReport};
@@ -12,17 +12,18 @@ use crate::coadd::solved_planes::{SolvedPlane, SolvedPlanes};
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
-use crate::patch::state::PatchState;
-use crate::run::journal::Journal;
+use crate::patch::state::{LOW_COVERAGE, PatchState};
+use crate::run::run_log::RunLog;
 use crate::run::summary::{JointSummary, JointVisitSummary};
 
-/// The mask plane of pixels whose variance is only roughly known: less of the data cover them, weighed, than this …
-pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
-/// … share. Variances follow draws of noise within 5 % above it; the formula takes masks as if they were the same everywhere.
+/// Coverage (share of the weighted data) below which a pixel is flagged LOW_COVERAGE.
+///
+/// Above it, stated variances follow draws of noise within 5 %. Below it the mask-free formula of
+/// the variance is approximate.
 const RELIABLE_COVERAGE: f32 = 0.85;
-/// Stars that are brighter or fainter by this share, and by …
+/// Reported flux excess of a visit, relative.
 const MUCH_FLUX: f64 = 0.05;
-/// … so many times its error, are told of.
+/// Minimum significance of a reported flux excess, in units of its error.
 const SURE: f64 = 5.0;
 /// Offsets of visits above this, in pixels, are warned of.
 const FAR_OFF_PX: f64 = 0.2;
@@ -30,7 +31,7 @@ const FAR_OFF_PX: f64 = 0.2;
 const STRIP_ROWS: usize = 512;
 
 impl SolvedPlanes {
-    /// The planes of a joint solution. Where no visit has data that were used they are flagged NO_DATA.
+    /// The planes of a joint solution. Pixels without used data of any visit are flagged NO_DATA.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ fn used_visits(visits: &PatchVisits<'_>, solution: &JointSolution) -> Result<Arr
 }
 
 /// Warns of visits whose stars are brighter or fainter than all visits together have them.
-pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, log: &mut RunLog<'_>) {
     let visits = solution.visits.iter().zip(&inputs.visits);
     let off: Vec<(f64, f64, &Input)> = visits
         .filter_map(|(report, visit)| Some((report.flux_excess?, report.flux_error?, visit)))
@@ -151,11 +152,11 @@ pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, jou
         100.0 * excess,
         100.0 * error
     );
-    journal.warn("zero points", text);
+    log.warn("zero points", text);
 }
 
 /// Warns of visits that lie elsewhere than their WCS say, relative to all visits together.
-pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, journal: &mut Journal<'_>) {
+pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, log: &mut RunLog<'_>) {
     let length = |report: &VisitReport| report.offset.dx.hypot(report.offset.dy);
     let off = || solution.visits.iter().zip(&inputs.visits).filter(|(report, _)| length(report) > FAR_OFF_PX);
     let Some((report, visit)) = off().max_by(|a, b| length(a.0).total_cmp(&length(b.0))) else { return };
@@ -169,7 +170,7 @@ pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, journal
         report.offset.dx,
         report.offset.dy,
     );
-    journal.warn("offsets", text);
+    log.warn("offsets", text);
 }
 
 /// Summary of a solution. Widths are those of the visits' PSFs in the middle of the patch.

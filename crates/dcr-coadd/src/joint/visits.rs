@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 
 use dcr_image::{BBox, Psf, Stamp, Wcs};
-use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfError, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Observations, Pixels, SourceError};
 
-use super::solver_stamp;
 use crate::error::{CoaddError, InputError};
 use crate::geometry::shifts::ShiftPlan;
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
 
-/// The exponent of the Moffat profile that is nearest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328, 977).
+/// Exponent of the Moffat profile closest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328,
+/// 977).
 const ATMOSPHERE_BETA: f64 = 4.765;
 
 /// The visits of a patch, with pixels from the store.
-pub struct PatchVisits<'a> {
+pub(crate) struct PatchVisits<'a> {
     store: &'a Store,
     inputs: &'a Inputs,
     plan: &'a ShiftPlan,
@@ -25,10 +25,13 @@ pub struct PatchVisits<'a> {
 }
 
 impl<'a> PatchVisits<'a> {
+    /// Visits with the pixels of `store` and displacements by `plan`.
+    ///
     /// # Errors
     ///
-    /// [`CoaddError`] for the first visit that has no PSF, or whose displacements cannot be told everywhere on the patch.
-    pub fn new(
+    /// [`CoaddError`] for the first visit without a PSF, or with undefined displacements at a
+    /// corner of the patch.
+    pub(crate) fn new(
         store: &'a Store,
         inputs: &'a Inputs,
         plan: &'a ShiftPlan,
@@ -86,7 +89,13 @@ pub fn atmospheric_stamp(psf: &Psf, (x, y): (f64, f64)) -> Result<Stamp, CoaddEr
     Ok(stamp?)
 }
 
-/// The displacements at a place; none where they cannot be told, which the solver refuses.
+/// A stamp of a PSF as the solver's: both are centred on their middle pixel.
+pub fn solver_stamp(stamp: &Stamp, psf: &Psf) -> Result<PsfStamp, PsfError> {
+    let stamp = PsfStamp::new(stamp.pixels().clone())?;
+    Ok(if psf.includes_refraction() { stamp.with_refraction() } else { stamp })
+}
+
+/// Displacements at a position; empty where they are undefined, which the solver refuses.
 pub fn displacements_at(
     plan: &ShiftPlan,
     path: &std::path::Path,

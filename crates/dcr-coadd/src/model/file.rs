@@ -119,14 +119,14 @@ impl Model {
         write_exposure(path, &ExposureToWrite { primary, images: images.list, tables }, options)
     }
 
-    /// Opens a model: its headers, PSF and noise are read, its planes stay on disk.
+    /// Opens a model: headers, PSF and noise are read, planes stay on disk.
     ///
     /// `path` is the file, or the folder of a run with a file called [`MODEL_FILE`].
     ///
     /// # Errors
     ///
-    /// [`ModelError::NotARun`] if there is no such file, or it lacks something; [`CoaddError::Fits`]
-    /// if it cannot be read.
+    /// [`ModelError::NotARun`] if the file is missing or incomplete; [`CoaddError::Fits`] if it
+    /// cannot be read.
     pub fn open(path: &Path) -> Result<Self, CoaddError> {
         let path = if fits::is_dir(path)? { path.join(MODEL_FILE) } else { path.to_owned() };
         let not_a_model = |reason: String| ModelError::NotARun { path: path.clone(), reason };

@@ -38,7 +38,7 @@ pub struct JointModel {
     pub fiducial: PsfStamp,
     /// Flux of each subfilter, blue to red, over the patch and its border.
     pub planes: Vec<ModelPlane<f32>>,
-    /// Whether the model rests on data: 1 or 0 in each pixel of the patch.
+    /// 1 where the model is constrained by data, else 0, in each pixel of the patch.
     pub covered: ModelPlane<f32>,
     /// Coverage in each pixel of the patch, as a share of all data.
     pub coverage: ModelPlane<f32>,
@@ -55,7 +55,7 @@ pub struct JointModelPart {
     pub held: BBox,
     /// The planes over the part, with the model's border around it.
     pub planes_ayx: Array3<f32>,
-    /// Whether the model rests on data.
+    /// True where the model is constrained by data.
     pub covered_yx: Array2<bool>,
     /// Coverage, as a share of all data.
     pub coverage_yx: Array2<f32>,

@@ -34,7 +34,7 @@ pub struct Model {
     pub unit: String,
     /// The meaning of the mask bits.
     pub planes: MaskPlanes,
-    /// The PSF of the coadd, if it is known.
+    /// The PSF of the coadd, if known.
     pub psf: Option<Psf>,
     /// The mask of the coadd.
     pub(crate) mask: ModelPlane<i32>,
@@ -63,7 +63,7 @@ pub enum ModelContent {
 pub struct SubfilterPart {
     /// `(subfilters, rows, cols)`; pixels without data are 0, and flagged NO_DATA.
     pub image_byx: Array3<f32>,
-    /// Variances of the same shape; 0 where they are unknown.
+    /// Variances, `(subfilters, rows, cols)`; 0 where unknown.
     pub variance_byx: Array3<f32>,
     /// The mask, in the dictionary of the model.
     pub mask: Array2<i32>,

@@ -29,9 +29,9 @@ use crate::joint::{
     PatchVisits, joint_spectrum, joint_summary, solve_patch, warn_of_flux_scales, warn_of_offsets,
 };
 use crate::model::{JointModel, Model, ModelContent, ModelPlane};
-use crate::run::journal::Journal;
 use crate::run::metadata::RunMetadata;
-use crate::run::remarks::remarks_on;
+use crate::run::run_log::RunLog;
+use crate::run::status_notes::status_notes;
 use crate::run::summary::{JointSummary, Outcome, RegionSummary, Summary, TemplateSource, VisitSummary};
 
 /// The Julian date at which modified Julian dates begin.
@@ -50,16 +50,12 @@ impl Solution {
     ///
     /// [`CoaddError`] if pixels cannot be read, a visit lacks what the solver needs, or the monitor
     /// asks to stop.
-    pub(super) fn of(
-        state: &PatchState,
-        store: &Store,
-        journal: &mut Journal<'_>,
-    ) -> Result<Self, CoaddError> {
+    pub(super) fn of(state: &PatchState, store: &Store, log: &mut RunLog<'_>) -> Result<Self, CoaddError> {
         let PatchState { config, division, survey, template, sources, .. } = state;
         if state.solver == Solver::Iterative {
             let bad_bits = state.bad_bits();
             let bad = template.mask.mapv(|mask| mask & bad_bits != 0);
-            let solution = division.solve(store, &template.image, sources, &bad, config, journal)?;
+            let solution = division.solve(store, &template.image, sources, &bad, config, log)?;
             return Ok(Self::Iterative(Box::new(solution)));
         }
         let spectrum = joint_spectrum(&division.band.band, division.grid())?;
@@ -69,12 +65,12 @@ impl Solution {
             joint.clip_rounds.clear();
         }
         let shape = survey.inputs.bbox.shape();
-        let solution = solve_patch(&state.visits(store)?, shape, &spectrum, &joint, journal)?;
+        let solution = solve_patch(&state.visits(store)?, shape, &spectrum, &joint, log)?;
         if let Some(warning) = solution.identifiability.warning() {
-            journal.warn("colours", format!("Here {warning}"));
+            log.warn("colours", format!("Here {warning}"));
         }
-        warn_of_flux_scales(&solution, &survey.inputs, journal);
-        warn_of_offsets(&solution, &survey.inputs, journal);
+        warn_of_flux_scales(&solution, &survey.inputs, log);
+        warn_of_offsets(&solution, &survey.inputs, log);
         Ok(Self::Joint(Box::new(solution)))
     }
 }
@@ -92,14 +88,14 @@ pub(super) fn finish(
     store: Store,
     solution: Solution,
     artefacts: Artefacts,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Coadds, CoaddError> {
-    journal.stage("finishing", 1)?;
+    log.stage("finishing", 1)?;
     let inputs = &state.survey.inputs;
     // The store does not hold these, and could not give them back.
     let glitches: Vec<PixelList> = inputs.visits.iter().map(|visit| visit.glitches.clone()).collect();
     let artefacts = artefacts.and(&glitches);
-    artefacts.warn_of_losses(&inputs.visits, &state.survey.good_pixels(), journal);
+    artefacts.warn_of_losses(&inputs.visits, &state.survey.good_pixels(), log);
     let clipped = artefacts.anywhere(inputs.bbox.shape());
     let cells = PsfCells { patch: inputs.bbox, cells: &state.survey.psf_cells };
     let bad = state.bad_bits();
@@ -107,7 +103,7 @@ pub(super) fn finish(
         Solution::Iterative(solution) => {
             let planes = SolvedPlanes::of_iteration(&state, &store, &clipped, *solution);
             let grid = state.division.grid();
-            let psfs = CoaddPsfs::of_coadds(&state.psf, &planes, bad, &cells, grid, &state.config, journal)?;
+            let psfs = CoaddPsfs::of_coadds(&state.psf, &planes, bad, &cells, grid, &state.config, log)?;
             (planes, psfs, None)
         }
         Solution::Joint(solution) => {
@@ -115,7 +111,7 @@ pub(super) fn finish(
             let summary = joint_summary(&solution, inputs, own.fwhm_px);
             let visits = state.visits(&store)?;
             let planes = SolvedPlanes::of_joint_solution(&state, &clipped, &visits, &solution)?;
-            let psfs = CoaddPsfs::of_solution(&own, &planes, bad, &cells, &state.config, journal);
+            let psfs = CoaddPsfs::of_solution(&own, &planes, bad, &cells, &state.config, log);
             (planes, psfs, Some((solution, summary)))
         }
     };
@@ -131,8 +127,8 @@ pub(super) fn finish(
     let metadata =
         state.division.metadata(&run, psfs.coadd.fwhm_px, inputs.zero_point_mag, &state.config, state.solver);
     let finished = Finished { state, store, planes, psfs, residual_rms, artefacts, metadata };
-    let coadds = finished.results(joint, input_map, journal)?;
-    journal.monitor.step("coadds");
+    let coadds = finished.results(joint, input_map, log)?;
+    log.monitor.step("coadds");
     Ok(coadds)
 }
 
@@ -153,10 +149,10 @@ impl Finished {
         self,
         joint: Option<(Box<JointSolution>, JointSummary)>,
         input_map: Option<Vec<Array2<i32>>>,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Coadds, CoaddError> {
         let joint_summary = joint.as_ref().map(|(_, summary)| summary.clone());
-        let summary = self.summary(joint_summary, journal);
+        let summary = self.summary(joint_summary, log);
         let sum_noise = summary.noise_correlation;
         let model = self.model(joint.as_ref().map(|(solution, _)| &**solution))?;
         let identifiability = joint.map(|(solution, _)| solution.identifiability);
@@ -291,8 +287,8 @@ impl Finished {
         survey.inputs.visits.iter().enumerate().map(summary).collect()
     }
 
-    /// One remark for each visit most of whose pixels were not used.
-    fn remarks_on_losses(&self) -> Vec<String> {
+    /// One status note for each visit most of whose pixels were not used.
+    fn notes_on_losses(&self) -> Vec<String> {
         let survey = &self.state.survey;
         let good = survey.good_pixels();
         let remark = |(i, input): (usize, &Input)| {
@@ -303,13 +299,13 @@ impl Finished {
         survey.inputs.visits.iter().enumerate().filter_map(remark).collect()
     }
 
-    fn summary(&self, joint: Option<JointSummary>, journal: &mut Journal<'_>) -> Summary {
+    fn summary(&self, joint: Option<JointSummary>, log: &mut RunLog<'_>) -> Summary {
         let PatchState { survey, division, config, sources, .. } = &self.state;
         let inputs = &survey.inputs;
         let regions = division.region_summaries(&self.planes.reports, config);
-        let (mut remarks, doubts) = remarks_on(&regions, sources, &inputs.bbox, &survey.dropped, config);
-        remarks.extend(self.remarks_on_losses());
-        doubts.into_iter().for_each(|text| journal.warn("solver", text));
+        let (mut remarks, warnings) = status_notes(&regions, sources, &inputs.bbox, &survey.dropped, config);
+        remarks.extend(self.notes_on_losses());
+        warnings.into_iter().for_each(|text| log.warn("solver", text));
         // Without regions, as with the joint solver, there is no metric.
         let mean =
             |of: &dyn Fn(&RegionSummary) -> f64| regions.iter().map(of).sum::<f64>() / regions.len() as f64;
@@ -337,7 +333,7 @@ impl Finished {
             psf_fwhm_px: self.psfs.coadd.fwhm_px,
             psf: self.psfs.summary.clone(),
             noise_correlation: self.noise(sum.image.view(), sum.variance.view()),
-            warnings: journal.warnings.clone(),
+            warnings: log.warnings.clone(),
             files: vec![],
             stages: vec![],
             seconds: 0.0,

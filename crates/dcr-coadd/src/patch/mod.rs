@@ -4,16 +4,13 @@
 //! subfilters and returns [`Coadds`]. [`crate::assemble`] opens files before it and writes files
 //! after it.
 
+mod exposures;
 mod finish;
 mod products;
 pub(crate) mod state;
 pub(crate) mod survey;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use dcr_image::Exposure;
-
+pub use self::exposures::Exposures;
 pub use self::products::{Coadd, Coadds};
 
 use self::finish::Solution;
@@ -26,30 +23,9 @@ use crate::error::CoaddError;
 use crate::geometry::division::Division;
 use crate::inputs::Inputs;
 use crate::inputs::store::Store;
-use crate::run::journal::Journal;
 use crate::run::progress::Monitor;
-use crate::run::remarks::warn_of_small_leverage;
-
-/// The exposures of a patch, and what else a coadd is made from.
-#[derive(Clone, Debug, Default)]
-pub struct Exposures {
-    /// Exposures of one band on one pixel grid, one per visit.
-    pub visits: Vec<Arc<dyn Exposure>>,
-    /// PSF-matched warps of the same visits, for the search for artefacts. Without any, the
-    /// exposures are convolved where the search needs it.
-    pub matched: Vec<Arc<dyn Exposure>>,
-    /// A coadd to start from; without one, the clipped mean of the exposures.
-    pub starting: Option<Arc<dyn Exposure>>,
-    /// A folder on a disk with room for pixels that do not fit into memory; by default that of the
-    /// operating system for temporary files.
-    pub scratch: Option<PathBuf>,
-}
-
-impl From<Vec<Arc<dyn Exposure>>> for Exposures {
-    fn from(visits: Vec<Arc<dyn Exposure>>) -> Self {
-        Self { visits, ..Self::default() }
-    }
-}
+use crate::run::run_log::RunLog;
+use crate::run::status_notes::warn_of_small_leverage;
 
 /// Solves a patch for its subfilters.
 ///
@@ -83,50 +59,50 @@ pub fn coadd(
     monitor: &dyn Monitor,
 ) -> Result<Coadds, CoaddError> {
     config.validate()?;
-    let mut journal = Journal::new(monitor);
-    journal.stage("reading", exposures.visits.len())?;
-    let mut coadds = coadd_recorded(exposures, config, &mut journal)?;
-    (coadds.summary.stages, coadds.summary.seconds) = journal.times();
+    let mut log = RunLog::new(monitor);
+    log.stage("reading", exposures.visits.len())?;
+    let mut coadds = coadd_recorded(exposures, config, &mut log)?;
+    (coadds.summary.stages, coadds.summary.seconds) = log.times();
     Ok(coadds)
 }
 
-/// [`coadd`] with validated settings, in the stage "reading" of a journal.
+/// [`coadd`] with validated settings, in the stage "reading" of a log.
 pub(crate) fn coadd_recorded(
     exposures: &Exposures,
     config: &AssembleConfig,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) -> Result<Coadds, CoaddError> {
     let inputs = Inputs::new(exposures.visits.clone(), config)?;
-    let solver = Solver::choose(config, &inputs, journal);
+    let solver = Solver::choose(config, &inputs, log);
     let mut config = config.clone();
     // The record of the settings names the solver that was taken.
     config.solver.method = solver.into();
     if !exposures.matched.is_empty() {
-        config = matched_warps_config(&config, journal)?;
+        config = matched_warps_config(&config, log)?;
     }
-    let mut survey = Survey::take(exposures, inputs, &config, solver, journal)?;
+    let mut survey = Survey::take(exposures, inputs, &config, solver, log)?;
     let division = Division::new(&survey.inputs, &config)?;
     let shifts = division.all_shifts(&survey.inputs)?;
     let weights = survey.weights(&division, &config)?;
     let mut store = Store { weights, shifts, pixels: survey.take_pixels() };
-    let mut state = PatchState::new(survey, division, config, solver, &store.weights, journal)?;
+    let mut state = PatchState::new(survey, division, config, solver, &store.weights, log)?;
     if solver == Solver::Iterative {
-        warn_of_small_leverage(&store.shifts, state.psf.fwhm_px, journal);
+        warn_of_small_leverage(&store.shifts, state.psf.fwhm_px, log);
     }
-    let found = Artefacts::find(&state, &mut store, journal)?;
-    state.leave_out(&found.visits, &store.weights, journal)?;
-    let artefacts = found.with_streaks(&state, &mut store, journal)?;
-    state.leave_out(&artefacts.visits, &store.weights, journal)?;
-    let solution = Solution::of(&state, &store, journal)?;
+    let found = Artefacts::find(&state, &mut store, log)?;
+    state.leave_out(&found.visits, &store.weights, log)?;
+    let artefacts = found.with_streaks(&state, &mut store, log)?;
+    state.leave_out(&artefacts.visits, &store.weights, log)?;
+    let solution = Solution::of(&state, &store, log)?;
     let artefacts = match &solution {
         Solution::Joint(joint) => {
             let clipped = Artefacts { visits: joint.clipped.clone() };
             let rare = clipped.rare(&state.plain.n_image, &state.config);
             let of_few = artefacts.clone().and(&rare.visits);
-            state.leave_out(&of_few.visits, &store.weights, journal)?;
+            state.leave_out(&of_few.visits, &store.weights, log)?;
             artefacts.and(&clipped.visits)
         }
         Solution::Iterative(_) => artefacts,
     };
-    finish::finish(state, store, solution, artefacts, journal)
+    finish::finish(state, store, solution, artefacts, log)
 }

@@ -25,7 +25,7 @@ pub struct Coadd {
     pub mask: Arc<Array2<i32>>,
     /// Number of visits in each pixel; in the sum, of visits and subfilters.
     pub n_image: Array2<u16>,
-    /// The PSF, and the visits it is from.
+    /// The PSF, with the visits it is from.
     pub psf: CoaddPsf,
     /// Correlation of the noise of neighbouring pixels, away from sources; `None` if there are too
     /// few pixels.
@@ -60,7 +60,7 @@ pub struct Coadds {
     pub input_map: Option<Vec<Array2<i32>>>,
     /// Everything that a matched template is made from.
     pub model: Model,
-    /// The colours that the visits of a joint solution can tell.
+    /// Identifiability of colours in a joint solution.
     pub identifiability: Option<Identifiability>,
     /// Outcome, visits, warnings and settings. No files are named.
     pub summary: Summary,

@@ -4,7 +4,7 @@ use dcr_image::MaskPlanes;
 use dcr_solver::PixelList;
 use ndarray::{Array2, Zip};
 
-use crate::coadd::plain::{Ingredients, MeanCoadd, mean_coadd};
+use crate::coadd::mean::{Ingredients, MeanCoadd, mean_coadd};
 use crate::coadd::psf_selection::{CoaddPsf, PsfCells, PsfSource, coadd_psf};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::{StartingCoadd, UNKNOWN_FWHM_PX, given_coadd, made_coadd};
@@ -12,9 +12,11 @@ use crate::config::AssembleConfig;
 use crate::error::{CoaddError, InputError};
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
-use crate::joint::LOW_COVERAGE;
 use crate::patch::survey::{BRIGHT_OBJECT, Survey};
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
+
+/// The mask plane of pixels whose stated variance is approximate.
+pub(crate) const LOW_COVERAGE: &str = "LOW_COVERAGE";
 
 /// A patch that was surveyed, with its standard coadd, starting coadd, sources and PSF.
 pub(crate) struct PatchState {
@@ -25,7 +27,7 @@ pub(crate) struct PatchState {
     pub(crate) division: Division,
     /// The mask planes of everything that is made.
     pub(crate) planes: MaskPlanes,
-    /// The mean of the exposures, without artefacts as far as they are known.
+    /// The standard coadd, without the artefacts known so far.
     pub(crate) plain: MeanCoadd,
     /// The coadd that the solve starts from.
     pub(crate) template: StartingCoadd,
@@ -50,11 +52,11 @@ impl PatchState {
         config: AssembleConfig,
         solver: Solver,
         weights: &[f64],
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
-        journal.stage("coadding", 1)?;
+        log.stage("coadding", 1)?;
         let planes = planes_of(&survey, solver)?;
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let reader = PixelReader::new(&config.coadd);
         let ingredients = ingredients(&survey, weights, &reader, &planes, &config);
         let mut plain = mean_coadd(&ingredients, || !monitor.cancelled())?;
@@ -70,13 +72,13 @@ impl PatchState {
         let cells = PsfCells { patch: survey.inputs.bbox, cells: &survey.psf_cells };
         let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
-            journal.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
+            log.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
         }
         let left_out = vec![vec![]; survey.inputs.visits.len()];
         let state =
             Self { config, solver, survey, division, planes, plain, template, sources, psf, left_out };
-        state.warn_without_sources(journal);
-        journal.monitor.step("template");
+        state.warn_without_sources(log);
+        log.monitor.step("template");
         Ok(state)
     }
 
@@ -90,12 +92,12 @@ impl PatchState {
         &mut self,
         artefacts: &[PixelList],
         weights: &[f64],
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<(), CoaddError> {
         if artefacts == self.left_out {
             return Ok(());
         }
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let reader = PixelReader::new(&self.config.coadd);
         let ingredients = ingredients(&self.survey, weights, &reader, &self.planes, &self.config);
         self.plain.leave_out(artefacts, &self.left_out, &ingredients, || !monitor.cancelled())?;
@@ -104,7 +106,7 @@ impl PatchState {
         (self.template, self.sources) =
             self.survey.starting_coadd(&mut self.plain, &self.planes, &self.config)?;
         if had_sources {
-            self.warn_without_sources(journal);
+            self.warn_without_sources(log);
         }
         Ok(())
     }
@@ -127,7 +129,7 @@ impl PatchState {
         self.planes.bits_of(&self.config.coadd.bad_mask_planes)
     }
 
-    /// FWHM in px of a visit's PSF in the middle of the patch; a default where it is unknown.
+    /// FWHM in px of a visit's PSF in the middle of the patch, with a default where unknown.
     pub(crate) fn fwhm_px(&self, visit: usize) -> f64 {
         let inputs = &self.survey.inputs;
         inputs.visits[visit].fwhm_px(inputs.bbox.centre()).unwrap_or(UNKNOWN_FWHM_PX)
@@ -137,7 +139,7 @@ impl PatchState {
         self.sources.iter().any(|source| *source)
     }
 
-    fn warn_without_sources(&self, journal: &mut Journal<'_>) {
+    fn warn_without_sources(&self, log: &mut RunLog<'_>) {
         if self.any_source() {
             return;
         }
@@ -147,7 +149,7 @@ impl PatchState {
             }
             Solver::Iterative => "Nothing is detected in the template: all subfilters are its shares.",
         };
-        journal.warn("sources", text);
+        log.warn("sources", text);
     }
 }
 

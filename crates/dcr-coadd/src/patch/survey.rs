@@ -8,7 +8,7 @@ use dcr_image::{BBox, Exposure};
 use dcr_solver::joint::Noise;
 use ndarray::Array2;
 
-use super::Exposures;
+use super::exposures::Exposures;
 use crate::artefacts::given_warps::{GivenWarp, check_given_warps};
 use crate::coadd::solver_choice::Solver;
 use crate::coadd::template_coadd::check_template;
@@ -24,9 +24,9 @@ use crate::inputs::store::{StoredPixels, Stream};
 use crate::inputs::weights::{Keep, NOISE_OF_EVERY, VisitSurvey, of_mean_one, survey, visit_weights};
 use crate::inputs::{Input, Inputs};
 use crate::regions::covered_by;
-use crate::run::journal::Journal;
 use crate::run::memory::MemoryPlan;
 use crate::run::metadata::run_name;
+use crate::run::run_log::RunLog;
 use crate::run::summary::Warning;
 use dcr_measure::glitches::GlitchCount;
 
@@ -72,7 +72,7 @@ impl Survey {
         mut inputs: Inputs,
         config: &AssembleConfig,
         solver: Solver,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Self, CoaddError> {
         let bright = covered_by(&config.bright_objects, inputs.bbox, &inputs.wcs);
         if config.coadd.bad_mask_planes.iter().any(|plane| same_plane(plane, BRIGHT_OBJECT)) {
@@ -85,7 +85,7 @@ impl Survey {
         let given_warps = check_given_warps(&exposures.matched, &inputs, config)?;
         let files = inputs.visits.iter().map(|visit| &visit.file);
         let files = files.chain(&starting).chain(given_warps.iter().map(|given| &given.file));
-        check_assembling(config, files.map(|file| file.mask_planes()), journal)?;
+        check_assembling(config, files.map(|file| file.mask_planes()), log)?;
         let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, solver, config)?;
         let file = match memory.in_memory {
             true => None,
@@ -95,7 +95,7 @@ impl Survey {
             }
         };
         let keep = file.as_ref().map_or(Keep::InMemory, Keep::OnDisk);
-        let monitor = journal.monitor;
+        let monitor = log.monitor;
         let noise = match (solver, config.artefacts.find) {
             (Solver::Joint, _) => Some(1),
             (Solver::Iterative, FindArtefacts::Off) => None,
@@ -106,7 +106,7 @@ impl Survey {
         let surveys =
             survey(&inputs.visits, &reader, keep, noise, &psf_cells, &|visit| monitor.step(&visit.name()))?;
         let all = std::mem::take(&mut inputs.visits);
-        journal.warn_of_findings(all.iter().map(|visit| (visit.number(), visit.file.findings())));
+        log.warn_of_findings(all.iter().map(|visit| (visit.number(), visit.file.findings())));
         let count = all.len();
         let mut out = Self {
             inputs,
@@ -136,36 +136,36 @@ impl Survey {
                 skies.push(VisitSky { visit: name, sky, sigma: variance.sqrt() });
             }
             out.with_data.extend(survey.variance.and(losses.last()).map(|(_, losses)| losses.with_data));
-            if out.keep_if_usable(slot, input, survey, journal) {
+            if out.keep_if_usable(slot, input, survey, log) {
                 out.given.extend(given);
             }
         }
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
-        warn_of_skies(&skies, solver == Solver::Joint, journal);
-        warn_of_masks(&losses, journal);
+        warn_of_skies(&skies, solver == Solver::Joint, log);
+        warn_of_masks(&losses, log);
         if let Some(text) = glitches.warning() {
-            journal.warn("glitches", text);
+            log.warn("glitches", text);
         }
-        journal.warn_of_assumptions(
+        log.warn_of_assumptions(
             out.inputs.visits.iter().map(|visit| (visit.number(), visit.sky.notes.as_slice())),
         );
         Ok(out)
     }
 
-    /// Keeps a visit, or drops it if it has no usable pixel; whether it is kept.
+    /// Keeps a visit with usable pixels and drops any other; true if kept.
     fn keep_if_usable(
         &mut self,
         slot: usize,
         mut input: Input,
         survey: VisitSurvey,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> bool {
         let Some(variance) = survey.variance else {
             let text =
                 "It has no usable pixel (all are NaN, masked, or of variance 0 or less), and was dropped.";
-            journal.warn(input.name(), text);
+            log.warn(input.name(), text);
             self.dropped.push(Warning { subject: input.name(), text: text.into() });
             return false;
         };
@@ -225,7 +225,7 @@ impl Survey {
         Ok(visit_weights(&noise, &config.coadd))
     }
 
-    /// A name that tells runs of other settings, visits or results apart.
+    /// A hash of settings, visits and coadd that identifies the run.
     pub(crate) fn run_name(&self, weights: &[f64], coadd: &Array2<f32>, config: &AssembleConfig) -> String {
         let settings = serde_json::to_vec(config).unwrap_or_default();
         let mut parts: Vec<Vec<u8>> = vec![env!("CARGO_PKG_VERSION").into(), settings];

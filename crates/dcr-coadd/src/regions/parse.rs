@@ -12,9 +12,9 @@ const WITHOUT_AREA: [&str; 8] =
 pub struct RegionError {
     /// The line, from 1.
     pub line: usize,
-    /// What it holds.
+    /// Its text.
     pub text: String,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
@@ -111,7 +111,8 @@ fn decimal(text: &str) -> Result<f64, String> {
     value.filter(|value| value.is_finite()).ok_or_else(|| format!("{text} is no number"))
 }
 
-/// A coordinate: pixels; or degrees, from a decimal number or sexagesimal ones, of which right ascension is in hours.
+/// A coordinate: pixels, or degrees from a decimal or sexagesimal number; a sexagesimal right
+/// ascension is in hours.
 fn coordinate(text: &str, system: System, first: bool) -> Result<f64, String> {
     if system != System::Sky {
         return decimal(text);

@@ -9,23 +9,23 @@ use crate::error::CoaddError;
 
 /// Bytes of a visit's pixel that is kept: `f32` and a byte of flags.
 const BYTES_OF_A_VISIT: u64 = 5;
-/// Bytes of a pixel of the patch that every run needs, and more for every subfilter: planes of the template, the solver, and
-/// the results. Measured, and rounded up.
+/// Bytes per pixel of the patch in every run, with a further term per subfilter: planes of the
+/// starting coadd, solver and results. Measured, and rounded up.
 const BYTES_OF_THE_PATCH: u64 = 90;
 const BYTES_OF_A_SUBFILTER: u64 = 36;
-/// The least rows of all visits that the solver works on at a time, twice: the next are fetched meanwhile.
+/// Minimum rows of all visits in memory, twice: the next rows are fetched during the work.
 const FEWEST_ROWS: u64 = 96;
 /// More rows at a time bring nothing.
 const MOST_ROWS: u64 = 1024;
 /// Bytes for the pixels of all visits that are combined at a time, at most.
 const MOST_STRIP: u64 = 256 << 20;
-/// What the program needs besides.
+/// Fixed memory of the program in bytes.
 const BASE: u64 = 64 << 20;
 
-/// What there is room for.
+/// Division of the available memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryPlan {
-    /// Whether the pixels of all visits are kept in memory.
+    /// True if the pixels of all visits are kept in memory.
     pub(crate) in_memory: bool,
     /// If not: how many rows of them are, at a time.
     pub(crate) rows_at_a_time: usize,
@@ -34,11 +34,11 @@ pub(crate) struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Decides where the pixels of so many visits go.
+    /// Chooses memory or disk for the pixels of `visits` visits.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Memory`] if not even the patch's own planes fit.
+    /// [`CoaddError::Memory`] if the patch's own planes do not fit.
     pub(crate) fn new(
         visits: usize,
         bbox: &BBox,
@@ -85,7 +85,7 @@ impl MemoryPlan {
     }
 }
 
-/// What the joint solver needs for a tile (`JointConfig::tile_size`).
+/// Bytes of the joint solver for a tile (`JointConfig::tile_size`).
 fn bytes_of_a_tile(visits: usize, bbox: &BBox, config: &AssembleConfig) -> u64 {
     let joint = &config.joint;
     let side =

@@ -1,4 +1,4 @@
-//! What a run tells in the headers of its files, and what `dcr template` reads there: nothing is typed twice.
+//! Metadata of a run in the headers of its files, from which `dcr template` takes its settings.
 
 use std::path::Path;
 
@@ -12,21 +12,26 @@ use crate::coadd::solver_choice::Solver;
 use crate::config::{ShiftRule, Spectrum};
 use crate::error::{CoaddError, ModelError};
 
-/// What all files of a run share.
+/// Metadata shared by all files of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunMetadata {
     /// Identifies the run.
     pub run: String,
     /// The software's version.
     pub version: String,
+    /// The band.
     pub band: Band,
     /// The wavelength that stays in place.
     pub reference: Wavelength,
+    /// Number of subfilters.
     pub subfilters: usize,
     /// How the subfilters were solved for.
     pub solver: Solver,
+    /// Model of refraction.
     pub refraction: RefractionModel,
+    /// Rule of displacement.
     pub rule: ShiftRule,
+    /// Form of spectra inside a subfilter.
     pub spectrum: Spectrum,
     /// Width and height of the cells.
     pub cell: [usize; 2],
@@ -118,7 +123,7 @@ fn curve_text(curve: &Throughput) -> String {
 }
 
 /// The cards of one subfilter's file.
-pub fn subfilter_cards(grid: &WavelengthGrid, subfilter: usize) -> Vec<Card> {
+pub(crate) fn subfilter_cards(grid: &WavelengthGrid, subfilter: usize) -> Vec<Card> {
     let range = grid.subfilters()[subfilter];
     vec![
         Card::new("SUBFILT", subfilter as i64).with_comment("subfilter, 0 is the bluest"),
@@ -154,8 +159,8 @@ fn named<T: DeserializeOwned>(header: &Header, path: &Path, keyword: &str) -> Re
     serde_json::from_value(word.into()).map_err(|_| lacks(path, keyword))
 }
 
-/// A name for a run: FNV-1a of what went in, as 16 hexadecimal digits.
-pub fn run_name<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+/// Identifier of a run: FNV-1a hash of `parts`, as 16 hexadecimal digits.
+pub(crate) fn run_name<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
         for byte in part.iter().chain(&[0xff]) {

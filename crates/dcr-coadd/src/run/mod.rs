@@ -1,9 +1,9 @@
 //! The course and the products of a run: monitor, log, metadata, output files, summary.
 
-pub mod journal;
 pub(crate) mod memory;
 pub mod metadata;
 pub mod outputs;
 pub mod progress;
-pub(crate) mod remarks;
+pub mod run_log;
+pub(crate) mod status_notes;
 pub mod summary;

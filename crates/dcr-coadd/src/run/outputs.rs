@@ -19,13 +19,15 @@ use crate::run::summary::{Summary, VisitSummary};
 pub const SUMMARY: &str = "summary.json";
 /// The standard coadd of a run: no model of refraction.
 pub const PLAIN_COADD: &str = "plain.fits";
-/// The page of a run, which is of no use beside another.
+/// The report of a run, which belongs to this run alone.
 pub const REPORT: &str = "report.html";
 
 /// A command that writes a [`SUMMARY`], with a key that only its has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
+    /// `dcr assemble`.
     Assemble,
+    /// `dcr subtract`.
     Subtract,
 }
 
@@ -33,7 +35,7 @@ impl Writer {
     const ALL: [(Self, &'static str, &'static str); 2] =
         [(Self::Assemble, "coadds", "configuration"), (Self::Subtract, "difference images", "threshold")];
 
-    /// Refuses a folder with the results of another command: with their summary they would lose their meaning.
+    /// Refuses a folder with the results of another command, whose summary would be overwritten.
     ///
     /// # Errors
     ///
@@ -56,25 +58,35 @@ impl Writer {
     }
 }
 
-/// What the images of a run share.
-pub struct Canvas<'a> {
+/// Grid, unit, PSF and cards shared by the output HDUs of a run.
+pub struct OutputHdus<'a> {
+    /// Box of the images in parent pixels.
     pub bbox: BBox,
+    /// WCS of the parent pixels.
     pub wcs: &'a Wcs,
+    /// Unit of the pixel values.
     pub unit: &'a str,
+    /// Dictionary of the masks.
     pub planes: &'a MaskPlanes,
+    /// PSF written as an HDU, if known.
     pub psf: Option<&'a Stamp>,
     /// Cards of the PSF's HDU.
     pub psf_cards: Vec<Card>,
     /// Cards of every primary HDU.
     pub cards: Vec<Card>,
+    /// Overwriting and compression.
     pub options: WriteOptions,
 }
 
 /// The planes of a file.
 pub struct Planes<'a> {
+    /// Pixel values.
     pub image: ArrayView2<'a, f32>,
+    /// Mask bits.
     pub mask: ArrayView2<'a, i32>,
+    /// Variances.
     pub variance: ArrayView2<'a, f32>,
+    /// Number of visits in each pixel.
     pub n_image: Option<ArrayView2<'a, u16>>,
 }
 
@@ -83,8 +95,8 @@ pub fn write_options(config: &OutputConfig, overwrite: bool) -> WriteOptions {
     WriteOptions { overwrite, compress: config.compression == Compression::Gzip }
 }
 
-impl Canvas<'_> {
-    /// Writes a file: IMAGE, MASK, VARIANCE, N_IMAGE and PSF as far as there are, and tables.
+impl OutputHdus<'_> {
+    /// Writes a file with the HDUs IMAGE, MASK, VARIANCE, optionally N_IMAGE and PSF, and tables.
     pub fn write(
         &self,
         path: &Path,
@@ -112,7 +124,7 @@ impl Canvas<'_> {
 }
 
 /// The visits as a table.
-pub fn visit_table(visits: &[VisitSummary]) -> TableHdu {
+pub(crate) fn visit_table(visits: &[VisitSummary]) -> TableHdu {
     let numbers = |name: &str, unit: &str, of: &dyn Fn(&VisitSummary) -> f64| Column {
         name: name.into(),
         unit: unit.into(),
@@ -156,7 +168,7 @@ pub fn visit_table(visits: &[VisitSummary]) -> TableHdu {
 }
 
 /// Writes `summary.json`.
-pub fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
+pub(crate) fn write_summary(folder: &OutputFolder, summary: &Summary) -> Result<(), FitsError> {
     let path = folder.staged(SUMMARY);
     let io = |source| FitsError::Io { path: path.clone(), action: "write it", source };
     let mut file = AtomicFile::create(&path).map_err(io)?;

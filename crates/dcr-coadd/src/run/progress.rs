@@ -4,7 +4,7 @@ use crate::run::summary::Warning;
 
 /// Told of the run's progress, from the thread that called; asked whether to go on.
 pub trait Monitor: Sync {
-    /// A stage begins, of so many steps at most.
+    /// A stage of at most `_steps` steps begins.
     fn stage(&self, _name: &str, _steps: u64) {}
     /// So many steps of the stage are done.
     fn advance(&self, _steps: u64, _message: &str) {}
@@ -12,15 +12,15 @@ pub trait Monitor: Sync {
     fn step(&self, message: &str) {
         self.advance(1, message);
     }
-    /// Something to be minded came up.
+    /// A warning was issued.
     fn warn(&self, _warning: &Warning) {}
-    /// Whether to stop.
+    /// True to stop the run.
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// Nobody follows.
+/// A monitor that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unmonitored;
 

@@ -1,4 +1,4 @@
-//! What a run did, for people and for `summary.json`.
+//! Summary of a run, for users and for `summary.json`.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,23 @@ use dcr_solver::iterative::SolveReport;
 use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
 
-use crate::coadd::coadd_psfs::PsfSummary;
 use crate::config::AssembleConfig;
 use dcr_measure::noise_correlation::NoiseCorrelation;
+use dcr_measure::psf_measurement::PsfQuality;
 
 /// How a run ended that wrote its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// All is well. Regions that made the most iterations count as well: this method is stopped early by intent.
+    /// Complete. Regions may have reached the maximum number of iterations: early stopping is
+    /// intended.
     Done,
-    /// Inputs were dropped, most of a visit was thrown away, or a region diverged or had no data
-    /// ([`Summary::remarks`]).
+    /// Complete, but inputs were dropped, most of a visit was not used, or a region diverged or had
+    /// no data ([`Summary::remarks`]).
     DoneWithRemarks,
 }
 
-/// Something to be minded.
+/// A warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// The file, visit or subject.
@@ -32,12 +33,12 @@ pub struct Warning {
     pub text: String,
 }
 
-/// What [`crate::assemble`] did.
+/// Summary of a run of [`crate::assemble`] or [`crate::coadd()`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Version of this software.
     pub version: String,
-    /// Identifies the run in the headers of its files: the same inputs and settings have the same.
+    /// Identifier of the run in the headers of its files; equal for equal inputs and settings.
     pub run: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -63,16 +64,16 @@ pub struct Summary {
     pub final_metric: f64,
     /// The course of the solve, region by region.
     pub regions: Vec<RegionSummary>,
-    /// What the joint method found, if it was asked for; then there are no regions, and no metric.
+    /// Results of the joint solver; without it there are regions and a metric instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joint: Option<JointSummary>,
     /// FWHM of the coadd's PSF in px.
     pub psf_fwhm_px: Option<f64>,
-    /// Where that is from, and what it is like.
+    /// Origin and properties of that PSF.
     pub psf: PsfSummary,
     /// How the noise of neighbouring pixels of the stacked coadd goes together.
     pub noise_correlation: Option<NoiseCorrelation>,
-    /// What is to be minded.
+    /// All warnings.
     pub warnings: Vec<Warning>,
     /// The files written.
     pub files: Vec<PathBuf>,
@@ -80,9 +81,9 @@ pub struct Summary {
     pub stages: Vec<StageSeconds>,
     /// Seconds in all.
     pub seconds: f64,
-    /// The most memory held, in bytes.
+    /// Peak memory in bytes.
     pub peak_memory_bytes: Option<u64>,
-    /// Whether the visits' pixels were held in memory.
+    /// True if the visits' pixels were held in memory.
     pub in_memory: bool,
     /// All settings.
     pub configuration: AssembleConfig,
@@ -103,7 +104,7 @@ pub struct BandSummary {
     pub subfilters_nm: Vec<[f64; 2]>,
     /// Share of each subfilter in a flat spectrum.
     pub fractions: Vec<f64>,
-    /// What was taken from where.
+    /// Origin of the band's properties.
     pub notes: Vec<Assumption>,
 }
 
@@ -133,19 +134,19 @@ pub struct VisitSummary {
     pub altitude_deg: f64,
     /// Position angle of the zenith in ICRS, in degrees.
     pub parallactic_angle_deg: f64,
-    /// What told where the zenith was.
+    /// Source of the zenith's direction.
     pub zenith_from: GeometryOrigin,
     /// The air that refraction was computed for.
     pub weather: Weather,
     /// FWHM of its PSF in px.
     pub psf_fwhm_px: Option<f64>,
-    /// Whether its PSF went into that of the coadd.
+    /// True if its PSF went into that of the coadd.
     pub psf_selected: bool,
     /// Middle of the exposure: modified Julian date, TAI.
     pub mjd_tai: Option<f64>,
     /// Exposure time in s.
     pub exposure_s: Option<f64>,
-    /// What its pixel values were multiplied by.
+    /// Factor on its pixel values.
     pub scale: f64,
     /// Clipped mean of the variance of its pixels.
     pub variance: f64,
@@ -159,9 +160,10 @@ pub struct VisitSummary {
     pub shifts_px: Vec<[f64; 2]>,
     /// The metric with the final model, the mean over regions.
     pub metric: Option<f64>,
-    /// Rms of what the model leaves of it, in standard deviations of the sky's noise; with the iterative method in the middle cell.
+    /// Rms residual of the model in this visit, in standard deviations of the sky's noise; for the
+    /// iterative method in the middle cell.
     pub residual_rms: Option<f64>,
-    /// What was assumed, converted or doubted.
+    /// Assumptions, conversions and warnings.
     pub assumptions: Vec<Assumption>,
 }
 
@@ -183,10 +185,11 @@ pub struct RegionSummary {
     pub report: SolveReport,
 }
 
-/// What the joint method found.
+/// Results of the joint solver.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JointSummary {
-    /// How it ended. The most iterations are as good an end as any: what they leave is in [`JointSummary::tiles`].
+    /// How the solve ended. The maximum number of iterations is a regular end;
+    /// [`JointSummary::tiles`] has the remaining errors.
     pub outcome: JointOutcome,
     /// The visit whose PSF the planes have.
     pub fiducial_visit: Option<u64>,
@@ -196,11 +199,12 @@ pub struct JointSummary {
     pub noise_per_pixel: f64,
     /// Share of the patch's pixels where the model rests on data.
     pub covered: f64,
-    /// Error of the colour between the outermost subfilters of a star of S/N 100, from the data alone; infinite if they tell nothing.
+    /// Error in mag of the colour between the outermost subfilters of a star of S/N 100, from the
+    /// data alone; infinite if unconstrained.
     pub colour_error_mag: f64,
-    /// Share of the data, against the prior, in what is known of that colour.
+    /// Share of the data, against the prior, in the information on that colour.
     pub data_fraction: f64,
-    /// The same at S/N 30.
+    /// Share of the data in the information on that colour at S/N 30.
     pub faint_data_fraction: f64,
     /// The largest change of a visit's offset in every round of fitting, in px.
     pub offset_changes_px: Vec<f64>,
@@ -210,14 +214,14 @@ pub struct JointSummary {
     pub tiles: Vec<TileReport>,
 }
 
-/// What the joint method found out about a visit.
+/// Results of the joint solver for a visit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JointVisitSummary {
     /// Its number.
     pub visit: u64,
     /// Its offset from where its WCS puts it, `[dx, dy]` in px.
     pub offset_px: [f64; 2],
-    /// Its flux over the model's, minus 1: told, not applied.
+    /// Its flux over the model's, minus 1; not applied.
     pub flux_excess: Option<f64>,
     /// The error of that from noise.
     pub flux_error: Option<f64>,
@@ -236,4 +240,34 @@ pub struct StageSeconds {
     pub stage: String,
     /// How long.
     pub seconds: f64,
+}
+
+/// Where the coadds' PSF is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PsfOrigin {
+    /// There is none: no visit has one, and none was measured.
+    Unknown,
+    /// The average of the selected visits'.
+    Selected,
+    /// The stars in the coadd.
+    Measured,
+    /// The joint solution.
+    Solution,
+}
+
+/// PSF of the coadds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PsfSummary {
+    /// Origin of the PSF.
+    pub origin: PsfOrigin,
+    /// Its FWHM in px, in the middle of the patch.
+    pub fwhm_px: Option<f64>,
+    /// FWHM in px of each subfilter's PSF, blue to red.
+    pub subfilter_fwhm_px: Vec<Option<f64>>,
+    /// Cells with a stamp of their own; 0 if one is good for the whole patch.
+    pub cells: usize,
+    /// How well it was measured, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<PsfQuality>,
 }

@@ -28,7 +28,7 @@ pub(crate) struct FinishedRun {
 pub(crate) struct RunPlanes {
     /// `(subfilters, rows, cols)`; pixels without data are 0, and flagged.
     pub(crate) image_byx: Array3<f32>,
-    /// Likewise.
+    /// Variances of the subfilters, `(subfilters, rows, cols)`.
     pub(crate) variance_byx: Array3<f32>,
     /// The union over subfilters, in the run's dictionary.
     pub(crate) mask: Array2<i32>,
@@ -39,8 +39,8 @@ impl FinishedRun {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] naming the file that is missing, or is of another run, subfilter or grid. A run without
-    /// `summary.json` is incomplete.
+    /// [`DifferenceError`] naming the file that is missing, or belongs to another run, subfilter or
+    /// grid. A run without `summary.json` is incomplete.
     pub(crate) fn open(folder: &Path) -> Result<Self, DifferenceError> {
         let path = |a: usize| folder.join(format!("subfilter_{a}.fits"));
         let seal = Seal::read(folder, SUMMARY)?;

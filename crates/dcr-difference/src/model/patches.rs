@@ -14,7 +14,7 @@ use dcr_physics::Throughput;
 use crate::model::finished_run::run_of;
 use crate::template::scales::Calibration;
 
-/// Models of one band, with one description of it and one calibration; there is at least one.
+/// Models that share band and calibration; at least one.
 pub(crate) struct Patches {
     pub(crate) models: Vec<Model>,
     /// The `summary.json` beside each model that was named by its folder.
@@ -77,7 +77,7 @@ impl Patches {
         Ok(())
     }
 
-    /// Refuses a file beside the first model that says it is of another run.
+    /// Refuses a file beside the first model that states another run.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Patches {
         check_run(path, run, &self.models[0])
     }
 
-    /// What all models share, as the first has it.
+    /// The metadata of the first model, shared by all.
     pub(crate) fn metadata(&self) -> &RunMetadata {
         &self.models[0].metadata
     }

@@ -1,4 +1,4 @@
-//! A difference image in numbers: what stands out of it, and how much sources leave behind.
+//! Statistics of a difference image: residuals, and the rms on sources.
 
 use dcr_image::Wcs;
 use ndarray::{Array2, Zip};
@@ -8,23 +8,22 @@ use dcr_coadd::config::Background;
 use dcr_measure::residuals::ResidualCounts;
 use dcr_measure::statistics::median_and_scatter;
 
-/// Fewer pixels do not tell a scatter.
+/// Minimum pixels for a scatter.
 const FEWEST_PIXELS: usize = 50;
 
 /// An exposure less a template.
 #[derive(Clone, Debug)]
 pub struct Remainder {
-    /// NaN where a pixel tells nothing.
+    /// The difference; NaN in pixels without valid data.
     pub image: Array2<f32>,
-    /// Share of the pixels that this difference alone could tell; what the other cannot is NaN as well.
+    /// Share of the pixels valid in this difference alone; pixels invalid in the other are NaN too.
     pub usable: f64,
-    /// Fraction of the exposure's good pixels that were searched: those that both differences can
-    /// tell.
+    /// Fraction of the exposure's good pixels that were searched: those valid in both differences.
     pub searched: f64,
-    /// Root mean square of pixels of sources, in units of the scatter of those without, each over its own noise: 1 if sources
-    /// leave nothing. `None` if there are too few of either.
+    /// Rms of pixels on sources in units of the scatter elsewhere, each over its own noise; 1 for
+    /// perfectly subtracted sources. `None` if either has too few pixels.
     pub source_rms: Option<f64>,
-    /// What stands out, the most significant first; `None` without a PSF.
+    /// Residuals, most significant first; `None` without a PSF.
     pub residuals: Option<Vec<ResidualMark>>,
     /// How many; `None` without a PSF.
     pub counts: Option<ResidualCounts>,
@@ -32,21 +31,21 @@ pub struct Remainder {
     pub matching: Option<Matching>,
 }
 
-/// A residual, as far as it is drawn.
+/// A residual, reduced to its mark in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResidualMark {
     /// Parent pixel coordinates.
     pub x: f64,
-    /// Likewise.
+    /// Parent pixel coordinate along y.
     pub y: f64,
     /// In units of the noise, with the sign of the exposure's surplus.
     pub significance: f64,
-    /// Whether it is a lobe of a dipole.
+    /// True for a lobe of a dipole.
     pub dipole: bool,
 }
 
 impl Remainder {
-    /// Of a difference; residuals are searched for if there is a threshold, less a background.
+    /// Statistics of a difference. With a threshold and background, residuals are searched for.
     pub(super) fn of(
         difference: Difference,
         wcs: &Wcs,

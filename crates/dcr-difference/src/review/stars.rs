@@ -1,9 +1,11 @@
-//! The colours of isolated sources in the subfilters.
+//! Colours of isolated sources in the subfilters.
 //!
-//! With the PSF `k` of sum 1, sources are the maxima of the summed coadd's significance `Σ k y / √(Σ k² v)`, its scatter made 1, beyond
-//! [`THRESHOLD`]. They are isolated if no other maximum within [`ISOLATION_FWHM`] has more than [`NEIGHBOUR_THRESHOLD`] and
-//! [`NEIGHBOUR_SHARE`] of theirs. The flux in a subfilter is that of a point source in the nearest pixel, `Σ k y / Σ k²` over
-//! pixels with data, its error `√(Σ k² v) / Σ k²`. Of extended sources it is the flux of the middle.
+//! With the PSF `k` of sum 1, sources are the maxima of the summed coadd's significance `Σ k y /
+//! √(Σ k² v)`, normalised to a scatter of 1, above [`THRESHOLD`]. A source is isolated if no other
+//! maximum within [`ISOLATION_FWHM`] exceeds [`NEIGHBOUR_THRESHOLD`] and [`NEIGHBOUR_SHARE`] of its
+//! significance. The flux in a subfilter is that of a point source in the nearest pixel, `Σ k y / Σ
+//! k²` over pixels with data, with error `√(Σ k² v) / Σ k²`. For extended sources it is the flux of
+//! the centre.
 
 use dcr_image::{BBox, Stamp};
 use ndarray::{Array2, ArrayView2, Axis, Zip};
@@ -17,11 +19,12 @@ use dcr_measure::statistics::median_and_scatter;
 const THRESHOLD: f32 = 20.0;
 /// Significance of a source that disturbs others.
 const NEIGHBOUR_THRESHOLD: f32 = 7.0;
-/// Sources with a smaller share of another's significance do not disturb it: they may be noise on its wings.
+/// Minimum share of a source's significance for a neighbour: fainter maxima may be noise on its
+/// wings.
 const NEIGHBOUR_SHARE: f32 = 0.02;
 /// The nearest other source, in FWHM of the PSF.
 const ISOLATION_FWHM: f64 = 3.0;
-/// The most stars that are told.
+/// Maximum number of stars returned.
 const MOST: usize = 2000;
 
 /// An isolated source.
@@ -29,15 +32,15 @@ const MOST: usize = 2000;
 pub struct Star {
     /// Parent pixel coordinates.
     pub x: f64,
-    /// Likewise.
+    /// Parent pixel coordinate along y.
     pub y: f64,
-    /// Of the sum of the subfilters, in units of the noise.
+    /// Significance in the sum of the subfilters.
     pub significance: f64,
     /// Flux and its error in each subfilter, blue to red, in the unit of the coadds.
     pub fluxes: Vec<[f64; 2]>,
 }
 
-/// The isolated sources, the most significant first.
+/// Isolated sources, most significant first.
 pub(super) fn find(coadds: &CoaddPlanes, bbox: BBox, psf: &Stamp) -> Vec<Star> {
     let Ok(fwhm_px) = psf.fwhm_px() else { return vec![] };
     let peaks = maxima(&significance(coadds, psf.pixels()));
@@ -76,7 +79,7 @@ struct Peak {
     significance: f32,
 }
 
-/// The significance of a point source in each pixel; 0 where there are no data.
+/// Significance of a point source in each pixel; 0 where there are no data.
 fn significance(coadds: &CoaddPlanes, kernel: &Array2<f64>) -> Array2<f32> {
     let finite = |plane: &Array2<f32>| plane.mapv(|value| if value.is_finite() { value } else { 0.0 });
     let variance = coadds.variance_byx.sum_axis(Axis(0));

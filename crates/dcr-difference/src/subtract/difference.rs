@@ -1,7 +1,8 @@
-//! An exposure minus its template: pixels, noise, mask and PSF, with the two brought to one PSF if that is asked for.
+//! An exposure minus its template: pixels, noise, mask and PSF, with PSF matching on request.
 //!
-//! The sharper of the two is convolved ([`dcr_measure::matching_kernel`]); the difference is in the exposure's units either way. Widths
-//! within 2 % count as one, and then it is the template that is convolved, for it has less noise.
+//! The sharper image is convolved ([`dcr_measure::matching_kernel`]); the difference is in the
+//! exposure's units either way. Widths within 2 % count as equal; the template is then convolved,
+//! for it has less noise.
 
 use crate::error::DifferenceError;
 use dcr_image::{Exposure, MaskError, MaskPlanes, MaskedImage, Psf, Stamp, Translation, Wcs};
@@ -17,7 +18,7 @@ use dcr_measure::residuals::Scene;
 const SAME_WIDTH: f64 = 1.02;
 
 /// An image to subtract, or to be subtracted from.
-pub(crate) struct Side {
+pub(crate) struct PairMember {
     pub(crate) pixels: MaskedImage,
     /// The meaning of its mask.
     pub(crate) planes: MaskPlanes,
@@ -30,7 +31,7 @@ pub(crate) struct Difference {
     /// NaN and NO_DATA where one of the two has no data.
     pub(crate) pixels: MaskedImage,
     pub(crate) planes: MaskPlanes,
-    /// Pixels that tell nothing.
+    /// Pixels without valid data.
     pub(crate) bad: Array2<bool>,
     /// Number of the exposure's own good pixels.
     pub(crate) good: usize,
@@ -41,7 +42,7 @@ pub(crate) struct Difference {
     pub(crate) matching: Option<Matching>,
 }
 
-/// Mask planes that say what some visit of a coadd had in a pixel. The others have data there, so
+/// Mask planes that describe single visits of a coadd. Other visits have data in such pixels, so
 /// that the coadd is good. Planes with a propagation threshold, such as SAT, describe the coadd.
 const OF_SINGLE_VISITS: [&str; 14] = [
     "CR",
@@ -123,7 +124,7 @@ impl Difference {
     }
 }
 
-impl Side {
+impl PairMember {
     /// An exposure with its PSF in its middle.
     ///
     /// # Errors
@@ -135,8 +136,8 @@ impl Side {
         Ok(Self { pixels: file.read(file.bbox())?, planes: file.mask_planes().clone(), psf })
     }
 
-    /// Leaves out the pixels that cannot be light ([`dcr_measure::glitches`]), and returns them. `psf`
-    /// and `fwhm_px` are those of the image, as far as they are known.
+    /// Masks glitches ([`dcr_measure::glitches`]) and returns them. `psf` and `fwhm_px` are those
+    /// of the image, if known.
     pub(crate) fn leave_out_glitches(&mut self, psf: Option<&Psf>, fwhm_px: Option<f64>) -> Vec<Glitch> {
         let contrast = Contrast::of(psf, self.pixels.bbox.centre(), fwhm_px);
         let found = glitches_of(&self.pixels, &contrast);
@@ -174,10 +175,11 @@ impl Side {
 ///
 /// # Errors
 ///
-/// [`PairError`] if PSFs are needed and missing, no kernel can be fitted, or the masks have too many planes together.
+/// [`PairError`] if a PSF is needed and missing, no kernel can be fitted, or the masks together
+/// have too many planes.
 pub(crate) fn subtract(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     config: &DifferenceConfig,
 ) -> Result<Difference, PairError> {
     let of_coadds: Vec<String> = config
@@ -230,8 +232,8 @@ struct Pair {
 
 /// The difference of the images as they are.
 fn unmatched(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     bad: (&Array2<bool>, &Array2<bool>),
 ) -> Result<Pair, PairError> {
     Ok(Pair {
@@ -245,8 +247,8 @@ fn unmatched(
 
 /// The difference after the sharper of the two has been given the PSF of the other.
 fn matched(
-    exposure: &Side,
-    template: &Side,
+    exposure: &PairMember,
+    template: &PairMember,
     bad: (&Array2<bool>, &Array2<bool>),
     config: &DifferenceConfig,
 ) -> Result<Pair, PairError> {
@@ -288,12 +290,15 @@ fn matched(
     })
 }
 
-fn frame<'a>(side: &'a Side, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
+fn frame<'a>(side: &'a PairMember, bad: &'a Array2<bool>, fwhm_px: f64) -> Frame<'a> {
     Frame { image: &side.pixels.image, variance: &side.pixels.variance, bad, fwhm_px }
 }
 
 /// The planes of both masks, and how to translate each to them.
-fn joined_planes(exposure: &Side, template: &Side) -> Result<(MaskPlanes, [Translation; 2]), MaskError> {
+fn joined_planes(
+    exposure: &PairMember,
+    template: &PairMember,
+) -> Result<(MaskPlanes, [Translation; 2]), MaskError> {
     let mut planes = MaskPlanes::canonical();
     planes.merge(&exposure.planes)?;
     planes.merge(&template.planes)?;

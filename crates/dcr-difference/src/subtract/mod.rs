@@ -1,4 +1,5 @@
-//! `dcr subtract`: exposures minus their templates, what is left, and what would be left with the plain coadd.
+//! `dcr subtract`: exposures minus their templates, with residuals, and the same for the standard
+//! coadd.
 
 pub(crate) mod difference;
 pub(crate) mod plain;
@@ -16,9 +17,11 @@ use dcr_image::header::Card;
 use dcr_image::{Exposure, FitsError};
 use ndarray::Zip;
 
-use self::source::{Subject, TemplateOf, TemplateSource, check_visits, given_templates};
+use self::source::{ScienceExposure, TemplateOf, TemplateSource, check_visits, given_templates};
 use crate::model::patches::Patches;
-use crate::subtract::difference::{Convolution, Difference, PairError, Side, subtract as difference_of};
+use crate::subtract::difference::{
+    Convolution, Difference, PairError, PairMember, subtract as difference_of,
+};
 use crate::subtract::plain::PlainCoadds;
 use crate::subtract::residual_table::{ResidualTable, quoted};
 use crate::summary::{PsfOf, SubtractSummary, SubtractedVisit};
@@ -29,10 +32,10 @@ use crate::template::scales::Scale;
 use dcr_coadd::Monitor;
 use dcr_coadd::config::{SubtractConfig, TableFormat};
 use dcr_coadd::inputs::mask_settings::check_subtracting;
-use dcr_coadd::run::journal::Journal;
-use dcr_coadd::run::outputs::{Canvas, Planes, SUMMARY, Writer, write_options};
+use dcr_coadd::run::outputs::{OutputHdus, Planes, SUMMARY, Writer, write_options};
+use dcr_coadd::run::run_log::RunLog;
 use dcr_measure::glitches::{GlitchCount, largest};
-use dcr_measure::residuals::{Found, ResidualCounts};
+use dcr_measure::residuals::{Detections, ResidualCounts};
 
 /// Noise in a difference, over that of its variances, that is reported. Resampling leaves up to
 /// 1.5: neighbouring pixels share noise.
@@ -42,19 +45,19 @@ const SLOPING: f64 = 0.5;
 /// A smaller fraction of searched pixels is reported.
 const MOSTLY: f64 = 0.9;
 
-/// What to subtract from what, and where to write it.
+/// Exposures, templates and output folder of a subtraction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubtractRequest {
-    /// The folders that [`dcr_coadd::assemble`] wrote, one for each patch: templates are made of them, unless `templates` are given, and
-    /// their plain coadds are what these are compared with.
+    /// Folders that [`dcr_coadd::assemble`] wrote, one per patch. Templates are made from them
+    /// unless `templates` are given; their standard coadds are subtracted for comparison.
     pub coadds: Vec<PathBuf>,
-    /// Templates made before, on the pixels of their exposures; they tell their visits.
+    /// Existing templates on the pixels of their exposures; their headers state the visit.
     pub templates: Vec<PathBuf>,
     /// The exposures.
     pub exposures: Vec<PathBuf>,
     /// The folder for `difference_<visit>.fits`, the tables of residuals, and `summary.json`.
     pub output: PathBuf,
-    /// Whether results that are there may be replaced.
+    /// True if existing results may be replaced.
     pub overwrite: bool,
 }
 
@@ -71,7 +74,7 @@ pub fn subtract(
     monitor: &dyn Monitor,
 ) -> Result<SubtractSummary, DifferenceError> {
     let started = Instant::now();
-    let mut journal = Journal::new(monitor);
+    let mut log = RunLog::new(monitor);
     if request.exposures.is_empty() {
         return Err(CoaddError::NoInputs.into());
     }
@@ -80,7 +83,7 @@ pub fn subtract(
     }
     Writer::Subtract.check_folder(&request.output)?;
     let folder = OutputFolder::create(&request.output, request.overwrite)?;
-    journal.stage("reading", request.exposures.len())?;
+    log.stage("reading", request.exposures.len())?;
     let patches = if request.coadds.is_empty() { None } else { Some(Patches::open(&request.coadds)?) };
     let plain = match &patches {
         Some(patches) => PlainCoadds::open(patches)?,
@@ -94,26 +97,26 @@ pub fn subtract(
         _ => TemplateSource::Given(given_templates(&request.templates)?),
     };
     let mut dropped = Dropped::among(request.exposures.len());
-    let subjects = source.open_exposures(&request.exposures, config, &mut dropped, &mut journal)?;
+    let subjects = source.open_exposures(&request.exposures, config, &mut dropped, &mut log)?;
     check_visits(&subjects)?;
     let planes = subjects.iter().map(|subject| subject.file().mask_planes()).chain(source.mask_planes());
-    check_subtracting(&config.subtract, planes, &mut journal)?;
-    let notes = |subject: &'_ Subject| match subject {
-        Subject::WithSky(exposure) => (exposure.visit(), exposure.sky.notes.clone()),
-        Subject::Alone(file) => (file.visit().visit, vec![]),
+    check_subtracting(&config.subtract, planes, &mut log)?;
+    let notes = |subject: &'_ ScienceExposure| match subject {
+        ScienceExposure::WithSky(exposure) => (exposure.visit(), exposure.sky.notes.clone()),
+        ScienceExposure::Alone(file) => (file.visit().visit, vec![]),
     };
     let notes: Vec<_> = subjects.iter().map(notes).collect();
-    journal.warn_of_assumptions(notes.iter().map(|(visit, notes)| (*visit, notes.as_slice())));
+    log.warn_of_assumptions(notes.iter().map(|(visit, notes)| (*visit, notes.as_slice())));
 
-    journal.stage("subtracting", subjects.len())?;
+    log.stage("subtracting", subjects.len())?;
     let job = Job { config, source, plain, patches: patches.as_ref() };
     let mut visits = Vec::with_capacity(subjects.len());
     let mut glitches = GlitchCount::default();
     for subject in &subjects {
-        journal.go_on()?;
+        log.go_on()?;
         let path = subject.file().path();
-        if let Some(done) = dropped.or_drop(path, job.visit(subject), &mut journal)? {
-            done.warn(&mut journal);
+        if let Some(done) = dropped.or_drop(path, job.visit(subject), &mut log)? {
+            done.warn(&mut log);
             glitches.add(&path.display().to_string(), done.glitches, done.largest_glitch);
             visits.push(job.write(done, &folder)?);
         }
@@ -121,15 +124,15 @@ pub fn subtract(
     }
     dropped.check_any(visits.len())?;
     if let Some(text) = glitches.warning() {
-        journal.warn("glitches", text);
+        log.warn("glitches", text);
     }
     if !config.subtract.match_psf {
         let of_coadd = visits.iter().filter(|done| done.template_psf_of == Some(PsfOf::Coadd));
         let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, Some(done.psf_fwhm_px))).collect();
-        warn_of_coadds_psf(&of_coadd, visits.len(), &mut journal);
+        warn_of_coadds_psf(&of_coadd, visits.len(), &mut log);
     }
-    let findings = |subject: &Subject| (subject.file().visit().visit, subject.file().findings());
-    journal.warn_of_findings(subjects.iter().map(findings));
+    let findings = |subject: &ScienceExposure| (subject.file().visit().visit, subject.file().findings());
+    log.warn_of_findings(subjects.iter().map(findings));
     let total = |of: &dyn Fn(&SubtractedVisit) -> Option<ResidualCounts>| {
         visits.iter().filter_map(of).fold(ResidualCounts::default(), |mut sum, counts| {
             sum += counts;
@@ -146,14 +149,14 @@ pub fn subtract(
         plain_coadd: job.plain.as_ref().map(|plain| plain.name.into()),
         visits,
         dropped: dropped.exposures,
-        warnings: journal.warnings.clone(),
+        warnings: log.warnings.clone(),
         folder: request.output.clone(),
         seconds: started.elapsed().as_secs_f64(),
     };
     let mut json = serde_json::to_string_pretty(&summary).unwrap_or_default();
     json.push('\n');
     write_text(&folder.staged(SUMMARY), &json)?;
-    journal.go_on()?;
+    log.go_on()?;
     patches.iter().try_for_each(Patches::check_unchanged)?;
     folder
         .publish(Some(SUMMARY), |name| name.starts_with("difference_") || name.starts_with("residuals_"))?;
@@ -168,35 +171,35 @@ struct Job<'a> {
     patches: Option<&'a Patches>,
 }
 
-/// An exposure's difference and what was found in it, before it is written.
-struct Done<'a> {
+/// An exposure's difference and residuals, before they are written.
+struct Subtracted<'a> {
     file: &'a dyn Exposure,
     difference: Difference,
-    found: Found,
-    /// Residuals of the plain coadd.
+    found: Detections,
+    /// Residuals of the standard coadd.
     plain: Option<ResidualCounts>,
     airmass: Option<f64>,
     scale: Scale,
-    /// Whose PSF the template has, if it is of a joint run.
+    /// Origin of the template's PSF, for a joint run.
     psf_of: Option<PsfOf>,
     glitches: usize,
     /// Deviation in σ, and parent pixel coordinates.
     largest_glitch: Option<(f64, (i64, i64))>,
 }
 
-impl Done<'_> {
-    /// Warns of what makes the residuals doubtful.
-    fn warn(&self, journal: &mut Journal<'_>) {
+impl Subtracted<'_> {
+    /// Warns of conditions that make the residuals doubtful.
+    fn warn(&self, log: &mut RunLog<'_>) {
         let visit = format!("visit {}", self.file.visit().visit);
         if let Some(text) = &self.scale.warning {
-            journal.warn(visit.clone(), text.clone());
+            log.warn(visit.clone(), text.clone());
         }
         if let Some(slope) = self.found.background_slope.filter(|slope| *slope > SLOPING) {
             let text = format!(
                 "The background of its difference slopes by {slope:.1} σ of a pixel from side to side; the slope was taken out before residuals \
                  were sought (subtract.background), and is left in the image."
             );
-            journal.warn(visit.clone(), text);
+            log.warn(visit.clone(), text);
         }
         let factor = self.found.noise_factor;
         if factor > NOISY {
@@ -204,26 +207,26 @@ impl Done<'_> {
                 "The noise of its difference is {factor:.2} times what the variances say. Residuals are held against the noise found: faint \
                  ones are missed. Its background, its variances or the PSFs may be wrong."
             );
-            journal.warn(visit.clone(), text);
+            log.warn(visit.clone(), text);
         }
         if self.difference.searched() < MOSTLY {
             let text = format!(
                 "Only {:.1} % of its good pixels have a template and were searched.",
                 100.0 * self.difference.searched()
             );
-            journal.warn(visit, text);
+            log.warn(visit, text);
         }
     }
 }
 
 impl Job<'_> {
     /// Makes the difference and finds the residuals of one exposure.
-    fn visit<'b>(&self, subject: &'b Subject) -> Result<Done<'b>, DifferenceError> {
+    fn visit<'b>(&self, subject: &'b ScienceExposure) -> Result<Subtracted<'b>, DifferenceError> {
         let file = subject.file();
-        let mut exposure = Side::of(file)?;
+        let mut exposure = PairMember::of(file)?;
         let fwhm_px = match subject {
-            Subject::WithSky(exposure) => exposure.sky.visit.psf_fwhm_px,
-            Subject::Alone(file) => file.visit().psf_fwhm_px,
+            ScienceExposure::WithSky(exposure) => exposure.sky.visit.psf_fwhm_px,
+            ScienceExposure::Alone(file) => file.visit().psf_fwhm_px,
         };
         let glitches = exposure.leave_out_glitches(file.psf(), fwhm_px);
         let bbox = exposure.pixels.bbox;
@@ -244,7 +247,7 @@ impl Job<'_> {
         mark(&mut difference, &found);
         let largest_glitch = largest(&glitches)
             .map(|glitch| (glitch.sigmas, (bbox.x0 + glitch.at.1 as i64, bbox.y0 + glitch.at.0 as i64)));
-        Ok(Done {
+        Ok(Subtracted {
             file,
             difference,
             found,
@@ -258,7 +261,7 @@ impl Job<'_> {
     }
 
     /// Writes the difference and the residuals of one exposure.
-    fn write(&self, done: Done<'_>, folder: &OutputFolder) -> Result<SubtractedVisit, DifferenceError> {
+    fn write(&self, done: Subtracted<'_>, folder: &OutputFolder) -> Result<SubtractedVisit, DifferenceError> {
         let visit = done.file.visit().visit;
         let unit = done.file.unit().or(self.patches.map(Patches::unit)).unwrap_or_default();
         let table = ResidualTable::new(&done.found.residuals, unit);
@@ -288,9 +291,9 @@ impl Job<'_> {
     fn difference(
         &self,
         file: &dyn Exposure,
-        exposure: &Side,
-        template: &Side,
-    ) -> Result<(Difference, Found), DifferenceError> {
+        exposure: &PairMember,
+        template: &PairMember,
+    ) -> Result<(Difference, Detections), DifferenceError> {
         let path = || file.path().to_owned();
         let difference =
             difference_of(exposure, template, &self.config.subtract).map_err(|error| match error {
@@ -306,11 +309,11 @@ impl Job<'_> {
     fn write_image(
         &self,
         path: &Path,
-        done: &Done<'_>,
+        done: &Subtracted<'_>,
         unit: &str,
         table: &ResidualTable,
     ) -> Result<(), FitsError> {
-        let Done { file, difference, .. } = done;
+        let Subtracted { file, difference, .. } = done;
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
         let convolved = match difference.matching.as_ref().map(|matching| matching.convolved) {
             None => "none",
@@ -339,7 +342,7 @@ impl Job<'_> {
         if let Some(airmass) = done.airmass {
             cards.push(Card::new("AIRMASS", airmass));
         }
-        let canvas = Canvas {
+        let hdus = OutputHdus {
             bbox: difference.pixels.bbox,
             wcs: file.wcs(),
             unit,
@@ -355,11 +358,11 @@ impl Job<'_> {
             variance: difference.pixels.variance.view(),
             n_image: None,
         };
-        canvas.write(path, &planes, vec![], vec![table.hdu()])
+        hdus.write(path, &planes, vec![], vec![table.hdu()])
     }
 
-    fn table_text(&self, done: &Done<'_>, table: &ResidualTable, format: TableFormat) -> String {
-        let Done { file, found, .. } = done;
+    fn table_text(&self, done: &Subtracted<'_>, table: &ResidualTable, format: TableFormat) -> String {
+        let Subtracted { file, found, .. } = done;
         let name = file.path().file_name().unwrap_or_default().to_string_lossy();
         let counts = found.counts();
         let facts = [
@@ -379,7 +382,7 @@ impl Job<'_> {
 }
 
 /// Flags the residuals' pixels DETECTED or DETECTED_NEGATIVE.
-fn mark(difference: &mut Difference, found: &Found) {
+fn mark(difference: &mut Difference, found: &Detections) {
     let positive = difference.planes.bits_of(["DETECTED"]);
     let negative = difference.planes.bits_of(["DETECTED_NEGATIVE"]);
     Zip::from(&mut difference.pixels.mask).and(&found.footprints).for_each(|mask, sign| match sign {

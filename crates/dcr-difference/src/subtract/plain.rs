@@ -1,25 +1,26 @@
-//! The plain coadd of the patches, as a template would be: what a user would have subtracted without a model of refraction.
+//! The standard coadd of the patches as a template: what a user subtracts without a model of
+//! refraction.
 //!
-//! It is `plain.fits` in the folder of each run. Runs that have none fall back on `coadd.fits`, the sum of the subfilters, which is the
-//! coadd that light of the reference wavelength would make.
+//! It is `plain.fits` in the folder of each run. Runs without it fall back on `coadd.fits`, the sum
+//! of the subfilters: the coadd at the reference wavelength.
 
 use crate::error::DifferenceError;
 use dcr_coadd::{InputError, ModelError};
 use dcr_image::{BBox, Exposure, ExposureFile, MaskPlanes, MaskedImage, OpenOptions, fits, remap};
 
 use crate::model::patches::{Patches, check_run, folder};
-use crate::subtract::difference::Side;
-use crate::template::mosaic::{Placement, Sheet};
+use crate::subtract::difference::PairMember;
+use crate::template::mosaic::{PatchFootprint, Placement};
 use dcr_coadd::model::Model;
 use dcr_coadd::run::metadata::RunMetadata;
 
-/// The names under which plain coadds are looked for.
+/// File names of standard coadds, in order of preference.
 const NAMES: [&str; 2] = [PLAIN_COADD, "coadd.fits"];
 
-/// The file of a run with its plain coadd.
+/// File name of the standard coadd of a run.
 pub(crate) const PLAIN_COADD: &str = "plain.fits";
 
-/// The plain coadds of all patches.
+/// Standard coadds of all patches.
 pub(crate) struct PlainCoadds {
     files: Vec<ExposureFile>,
     /// The pixels of all files, in this order, if they are kept.
@@ -88,19 +89,19 @@ impl PlainCoadds {
         exposure: &dyn Exposure,
         kernel: dcr_image::resample::WarpKernel,
         patches_named: impl FnOnce() -> String,
-    ) -> Result<Side, DifferenceError> {
-        let sheets: Vec<Sheet<'_>> =
-            self.files.iter().map(|file| Sheet { bbox: file.bbox(), wcs: file.wcs() }).collect();
-        let placement = Placement::find(exposure, &sheets, kernel, patches_named)?;
+    ) -> Result<PairMember, DifferenceError> {
+        let footprints: Vec<PatchFootprint<'_>> =
+            self.files.iter().map(|file| PatchFootprint { bbox: file.bbox(), wcs: file.wcs() }).collect();
+        let placement = Placement::find(exposure, &footprints, kernel, patches_named)?;
         let no_data = self.planes.bits_of(["NO_DATA"]);
-        let pixels = placement.pixels(exposure.bbox(), &sheets, kernel, no_data, |patch, part| {
+        let pixels = placement.pixels(exposure.bbox(), &footprints, kernel, no_data, |patch, part| {
             let kept = self.kept.get(patch).and_then(|kept| kept.sub_image(part).ok());
             kept.map_or_else(|| self.fetch(&self.files[patch], part), Ok)
         })?;
         let psf = placement.psf(&exposure.bbox(), kernel, |patch, (x, y)| {
             Ok(self.files[patch].psf().map(|psf| psf.stamp_at(x, y)).transpose()?)
         })?;
-        Ok(Side::made(pixels, self.planes.clone(), psf))
+        Ok(PairMember::made(pixels, self.planes.clone(), psf))
     }
 }
 

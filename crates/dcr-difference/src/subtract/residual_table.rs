@@ -17,7 +17,7 @@ struct Numbers {
 
 enum Values {
     Whole(Vec<i64>),
-    /// With so many decimals in text.
+    /// Numbers, with their decimals in text.
     Real(Vec<f64>, usize),
     /// With seven digits in text.
     Scientific(Vec<f64>),
@@ -141,7 +141,7 @@ impl Values {
     }
 }
 
-/// A text as YAML takes it, whatever is in it.
+/// Any text, quoted for YAML.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

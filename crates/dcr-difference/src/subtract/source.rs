@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dcr_image::{Exposure, ExposureFile, MaskPlanes, OpenOptions};
 
 use crate::model::patches::Patches;
-use crate::subtract::difference::Side;
+use crate::subtract::difference::PairMember;
 use crate::summary::PsfOf;
 use crate::template::dropped::Dropped;
 use crate::template::files::psf_of;
@@ -19,7 +19,7 @@ use crate::template::target::Target;
 use dcr_coadd::GridDifference;
 use dcr_coadd::config::SubtractConfig;
 use dcr_coadd::inputs::grid_difference;
-use dcr_coadd::run::journal::Journal;
+use dcr_coadd::run::run_log::RunLog;
 
 /// Where templates come from.
 pub(super) enum TemplateSource<'a> {
@@ -30,13 +30,13 @@ pub(super) enum TemplateSource<'a> {
 }
 
 /// An exposure to subtract from.
-pub(super) enum Subject {
+pub(super) enum ScienceExposure {
     /// Its sky is known, as a template must be made for it.
     WithSky(Box<Target>),
     Alone(Box<ExposureFile>),
 }
 
-impl Subject {
+impl ScienceExposure {
     pub(super) fn file(&self) -> &dyn Exposure {
         match self {
             Self::WithSky(target) => target.file.as_ref(),
@@ -60,8 +60,8 @@ impl TemplateSource<'_> {
         paths: &[PathBuf],
         config: &SubtractConfig,
         dropped: &mut Dropped,
-        journal: &mut Journal<'_>,
-    ) -> Result<Vec<Subject>, DifferenceError> {
+        log: &mut RunLog<'_>,
+    ) -> Result<Vec<ScienceExposure>, DifferenceError> {
         let input = &config.template.input;
         let mut with_sky = vec![];
         let mut alone = vec![];
@@ -69,34 +69,34 @@ impl TemplateSource<'_> {
             match self {
                 Self::Made(_, patches) => {
                     let opened = Target::open(path, &patches.models[0], input, true);
-                    with_sky.extend(dropped.or_drop(path, opened, journal)?.map(|(file, _)| file));
+                    with_sky.extend(dropped.or_drop(path, opened, log)?.map(|(file, _)| file));
                 }
                 Self::Given(_) => {
                     let file =
                         ExposureFile::open(path, &input.open_options(path)).map_err(DifferenceError::from);
-                    alone.extend(dropped.or_drop(path, file, journal)?);
+                    alone.extend(dropped.or_drop(path, file, log)?);
                 }
             }
-            journal.monitor.step(&path.display().to_string());
+            log.monitor.step(&path.display().to_string());
         }
         dropped.check_any(with_sky.len() + alone.len())?;
         let joined = match self {
             Self::Made(_, patches) => Target::join(with_sky, &patches.models[0], input)?,
             Self::Given(_) => vec![],
         };
-        let joined = joined.into_iter().map(|target| Subject::WithSky(Box::new(target)));
-        Ok(joined.chain(alone.into_iter().map(|file| Subject::Alone(Box::new(file)))).collect())
+        let joined = joined.into_iter().map(|target| ScienceExposure::WithSky(Box::new(target)));
+        Ok(joined.chain(alone.into_iter().map(|file| ScienceExposure::Alone(Box::new(file)))).collect())
     }
 
-    /// The template of an exposure in the run's scale, that scale against the exposure's, the exposure's
-    /// airmass if it is known, and whose PSF the template has if it is of a joint run.
-    pub(super) fn template(&self, subject: &Subject) -> Result<TemplateOf, DifferenceError> {
+    /// The template of an exposure in the run's scale, with its scale relative to the exposure, the
+    /// exposure's airmass if known, and the origin of the template's PSF for a joint run.
+    pub(super) fn template(&self, subject: &ScienceExposure) -> Result<TemplateOf, DifferenceError> {
         let file = subject.file();
         match (self, subject) {
-            (Self::Made(maker, patches), Subject::WithSky(exposure)) => {
+            (Self::Made(maker, patches), ScienceExposure::WithSky(exposure)) => {
                 let template = maker.make(exposure)?;
                 let (airmass, psf_of) = (Some(template.airmass), template.psf_of());
-                let side = Side::made(template.pixels, patches.planes.clone(), template.psf);
+                let side = PairMember::made(template.pixels, patches.planes.clone(), template.psf);
                 Ok(TemplateOf { side, scale: exposure.scale.clone(), airmass, psf_of })
             }
             (Self::Given(templates), _) => {
@@ -108,13 +108,13 @@ impl TemplateSource<'_> {
                 })?;
                 check_same_pixels(template, file)?;
                 Ok(TemplateOf {
-                    side: Side::of(template)?,
+                    side: PairMember::of(template)?,
                     scale: Scale::between(&Calibration::of(file), &Calibration::of(template)),
                     airmass: file.visit().airmass,
                     psf_of: psf_of(template),
                 })
             }
-            (Self::Made(..), Subject::Alone(_)) => {
+            (Self::Made(..), ScienceExposure::Alone(_)) => {
                 unreachable!("templates are made for exposures with their sky")
             }
         }
@@ -123,12 +123,12 @@ impl TemplateSource<'_> {
 
 /// An exposure's template.
 pub(super) struct TemplateOf {
-    pub(super) side: Side,
+    pub(super) side: PairMember,
     /// Its scale against the exposure's.
     pub(super) scale: Scale,
     /// The exposure's.
     pub(super) airmass: Option<f64>,
-    /// Whose PSF it has, if it is of a joint run.
+    /// Origin of its PSF, for a joint run.
     pub(super) psf_of: Option<PsfOf>,
 }
 
@@ -152,9 +152,9 @@ pub(super) fn given_templates(paths: &[PathBuf]) -> Result<BTreeMap<u64, Exposur
 }
 
 /// Refuses two exposures of one visit, whose results would have one name.
-pub(super) fn check_visits(subjects: &[Subject]) -> Result<(), DifferenceError> {
+pub(super) fn check_visits(subjects: &[ScienceExposure]) -> Result<(), DifferenceError> {
     let mut files: BTreeMap<u64, &Path> = BTreeMap::new();
-    for file in subjects.iter().map(Subject::file) {
+    for file in subjects.iter().map(ScienceExposure::file) {
         let visit = file.visit().visit;
         if let Some(earlier) = files.insert(visit, file.path()) {
             return Err(InputError::SameVisit {

@@ -3,36 +3,36 @@
 use crate::error::DifferenceError;
 use std::path::Path;
 
-use dcr_coadd::run::journal::Journal;
+use dcr_coadd::run::run_log::RunLog;
 use dcr_coadd::{Outcome, Warning};
 
 /// The exposures left out of a job, each with the reason.
 pub(crate) struct Dropped {
     pub(crate) exposures: Vec<Warning>,
-    /// Whether there is no other exposure.
+    /// True for a job of one exposure.
     only_one: bool,
-    /// The first error, to end with if there is no other exposure.
+    /// First error: the job fails with it if no exposure is left.
     first: Option<DifferenceError>,
 }
 
 impl Dropped {
-    /// Of a job for so many exposures, none left out yet.
+    /// No exposures dropped yet, for a job of `exposures`.
     pub(crate) fn among(exposures: usize) -> Self {
         Self { exposures: vec![], only_one: exposures == 1, first: None }
     }
 
-    /// The result, or nothing if it is an error: the exposure at `path` is then left out, with a
+    /// The value of a result; for an error `None`: the exposure at `path` is dropped with a
     /// warning.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next time, and any error
-    /// of the only exposure.
+    /// [`CoaddError::Cancelled`], a failure of the operating system, which may be gone the next
+    /// time, and any error of the only exposure.
     pub(crate) fn or_drop<T>(
         &mut self,
         path: &Path,
         result: Result<T, DifferenceError>,
-        journal: &mut Journal<'_>,
+        log: &mut RunLog<'_>,
     ) -> Result<Option<T>, DifferenceError> {
         match result {
             Ok(value) => Ok(Some(value)),
@@ -41,7 +41,7 @@ impl Dropped {
             Err(error) => {
                 let subject = path.display().to_string();
                 let text = format!("It was left out: {error}.");
-                journal.warn(subject.clone(), text.clone());
+                log.warn(subject.clone(), text.clone());
                 self.exposures.push(Warning { subject, text });
                 self.first.get_or_insert(error);
                 Ok(None)

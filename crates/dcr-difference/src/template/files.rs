@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use dcr_coadd::Monitor;
 use dcr_coadd::config::TemplateConfig;
-use dcr_coadd::run::journal::Journal;
+use dcr_coadd::run::run_log::RunLog;
 use dcr_image::fits::{self, OutputFolder};
 use dcr_image::{ExposureFile, FitsError};
 
@@ -27,60 +27,60 @@ pub struct TemplateRequest {
     pub exposures: Vec<PathBuf>,
     /// The folder for `template_<visit>.fits`; for one exposure also a file, ending in `.fits`.
     pub output: PathBuf,
-    /// Whether templates that are there may be replaced.
+    /// True if existing templates may be replaced.
     pub overwrite: bool,
 }
 
-/// Makes and writes the template that matches each exposure.
+/// Makes and writes the matched template of each exposure.
 ///
-/// Band, refraction, subfilters and rule of displacement are those of the runs, from their headers. The displacements are those of each
-/// place, cell by cell of each patch.
+/// Band, refraction, subfilters and rule of displacement are read from the headers of the runs.
+/// Displacements vary with position, cell by cell of each patch.
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if the runs' files are not of runs, or not of one kind; if no patch lies under an exposure; if an exposure was
-/// taken through another filter, or if its zenith cannot be told.
+/// [`DifferenceError`] if the runs' files are not of runs, or not of one kind; if an exposure
+/// overlaps no patch, has another filter, or has no known zenith.
 pub fn matched_templates(
     request: &TemplateRequest,
     config: &TemplateConfig,
     monitor: &dyn Monitor,
 ) -> Result<TemplateSummary, DifferenceError> {
     let started = Instant::now();
-    let mut journal = Journal::new(monitor);
+    let mut log = RunLog::new(monitor);
     if request.exposures.is_empty() {
         return Err(CoaddError::NoInputs.into());
     }
-    journal.stage("reading", request.exposures.len())?;
+    log.stage("reading", request.exposures.len())?;
     let patches = Patches::open(&request.coadds)?;
     let mut dropped = Dropped::among(request.exposures.len());
     let mut exposures = Vec::with_capacity(request.exposures.len());
     for path in &request.exposures {
         let opened = Target::open(path, &patches.models[0], &config.input, false);
         let opened = opened.and_then(|(file, scale)| scale.check_unit(path).map(|()| file));
-        exposures.extend(dropped.or_drop(path, opened, &mut journal)?);
+        exposures.extend(dropped.or_drop(path, opened, &mut log)?);
         monitor.step(&path.display().to_string());
     }
     dropped.check_any(exposures.len())?;
     let exposures = Target::join(exposures, &patches.models[0], &config.input)?;
     let (folder, names) = destination(request, &exposures)?;
-    journal.warn_of_assumptions(exposures.iter().map(|e| (e.visit(), e.sky.notes.as_slice())));
+    log.warn_of_assumptions(exposures.iter().map(|e| (e.visit(), e.sky.notes.as_slice())));
 
-    journal.stage("predicting", exposures.len())?;
+    log.stage("predicting", exposures.len())?;
     let maker = TemplateMaker::new(&patches.models, &patches.planes, config)?;
     let folder = OutputFolder::create_beside(&folder)?;
     let mut templates = Vec::with_capacity(exposures.len());
     for (exposure, name) in exposures.iter().zip(&names) {
-        journal.go_on()?;
+        log.go_on()?;
         let path = exposure.file.path();
-        let Some(template) = dropped.or_drop(path, maker.make(exposure), &mut journal)? else { continue };
+        let Some(template) = dropped.or_drop(path, maker.make(exposure), &mut log)? else { continue };
         let template = template.scaled(exposure.scale.factor);
         if let Some(text) = &exposure.scale.warning {
-            journal.warn(format!("visit {}", exposure.visit()), text);
+            log.warn(format!("visit {}", exposure.visit()), text);
         }
         maker.write(exposure, &template, &folder.staged(name))?;
         let done = maker.summary(exposure, &template, folder.path().join(name));
         if done.covered == 0.0 {
-            journal.warn(
+            log.warn(
                 format!("visit {}", done.visit),
                 "The patches have no data under it: its template is empty.",
             );
@@ -91,9 +91,9 @@ pub fn matched_templates(
     dropped.check_any(templates.len())?;
     let of_coadd = templates.iter().filter(|done| done.psf_of == Some(PsfOf::Coadd));
     let of_coadd: Vec<_> = of_coadd.map(|done| (done.visit, done.psf_fwhm_px)).collect();
-    warn_of_coadds_psf(&of_coadd, templates.len(), &mut journal);
-    journal.warn_of_findings(exposures.iter().map(|exposure| (exposure.visit(), exposure.file.findings())));
-    journal.go_on()?;
+    warn_of_coadds_psf(&of_coadd, templates.len(), &mut log);
+    log.warn_of_findings(exposures.iter().map(|exposure| (exposure.visit(), exposure.file.findings())));
+    log.go_on()?;
     patches.check_unchanged()?;
     folder.publish(None, |_| false)?;
     Ok(TemplateSummary {
@@ -102,7 +102,7 @@ pub fn matched_templates(
         runs: patches.models.iter().map(|model| model.metadata.run.clone()).collect(),
         band: patches.metadata().band.name().into(),
         templates,
-        warnings: journal.warnings.clone(),
+        warnings: log.warnings.clone(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -147,18 +147,14 @@ fn destination(
     Ok((folder, names))
 }
 
-/// Whose PSF a template has that was written before, if it is of a joint run.
+/// Origin of the PSF of an existing template, if it is of a joint run.
 pub(crate) fn psf_of(template: &ExposureFile) -> Option<PsfOf> {
     let word = template.header().text(PSF_OF)?;
     [PsfOf::Exposure, PsfOf::Coadd].into_iter().find(|of| of.word() == word)
 }
 
-/// Warns of templates that have the coadd's PSF, for their exposures have none: given are visits and FWHM.
-pub(crate) fn warn_of_coadds_psf(
-    templates: &[(u64, Option<f64>)],
-    exposures: usize,
-    journal: &mut Journal<'_>,
-) {
+/// Warns of templates with the coadd's PSF, made for exposures without one: visits and FWHM.
+pub(crate) fn warn_of_coadds_psf(templates: &[(u64, Option<f64>)], exposures: usize, log: &mut RunLog<'_>) {
     let [(first, fwhm_px), ..] = templates else { return };
     let width = fwhm_px.map_or_else(String::new, |fwhm| format!(", FWHM {fwhm:.2} px"));
     let subject = match templates {
@@ -166,7 +162,7 @@ pub(crate) fn warn_of_coadds_psf(
         [.., (last, _)] => format!("{} of {exposures} visits, {first} to {last}", templates.len()),
         [] => return,
     };
-    journal.warn(
+    log.warn(
         subject,
         format!(
             "The exposure has no PSF: its template has the PSF of the coadd{width}, not its own. Stars leave residuals \

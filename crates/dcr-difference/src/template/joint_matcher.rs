@@ -1,8 +1,9 @@
-//! What a joint run's model predicts for an exposure, on the patch's own pixels.
+//! Prediction of a joint model for an exposure, on the patch's own pixels.
 //!
-//! The prediction has the exposure's own PSF if it has one, else that of the planes. On the patch's own pixels it is registered: displaced
-//! by the offset of the exposure that fits its stars best. Its variance is noise alone; pixels whose light comes from where the model rests
-//! on no data are flagged NO_DATA.
+//! The prediction has the PSF of the exposure if it is known, else that of the planes. On the
+//! patch's own pixels it is registered: shifted by the offset that best fits the exposure's stars.
+//! Its variance is noise alone; pixels whose light comes from unobserved parts of the model are
+//! flagged NO_DATA.
 
 use crate::error::DifferenceError;
 use dcr_coadd::InputError;
@@ -29,7 +30,7 @@ use dcr_coadd::joint::joint_spectrum;
 use dcr_coadd::joint::visits::corners;
 use dcr_coadd::model::{JointModel, JointModelPart, Model};
 
-/// The card that tells whose PSF a template has.
+/// The card that states the origin of a template's PSF.
 pub(crate) const PSF_OF: &str = "PSFOF";
 
 /// Makes predictions of one joint run.
@@ -41,16 +42,16 @@ pub(crate) struct JointMatcher<'a> {
     config: &'a MatchConfig,
     plan: ShiftPlan,
     spectrum: Spectrum,
-    /// What was read last: exposures often lie on the same pixels.
+    /// The part read last: exposures often lie on the same pixels.
     planes_read: Mutex<Option<Arc<JointModelPart>>>,
 }
 
 /// How a prediction was fitted to its exposure.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Registration {
-    /// Whether it was, and by how much it was displaced, `[dx, dy]` in px.
+    /// Fitted offset `[dx, dy]` in px; `None` without registration.
     pub(crate) offset_px: Option<[f64; 2]>,
-    /// The exposure's flux over the prediction's, minus 1: told, not applied.
+    /// Fitted flux of the exposure over the prediction, minus 1; not applied.
     pub(crate) flux_excess: Option<f64>,
     /// Whose PSF it has: the exposure's own, or that of the planes.
     pub(crate) psf_of: PsfOf,
@@ -90,7 +91,7 @@ impl<'a> JointMatcher<'a> {
         Ok(Self { model, joint, planes, config, plan, spectrum, planes_read: Mutex::new(None) })
     }
 
-    /// The PSF that predictions for the exposure have, in the exposure's pixels, if that is its own.
+    /// PSF of predictions for the exposure, in the exposure's pixels, if it is the exposure's own.
     ///
     /// # Errors
     ///
@@ -100,11 +101,12 @@ impl<'a> JointMatcher<'a> {
         Ok(Some(dcr_coadd::joint::visits::atmospheric_stamp(psf, exposure.file.bbox().centre())?))
     }
 
-    /// What the exposure sees in the box `part` of the patch. `warp` is set if it lies on other pixels than the patch's.
+    /// Predicts the exposure in the box `part` of the patch. `warp` is set if it lies on other
+    /// pixels than the patch's.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if a file cannot be read, or the exposure's displacements cannot be told.
+    /// [`DifferenceError`] if a file cannot be read, or the exposure's displacements are undefined.
     pub(crate) fn predict(
         &self,
         exposure: &Target,

@@ -20,7 +20,8 @@ use dcr_coadd::joint::visits::{atmospheric_stamp, displacements_at, middle};
 use dcr_coadd::model::{JointSettings, Model};
 use dcr_measure::glitches::{Contrast, glitches};
 
-/// What is used of an exposure whose pixels are none of the patch's: nothing but its PSF and its air. No pixel is good.
+/// Noise of an exposure on other pixels than the patch's: only its PSF and air are used, and no
+/// pixel is good.
 const NO_NOISE: Noise = Noise { sky_variance: 1.0, shot: 0.0 };
 
 /// One exposure over a patch. Pixels are asked for inside the exposure only.
@@ -31,7 +32,8 @@ pub(super) struct OnPatch<'a> {
     /// If the exposure lies on other pixels, how its PSF is brought to the patch's.
     warp: Option<WarpKernel>,
     noise: Noise,
-    /// If the exposure lies on the patch's pixels and is to be registered: its place in the patch, image and flags.
+    /// Position in the patch, image and flags of an exposure on the patch's pixels that is to be
+    /// registered.
     pixels: Option<(Region, Array2<f32>, Array2<u8>)>,
 }
 
@@ -89,7 +91,7 @@ impl<'a> OnPatch<'a> {
         Self { exposure, model, plan, warp, noise: NO_NOISE, pixels: None }
     }
 
-    /// Whether there are pixels to register to.
+    /// True if there are pixels to register to.
     pub(super) fn can_be_registered(&self) -> bool {
         self.pixels.is_some()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::{Model, ModelContent};
-use dcr_coadd::run::outputs::{Canvas, Planes, write_options};
+use dcr_coadd::run::outputs::{OutputHdus, Planes, write_options};
 use dcr_image::header::Card;
 use dcr_image::{MaskPlanes, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
@@ -15,7 +15,7 @@ use crate::model::patches::folder;
 use crate::summary::{MatchedTemplate, PsfOf};
 use crate::template::joint_matcher::{JointMatcher, Registration};
 use crate::template::matcher::Matcher;
-use crate::template::mosaic::{Placement, Sheet};
+use crate::template::mosaic::{PatchFootprint, Placement};
 use crate::template::target::Target;
 
 /// Makes the templates of exposures from patches.
@@ -25,9 +25,9 @@ pub(crate) struct TemplateMaker<'a> {
     planes: &'a MaskPlanes,
     config: &'a TemplateConfig,
     matchers: Vec<Matcher<'a>>,
-    /// Of the runs that are joint ones.
+    /// Predictors of the joint runs; `None` for iterative runs.
     joint: Vec<Option<JointMatcher<'a>>>,
-    sheets: Vec<Sheet<'a>>,
+    footprints: Vec<PatchFootprint<'a>>,
 }
 
 /// The matched template of an exposure, on the exposure's pixels.
@@ -36,7 +36,7 @@ pub struct Template {
     pub pixels: MaskedImage,
     /// The meaning of the mask bits.
     pub planes: MaskPlanes,
-    /// The PSF in the middle of the exposure, if it is known.
+    /// The PSF in the middle of the exposure, if known.
     pub psf: Option<Stamp>,
     /// Mean displacement of each subfilter in the middle of the exposure, blue to red.
     pub shifts: Vec<SubfilterShift>,
@@ -65,7 +65,7 @@ impl Template {
         self.registration.as_ref().and_then(|found| found.offset_px)
     }
 
-    /// Flux of the exposure over that of the template, minus 1, if it was fitted. It is not applied.
+    /// Fitted flux of the exposure over the template, minus 1; not applied.
     #[must_use]
     pub fn flux_excess(&self) -> Option<f64> {
         self.registration.as_ref().and_then(|found| found.flux_excess)
@@ -94,8 +94,9 @@ impl<'a> TemplateMaker<'a> {
             ModelContent::Subfilters { .. } => Ok(None),
         });
         let joint = joint.collect::<Result<_, DifferenceError>>()?;
-        let sheets = models.iter().map(|model| Sheet { bbox: model.bbox, wcs: &model.wcs }).collect();
-        Ok(Self { models, planes, config, matchers, joint, sheets })
+        let footprints =
+            models.iter().map(|model| PatchFootprint { bbox: model.bbox, wcs: &model.wcs }).collect();
+        Ok(Self { models, planes, config, matchers, joint, footprints })
     }
 
     /// The folders of the models, for messages.
@@ -105,7 +106,7 @@ impl<'a> TemplateMaker<'a> {
         names.join(", ")
     }
 
-    /// Keeps in memory what the templates of many exposures are made from. What a joint run's are made from is kept as it is.
+    /// Keeps models in memory, for many exposures. Joint runs are cached as they are read.
     ///
     /// # Errors
     ///
@@ -115,19 +116,19 @@ impl<'a> TemplateMaker<'a> {
         matchers.filter(|(_, joint)| joint.is_none()).try_for_each(|(matcher, _)| matcher.keep_model())
     }
 
-    /// Predicts what the exposure sees, patch by patch, and brings it to the exposure's pixels.
+    /// Predicts the exposure patch by patch, and brings the prediction to the exposure's pixels.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if no patch lies under the exposure, or a file cannot be read.
+    /// [`DifferenceError`] if the exposure overlaps no patch, or a file cannot be read.
     pub(crate) fn make(&self, exposure: &Target) -> Result<Template, DifferenceError> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);
-        let placement = Placement::find(file.as_ref(), &self.sheets, kernel, || self.names())?;
+        let placement = Placement::find(file.as_ref(), &self.footprints, kernel, || self.names())?;
         let mut registration = None;
         let pixels = placement.pixels(
             own,
-            &self.sheets,
+            &self.footprints,
             kernel,
             self.planes.bits_of(["NO_DATA"]),
             |patch, part| {
@@ -199,7 +200,7 @@ impl<'a> TemplateMaker<'a> {
             metadata.zero_point_mag = Some(zero_point);
             unit = exposure.file.unit().unwrap_or(unit);
         }
-        let canvas = Canvas {
+        let hdus = OutputHdus {
             bbox: exposure.file.bbox(),
             wcs: exposure.file.wcs(),
             unit,
@@ -228,6 +229,6 @@ impl<'a> TemplateMaker<'a> {
         if let Some(registration) = &template.registration {
             cards.extend(registration.cards());
         }
-        Ok(canvas.write(path, &planes, cards, vec![])?)
+        Ok(hdus.write(path, &planes, cards, vec![])?)
     }
 }

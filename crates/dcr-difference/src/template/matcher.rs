@@ -1,4 +1,4 @@
-//! What one patch's model predicts for an exposure, on the patch's own pixels (docs/algorithm.md §11).
+//! Prediction of an iterative model for an exposure, on the patch's own pixels.
 
 use crate::error::DifferenceError;
 use dcr_coadd::{InputError, ModelError};
@@ -30,11 +30,11 @@ pub(crate) struct Matcher<'a> {
     plan: ShiftPlan,
     basis: SpectralBasis,
     cells: Vec<BBox>,
-    kept: Option<Kept>,
+    kept: Option<ModelPlanes>,
 }
 
 /// The model in memory, ready to be displaced.
-struct Kept {
+struct ModelPlanes {
     planes: ForwardPlanes,
     variance_byx: Array3<f32>,
     mask: Array2<i32>,
@@ -59,7 +59,8 @@ impl<'a> Matcher<'a> {
         Ok(Self { model, planes, config, plan, basis, cells, kept: None })
     }
 
-    /// Keeps the model in memory, for many exposures. One that is displaced by Fourier shifts is read anew for each.
+    /// Keeps the model in memory, for many exposures. A model displaced by Fourier shifts is read
+    /// anew for each.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl<'a> Matcher<'a> {
         if let Interpolation::Spline(order) = self.config.order {
             let SubfilterPart { image_byx, variance_byx, mask } = self.part(self.model.bbox)?;
             let planes = ForwardPlanes::new(image_byx.view(), &self.basis, order);
-            self.kept = Some(Kept { planes, variance_byx, mask });
+            self.kept = Some(ModelPlanes { planes, variance_byx, mask });
         }
         Ok(())
     }
@@ -106,12 +107,13 @@ impl<'a> Matcher<'a> {
         Ok(self.plan.shifts(path, sky, wcs, bbox, bbox)?)
     }
 
-    /// What the exposure at `path` under this sky sees in a box of the patch. Pixels to which light comes from beyond the patch are
-    /// NaN and flagged NO_DATA.
+    /// Predicts the exposure at `path`, under this sky, in a box of the patch. Pixels that receive
+    /// light from beyond the patch are NaN and flagged NO_DATA.
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if the run cannot be read, or the exposure's displacements cannot be told.
+    /// [`DifferenceError`] if the run cannot be read, or the exposure's displacements are
+    /// undefined.
     pub(crate) fn predict(&self, path: &Path, sky: &Sky, own: BBox) -> Result<MaskedImage, DifferenceError> {
         let (patch, wcs) = (self.model.bbox, &self.model.wcs);
         let mut out = MaskedImage {
@@ -143,7 +145,7 @@ impl<'a> Matcher<'a> {
         Ok(out)
     }
 
-    /// The part of a prediction that lies in one cell, as far as it is supported.
+    /// The part of a prediction that lies in one cell, cropped to its support.
     fn predict_part(
         &self,
         part: &BBox,

@@ -1,14 +1,16 @@
-//! From the pixels of patches to those of an exposure: where it lies on them, and what they have there.
+//! Mosaic of patches on the pixels of an exposure.
 //!
-//! An exposure that lies on the pixels of one patch, all of it, takes them as they are. For any other, each patch that it
-//! overlaps is warped to its pixels ([`dcr_image::resample`]). Where patches overlap, they are averaged with weights
+//! An exposure that lies entirely on the pixels of one patch takes them unchanged. For any other,
+//! each patch that it overlaps is warped to its pixels ([`dcr_image::resample`]). Where patches
+//! overlap, they are averaged with weights
 //!
 //! ```text
 //! w = t / v,   t = min(1, distance to the patch's edge / 48 px)
 //! ```
 //!
-//! inverse variance, tapered towards the edges of patches, so that no seam shows where one begins. Patches share visits, so their
-//! noise is taken for the same: the variance is the weighted mean of theirs, not less. The mask is the union of theirs.
+//! inverse variance, tapered towards the edges of patches to avoid seams. Patches share visits, so
+//! their noise is treated as fully correlated: the variance is the weighted mean of theirs. The
+//! mask is the union of theirs.
 
 use crate::error::DifferenceError;
 use dcr_image::resample::{PositionMap, Resampler, WarpKernel, warp_stamp};
@@ -21,14 +23,14 @@ use dcr_coadd::inputs::grid_difference;
 
 /// The largest difference in px between grids that count as one.
 pub(crate) const GRID_TOLERANCE_PX: f64 = 0.01;
-/// How far from its edge a patch has its full weight, in its px. Patches of surveys overlap by 50 to 200.
+/// Width in px of the taper inside a patch's edge. Patches of surveys overlap by 50 to 200 px.
 const TAPER_PX: f64 = 48.0;
 /// Rows that are warped as one piece of work.
 const STRIP_ROWS: usize = 16;
 
-/// A patch as far as its place goes.
+/// Box and WCS of a patch.
 #[derive(Clone, Copy)]
-pub(crate) struct Sheet<'a> {
+pub(crate) struct PatchFootprint<'a> {
     pub(crate) bbox: BBox,
     pub(crate) wcs: &'a Wcs,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Overlap {
     /// The pixels of it that are needed.
     pub(crate) needed: BBox,
     map: PositionMap,
-    /// How steps along x and y in the exposure move in pixels of the patch, in the middle of `needed`.
+    /// Steps along x and y in the exposure, in pixels of the patch, in the middle of `needed`.
     matrix: [[f64; 2]; 2],
     /// The area of a pixel of the exposure there, in pixels of the patch.
     area: f64,
@@ -59,25 +61,25 @@ impl Placement {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError::NothingOverlaps`] if there is none; `patches_named` is for the message.
+    /// [`DifferenceError::NothingOverlaps`] without any; `patches_named` is for the message.
     pub(crate) fn find(
         exposure: &dyn Exposure,
-        sheets: &[Sheet<'_>],
+        footprints: &[PatchFootprint<'_>],
         kernel: WarpKernel,
         patches_named: impl FnOnce() -> String,
     ) -> Result<Self, DifferenceError> {
         let own = exposure.bbox();
-        let same = |sheet: &Sheet<'_>| {
-            sheet.bbox.contains_box(&own)
-                && grid_difference(sheet.wcs, exposure.wcs(), &own, GRID_TOLERANCE_PX).is_none()
+        let same = |footprint: &PatchFootprint<'_>| {
+            footprint.bbox.contains_box(&own)
+                && grid_difference(footprint.wcs, exposure.wcs(), &own, GRID_TOLERANCE_PX).is_none()
         };
-        if let Some(patch) = sheets.iter().position(same) {
+        if let Some(patch) = footprints.iter().position(same) {
             return Ok(Self::SamePixels(patch));
         }
-        let overlaps: Vec<Overlap> = sheets
+        let overlaps: Vec<Overlap> = footprints
             .par_iter()
             .enumerate()
-            .filter_map(|(patch, sheet)| Overlap::of(exposure, patch, sheet, kernel))
+            .filter_map(|(patch, footprint)| Overlap::of(exposure, patch, footprint, kernel))
             .collect();
         if overlaps.is_empty() {
             let (x, y) = own.centre();
@@ -102,11 +104,11 @@ impl Placement {
     ///
     /// # Errors
     ///
-    /// Those of `fetch`, which is given the number of a patch and a box of it.
+    /// Errors of `fetch`, which takes the number of a patch and a box of it.
     pub(crate) fn pixels(
         &self,
         own: BBox,
-        sheets: &[Sheet<'_>],
+        footprints: &[PatchFootprint<'_>],
         kernel: WarpKernel,
         no_data: i32,
         mut fetch: impl FnMut(usize, BBox) -> Result<MaskedImage, DifferenceError>,
@@ -119,7 +121,7 @@ impl Placement {
                     .map(|overlap| {
                         let pixels = fetch(overlap.patch, overlap.needed)?;
                         let source = Resampler::new(pixels, no_data, kernel, overlap.area);
-                        Ok(Source { source, map: &overlap.map, patch: sheets[overlap.patch].bbox })
+                        Ok(Source { source, map: &overlap.map, patch: footprints[overlap.patch].bbox })
                     })
                     .collect::<Result<Vec<_>, DifferenceError>>()?;
                 Ok(joined(own, &sources, no_data))
@@ -127,12 +129,13 @@ impl Placement {
         }
     }
 
-    /// The patches' PSFs in the pixels of the exposure, each as it is in the middle of what the exposure sees of the patch, averaged by
-    /// the pixels that each patch has under it. `None` if no patch has one.
+    /// Mean of the patches' PSFs in the pixels of the exposure, each taken in the middle of its
+    /// overlap and weighted by its number of pixels. `None` if no patch has one.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Psf`] if the grids make nothing of it, or those of `stamp_of`, which is given the number of a patch and a place in it.
+    /// [`CoaddError::Psf`] if a PSF cannot be resampled, and errors of `stamp_of`, which takes the
+    /// number of a patch and a position in it.
     pub(crate) fn psf(
         &self,
         own: &BBox,
@@ -157,27 +160,32 @@ impl Placement {
 }
 
 impl Overlap {
-    fn of(exposure: &dyn Exposure, patch: usize, sheet: &Sheet<'_>, kernel: WarpKernel) -> Option<Self> {
+    fn of(
+        exposure: &dyn Exposure,
+        patch: usize,
+        footprint: &PatchFootprint<'_>,
+        kernel: WarpKernel,
+    ) -> Option<Self> {
         let own = exposure.bbox();
-        if far_apart(exposure.wcs(), &own, sheet) {
+        if far_apart(exposure.wcs(), &own, footprint) {
             return None;
         }
-        let map = PositionMap::new(exposure.wcs(), own, sheet.wcs, &sheet.bbox);
-        let near = map.source_box(&sheet.bbox, 0)?;
+        let map = PositionMap::new(exposure.wcs(), own, footprint.wcs, &footprint.bbox);
+        let near = map.source_box(&footprint.bbox, 0)?;
         let (x, y) = near.centre();
-        let (u, v) = exposure.wcs().sky_to_pixel(sheet.wcs.pixel_to_sky(x, y).ok()?).ok()?;
-        let (from, to) = (exposure.wcs().jacobian(u, v).ok()?, sheet.wcs.jacobian(x, y).ok()?);
+        let (u, v) = exposure.wcs().sky_to_pixel(footprint.wcs.pixel_to_sky(x, y).ok()?).ok()?;
+        let (from, to) = (exposure.wcs().jacobian(u, v).ok()?, footprint.wcs.jacobian(x, y).ok()?);
         let (xx, yx) = to.pixels_for(from.east_x, from.north_x)?;
         let (xy, yy) = to.pixels_for(from.east_y, from.north_y)?;
         let area = (xx * yy - xy * yx).abs();
-        let needed = near.grown(Resampler::reach_px(kernel, area) + 1).clipped(&sheet.bbox);
+        let needed = near.grown(Resampler::reach_px(kernel, area) + 1).clipped(&footprint.bbox);
         Some(Self { patch, needed, map, matrix: [[xx, xy], [yx, yy]], area })
     }
 }
 
-/// Whether the circles about two images on the sky do not meet.
-fn far_apart(wcs: &Wcs, bbox: &BBox, sheet: &Sheet<'_>) -> bool {
-    match (circle(wcs, bbox), circle(sheet.wcs, &sheet.bbox)) {
+/// True if the circumscribed circles of two images on the sky are disjoint.
+fn far_apart(wcs: &Wcs, bbox: &BBox, footprint: &PatchFootprint<'_>) -> bool {
+    match (circle(wcs, bbox), circle(footprint.wcs, &footprint.bbox)) {
         (Some((a, r)), Some((b, s))) => angle(a, b) > r + s,
         // What cannot be told so is found out pixel by pixel.
         _ => false,

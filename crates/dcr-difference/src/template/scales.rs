@@ -19,7 +19,7 @@ const EQUAL_MAG: f64 = 1e-4;
 /// Ratio of scales, less 1, from which on a person should know.
 const NOTEWORTHY: f64 = 0.005;
 
-/// What is known of the scale of an image's pixels.
+/// Calibration of an image's pixels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Calibration {
     /// Magnitude of one unit of the pixels.
@@ -32,18 +32,18 @@ pub(crate) struct Calibration {
 /// The scale of an exposure against that of its template.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scale {
-    /// What the template's pixels are multiplied by.
+    /// Factor on the template's pixels.
     pub(crate) factor: f64,
     /// The zero point that the template then has, if it was scaled.
     pub(crate) zero_point_mag: Option<f64>,
-    /// What a person should know.
+    /// Warning for the user.
     pub(crate) warning: Option<String>,
     /// The units, if they differ and nothing converts them: the exposure's and the template's.
     pub(crate) other_unit: Option<(String, String)>,
 }
 
 impl Calibration {
-    /// Of a zero point and a unit from headers; blank units say nothing.
+    /// Calibration from a zero point and a unit in headers; a blank unit counts as missing.
     pub(crate) fn new(zero_point_mag: Option<f64>, unit: Option<&str>) -> Self {
         let unit = unit.map(str::trim).filter(|unit| !unit.is_empty()).map(str::to_owned);
         let implied = || {
@@ -54,19 +54,19 @@ impl Calibration {
         Self { zero_point_mag, unit, flux_scale: None }
     }
 
-    /// The same with the factor that a card gives.
+    /// Adds the factor of the FLXSCALE card.
     pub(crate) fn with_flux_scale(self, flux_scale: Option<f64>) -> Self {
         Self { flux_scale: flux_scale.filter(|factor| factor.is_finite() && *factor > 0.0), ..self }
     }
 
-    /// Of a file.
+    /// Calibration of a file.
     pub(crate) fn of(file: &dyn Exposure) -> Self {
         Self::new(file.visit().zero_point_mag, file.unit()).with_flux_scale(file.visit().flux_scale)
     }
 }
 
 impl Scale {
-    /// Of an exposure and a template.
+    /// Scale of a template relative to its exposure.
     pub(crate) fn between(exposure: &Calibration, template: &Calibration) -> Self {
         let mut scale = Self { factor: 1.0, zero_point_mag: None, warning: None, other_unit: None };
         let units = exposure.unit.as_ref().zip(template.unit.as_ref());

@@ -9,7 +9,7 @@ const DEGREES: [usize; 3] = [4, 3, 2];
 const NARROWEST: f64 = 0.7;
 /// The least σ in px of the other two.
 const LEAST: [f64; 2] = [1.0, 2.2];
-/// The kernel ends at so many σ of the widest Gaussian.
+/// Half-width of the kernel, in σ of the widest Gaussian.
 const REACH_SIGMA: f64 = 3.0;
 /// Half the side of the largest kernel.
 const LARGEST_HALF: usize = 30;
@@ -19,17 +19,17 @@ const LARGEST_HALF: usize = 30;
 pub(super) struct Shapes {
     pub planes: Vec<Array2<f64>>,
     pub half: usize,
-    /// How far in px most of such a kernel reaches.
+    /// Radius in px that holds most of such a kernel.
     pub core: usize,
-    /// About the factor by which such a kernel lowers the variance: that of the Gaussian.
+    /// Approximate factor by which such a kernel lowers the variance: that of the Gaussian.
     pub noise: f64,
 }
 
 impl Shapes {
-    /// Shapes from which a kernel between PSFs of these widths can be made.
+    /// Shapes for a kernel between PSFs of these widths (FWHM in px).
     ///
-    /// The Gaussian that would match Gaussian PSFs has `σ² = σ_wide² − σ_sharp²`. One Gaussian is as wide as that, one twice, and one so
-    /// narrow that it moves and trims.
+    /// The Gaussian that matches Gaussian PSFs has `σ² = σ_wide² − σ_sharp²`. The three Gaussians
+    /// have this width, twice this width, and a narrow width that shifts and trims.
     pub(super) fn between(sharp_fwhm: f64, wide_fwhm: f64) -> Self {
         let base = (wide_fwhm * wide_fwhm - sharp_fwhm * sharp_fwhm).max(0.0).sqrt() / FWHM_PER_SIGMA;
         let sigmas = [NARROWEST, base.max(LEAST[0]), (2.0 * base).max(LEAST[1])];
@@ -77,6 +77,7 @@ pub struct Polynomial {
 }
 
 impl Polynomial {
+    /// All monomials up to `order` over an image of `shape` (rows, columns).
     pub fn new(order: usize, shape: (usize, usize)) -> Self {
         let mut powers = Vec::new();
         for degree in 0..=order as i32 {
@@ -90,7 +91,7 @@ impl Polynomial {
         self.powers.last().map_or(0, |(_, y)| *y as usize)
     }
 
-    /// How many there are.
+    /// Number of terms.
     pub fn len(&self) -> usize {
         self.powers.len()
     }

@@ -1,4 +1,4 @@
-//! The weighted least squares that find the coefficients, and the stamps and pixels that are left out.
+//! Weighted least-squares fit of the kernel's coefficients, with rejection of stamps and pixels.
 
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
@@ -12,19 +12,20 @@ use crate::statistics::{SIGMA_PER_MAD, median};
 const ROUNDS: usize = 6;
 /// Pixels further than this many standard deviations from the model are left out.
 const PIXEL_CLIP: f64 = 6.0;
-/// Stamps whose residual exceeds the median by this many standard deviations are left out, if it is also half again the median.
+/// Rejection threshold of stamps, in standard deviations above the median residual; the residual
+/// must also exceed 1.5 times the median.
 const STAMP_CLIP: f64 = 4.0;
 /// Stamps needed for each term of the kernel's polynomial.
 const STAMPS_PER_TERM: usize = 3;
-/// Added to the diagonal of the normal matrix, scaled to 1. Shapes are nearly alike on a coarse grid; what light does not
-/// tell apart stays small.
+/// Ridge added to the diagonal of the normal matrix, scaled to 1. Shapes are nearly alike on a
+/// coarse grid; the ridge keeps degenerate combinations small.
 const RIDGE: f64 = 1e-9;
 
 /// Fits the kernel that gives `sharp` the PSF of `wide`.
 ///
 /// # Errors
 ///
-/// [`MatchError`] if there are too few bright sources, or they do not tell the kernel.
+/// [`MatchError`] if bright sources are too few, or leave the kernel degenerate.
 pub fn fit(
     sharp: &Frame<'_>,
     wide: &Frame<'_>,
@@ -79,7 +80,8 @@ pub fn fit(
     Ok(unknowns.kernel(&shapes, &coefficients, quality))
 }
 
-/// The coefficients: that of the first shape, those of each other times the terms of `place`, and the background's.
+/// Layout of the coefficients: that of the first shape, those of the other shapes times the terms
+/// of `place`, and those of the background.
 struct Unknowns {
     shapes: usize,
     place: Polynomial,
@@ -91,7 +93,7 @@ impl Unknowns {
         1 + (self.shapes - 1) * self.place.len() + self.background.len()
     }
 
-    /// For each column of a stamp's design, the unknowns that it belongs to and their factors at the stamp.
+    /// Unknowns behind each column of a stamp's design, with their factors at the stamp.
     fn columns(&self, stamp: &Stamp) -> Vec<Vec<(usize, f64)>> {
         let (row, col) = (stamp.row as f64, stamp.col as f64);
         let (place, background) = (self.place.at(row, col), self.background.at(row, col));
@@ -132,7 +134,7 @@ impl Unknowns {
         solve_positive(matrix, right).ok_or(MatchError::Undetermined)
     }
 
-    /// What the model leaves in a stamp, in standard deviations.
+    /// Residuals of the model in a stamp, in standard deviations.
     fn residuals(&self, stamp: &Stamp, coefficients: &Array1<f64>) -> Vec<f64> {
         let local: Array1<f64> = self
             .columns(stamp)
@@ -177,8 +179,9 @@ fn normal_equations(stamp: &Stamp, kept: &[bool]) -> (Array2<f64>, Array1<f64>) 
     (weighted.t().dot(&weighted), weighted.t().dot(&target))
 }
 
-/// Solves a symmetric positive system by Cholesky's method, scaled to a diagonal of 1. `None` if it is not positive.
-pub fn solve_positive(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
+/// Solves a symmetric positive definite system, scaled to a diagonal of 1, with a ridge of 1e-9.
+/// `None` if it is not positive definite.
+pub(crate) fn solve_positive(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
     let n = right.len();
     let scale: Vec<f64> = (0..n).map(|i| matrix[[i, i]].sqrt()).collect();
     if scale.iter().any(|scale| !(*scale > 0.0 && scale.is_finite())) {

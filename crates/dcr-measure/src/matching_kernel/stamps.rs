@@ -7,20 +7,20 @@ use super::basis::Shapes;
 use super::{Frame, filled};
 use crate::convolve::correlate;
 
-/// Peaks below this, in standard deviations, are too faint to tell a PSF.
+/// Minimum significance of a peak used for PSF matching, in standard deviations.
 const BRIGHT: f32 = 20.0;
 /// Half the side of a stamp, in FWHM of the wider PSF.
 const HALF_SIDE_FWHM: f64 = 2.5;
 /// The share of a stamp's pixels that must be good.
 const GOOD_SHARE: f64 = 0.6;
-/// Stamps are taken in this many columns and rows of blocks, so that one crowded corner does not decide.
+/// Rows and columns of blocks over which stamps are spread, so that no crowded corner dominates.
 const BLOCKS: usize = 4;
-/// The most stamps of a block.
+/// Maximum stamps per block.
 const MOST_IN_BLOCK: usize = 12;
-/// A model is not better than this share of the light, whatever the noise: without it, one bright star alone would decide.
+/// Floor of the model error, as a share of the light. It keeps one bright star from dominating.
 const MODEL_ERROR: f64 = 0.01;
 
-/// The pixels of one stamp that are good, with what the shapes make of the image there.
+/// Good pixels of one stamp, with the image there convolved with each shape.
 pub(super) struct Stamp {
     pub(super) row: usize,
     pub(super) col: usize,

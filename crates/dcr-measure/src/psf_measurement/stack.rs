@@ -1,16 +1,18 @@
-//! One PSF for stars between pixels.
+//! Fit of one PSF to stars at fractional pixel positions.
 //!
-//! A star is `F · P(p − δ) + b`, with the PSF `P` displaced by splines of order 5. What that leaves, over `F` and displaced back, is averaged
-//! over stars and added to `P`; values that stand out are left out. Displacing back alone would blur `P` twice; the residual of the
-//! displaced `P` has lost nothing. Where the PSF varies, each of its pixels is a polynomial of the place, and the average a weighted
-//! least-squares fit.
+//! A star is `F · P(p − δ) + b`, with the PSF `P` shifted by splines of order 5. The residual over
+//! `F`, shifted back, is averaged over stars and added to `P`; outliers are rejected. Shifting the
+//! stars back alone would blur `P` twice; the residual of the shifted `P` is free of this. A
+//! varying PSF has a polynomial of the position in each pixel, fitted by weighted least squares in
+//! place of the average.
 //!
-//! A star's weight falls with its noise, and with what `P` leaves of its core beyond that: an odd spectrum, or a neighbour, makes a bright
-//! star of another shape.
+//! The weight of a star falls with its noise and with the residual of its core beyond the noise: an
+//! odd spectrum or a neighbour changes the shape of a bright star.
 //!
-//! How uncertain the ellipticity is tells the jackknife: without a star that has the share `h` of the weight and leaves `r`, a pixel of `P`
-//! would change by `−h r/(1 − h)`; with polynomials `h` is the leverage. All errors by which stars differ are in it, noise that goes together
-//! from pixel to pixel too; what all stars have in common is not.
+//! The uncertainty of the ellipticity comes from a jackknife: removing a star of weight share `h`
+//! and residual `r` changes a pixel of `P` by `−h r/(1 − h)`; for polynomials `h` is the leverage.
+//! The jackknife covers all errors that differ between stars, correlated noise included, but none
+//! that stars share.
 //!
 //! # References
 //!
@@ -31,11 +33,12 @@ use crate::statistics::{SIGMA_PER_MAD, median};
 pub(super) const MARGIN: usize = 4;
 /// Rounds of adding residuals; each leaves a small part of the interpolation's error.
 const ROUNDS: usize = 5;
-/// Values further than so many standard deviations from the median over stars are left out.
+/// Outlier threshold, in standard deviations from the median over stars.
 const OUTLIER_SIGMA: f64 = 4.0;
 /// A star with more of a pixel's weight cannot be left out.
 const MOST_LEVERAGE: f64 = 1.0 - 1e-6;
-/// No star is better known than to this share of the PSF's peak: the brightest must not decide alone.
+/// Floor of a star's error, as a share of the PSF's peak. It keeps the brightest star from
+/// dominating.
 const LEAST_ERROR: f64 = 2e-3;
 
 /// The PSF of stars, a polynomial of the place in each pixel, and how well they agree on it.
@@ -43,15 +46,15 @@ pub(super) struct Stack {
     polynomial: Polynomial,
     /// The coefficients, with a margin.
     terms: Vec<Array2<f64>>,
-    /// What would be added to them without each of the stars.
+    /// Leave-one-out change of the coefficients for each star.
     without: Vec<Vec<Array2<f64>>>,
     half: usize,
-    /// What it leaves of a star within a FWHM: the median over stars of the rms over the star's peak.
+    /// Residual of a star within one FWHM: the median over stars of the rms over the star's peak.
     pub(super) residual: f64,
 }
 
 /// The PSF at a place.
-pub(super) struct Local {
+pub(super) struct PsfAtPlace {
     pub(super) stamp: Stamp,
     pub(super) moments: Moments,
     /// Standard deviation of its ellipticity, of one component; unknown of a single star.
@@ -59,7 +62,7 @@ pub(super) struct Local {
 }
 
 impl Stack {
-    /// Of stars, `half` px to every side. `None` if they add up to nothing.
+    /// Fits the PSF with `half` px to every side. `None` if the stars sum to nothing.
     pub(super) fn new(stars: &[Star], half: usize, fwhm_px: f64, polynomial: Polynomial) -> Option<Self> {
         let shape = stars.first()?.pixels.dim();
         let inner = s![MARGIN..shape.0 - MARGIN, MARGIN..shape.1 - MARGIN];
@@ -85,8 +88,8 @@ impl Stack {
         Some(Self { polynomial, terms, without, half, residual })
     }
 
-    /// At a row and column of the coadd; `None` if there is no PSF.
-    pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<Local> {
+    /// PSF at a row and column of the coadd; `None` if it is degenerate there.
+    pub(super) fn at(&self, (row, col): (f64, f64)) -> Option<PsfAtPlace> {
         let basis = self.polynomial.at(row, col).into();
         let psf = sum(&self.terms, &basis);
         let inner = s![MARGIN..psf.nrows() - MARGIN, MARGIN..psf.ncols() - MARGIN];
@@ -101,23 +104,23 @@ impl Stack {
         });
         let shapes: Option<Vec<[f64; 2]>> = shapes.collect::<Result<_, _>>().ok();
         let ellipticity_error = shapes.and_then(|shapes| jackknife(&shapes));
-        Some(Local { moments: stamp.moments().ok()?, stamp, ellipticity_error })
+        Some(PsfAtPlace { moments: stamp.moments().ok()?, stamp, ellipticity_error })
     }
 }
 
 /// How the current PSF meets a star.
 struct Fit {
     flux: f64,
-    /// What is left, over the flux; 0 where the star is not clear.
+    /// Residual over the flux; 0 where the star is not clear.
     residual: Array2<f64>,
     /// Its rms in the star's core, over the star's peak.
     left: f64,
-    /// The same beyond the noise, over the rms of the star.
+    /// Rms of the residual beyond the noise, over the rms of the star.
     unlike: f64,
 }
 
 impl Fit {
-    /// Before there is a PSF, all of a star is left.
+    /// Fit without a PSF: the residual is the star.
     fn of_nothing(star: &Star) -> Self {
         let flux = star.moments.flux;
         Self { flux, residual: &star.pixels / flux, left: 1.0, unlike: 0.0 }
@@ -147,7 +150,7 @@ impl<'a> Stacking<'a> {
         Self { stars, shifts: stars.iter().map(shift).collect(), bases, fwhm_px }
     }
 
-    /// All stars' fits; `None` if there is none of a star.
+    /// Fits of all stars; `None` if one of them is degenerate.
     fn fits(&self, terms: &[Array2<f64>]) -> Option<Vec<Fit>> {
         let fit = |((star, shift), basis): ((&Star, &PixelShift), &Array1<f64>)| {
             self.fit(star, &displaced(&sum(terms, basis), *shift))
@@ -155,7 +158,7 @@ impl<'a> Stacking<'a> {
         self.stars.iter().zip(&self.shifts).zip(&self.bases).map(fit).collect()
     }
 
-    /// Flux and background of a star by weighted least squares; `None` if there is no such star.
+    /// Flux and background of a star by weighted least squares; `None` for a degenerate fit.
     fn fit(&self, star: &Star, model: &Array2<f64>) -> Option<Fit> {
         let (mut mm, mut m, mut one, mut md, mut d) = (0.0, 0.0, 0.0, 0.0, 0.0);
         Zip::from(&star.pixels).and(&star.variance).and(&star.clear).and(model).for_each(
@@ -199,7 +202,7 @@ impl<'a> Stacking<'a> {
         sum / f64::max(count, 1.0)
     }
 
-    /// What is left of stars, displaced back, with weights; values that stand out are left out.
+    /// Residuals of the stars, shifted back, with weights; outliers are rejected.
     fn shares(&self, terms: &[Array2<f64>], fits: &[Fit]) -> Array2<Vec<Share>> {
         let back: Vec<Array2<f64>> = fits
             .iter()
@@ -228,7 +231,8 @@ impl<'a> Stacking<'a> {
         self.solve(shares, count, right).unwrap_or_else(|| Array1::zeros(self.bases[0].len()))
     }
 
-    /// For each star what would be added to the coefficients without it; nothing in pixels that cannot do without it.
+    /// Leave-one-out change of the coefficients for each star; zero where the fit becomes singular
+    /// without it.
     fn without(&self, shares: &Array2<Vec<Share>>, count: usize) -> Vec<Vec<Array2<f64>>> {
         let mut without = vec![vec![Array2::zeros(shares.dim()); count]; self.stars.len()];
         for (at, shares) in shares.indexed_iter() {
@@ -248,8 +252,8 @@ impl<'a> Stacking<'a> {
         without
     }
 
-    /// Solves a pixel's normal equations for the first `count` coefficients, or the mean alone where stars are too few; the others are 0.
-    /// `None` where there are no stars.
+    /// Solves a pixel's normal equations for the first `count` coefficients; only the mean where
+    /// stars are too few. The other coefficients are 0. `None` without stars.
     fn solve(&self, shares: &[Share], count: usize, right: impl Fn(usize) -> f64) -> Option<Array1<f64>> {
         let count = if shares.len() < STARS_PER_TERM * count { 1 } else { count };
         let matrix = Array2::from_shape_fn((count, count), |(j, k)| {
@@ -287,7 +291,7 @@ fn without_outliers(shares: &mut Vec<Share>) {
     });
 }
 
-/// The standard deviation of one component of the ellipticity, from what it would be without each star.
+/// Standard deviation of one component of the ellipticity, from its leave-one-out values.
 fn jackknife(shapes: &[[f64; 2]]) -> Option<f64> {
     let count = shapes.len() as f64;
     let squares = |component: usize| -> f64 {

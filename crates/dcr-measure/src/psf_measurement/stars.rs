@@ -11,13 +11,14 @@ use crate::statistics::{SIGMA_PER_MAD, median};
 const NEIGHBOUR_SIGNIFICANCE: f32 = 5.0;
 /// Peaks of less than this share of a source's are ripples on its wings, if they are near it.
 const RIPPLE: f32 = 0.02;
-/// Within so many FWHM of its middle a star must have all pixels, and no neighbour.
+/// Radius in FWHM within which a star needs all pixels and no neighbour.
 const CLEAR_FWHM: f64 = 1.5;
-/// A neighbour as bright as the star hides the pixels within so many FWHM of it; by a factor of 100 more or less, one more or less.
+/// Radius in FWHM that a neighbour as bright as the star hides; one FWHM more or less for a factor
+/// of 100 in brightness.
 const NEIGHBOUR_FWHM: f64 = 2.2;
 /// Sizes that differ from the expected by a larger factor are no stars'.
 const SIZE_RANGE: f64 = 2.0;
-/// Sizes (their logarithms) and ellipticities within so many standard deviations belong together.
+/// Half-width of the stellar locus in size (logarithm) and ellipticity, in standard deviations.
 const LOCUS_SIGMA: f64 = 3.0;
 /// The least standard deviations: a few stars are alike by chance.
 const LEAST_SIZE_SIGMA: f64 = 0.01;
@@ -28,7 +29,7 @@ const PASSES: usize = 3;
 /// A source with the pixels about it.
 #[derive(Clone, Debug)]
 pub(super) struct Star {
-    /// The pixels, odd-sided; those not to be used hold what their mirror images do.
+    /// The pixels, odd-sided; each unusable pixel holds its mirror image.
     pub(super) pixels: Array2<f64>,
     pub(super) variance: Array2<f64>,
     /// Which pixels are to be used.
@@ -124,7 +125,8 @@ fn star_at(
     plausible.then_some(Star { pixels, variance, clear, moments, place })
 }
 
-/// Puts into each pixel that is not clear the one on the other side of the middle, or 0 if that is not clear either.
+/// Replaces each pixel that is not clear by its mirror image about the middle, or 0 if that is not
+/// clear either.
 fn mirror(pixels: &mut Array2<f64>, clear: &Array2<bool>) {
     let (rows, cols) = pixels.dim();
     for ((row, col), _) in clear.indexed_iter().filter(|(_, clear)| !**clear) {
@@ -133,7 +135,7 @@ fn mirror(pixels: &mut Array2<f64>, clear: &Array2<bool>) {
     }
 }
 
-/// Those of the most frequent size, and of one ellipticity.
+/// Stars of the most frequent size and of one ellipticity.
 pub(super) fn of_one_size_and_shape(mut stars: Vec<Star>) -> Vec<Star> {
     let size = |star: &Star| star.moments.fwhm_px().ln();
     let mut sizes: Vec<f64> = stars.iter().map(size).collect();
@@ -163,8 +165,8 @@ fn deviation(values: &[f64], centre: f64) -> Option<f64> {
     median(values.iter().map(|value| (value - centre).abs()).collect()).map(|mad| SIGMA_PER_MAD * mad)
 }
 
-/// Where values are densest: the shortest interval with half of them, then with half of those, and so on (half-sample mode; Bickel
-/// and Frühwirth 2006, Comp. Stat. Data Anal. 50, 3500). It sorts them.
+/// Half-sample mode: the shortest interval with half of the values, then with half of those, and so
+/// on (Bickel and Frühwirth 2006, Comp. Stat. Data Anal. 50, 3500). Sorts the values.
 fn mode(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let mut values = &*values;

@@ -2,15 +2,17 @@ use ndarray::Array2;
 
 use super::*;
 
-/// Widths of measured PSFs against the truth, relative, and ellipticities: noise of twelve stars of S/N 100 and more, and
-/// interpolation. Measured: 0.0011 and 0.0009 at a FWHM of 2.5 px, less where stars are wider.
+/// Relative tolerance of the measured widths, and tolerance of ellipticities: noise of twelve stars
+/// of S/N 100 and more, and interpolation. Measured: 0.0011 and 0.0009 at a FWHM of 2.5 px, less
+/// for wider stars.
 const WIDTH: f64 = 3e-3;
 const SHAPE: f64 = 3e-3;
 
-/// The error that is told of the ellipticity over the one it has, of eight draws of twelve stars. Measured: 0.80, with 0.0003 true.
+/// Stated over true error of the ellipticity, from eight draws of twelve stars. Measured: 0.80,
+/// with a true error of 0.0003.
 const TOLD_OVER_TRUE: std::ops::Range<f64> = 0.6..1.7;
 
-/// Noise of a standard deviation of 1 from a fixed sequence, nearly normal: a sum of twelve even numbers.
+/// Reproducible noise of standard deviation 1, nearly normal: a sum of twelve uniform numbers.
 fn noise(shape: (usize, usize), mut state: u64) -> Array2<f64> {
     let mut even = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -86,7 +88,7 @@ fn measured_on(
     measure_psf(&field, &StarSelection { threshold: 50.0, min_pixels: 5, min_stars })
 }
 
-/// What a noiseless star in the middle of a pixel measures.
+/// Moments of a noiseless star in the middle of a pixel.
 fn truth(widths: [f64; 2]) -> dcr_image::psf::Moments {
     let mut image = Array2::zeros((61, 61));
     add_moffat(&mut image, (30.0, 30.0), 1.0, widths);

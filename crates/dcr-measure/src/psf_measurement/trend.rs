@@ -1,8 +1,9 @@
-//! Whether the PSF varies over the patch: the order of the polynomial that tells stars' sizes and shapes best.
+//! Order of the polynomial that best predicts the sizes and shapes of stars over the patch.
 //!
-//! Each star's size and ellipticity is predicted from the others' by a weighted fit, which needs one fit only: with the residual `r` and the
-//! leverage `h`, the prediction is off by `r/(1 − h)`. A higher order has to predict them clearly better, and is not tried where they are
-//! off by no more than noise.
+//! Each star's size and ellipticity is predicted from the other stars by a weighted fit. One fit is
+//! enough: with the residual `r` and the leverage `h`, the prediction error is `r/(1 − h)`. A
+//! higher order must predict clearly better, and is tried only where prediction errors exceed the
+//! noise.
 
 use std::f64::consts::PI;
 
@@ -13,10 +14,10 @@ use super::stars::Star;
 use crate::matching_kernel::{Polynomial, solve_positive};
 
 const MOST_ORDER: usize = 2;
-/// Fewest stars for each term.
+/// Minimum stars per polynomial term.
 pub(super) const STARS_PER_TERM: usize = 2;
-/// The sum of squares that a higher order leaves of the one that a lower leaves, at most. By chance, where nothing varies, 6 stars go below
-/// in 2 % of cases, 12 in 0.6 %, 20 in 0.1 % (simulated).
+/// Maximum ratio of the sums of squares of a higher and a lower order. Where nothing varies, 6
+/// stars fall below it by chance in 2 % of cases, 12 in 0.6 %, 20 in 0.1 % (simulated).
 const CLEARLY_BETTER: f64 = 0.8;
 /// Variations of sizes and shapes that do not matter: they count as noise.
 const LEAST_SCATTER: f64 = 2e-3;
@@ -42,7 +43,7 @@ pub(super) fn trend(stars: &[Star], shape: (usize, usize)) -> Polynomial {
     best
 }
 
-/// The sum of squares by which predictions are off, over their variance; `None` if a star cannot be predicted.
+/// Sum of squared prediction errors over their variance; `None` if a star cannot be predicted.
 fn prediction_error(stars: &[Star], polynomial: &Polynomial) -> Option<f64> {
     let bases: Vec<Array1<f64>> =
         stars.iter().map(|star| polynomial.at(star.place.0, star.place.1).into()).collect();
@@ -75,7 +76,7 @@ fn figures(star: &Star) -> [f64; FIGURES] {
     [2.0 * star.moments.fwhm_px().ln(), e1, e2]
 }
 
-/// Of the noise of an ellipticity, √2 over the signal to noise of the flux.
+/// Inverse-variance weight: σ_e = √2 / (S/N).
 fn weight(star: &Star) -> f64 {
     let Moments { xx, xy, yy, flux, .. } = star.moments;
     let pixels = 4.0 * PI * (xx * yy - xy * xy).sqrt();
@@ -96,7 +97,8 @@ mod tests {
         Star { pixels, variance, clear: Array2::from_elem((1, 1), true), moments, place }
     }
 
-    /// Stars here and there, of widths by their places from 0 to 1, and an error of a few thousandths.
+    /// Scattered stars with widths given by their positions from 0 to 1, and an error of a few
+    /// thousandths.
     fn stars(count: usize, width: impl Fn(f64, f64) -> f64) -> Vec<Star> {
         let part = |i: usize, step: f64| (i as f64 * step).fract();
         let one = |i: usize| {

@@ -39,7 +39,7 @@ impl Sky {
         }
     }
 
-    fn search(&self) -> Found {
+    fn search(&self) -> Detections {
         let mut header = Header::new();
         header.set("CTYPE1", "RA---TAN");
         header.set("CTYPE2", "DEC--TAN");

@@ -1,28 +1,30 @@
-//! A band of pixels along a line: whether there is a streak in it, from where to where, and how wide.
+//! A streak in a band of pixels along a line: existence, ends and width.
 
 use super::hough::Line;
 use crate::statistics::{median_and_scatter, median_of_pixels};
 
-/// Pixels count with at most so many σ: a cosmic ray is no line.
+/// Clipping level of pixels in σ, so that cosmic rays make no line.
 const MOST_SIGMAS: f32 = 4.0;
-/// How far a direction is searched for, and in what steps: displacements of the ends in px.
+/// Step of the search over directions: displacement of the ends in px.
 const END_STEP: f64 = 0.5;
-/// Of a streak's segments at least this share is brighter than the sky, …
+/// Minimum share of a streak's segments that are brighter than the sky.
 const SHARE_OF_BRIGHT: f64 = 0.75;
-/// … and the median of them at least this share of their mean: a chain of few bright spots is no streak.
+/// Minimum ratio of the median to the mean of the segments. A chain of few bright spots is no
+/// streak.
 const MEDIAN_OVER_MEAN: f64 = 1.0 / 3.0;
-/// A segment without light lowers the sum by so many σ: a streak ends where it has less.
+/// Penalty of a segment without light in σ: a streak ends where segments fall below it.
 const LOSS_OF_A_SEGMENT: f64 = 0.5;
-/// Wings are followed down to so many standard deviations of the profile, …
+/// Limit of the wings in standard deviations of the profile.
 const SIGMAS_OF_PROFILE: f64 = 2.5;
-/// … or σ of the sky in a pixel: fainter ones are lost in any coadd.
+/// Limit of the wings in σ of the sky per pixel; fainter wings are invisible in any coadd.
 const FAINTEST: f64 = 0.1;
 
 /// A pixel near a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// From the middle of the patch, in px.
+    /// Offset from the middle of the patch along x, in px.
     pub x: f64,
+    /// Offset from the middle of the patch along y, in px.
     pub y: f64,
     /// Its departure from the sky in σ; `None` where sources or masks are.
     pub sigmas: Option<f32>,
@@ -30,7 +32,7 @@ pub struct Place {
     pub pixel: u32,
 }
 
-/// What a streak must be like.
+/// Criteria of a streak.
 #[derive(Clone, Copy, Debug)]
 pub struct Demands {
     /// Least significance of its light.
@@ -43,7 +45,7 @@ pub struct Demands {
     pub off: f64,
 }
 
-/// The pixels of a streak along a line, if there is one: those in its band, `places` being all around the line.
+/// Pixels of a streak along a line, if there is one. `places` are all pixels around the line.
 pub fn streak(places: &[Place], line: Line, demands: &Demands) -> Option<Vec<u32>> {
     let axes = line.axes();
     let reach = places.iter().map(|p| axes.across((p.x, p.y)).abs()).fold(0.0, f64::max);
@@ -70,7 +72,7 @@ fn extent(places: &[Place], line: &Line) -> (f64, f64) {
     along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), t| (low.min(t), high.max(t)))
 }
 
-/// The line nearby along which there is most light.
+/// The brightest line nearby.
 fn refined(places: &[Place], line: Line, half_length: f64, reach: f64, demands: &Demands) -> Line {
     let steps = (demands.off / END_STEP).ceil() as i32;
     let turned = |step: i32| Line {
@@ -83,7 +85,7 @@ fn refined(places: &[Place], line: Line, half_length: f64, reach: f64, demands: 
     Line { rho: line.rho + offset, ..line }
 }
 
-/// Where along the line the streak begins and ends, if it is bright, long and even enough.
+/// Ends of the streak along the line, if it is bright, long and even enough.
 fn ends(
     places: &[Place],
     line: &Line,
@@ -168,14 +170,15 @@ impl Profile {
         if count > 0.0 { sum / count } else { 0.0 }
     }
 
-    /// The brightest place in the inner half, and how far from the line it is.
+    /// Brightness of the brightest bin in the inner half, and its distance from the line.
     fn peak(&self) -> (f64, f64) {
         let inner = self.half / 2..=self.half + self.half / 2;
         let bins = inner.map(|bin| (self.smooth(bin), bin as f64 - self.half as f64));
         bins.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.0))
     }
 
-    /// Median of the outer halves, and their scatter, or that of independent pixels of σ 1 if it is larger.
+    /// Median of the outer halves, and their scatter; at least the noise of independent pixels of σ
+    /// 1.
     fn sky_and_noise(&self) -> (f64, f64) {
         let outer = |bin: &usize| bin.abs_diff(self.half) > self.half / 2;
         let means: Vec<f32> = (0..self.sums.len())
@@ -192,7 +195,7 @@ impl Profile {
         f64::from(median_of_pixels(self.sums.iter().map(|(_, count)| *count as f32).collect()))
     }
 
-    /// How far to both sides of the line the profile is above noise; `None` if it is nowhere.
+    /// Extent of the profile above noise on both sides of the line; `None` without any.
     fn width(&self) -> Option<(f64, f64)> {
         let (sky, noise) = self.sky_and_noise();
         // Three bins' mean is less noisy, but for what neighbours share.

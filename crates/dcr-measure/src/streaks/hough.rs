@@ -1,21 +1,25 @@
-//! The straight line on which most of a set of points lie, by votes.
+//! Hough transform: the straight line with most votes of a set of points.
 //!
-//! Every point votes for the lines through it, `ρ = x cos θ + y sin θ`, in cells of `θ` and `ρ` (Duda & Hart 1972). A line's votes are those of two
-//! cells side by side in `ρ`, so that none is halved between cells; what chance gives them is a Poisson number with the mean
+//! Every point votes for the lines through it, `ρ = x cos θ + y sin θ`, in cells of `θ` and `ρ`
+//! (Duda & Hart 1972). The votes of a line are those of two cells adjacent in `ρ`, so that no line
+//! is split between cells. The votes by chance are Poisson-distributed with mean
 //!
 //! ```text
 //! μ = 2 p c
 //! ```
 //!
-//! with the length `c` of the line within the box and the points' density `p`. Its score is `(votes − μ) / √max(μ, 1)`. Cells are one unit wide in `ρ`, and so in `θ`
-//! that a line's ends move by one unit from one to the next.
+//! for the length `c` of the line within the box and the density `p` of points. The score is
+//! `(votes − μ) / √max(μ, 1)`. Cells are one unit wide in `ρ`; a step in `θ` moves the ends of a
+//! line by one unit.
 
 use std::f64::consts::PI;
 
 /// A straight line, about the middle of a box: `x cos θ + y sin θ = ρ`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
+    /// Direction of the normal, in radians from +x.
     pub theta: f64,
+    /// Signed distance from the middle of the box.
     pub rho: f64,
 }
 
@@ -37,7 +41,7 @@ pub struct Axes {
 
 impl Axes {
     /// How far a point lies from the line, and where along it.
-    pub fn across_and_along(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    pub(crate) fn across_and_along(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (self.across((x, y)), y * self.cos - x * self.sin)
     }
 
@@ -47,8 +51,9 @@ impl Axes {
     }
 }
 
-/// Points in a box of so many rows and columns, counted from its middle.
+/// Points in a box of `shape` rows and columns, in coordinates about its middle.
 pub struct Points {
+    /// Rows and columns of the box.
     pub shape: (usize, usize),
     /// `(x, y)`.
     pub places: Vec<(f64, f64)>,
@@ -93,7 +98,7 @@ impl Points {
         best
     }
 
-    /// Takes away the points within so many units of a line.
+    /// Removes the points within `distance` of a line.
     pub fn remove_near(&mut self, line: &Line, distance: f64) {
         let axes = line.axes();
         self.places.retain(|place| axes.across(*place).abs() > distance);
@@ -103,7 +108,7 @@ impl Points {
 /// The length within a box of lines of one direction: a trapezium over `ρ`.
 struct Chord {
     most: f64,
-    /// `|ρ|` where the length begins to fall, and where it is 0.
+    /// `|ρ|` where the length begins to fall, and where it reaches 0.
     inner: f64,
     outer: f64,
 }

@@ -1,4 +1,4 @@
-//! What happens during a run, told to the monitor and kept for the summary.
+//! Run log: stages and warnings, reported to the monitor and kept for the summary.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,8 +11,10 @@ use crate::run::progress::Monitor;
 use crate::run::summary::{StageSeconds, Warning};
 
 /// The record of a run.
-pub struct Journal<'a> {
+pub struct RunLog<'a> {
+    /// The receiver of stages, steps and warnings.
     pub monitor: &'a dyn Monitor,
+    /// Warnings so far.
     pub warnings: Vec<Warning>,
     stages: Vec<StageSeconds>,
     started: Instant,
@@ -20,16 +22,17 @@ pub struct Journal<'a> {
     stage_started: Option<Instant>,
 }
 
-impl<'a> Journal<'a> {
+impl<'a> RunLog<'a> {
+    /// An empty log that reports to `monitor`.
     pub fn new(monitor: &'a dyn Monitor) -> Self {
         Self { monitor, warnings: vec![], stages: vec![], started: Instant::now(), stage_started: None }
     }
 
-    /// Begins a stage of so many steps.
+    /// Begins a stage of `steps` steps.
     ///
     /// # Errors
     ///
-    /// [`CoaddError::Cancelled`] if the caller wants to stop.
+    /// [`CoaddError::Cancelled`] if the monitor asks to stop.
     pub fn stage(&mut self, name: &str, steps: usize) -> Result<(), CoaddError> {
         self.end_stage();
         self.stages.push(StageSeconds { stage: name.into(), seconds: 0.0 });
@@ -46,6 +49,7 @@ impl<'a> Journal<'a> {
         if self.monitor.cancelled() { Err(CoaddError::Cancelled) } else { Ok(()) }
     }
 
+    /// Records and reports a warning about `subject`.
     pub fn warn(&mut self, subject: impl Into<String>, text: impl Into<String>) {
         let warning = Warning { subject: subject.into(), text: text.into() };
         tracing::warn!(subject = warning.subject, "{}", warning.text);
@@ -53,7 +57,7 @@ impl<'a> Journal<'a> {
         self.warnings.push(warning);
     }
 
-    /// Warns of what was assumed about visits, once for all visits of which the same was.
+    /// Emits one warning per distinct assumption, naming all visits it applies to.
     pub fn warn_of_assumptions<'b>(&mut self, visits: impl Iterator<Item = (u64, &'b [Assumption])>) {
         let mut visits_of_text: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for (visit, notes) in visits {
@@ -106,7 +110,7 @@ fn subject(visits: &[u64]) -> String {
     }
 }
 
-impl Drop for Journal<'_> {
+impl Drop for RunLog<'_> {
     fn drop(&mut self) {
         self.end_stage();
     }

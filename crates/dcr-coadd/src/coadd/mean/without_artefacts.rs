@@ -1,15 +1,17 @@
-//! The plain coadd without the artefacts that were found after it was made.
+//! Update of the standard coadd after artefacts were found.
 //!
-//! Trails in few visits stay in a clipped mean in part. The pixels in which a visit has an artefact are combined anew from the others: what every
-//! visit, mask and threshold says there is read again, so that the result is that of visits with those pixels masked, and every other pixel is
-//! what it was. When more is found later, only the pixels for which that changes something are combined again.
+//! Trails in few visits partly survive a clipped mean. Pixels in which a visit has an artefact are
+//! combined again from the other visits: values, masks and thresholds are read again, so that the
+//! result equals that of visits with those pixels masked, and every other pixel is unchanged. Later
+//! calls combine only the pixels whose artefacts changed.
 
 use std::ops::Range;
 
 use dcr_image::BBox;
+use dcr_solver::PixelList;
 
-use super::{Ingredients, MeanCoadd, Work};
-use crate::artefacts::PixelList;
+use super::combination::Work;
+use super::ingredients::{Ingredients, MeanCoadd};
 use crate::error::CoaddError;
 use crate::inputs::pixels::leave_out;
 
@@ -17,12 +19,12 @@ use crate::inputs::pixels::leave_out;
 const ROWS_BETWEEN: usize = 8;
 
 impl MeanCoadd {
-    /// Combines anew the pixels that some visit loses, and has not lost `before`, or the other way round: for each visit `row × cols + col` in
-    /// ascending order.
+    /// Combines again the pixels that are lost now and were not lost `before`, or vice versa: for
+    /// each visit `row × cols + col` in ascending order.
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
+    /// [`CoaddError`] if a visit cannot be read, or the monitor asks to stop.
     pub(crate) fn leave_out(
         &mut self,
         lost: &[PixelList],
@@ -68,7 +70,7 @@ impl MeanCoadd {
     }
 }
 
-/// What is in one of two ascending lists only.
+/// Elements in exactly one of two ascending lists.
 fn in_one_only<'a>(a: &'a PixelList, b: &'a PixelList) -> impl Iterator<Item = u32> + 'a {
     let without = |list: &'a PixelList, other: &'a PixelList| {
         list.iter().filter(|pixel| other.binary_search(pixel).is_err())
@@ -76,7 +78,7 @@ fn in_one_only<'a>(a: &'a PixelList, b: &'a PixelList) -> impl Iterator<Item = u
     without(a, b).chain(without(b, a)).copied()
 }
 
-/// The rows in which the pixels lie, in runs of at most so many rows.
+/// Rows that hold the pixels, in runs of at most `most` rows.
 fn runs_of_rows(pixels: &[u32], cols: usize, most: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = vec![];
     for row in pixels.iter().map(|pixel| *pixel as usize / cols) {

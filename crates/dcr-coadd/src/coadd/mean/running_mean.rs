@@ -1,11 +1,13 @@
-//! The weighted mean of the visits, made in strips of rows, visit after visit: only one visit's rows are held at a time.
+//! Weighted mean of the visits in strips of rows, visit by visit: only one visit's rows are in
+//! memory.
 
 use dcr_image::BBox;
 use dcr_solver::GOOD;
 use ndarray::{Array2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use crate::coadd::plain::{Combination, Ingredients, MeanCoadd, read_remapped};
+use super::combination::Combination;
+use super::ingredients::{Ingredients, MeanCoadd, read_remapped};
 use crate::error::CoaddError;
 use crate::inputs::pixels::VisitPixels;
 
@@ -20,19 +22,19 @@ struct Sums {
     variance: f64,
     /// The weight of the visits with data.
     seen: f64,
-    /// The planes of the good pixels, and what became of the others.
+    /// Mask planes of the good pixels.
     mask: i32,
     marks: i32,
     /// The visits with a good pixel.
     n: u16,
 }
 
-/// The mean, its variance and mask, the same as of all visits at once.
+/// The mean, its variance and mask, equal to those of all visits at once.
 ///
 /// # Errors
 ///
-/// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
-pub(crate) fn running_mean(
+/// [`CoaddError`] if a visit cannot be read, or the monitor asks to stop.
+pub(super) fn running_mean(
     ingredients: &Ingredients<'_>,
     combination: &Combination<'_>,
     bbox: BBox,

@@ -1,4 +1,5 @@
-//! What is to be said of a run that went through: which regions did not come out well, and what the set cannot tell.
+//! Status notes and warnings on a completed run: regions without a good solution, and missing DCR
+//! leverage.
 
 use dcr_image::BBox;
 use dcr_solver::SubfilterShift;
@@ -7,23 +8,24 @@ use ndarray::Array2;
 
 use crate::config::AssembleConfig;
 use crate::geometry::cells::region_in;
-use crate::run::journal::Journal;
+use crate::run::run_log::RunLog;
 use crate::run::summary::{RegionSummary, Warning};
 
-/// A region stopped at the most iterations is worth a warning if the last one still improved the metric by so many
-/// times the threshold.
+/// Improvement of the metric in the last of the maximum number of iterations that is reported, in
+/// units of the threshold.
 const STILL_IMPROVING: f64 = 10.0;
-/// The smallest spread of the dispersion across the band over visits, in units of the PSF's FWHM, that tells colours
-/// (docs/algorithm.md §13.9; see `inspect`).
+/// Minimum DCR leverage for measurable colours: the rms over visits of the dispersion across the
+/// band, in units of the PSF's FWHM (docs/algorithm.md §13.9; see `inspect`).
 const SMALLEST_LEVERAGE: f64 = 0.34;
 /// The FWHM in px that is assumed where none is known.
 const UNKNOWN_FWHM_PX: f64 = 3.5;
 
-/// Why a run is not simply done, and what is merely to be minded.
+/// Status notes of a run, which end it as "done with remarks", and warnings.
 ///
-/// Dropped inputs, regions that diverged, and regions with sources of which no visit has a usable pixel are remarks.
-/// Reaching the most iterations is not: this method is stopped early by intent.
-pub(crate) fn remarks_on(
+/// Notes are dropped inputs, regions that diverged, and regions with sources but without a usable
+/// pixel of any visit. A region at the maximum number of iterations is none: early stopping is
+/// intended.
+pub(crate) fn status_notes(
     regions: &[RegionSummary],
     sources: &Array2<bool>,
     patch: &BBox,
@@ -68,13 +70,14 @@ fn last_improvement(report: &iterative::SolveReport) -> f64 {
     }
 }
 
-/// Warns if displacements differ too little between visits to tell colours.
+/// Warns of a small DCR leverage.
 ///
-/// What counts is not their size but their spread over visits: a common displacement looks like another position.
+/// Only the spread of displacements over visits counts: a common displacement looks like another
+/// position.
 pub(crate) fn warn_of_small_leverage(
     shifts: &[Vec<Vec<SubfilterShift>>],
     fwhm_px: Option<f64>,
-    journal: &mut Journal<'_>,
+    log: &mut RunLog<'_>,
 ) {
     let across: Vec<(f64, f64)> = shifts
         .iter()
@@ -97,7 +100,7 @@ pub(crate) fn warn_of_small_leverage(
     let spread = (across.iter().map(|d| (d.0 - my).powi(2) + (d.1 - mx).powi(2)).sum::<f64>() / n).sqrt();
     let ratio = spread / fwhm_px.unwrap_or(UNKNOWN_FWHM_PX);
     if ratio < SMALLEST_LEVERAGE {
-        journal.warn(
+        log.warn(
             "colours",
             format!(
                 "Refraction differs little between the visits (by {spread:.2} px across the band, {:.0} % of the PSF's \
@@ -109,7 +112,7 @@ pub(crate) fn warn_of_small_leverage(
     }
 }
 
-/// Whether a box of the patch has a pixel of a source.
+/// True if a box of the patch has a pixel of a source.
 fn any_in(sources: &Array2<bool>, part: &BBox, patch: &BBox) -> bool {
     region_in(part, patch).of(&sources.view()).iter().any(|source| *source)
 }

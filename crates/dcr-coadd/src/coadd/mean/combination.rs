@@ -1,79 +1,32 @@
-//! The plain coadd: a clipped weighted mean of the visits, with its variance and mask.
-//!
-//! The mean rejects values further than `coadd.clip_sigma` standard deviations from the centre, in
-//! `coadd.clip_iterations` passes (docs/algorithm.md §9.4): first from the median, with 0.741 × the interquartile range, then
-//! from the mean. With few visits such ranges are small by chance, so no deviation is taken for smaller than
-//! the visits' own median noise. With weights `w` over the values kept,
-//!
-//! ```text
-//! image = Σ w s / Σ w          variance = Σ w² v / (Σ w)²
-//! ```
-//!
-//! `coadd.statistic` can be the mean of all good values instead, which takes the visits one after the other and holds only one, or their
-//! median, unweighted, whose variance is π/2 times that of the unweighted mean.
-//!
-//! The mask has the planes of the good pixels that went in. A plane with a propagation threshold (SAT) is set instead
-//! where more than that share of the weight of all visits with data has it, good or not. REJECTED says that a visit with data is
-//! left out for its mask, SENSOR_EDGE that one has EDGE, CLIPPED that one is left out for an artefact, and INEXACT_PSF, with any of these, that
-//! the PSF steps there.
-
-mod without_artefacts;
+//! Combination of the visits' values in one pixel.
 
 use std::f64::consts::FRAC_PI_2;
 
-use dcr_image::{BBox, MaskPlanes, remap};
+use dcr_image::MaskPlanes;
 use dcr_solver::GOOD;
-use ndarray::{Array2, Axis, s};
-use rayon::prelude::*;
 
-use crate::coadd::running_mean::running_mean;
-use crate::config::{CoaddConfig, Statistic};
-use crate::error::{CoaddError, InputError};
-use crate::inputs::Input;
-use crate::inputs::pixels::{ARTEFACT, PixelReader, VisitPixels, VisitRow};
+use super::ingredients::Ingredients;
+use crate::config::Statistic;
+use crate::inputs::pixels::{ARTEFACT, VisitRow};
 
-/// Bytes of a pixel of a visit, as read.
-const BYTES_PER_PIXEL: usize = 13;
 /// Standard deviation of a normal distribution with an interquartile range of 1.
 const SIGMA_PER_IQR: f64 = 0.741;
 
-/// A coadd of a patch. Pixels that no visit has are NaN, also in the variance.
-pub(crate) struct MeanCoadd {
-    pub(crate) image: Array2<f32>,
-    pub(crate) variance: Array2<f32>,
-    /// In the dictionary given; NO_DATA where there are none.
-    pub(crate) mask: Array2<i32>,
-    /// The visits with a good pixel, rejected by the mean or not.
-    pub(crate) n_image: Array2<u16>,
-}
-
-/// What a plain coadd is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Ingredients<'a> {
-    pub(crate) visits: &'a [Input],
-    pub(crate) reader: &'a PixelReader<'a>,
-    pub(crate) weights: &'a [f64],
-    pub(crate) planes: &'a MaskPlanes,
-    /// Bytes for the pixels of all visits that are combined at a time.
-    pub(crate) strip_bytes: usize,
-    pub(crate) config: &'a CoaddConfig,
-}
-
 /// How pixels are combined.
 pub(crate) struct Combination<'a> {
-    pub(crate) weights: &'a [f64],
-    statistic: Statistic,
+    pub(super) weights: &'a [f64],
+    pub(super) statistic: Statistic,
     clip_sigma: f64,
     clip_passes: usize,
-    pub(crate) no_data: i32,
-    pub(crate) marks: Marks,
+    pub(super) no_data: i32,
+    pub(super) marks: Marks,
     /// Bits with a threshold, each with it.
-    pub(crate) thresholds: Vec<(i32, f64)>,
+    pub(super) thresholds: Vec<(i32, f64)>,
 }
 
-/// Planes that tell what became of the visits.
+/// Mask planes that record how visits were used.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Marks {
+pub(super) struct Marks {
     edge: i32,
     clipped: i32,
     rejected: i32,
@@ -88,8 +41,8 @@ impl Marks {
         Self { edge, clipped, rejected, sensor_edge, inexact_psf }
     }
 
-    /// What a visit with data in a pixel leaves there.
-    pub(crate) fn of(&self, mask: i32, flags: u8) -> i32 {
+    /// Mask planes that a visit with data leaves in a pixel.
+    pub(super) fn of(&self, mask: i32, flags: u8) -> i32 {
         let edge = if mask & self.edge == 0 { 0 } else { self.sensor_edge };
         let (rejected, clipped) = match (flags & GOOD != 0, flags & ARTEFACT != 0) {
             (true, _) => (0, mask & self.clipped),
@@ -112,7 +65,7 @@ pub(crate) struct Value {
     pub(crate) mask: i32,
 }
 
-/// What is needed for a pixel, used again for the next.
+/// Scratch buffers of a pixel, reused for the next.
 #[derive(Default)]
 pub(crate) struct Work {
     /// The good values.
@@ -124,72 +77,16 @@ pub(crate) struct Work {
 }
 
 /// A pixel of a coadd.
-struct Combined {
-    image: f32,
-    variance: f32,
-    mask: i32,
-    n: u16,
-}
-
-/// Coadds the visits over the patch, strip by strip.
-///
-/// # Errors
-///
-/// [`CoaddError`] if a visit cannot be read, or if the caller wants to stop.
-pub(crate) fn mean_coadd(
-    ingredients: &Ingredients<'_>,
-    mut go_on: impl FnMut() -> bool,
-) -> Result<MeanCoadd, CoaddError> {
-    let Some(bbox) = ingredients.bbox() else { return Err(CoaddError::NoInputs) };
-    let combination = ingredients.combination();
-    if combination.statistic == Statistic::Mean {
-        return running_mean(ingredients, &combination, bbox, go_on);
-    }
-    let mut coadd = MeanCoadd::zeros(bbox.shape());
-    for strip in bbox.tiles((bbox.width, ingredients.strip_rows(bbox.width))) {
-        if !go_on() {
-            return Err(CoaddError::Cancelled);
-        }
-        let pixels = ingredients.read(strip)?;
-        let first = strip.slice_in(&bbox).map_or(0, |(rows, _)| rows.start);
-        let at = s![first..first + strip.height, ..];
-        let mut parts = (coadd.image.slice_mut(at), coadd.variance.slice_mut(at));
-        let mut counts = (coadd.mask.slice_mut(at), coadd.n_image.slice_mut(at));
-        let rows: Vec<_> = (parts.0.axis_iter_mut(Axis(0)).zip(parts.1.axis_iter_mut(Axis(0))))
-            .zip(counts.0.axis_iter_mut(Axis(0)).zip(counts.1.axis_iter_mut(Axis(0))))
-            .enumerate()
-            .collect();
-        rows.into_par_iter().for_each_init(Work::default, |work, (row, out)| {
-            let ((mut image, mut variance), (mut mask, mut n_image)) = out;
-            let visits: Vec<_> = pixels.iter().map(|visit| visit.row(row)).collect();
-            for x in 0..image.len() {
-                let combined = combination.pixel(&visits, x, work);
-                (image[x], variance[x]) = (combined.image, combined.variance);
-                (mask[x], n_image[x]) = (combined.mask, combined.n);
-            }
-        });
-    }
-    Ok(coadd)
-}
-
-impl MeanCoadd {
-    pub(crate) fn zeros(shape: (usize, usize)) -> Self {
-        Self {
-            image: Array2::zeros(shape),
-            variance: Array2::zeros(shape),
-            mask: Array2::zeros(shape),
-            n_image: Array2::zeros(shape),
-        }
-    }
+pub(super) struct Combined {
+    pub(super) image: f32,
+    pub(super) variance: f32,
+    pub(super) mask: i32,
+    pub(super) n: u16,
 }
 
 impl<'a> Ingredients<'a> {
-    /// The patch; `None` without visits.
-    fn bbox(&self) -> Option<BBox> {
-        self.visits.first().map(|visit| visit.file.bbox())
-    }
-
-    fn combination(&self) -> Combination<'a> {
+    /// The combination that the settings ask for.
+    pub(super) fn combination(&self) -> Combination<'a> {
         let thresholds = self.config.mask_propagation_thresholds.iter();
         Combination {
             weights: self.weights,
@@ -204,35 +101,6 @@ impl<'a> Ingredients<'a> {
                 .collect(),
         }
     }
-
-    /// Rows of all visits, so many columns wide, that there is room for.
-    fn strip_rows(&self, cols: usize) -> usize {
-        let row_bytes = (self.visits.len() * cols * BYTES_PER_PIXEL).max(1);
-        (self.strip_bytes / row_bytes).max(1)
-    }
-
-    /// A part of all visits.
-    fn read(&self, part: BBox) -> Result<Vec<VisitPixels>, CoaddError> {
-        let read: Vec<Result<VisitPixels, CoaddError>> = self
-            .visits
-            .par_iter()
-            .map(|visit| read_remapped(visit, self.reader, part, self.planes))
-            .collect();
-        read.into_iter().collect()
-    }
-}
-
-/// A part of a visit, its mask in the dictionary given.
-pub(crate) fn read_remapped(
-    visit: &Input,
-    reader: &PixelReader<'_>,
-    part: BBox,
-    planes: &MaskPlanes,
-) -> Result<VisitPixels, CoaddError> {
-    let mut pixels = reader.read(visit, part).map_err(CoaddError::from)?;
-    remap(&mut pixels.masked.mask, visit.file.mask_planes(), planes)
-        .map_err(|source| InputError::Mask { path: visit.file.path().to_owned(), source })?;
-    Ok(pixels)
 }
 
 impl<'a> Combination<'a> {
@@ -245,7 +113,7 @@ impl<'a> Combination<'a> {
 
 impl Combination<'_> {
     /// A pixel from a row of all visits.
-    fn pixel(&self, rows: &[VisitRow<'_>], x: usize, work: &mut Work) -> Combined {
+    pub(super) fn pixel(&self, rows: &[VisitRow<'_>], x: usize, work: &mut Work) -> Combined {
         work.values.clear();
         work.flagged.clear();
         work.flagged.resize(self.thresholds.len(), 0.0);
@@ -275,7 +143,7 @@ impl Combination<'_> {
         Combined { image, variance, mask: mask | propagated | marks, n }
     }
 
-    /// The clipped mean of a pixel's values, its variance, and the planes of what went in.
+    /// Clipped mean of a pixel's values, its variance, and its mask planes.
     pub(crate) fn combine(&self, work: &mut Work) -> (f32, f32, i32) {
         if work.values.is_empty() {
             return (f32::NAN, f32::NAN, self.no_data);
@@ -296,7 +164,7 @@ impl Combination<'_> {
         ((sum / weight) as f32, (variance / (weight * weight)) as f32, mask & !thresholded)
     }
 
-    /// The median of a pixel's values, its variance, and the planes of what went in.
+    /// Median of a pixel's values, its variance, and its mask planes.
     fn median(&self, Work { values, sorted, .. }: &mut Work) -> (f32, f32, i32) {
         sorted.clear();
         sorted.extend(values.iter().map(|v| v.value));
@@ -342,9 +210,10 @@ impl Combination<'_> {
 }
 
 impl Combination<'_> {
-    /// Whether all values are so near their median and their mean that no pass can reject one: most pixels' are.
+    /// True if all values are so close to their median and mean that no pass can reject one, as in
+    /// most pixels.
     ///
-    /// No deviation counts as less than the median noise, which is not less than the least.
+    /// The minimum deviation is the median noise, which is at least the smallest noise.
     fn surely_keeps_all(&self, values: &[Value], median: f64) -> bool {
         let least = values.iter().map(|v| v.variance).fold(f32::INFINITY, f32::min);
         let reach = self.clip_sigma * f64::from(least).sqrt();
