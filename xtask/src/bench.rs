@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: a table of what each step costs, beside what memory and SciPy can do.
+//! `cargo xtask bench`: cost of each step, compared with memory speed and SciPy.
 
 #![expect(clippy::print_stdout, reason = "the tables are what the command is for")]
 
@@ -17,11 +17,11 @@ use synthetic::{smooth_spectrum, visits};
 #[path = "../../crates/dcr-solver/benches/synthetic/mod.rs"]
 mod synthetic;
 
-/// Sides of the planes for the kernels, px.
+/// Sides of the planes for the kernels in px.
 const SIDE: usize = 2048;
 const SHIFT: PixelShift = PixelShift { dy: 0.3, dx: -0.7 };
-/// Each measurement is repeated for so long, and the fastest counts: everything else is somebody
-/// else's.
+/// Minimum duration of each measurement; the fastest repetition counts, because the others include
+/// other processes.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Prints the tables.
@@ -56,7 +56,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The processor, as the system names it.
+/// Name of the processor from the operating system.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let name = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
@@ -93,7 +93,7 @@ fn row(name: &str, time: Duration) {
     println!("| {name} | {:.2} |", time.as_secs_f64() * 1e9 / (SIDE * SIDE) as f64);
 }
 
-/// The shortest of many times.
+/// The minimum over many repetitions.
 fn fastest(mut work: impl FnMut()) -> Duration {
     let started = Instant::now();
     let mut best = Duration::MAX;
@@ -105,7 +105,7 @@ fn fastest(mut work: impl FnMut()) -> Duration {
     best
 }
 
-/// The same shifts by SciPy, if there is one: of the interpreter `PYTHON`, or `python3`.
+/// The same shifts by SciPy, if the interpreter `PYTHON` (default `python3`) has it.
 fn scipy_shifts() {
     let program = format!(
         "import numpy, scipy, time\n\
@@ -141,7 +141,7 @@ struct Case {
 impl Case {
     const USUAL: Self = Self { side: 1000, count: 20, subfilters: 3, order: Order::CUBIC, threads: 1 };
 
-    /// Times solves of 3 and of 9 iterations: their difference is six, without what is done once.
+    /// Times solves of 3 and 9 iterations; the difference is six iterations without fixed costs.
     fn measure(self) -> Result<()> {
         let Self { side, count, subfilters, order, threads } = self;
         if threads > std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {

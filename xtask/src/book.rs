@@ -1,5 +1,5 @@
-//! The book in docs/book, README and docs/: every page that the summary names is there and named
-//! once, every link to a file of ours leads somewhere, and so does every link to a heading.
+//! Links of the book, README and docs/: the summary names every page once, and every link leads to
+//! an existing file and heading.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 
 /// The pages of the book.
 const PAGES: &str = "docs/book/src";
-/// Their table of contents.
+/// The table of contents.
 const SUMMARY: &str = "SUMMARY.md";
-/// Folders whose pages of Markdown have their links followed too.
+/// Folders of further Markdown pages whose links are verified.
 const OTHER_FOLDERS: [&str; 3] = ["", "docs", "docs/decisions"];
 
-/// What is wrong with the pages.
+/// All breaches.
 pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     let folder = root.join(PAGES);
     let mut pages = pages_in(&folder)?;
@@ -31,7 +31,7 @@ pub(crate) fn breaches(root: &Path) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// The pages of Markdown in a folder, in order of name.
+/// Markdown pages in a folder, sorted by name.
 fn pages_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut out = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
@@ -44,8 +44,7 @@ fn pages_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(out)
 }
 
-/// Pages that the table of contents lacks or names twice. Those that it names and that are not
-/// there are dead links.
+/// Pages that the table of contents lacks or names twice. Missing pages are dead links.
 fn contents(folder: &Path, pages: &[PathBuf]) -> Result<Vec<String>> {
     let summary = read(&folder.join(SUMMARY))?;
     let links = links(&summary);
@@ -79,7 +78,7 @@ fn dead_links(page: &Path) -> Result<Vec<String>> {
     Ok(dead)
 }
 
-/// Where the links in a text lead, but for blocks of code and code in the text.
+/// Targets of the links in a text, outside code.
 fn links(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2).flat_map(|part| part.lines());
     let outside_code = prose.flat_map(|line| line.split('`').step_by(2).collect::<Vec<_>>());
@@ -89,7 +88,7 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The names that mdBook gives the headings of a page.
+/// The anchors that mdBook gives the headings of a page.
 fn anchors(text: &str) -> BTreeSet<String> {
     let prose = text.split("\n```").step_by(2).flat_map(|part| part.lines());
     prose
@@ -98,7 +97,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Letters, digits, `_` and `-`, in lower case; blanks are dashes, all else is left out.
+/// Letters, digits, `_` and `-`, in lower case; blanks become dashes, other characters are dropped.
 fn anchor(heading: &str) -> String {
     heading
         .chars()

@@ -1,11 +1,11 @@
-//! `cargo xtask faults`: kills and faults of the operating system at random points of every command
-//! that writes.
+//! `cargo xtask faults`: kills and system-call faults at random points of every command that
+//! writes.
 //!
 //! Each trial runs `dcr` once in a small synthetic scene. It is killed or asked to end at a random
-//! time or at a random call of the operating system, or one call fails. What is in the output
-//! folder afterwards must be the complete earlier result, the complete new one, or one that readers
-//! refuse; the exit code must say which; and the next run must leave nothing of it. Trials follow
-//! from the seed, but for the time at which a signal by the clock arrives.
+//! time or system call, or one system call fails. Afterwards the output folder must hold the
+//! complete earlier result, the complete new one, or one that readers refuse; the exit code must
+//! say which; and the next run must remove all leftovers. Trials follow from the seed, except for
+//! the arrival time of a signal by the clock.
 
 #![expect(clippy::print_stdout, reason = "the table is what the command is for")]
 
@@ -24,7 +24,7 @@ use self::judge::{Verdict, judge};
 use self::lab::{Lab, Reference};
 use self::scene::SCENES;
 
-/// Errors by which each class of calls fails, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR,
+/// Errors injected into each class of calls, as on Linux: EIO, ENOSPC, EACCES, EMFILE, EINTR,
 /// ENOLCK, ENOSYS, EDQUOT.
 const FAULTS: [(&str, &[&str]); 11] = [
     ("open", &["5", "13", "24", "28"]),
@@ -40,20 +40,20 @@ const FAULTS: [(&str, &[&str]); 11] = [
     ("list", &["5"]),
 ];
 
-/// What to run.
+/// Options.
 pub(crate) struct Options {
-    /// Trials with a signal.
+    /// Number of trials with a signal.
     pub(crate) kills: usize,
-    /// Trials with a fault.
+    /// Number of trials with a fault.
     pub(crate) faults: usize,
     pub(crate) seed: u64,
-    /// The program; that beside this one if it is not given.
+    /// The program; by default the one beside this one.
     pub(crate) dcr: Option<PathBuf>,
-    /// Only this scene.
+    /// Name of the only scene to run.
     pub(crate) scene: Option<String>,
 }
 
-/// Runs all trials, prints a table, and fails if one breaks a promise.
+/// Runs all trials, prints a table, and fails on any breach.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let lab = Lab::prepare(options.dcr.as_deref())?;
     let mut random = Random(options.seed);
@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn kill(random: &mut Random, reference: &Reference) -> Blow {
     let hard = random.below(2) == 0;
     if random.below(2) == 0 {
-        // A little longer than the run takes, for its end is what matters.
+        // Slightly longer than the run, because its end matters most.
         let seconds = 1.1 * reference.seconds * random.below(1 << 20) as f64 / f64::from(1 << 20);
         return Blow::ByClock { signal: if hard { "KILL" } else { "TERM" }, seconds };
     }
@@ -123,13 +123,13 @@ fn fault(random: &mut Random, reference: &Reference) -> Blow {
         errors[number % errors.len()]
     });
     if let Blow::AtCall { sticky, class, what, .. } = &mut blow {
-        // A disk stays full, a broken one broken; an interruption does not last.
+        // A full or broken disk stays so; an interruption does not.
         *sticky = random.below(3) == 0 && !["4", "short"].contains(what) && *class != "lock";
     }
     blow
 }
 
-/// A call of one of the classes that the run makes.
+/// A call of one of the classes that occur in the run.
 fn at_call(
     random: &mut Random,
     reference: &Reference,

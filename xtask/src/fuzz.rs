@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: damaged input of every kind, made from good input and read in child
+//! `cargo xtask fuzz`: damaged input of every kind, derived from good input and read in child
 //! processes.
 //!
-//! Each run takes a good file or text, damages it where its format is delicate, and reads it. A run
-//! must end in a result or an error. Findings are panics, crashes, hangs, memory beyond a limit,
-//! and HDUs that vanish without an error. Seed and number give a run again: `--first N --runs 1`.
+//! Each run takes a good file or text, damages it at sensitive places of its format, and reads it.
+//! A run must end in a result or an error. Findings are panics, crashes, hangs, excessive memory,
+//! and HDUs lost without an error. Seed and number reproduce a run: `--first N --runs 1`.
 
 mod mutation;
 mod random;
@@ -26,18 +26,18 @@ use self::seeds::Seeds;
 use self::targets::{Outcome, Target};
 use crate::workspace::root;
 
-/// A run that takes longer hangs.
+/// Time limit of a run.
 const LONGEST_RUN: Duration = Duration::from_secs(10);
-/// Time until the first run: a child prepares its good input.
+/// Time limit for the first run of a child, which prepares the good input.
 const LONGEST_START: Duration = Duration::from_secs(300);
 /// Address space of a child in KiB.
 const MEMORY_KIB: u64 = 4 << 20;
-/// Marks of a child's lines.
+/// Prefixes of a child's output lines.
 const RUN: char = '>';
 const FINDING: char = '!';
 const COUNT: char = '=';
 
-/// What to run.
+/// Options.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of runs.
@@ -52,22 +52,22 @@ pub(crate) struct Arguments {
     /// Only this target: exposure, psf, header, settings, regions or run.
     #[arg(long)]
     target: Option<String>,
-    /// Folder for the inputs of findings.
+    /// Folder for the input of findings.
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// Does the runs here instead of in children, and says what each does.
+    /// Run in this process instead of child processes, and log each run.
     #[arg(long, hide = true)]
     child: bool,
 }
 
-/// Counts of outcomes by target.
+/// Number of outcomes by target.
 type Counts = BTreeMap<(String, String), u64>;
 
-/// Does all runs and prints how they ended.
+/// Performs all runs and prints the outcomes.
 ///
 /// # Errors
 ///
-/// If there was a finding, or children cannot be started.
+/// For any finding, or if child processes cannot be started.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.child {
         return child(arguments);
@@ -85,8 +85,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     bail!("{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Starts a child at run `next` and follows it to its end, or to the run that ends it; the number
-/// of the run to go on with.
+/// Starts a child at run `next` and follows it to its end or to the run that ends it; returns the
+/// number of the next run.
 fn watch_child(
     arguments: &Arguments,
     next: u64,
@@ -155,7 +155,7 @@ fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Adds `target outcome` of one run.
+/// Counts `target outcome` of one run.
 fn add_count(line: &str, counts: &mut Counts) {
     if let Some((target, outcome)) = line.split_once(' ') {
         *counts.entry((target.to_owned(), outcome.to_owned())).or_default() += 1;
@@ -171,7 +171,7 @@ fn print_counts(counts: &Counts) {
     println!("{:<21} {:>8}", "all", counts.values().sum::<u64>());
 }
 
-/// Does the runs in this process, a line before and after each.
+/// Performs the runs in this process, with a line before and after each.
 fn child(arguments: &Arguments) -> Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     let folder = Folder::new()?;
@@ -193,7 +193,7 @@ fn child(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// One run: its target and how it ended. Its input lies in `folder` afterwards.
+/// One run: its target and outcome. Its input remains in `folder`.
 fn one_run(seeds: &Seeds, only: Option<Target>, seed: u64, number: u64, folder: &Path) -> (Target, Outcome) {
     let mut random = Random::new(seed, number);
     let target = only.unwrap_or_else(|| Target::drawn(&mut random, seeds.has_run()));
@@ -217,7 +217,7 @@ fn keep_input(folder: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A folder of this process for inputs, removed when dropped.
+/// A temporary folder of this process for inputs, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -230,7 +230,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Nothing is left to do about a folder that cannot be removed.
+        // Errors of removal are ignored.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -22,18 +22,18 @@ struct Arguments {
     command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Subcommand)]
 enum Command {
-    /// Draw testdata/: a small synthetic field, two visits to predict, and the truth.
+    /// Draw testdata/: a small synthetic field, two held-out visits, and the truth.
     Testdata {
-        /// Compare what is there with what would be drawn, and change nothing.
+        /// Compare with the existing files, and change nothing.
         #[arg(long)]
         check: bool,
     },
-    /// Draw a synthetic field of any size, to measure speed, memory and accuracy on.
+    /// Draw a synthetic field of any size, to measure speed, memory and accuracy.
     Field {
-        /// Folder to write warps to.
+        /// Output folder for the warps.
         folder: std::path::PathBuf,
         /// Pixels along each side.
         #[arg(long, default_value_t = 2000)]
@@ -41,23 +41,22 @@ enum Command {
         /// Number of visits.
         #[arg(long, default_value_t = 40)]
         visits: usize,
-        /// Seeing from 0.6 to 1.3 arcsec instead of a constant one, and trouble that no mask marks:
+        /// Variable seeing of 0.6 to 1.3 arcsec instead of constant seeing, and unmasked artefacts:
         /// cosmic rays, trails.
         #[arg(long)]
         troubled: bool,
     },
-    /// Measure what each step costs on this machine, and print tables.
+    /// Measure the cost of each step on this machine, and print tables.
     Bench,
-    /// Kill `dcr` and let calls of the operating system fail, at random points, and check what is
-    /// left.
+    /// Kill `dcr` and inject system-call faults at random points, and check the result.
     Faults {
         /// Number of kills and requests to terminate.
         #[arg(long, default_value_t = 200)]
         kills: usize,
-        /// Number of failing calls.
+        /// Number of failing system calls.
         #[arg(long, default_value_t = 500)]
         faults: usize,
-        /// Where random numbers start.
+        /// Seed of the random numbers.
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// The program [default: dcr beside this one].
@@ -67,15 +66,15 @@ enum Command {
         #[arg(long)]
         scene: Option<String>,
     },
-    /// Read damaged input of every kind, made from good input, and count how it ends.
+    /// Read damaged input of every kind, derived from good input, and count the outcomes.
     Fuzz(fuzz::Arguments),
     /// Review, update or prune the snapshots of tests.
     Snapshots {
         #[command(subcommand)]
         action: snapshots::Action,
     },
-    /// Check the house rules: layering, module cycles, file access, lengths of files and doc lines,
-    /// the code map, snapshots without a test, links and citations that lead nowhere.
+    /// Check the house rules: layers, module cycles, file access, lengths of files and doc lines,
+    /// code map, orphaned snapshots, dead links and citations.
     Tidy,
 }
 

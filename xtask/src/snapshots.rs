@@ -1,4 +1,4 @@
-//! `cargo xtask snapshots`: review, update and prune snapshots of insta.
+//! `cargo xtask snapshots`: review, update and prune insta snapshots.
 //!
 //! A failing snapshot assertion leaves a file `NAME.snap.new` beside `NAME.snap`. A snapshot is
 //! referenced if a source file beside its folder has an assertion of that name. A name is a string
@@ -17,11 +17,11 @@ use similar::TextDiff;
 use crate::workspace::files_with_extension;
 use references::References;
 
-/// Extension of a snapshot, and of one that waits for a decision.
+/// Extensions of accepted and pending snapshots.
 const SNAPSHOT: &str = "snap";
 const PENDING: &str = "new";
 
-/// What to do with snapshots.
+/// Action on snapshots.
 #[derive(Subcommand)]
 pub(crate) enum Action {
     /// Print the difference between each pending snapshot and the accepted one.
@@ -86,7 +86,7 @@ fn review(root: &Path) -> Result<String> {
     Ok(out.join("\n"))
 }
 
-/// Gives pending snapshots the names of accepted ones, and returns those.
+/// Renames pending snapshots to accepted ones, and returns those.
 fn accept(root: &Path) -> Result<Vec<PathBuf>> {
     let mut out = vec![];
     for pending in pending(root)? {
@@ -124,7 +124,7 @@ pub(crate) fn unreferenced(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(out)
 }
 
-/// Whether the name of a snapshot, `crate__module__name`, can come from a source file.
+/// Whether a snapshot name, `crate__module__name`, can come from a source file.
 fn may_hold(source: &Path, stem: &str) -> bool {
     let module = source.file_stem().unwrap_or_default().to_string_lossy();
     matches!(&*module, "lib" | "main" | "mod") || stem.split("__").any(|part| part == module)

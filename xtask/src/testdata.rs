@@ -8,8 +8,8 @@
 //! | `catalogue.csv` | the sources: place, form, spectrum, flux in each of 2, 3 and 5 subfilters |
 //! | `field.json` | the settings it was all drawn from |
 //!
-//! The files are the same, byte for byte, wherever they are drawn: `--check`, and a test, redraw
-//! and compare.
+//! The files are the same, byte for byte, on every machine: `--check`, and a test, redraw and
+//! compare.
 
 mod cards;
 mod catalogue;
@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings, VisitPlan};
 
-/// Subfilter counts in `truth.fits`. Two subfilters follow from neither, but their fluxes are in
-/// the catalogue.
+/// Subfilter counts in `truth.fits`. The sky in two subfilters is not included, but the catalogue
+/// has the fluxes.
 const TRUTH_COUNTS: [usize; 2] = [3, 5];
 
-/// The settings of the field: the defaults of `dcr-sim`, a little smaller, to stay beneath 5 MB.
+/// Settings of the field: the defaults of `dcr-sim`, slightly smaller, to stay below 5 MB.
 fn config() -> FieldConfig {
     let sources = SourceSettings { stars: 38, galaxies: 7, ..SourceSettings::default() };
     FieldConfig { seed: 20, width: 144, height: 144, sources, ..FieldConfig::default() }
@@ -49,9 +49,8 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Draws a large field visit by visit into `folder`, to measure speed and memory on: sources as
-/// dense as in `testdata/`. Two visits to be predicted, which nothing troubles, are in
-/// `folder/heldout`.
+/// Draws a large field visit by visit into `folder`, to measure speed and memory, with the source
+/// density of `testdata/`. Two held-out visits without artefacts are in `folder/heldout`.
 pub(crate) fn write_large(folder: &Path, side: usize, visits: usize, troubled: bool) -> Result<()> {
     let mut config = config();
     let denser = (side * side) as f64 / (config.width * config.height) as f64;
@@ -81,8 +80,8 @@ pub(crate) fn write_large(folder: &Path, side: usize, visits: usize, troubled: b
 ///
 /// # Errors
 ///
-/// Names the files that differ, lack or are too many, and for a FITS file the first card or pixel
-/// that does.
+/// Names the files that differ, are missing or are superfluous, and for a FITS file the first card
+/// or pixel that differs.
 pub(crate) fn check(folder: &Path) -> Result<()> {
     let drawn = draw()?;
     let mut problems = Vec::new();
@@ -107,7 +106,7 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The FITS files in `folder/part`, named from `folder`; none when it cannot be read.
+/// FITS files in `folder/part`, relative to `folder`; empty if unreadable.
 fn fits_files(folder: &Path, part: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.join(part)).into_iter().flatten().flatten();
     let names = entries.map(|entry| format!("{part}/{}", entry.file_name().to_string_lossy()));

@@ -1,16 +1,16 @@
-//! The workspace's folder and the files in it.
+//! Root folder and files of the workspace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The workspace's folder.
+/// Root folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Files below crates/ and xtask/ with an extension, build folders left out, in order of path.
+/// Files below crates/ and xtask/ with the given extension, without build folders, sorted by path.
 pub(crate) fn files_with_extension(root: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut out = vec![];
     let mut folders = vec![root.join("crates"), root.join("xtask")];

@@ -1,4 +1,4 @@
-//! What a command says while it works: progress bars, a summary at the end, or neither.
+//! Console output of a running command: progress bars and a final summary.
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
@@ -7,7 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::output;
 use crate::progress::Progress;
 
-/// The terminal, as the options of all commands want it used.
+/// Console settings from the global options.
 #[derive(Clone, Debug)]
 pub(crate) struct Console {
     bars: MultiProgress,
@@ -17,8 +17,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Bars appear on stderr if that is a terminal, unless `-q`, `--no-progress` or JSON on the
-    /// same stream forbids them.
+    /// Progress bars appear if stderr is a terminal and neither `-q`, `--no-progress` nor JSON
+    /// logging is set.
     pub(crate) fn new(arguments: &Arguments, interrupt: Interrupt) -> Self {
         let bars = MultiProgress::new();
         if arguments.quiet || arguments.no_progress || arguments.log_format == LogFormat::Json {
@@ -27,22 +27,22 @@ impl Console {
         Self { bars, format: arguments.log_format, quiet: arguments.quiet, interrupt }
     }
 
-    /// The bars, for whoever writes around them.
+    /// The progress bars, for writers that must suspend them.
     pub(crate) fn bars(&self) -> MultiProgress {
         self.bars.clone()
     }
 
-    /// The form of messages on stderr.
+    /// Format of messages on stderr.
     pub(crate) fn format(&self) -> LogFormat {
         self.format
     }
 
-    /// Progress of a run that signals stop.
+    /// A progress monitor that also reports signals to the run.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.bars(), self.interrupt.clone())
     }
 
-    /// Says on stderr what was made of the command line, unless nobody wants to know.
+    /// Prints a note about the arguments on stderr, unless `-q` is set.
     #[expect(clippy::print_stderr, reason = "a line for people, as the summary is")]
     pub(crate) fn note(&self, text: &str) {
         match self.format {
@@ -52,7 +52,7 @@ impl Console {
         }
     }
 
-    /// Warns on stderr of what was made of the command line, unless nobody wants to know.
+    /// Prints a warning about the arguments on stderr, unless `-q` is set.
     #[expect(clippy::print_stderr, reason = "a line for people, as the summary is")]
     pub(crate) fn warn(&self, text: &str) {
         match self.format {
@@ -62,7 +62,7 @@ impl Console {
         }
     }
 
-    /// Prints what was done, unless nobody wants to know.
+    /// Prints the final summary, unless `-q` is set.
     pub(crate) fn summary(&self, text: &str) -> anyhow::Result<()> {
         if self.quiet { Ok(()) } else { output::print(text) }
     }

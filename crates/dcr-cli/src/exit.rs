@@ -1,4 +1,4 @@
-//! How the program ends: its exit codes, and errors in one line.
+//! Exit codes, and one-line error messages.
 
 use std::process::ExitCode;
 
@@ -12,39 +12,39 @@ use crate::logging::LogError;
 use crate::settings::SettingError;
 use crate::{hints, output};
 
-/// How a run ended.
+/// Outcome of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done.
+    /// Success.
     Done,
-    /// Failed; nothing was written.
+    /// Failure; no results were written.
     Failed,
-    /// Asked for in a way that cannot be meant.
+    /// Usage error: contradictory or impossible arguments.
     Usage,
-    /// Done, but inputs were dropped, most of a visit was thrown away, or subregions did not
+    /// Finished, but inputs were dropped, most of a visit was unused, or subregions did not
     /// converge.
-    DoneWithRemarks,
+    DoneWithWarnings,
     /// Stopped by this signal.
     Interrupted(i32),
 }
 
 impl Exit {
-    /// The end of a job that wrote its results.
+    /// Outcome of a job that wrote its results.
     pub(crate) const fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done => Self::Done,
-            Outcome::DoneWithRemarks => Self::DoneWithRemarks,
+            Outcome::DoneWithRemarks => Self::DoneWithWarnings,
         }
     }
 
-    /// The code that the shell sees.
+    /// Exit code for the shell.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::DoneWithRemarks => 3,
-            // As shells have it: 130 after Ctrl-C, 143 after a request to terminate.
+            Self::DoneWithWarnings => 3,
+            // Exit code of a signal by the shell convention: 130 for Ctrl-C, 143 for termination.
             Self::Interrupted(signal) => 128 + signal as u8,
         }
     }
@@ -56,8 +56,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error in one line, and tells how to end after it. After a `signal` any error is taken
-/// for its consequence.
+/// Prints an error in one line and returns the exit code. After a `signal`, any error counts as its
+/// consequence.
 pub(crate) fn report(error: &anyhow::Error, format: LogFormat, signal: Option<i32>) -> Exit {
     let cancelled = matches!(error.downcast_ref(), Some(CoaddError::Cancelled))
         || error.downcast_ref().is_some_and(DifferenceError::is_cancelled);
@@ -79,7 +79,7 @@ pub(crate) fn report(error: &anyhow::Error, format: LogFormat, signal: Option<i3
     if usage { Exit::Usage } else { Exit::Failed }
 }
 
-/// The error and its causes in one line; a cause that the line has already is left out.
+/// The error and its causes in one line; causes already quoted in the line are skipped.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {

@@ -1,8 +1,8 @@
-//! Signals that ask the program to end: Ctrl-C, termination, a terminal that is closed.
+//! Signals that end the program: Ctrl-C, termination, hang-up.
 //!
-//! A run that looks at its monitor stops by itself within [`GRACE`]. One that is in the middle of a
-//! long calculation is ended from here, after its unfinished files are removed: a signal is obeyed
-//! within a second whatever the program does.
+//! A run that polls its monitor stops by itself within [`GRACE`]. During a long calculation the
+//! signal thread removes the unfinished files and ends the program, so that every signal takes
+//! effect within a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -19,79 +19,80 @@ use crate::{exit, output};
 
 /// Time for a run to stop by itself.
 const GRACE: Duration = Duration::from_millis(300);
-/// Time between two looks for a second signal.
-const LOOK: Duration = Duration::from_millis(10);
-/// Time that a message may take, for nobody may be reading.
-const SAYING: Duration = Duration::from_millis(100);
+/// Polling interval for a second signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Time limit for writing a message; the reader of stderr may have stopped reading.
+const WRITE_LIMIT: Duration = Duration::from_millis(100);
 
-/// The signal that asked the program to end, if one did.
+/// The signal that ended the program, if any.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt(Arc<AtomicI32>);
 
 impl Interrupt {
-    /// Listens for signals until the program ends. Hang-ups that were ignored when it started, as
-    /// under `nohup`, stay ignored.
+    /// Listens for signals until the program ends. A hang-up signal ignored at the start, as under
+    /// `nohup`, stays ignored.
     pub(crate) fn listen(&self, format: LogFormat) -> anyhow::Result<()> {
         let context = "cannot listen for signals";
-        // A limit on the size of files then fails the write instead of ending the process.
+        // With a handler, exceeding the file-size limit fails the write and does not kill the
+        // process.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).context(context)?;
         let signals = Signals::new(wanted()).context(context)?;
         let asked = Arc::clone(&self.0);
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || obey(&asked, signals, format))
+            .spawn(move || end_on_signal(&asked, signals, format))
             .context(context)?;
         Ok(())
     }
 
-    /// The signal that asked, if one did.
+    /// The received signal, if any.
     pub(crate) fn signal(&self) -> Option<i32> {
         Some(self.0.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 }
 
-/// Waits for a signal, gives the run time to stop by itself, and ends the program. A second signal
-/// shortens the time.
-fn obey(asked: &AtomicI32, mut signals: Signals, format: LogFormat) {
+/// Waits for a signal, gives the run time to stop, and ends the program. A second signal ends it at
+/// once.
+fn end_on_signal(asked: &AtomicI32, mut signals: Signals, format: LogFormat) {
     let Some(first) = signals.forever().next() else { return };
     asked.store(first, Ordering::SeqCst);
-    say(move || match format {
+    write_with_timeout(move || match format {
         LogFormat::Text => output::complain("stopping"),
         LogFormat::Json => tracing::warn!("stopping"),
     });
     let end = Instant::now() + GRACE;
     while Instant::now() < end && signals.pending().next().is_none() {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     dcr_image::fits::remove_unfinished();
-    say(move || {
+    write_with_timeout(move || {
         let exit = exit::report(&CoaddError::Cancelled.into(), format, Some(first));
         tracing::info!(exit_code = exit.code(), "dcr ends");
     });
     std::process::exit(i32::from(exit::Exit::Interrupted(first).code()));
 }
 
-/// Says something in a thread of its own: stderr may be a pipe from which nobody reads.
-fn say(message: impl FnOnce() + Send + 'static) {
+/// Writes a message in its own thread, because stderr may be a full pipe.
+fn write_with_timeout(message: impl FnOnce() + Send + 'static) {
     let (done, is_done) = mpsc::channel();
     std::thread::spawn(move || {
         message();
-        // Nobody waits for it any more, perhaps.
+        // The receiver may have given up waiting.
         let _ = done.send(());
     });
-    let _ = is_done.recv_timeout(SAYING);
+    let _ = is_done.recv_timeout(WRITE_LIMIT);
 }
 
-/// The signals to listen for. Shells start background jobs with SIGINT ignored, and yet whoever
-/// sends it to one means it.
+/// Signals to listen for. SIGINT counts even in background jobs, which shells start with SIGINT
+/// ignored.
 fn wanted() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    // Where nothing says whether hang-ups are ignored, they are left alone.
+    // Without information on ignored signals, hang-ups are left alone.
     let heeds_hang_up = ignored_signals(&status).is_some_and(|mask| mask & (1 << (SIGHUP - 1)) == 0);
     [SIGINT, SIGTERM, SIGXCPU].into_iter().chain(heeds_hang_up.then_some(SIGHUP)).collect()
 }
 
-/// The mask of ignored signals in a process's status, signal 1 the lowest bit.
+/// Mask of ignored signals from a process status; signal 1 is the lowest bit.
 fn ignored_signals(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()

@@ -1,5 +1,4 @@
-//! Messages to stderr, around the progress bars: lines for people, or one JSON object per line for
-//! pipelines.
+//! Log messages on stderr, interleaved with progress bars: text, or one JSON object per line.
 
 use std::io::{IsTerminal, Write};
 
@@ -14,24 +13,24 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{Arguments, LogFormat};
 use crate::output::{visible, visible_json};
 
-/// `RUST_LOG` is no filter.
+/// `RUST_LOG` is not a valid filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "RUST_LOG={given}: {reason}; give a level, as RUST_LOG=info, or levels per module, as RUST_LOG=warn,dcr_solver=debug"
+    "RUST_LOG={given}: {reason}; expected a level, e.g. RUST_LOG=info, or levels by module, e.g. RUST_LOG=warn,dcr_solver=debug"
 )]
 pub(crate) struct LogError {
     given: String,
     reason: String,
 }
 
-/// Starts logging as `-v` or `-q` ask for, or else `RUST_LOG`.
+/// Starts logging at the level of `-v`, `-q` or else `RUST_LOG`.
 ///
-/// Without any of them text has errors only, for the summary at the end has the warnings; JSON has
-/// stages and warnings.
+/// Default levels: errors for text, because the final summary lists the warnings; stages and
+/// warnings for JSON.
 ///
 /// # Errors
 ///
-/// [`LogError`] if `RUST_LOG` is no filter; messages then go out as if it were not set.
+/// [`LogError`] for an invalid `RUST_LOG`, which is then ignored.
 pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), LogError> {
     let default = match arguments.log_format {
         LogFormat::Text => LevelFilter::ERROR,
@@ -45,7 +44,7 @@ pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), Lo
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let around_bars = AroundBars { bars, format: arguments.log_format };
-    // What cannot be written, for nobody reads it, is no reason to say so in the same place.
+    // Write errors are not logged, because the log itself cannot be written.
     let messages = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .log_internal_errors(false)
@@ -82,7 +81,7 @@ pub(crate) fn start(arguments: &Arguments, bars: MultiProgress) -> Result<(), Lo
     outcome
 }
 
-/// What the command line asks for, or else the environment, if either does.
+/// The filter from the command line, or else from the environment.
 fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<Targets>, LogError> {
     let level = match arguments.verbose {
         _ if arguments.quiet => LevelFilter::ERROR,
@@ -98,7 +97,7 @@ fn filter(arguments: &Arguments, environment: Option<String>) -> Result<Option<T
     Ok(Some(Targets::new().with_default(level)))
 }
 
-/// Writes to stderr with the progress bars out of the way.
+/// Writes to stderr while the progress bars are suspended.
 #[derive(Clone)]
 struct AroundBars {
     bars: MultiProgress,
@@ -109,7 +108,7 @@ impl Write for AroundBars {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let shown = match self.format {
-            // Its fields were made visible, its colours must stay.
+            // The fields are already escaped; the colour codes must stay.
             LogFormat::Text => text,
             LogFormat::Json => visible_json(&text).into_owned().into(),
         };

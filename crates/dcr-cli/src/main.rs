@@ -34,7 +34,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             if interrupt.signal().is_some() {
-                // Whichever thread comes first removes everything, and ends the program.
+                // Either thread may come first; it removes all unfinished files and ends the
+                // program.
                 dcr_image::fits::remove_unfinished();
             }
             exit::report(&error, console.format(), interrupt.signal())
@@ -57,7 +58,7 @@ fn run(command: &Command, console: &Console) -> anyhow::Result<exit::Exit> {
     }
 }
 
-/// Sets the number of threads, all cores if none is given.
+/// Starts the thread pool, with one thread per core by default.
 fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     builder.build_global().map_err(|error| anyhow::anyhow!("cannot start the threads: {error}"))

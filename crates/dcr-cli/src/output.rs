@@ -1,25 +1,25 @@
-//! The boundary to the terminal: all that goes to stdout and stderr.
+//! Terminal output: the only module that writes to stdout and stderr.
 //!
-//! Headers, file names and settings are written by others. A control sequence in one of them must
-//! not reach a terminal, where it could change the title, move the cursor or hide text.
+//! Headers, file names and settings are untrusted text. Control sequences in them are escaped,
+//! because they could change the title, move the cursor or hide text.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
 
-/// Prints text to stdout, with lines, and without anything else that a terminal would obey. A
-/// reader that has seen enough, as `head` has, is no error.
+/// Prints text to stdout. Line breaks stay; other control characters are escaped. A closed pipe, as
+/// after `head`, is not an error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    print_as_it_is(&escaped(text, |c| c != '\n' && is_obeyed(c), as_text))
+    print_as_it_is(&escaped(text, |c| c != '\n' && is_interpreted(c), as_text))
 }
 
-/// Prints JSON to stdout; characters that a terminal would obey are escaped as JSON escapes them.
+/// Prints JSON to stdout, with control characters as JSON escapes.
 pub(crate) fn print_json(text: &str) -> anyhow::Result<()> {
     print_as_it_is(&visible_json(text))
 }
 
-/// Prints text that the program made itself, as scripts for shells.
+/// Prints generated text such as shell scripts without escaping.
 pub(crate) fn print_as_it_is(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -28,23 +28,23 @@ pub(crate) fn print_as_it_is(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a line to stderr. There is nothing to be done where nobody reads it.
+/// Writes a line to stderr; write errors are ignored.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
-/// Text of one line as a terminal may show it: control characters, line ends, and characters that
-/// reverse or hide text are written out, as `\u{1b}`.
+/// One line of text with control characters, line breaks, bidirectional marks and zero-width
+/// characters escaped, e.g. `\u{1b}`.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    escaped(text, is_obeyed, as_text)
+    escaped(text, is_interpreted, as_text)
 }
 
-/// JSON in which the same characters are written out, as `\u001b`. Only strings can hold them, but
-/// for line ends, which stay.
+/// JSON with the same characters escaped, e.g. `\u001b`. Only strings can contain them, apart from
+/// line breaks, which stay.
 pub(crate) fn visible_json(text: &str) -> Cow<'_, str> {
     escaped(
         text,
-        |c| c != '\n' && is_obeyed(c),
+        |c| c != '\n' && is_interpreted(c),
         |c, out| {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
@@ -69,9 +69,9 @@ fn escaped(text: &str, is_hidden: fn(char) -> bool, escape: fn(char, &mut String
     Cow::Owned(out)
 }
 
-/// Whether a terminal does something at a character instead of showing it: control characters (C0,
-/// DEL, C1), marks of direction, line separators, and characters without width.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal interprets a character rather than showing it: control characters (C0, DEL,
+/// C1), bidirectional marks, line separators, zero-width characters.
+fn is_interpreted(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -103,7 +103,7 @@ mod tests {
         let given = serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{202e}\u{e0001}\n", "b": 1});
         let text = serde_json::to_string_pretty(&given).unwrap();
         let shown = visible_json(&text);
-        assert!(shown.chars().all(|c| c == '\n' || !is_obeyed(c)), "{shown}");
+        assert!(shown.chars().all(|c| c == '\n' || !is_interpreted(c)), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), given);
     }
 }

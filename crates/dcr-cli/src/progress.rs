@@ -1,4 +1,4 @@
-//! Progress bars on a terminal, one for each stage of a run.
+//! Progress bars on the terminal, one per stage of a run.
 
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -10,14 +10,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use crate::interrupt::Interrupt;
 use crate::output::visible;
 
-/// A bar with the time that is left.
+/// Template of a bar with step count and remaining time.
 const COUNTED: &str = "{prefix:>11} [{bar:24}] {pos}/{len}  {left}  {wide_msg}";
-/// For a stage of one step, or of unknown length.
+/// Template for a stage of one step, or of unknown length.
 const UNCOUNTED: &str = "{prefix:>11} {spinner} {elapsed}  {wide_msg}";
-/// How often the time is redrawn.
+/// Redraw interval.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// Shows a run's progress and passes signals on to it.
+/// Shows the progress of a run and passes signals on to it.
 pub(crate) struct Progress {
     bars: MultiProgress,
     current: Mutex<ProgressBar>,
@@ -45,10 +45,10 @@ impl Monitor for Progress {
         let mut current = self.current();
         current.finish_and_clear();
         let counted = steps > 1;
-        // Hidden until it is among the others: alone, a bar would draw where it may not.
+        // Hidden until added to the others: a bar on its own ignores the draw target.
         let alone = ProgressBar::with_draw_target(counted.then_some(steps), ProgressDrawTarget::hidden());
         let bar = self.bars.add(alone);
-        // The templates are constants that a test has read.
+        // The templates are constants, and a test parses them.
         if let Ok(style) = ProgressStyle::with_template(if counted { COUNTED } else { UNCOUNTED }) {
             let left = |state: &ProgressState, out: &mut dyn Write| {
                 let _ = out.write_str(&time_left(state.pos(), state.eta()));
@@ -72,7 +72,7 @@ impl Monitor for Progress {
     }
 }
 
-/// The time that is left, in words; nobody knows it before the first step is done.
+/// Remaining time in words; unknown until the first step is complete.
 fn time_left(done: u64, left: Duration) -> String {
     let seconds = left.as_secs();
     match seconds {

@@ -1,7 +1,7 @@
-//! Settings from a preset, a file and the command line, merged and checked.
+//! Settings merged from a preset, a file and the command line, and validated.
 //!
-//! Defaults < preset < `--config` < `--set`. Each setting is put in place by itself, so that an
-//! error can name the one at fault and where it stands.
+//! Precedence: defaults < preset < `--config` < `--set`. Settings are applied one by one, so that
+//! an error names the setting at fault and its source.
 
 mod assignment;
 mod file;
@@ -20,7 +20,7 @@ pub(crate) use self::lists::visits;
 pub(crate) use self::show::{as_markdown, as_toml, explained};
 use crate::args::Settings;
 
-/// Merges all sources of settings, checks the result, and reads the files that it names.
+/// Merges all sources of settings, validates the result, and reads the files it refers to.
 pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
     let mut config = settings.preset.as_deref().and_then(AssembleConfig::preset).unwrap_or_default();
     let mut assignments = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn gather(settings: &Settings) -> anyhow::Result<AssembleConfig> {
     Ok(config)
 }
 
-/// `KEY=VALUE`: the value as TOML, or as a string if it is none.
+/// Parses `KEY=VALUE`: the value as TOML, or else as a string.
 fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
     let (key, text) =
         argument.split_once('=').ok_or_else(|| SettingError::NoValue { argument: argument.into() })?;
@@ -68,7 +68,7 @@ fn from_argument(argument: &str) -> Result<Assignment, SettingError> {
     Ok(Assignment { key: key.trim().into(), value, place: "--set".into(), bare: Some(text.into()) })
 }
 
-/// The configuration with one more setting.
+/// The configuration with one more setting applied.
 fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<AssembleConfig, SettingError> {
     let Assignment { key, value, place, bare } = assignment;
     let path: Vec<&str> = key.split('.').collect();
@@ -77,7 +77,7 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
     check_key(&setting).map_err(unknown)?;
     if path.len() < 2 {
         let shown = value.as_ref().map_or_else(String::new, ToString::to_string);
-        let reason = "this is a table of settings; give them one by one, as table.name".into();
+        let reason = "this is a table of settings; set them one by one, as table.name".into();
         return Err(SettingError::Kind { place: place.clone(), key: key.clone(), value: shown, reason });
     }
     let kind = |reason: String| SettingError::Kind {
@@ -87,7 +87,7 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         reason,
     };
     let with_example = |reason: String| match example(&setting) {
-        Some(example) => format!("{reason}; as {setting} = {example} (see `dcr config {setting}`)"),
+        Some(example) => format!("{reason}; example: {setting} = {example} (see `dcr config {setting}`)"),
         None => reason,
     };
     let tables = toml::Table::try_from(config).map_err(|error| kind(error.to_string()))?;
@@ -96,12 +96,12 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
         insert(&mut tables, &path, value);
         tables.try_into::<AssembleConfig>()
     };
-    // A bare word may look like a number, as the name of a band or an HDU.
+    // A bare word can look like a number, e.g. a band name or an HDU.
     let as_word = || bare.clone().and_then(|word| with(Some(toml::Value::String(word))).ok());
-    // Or it is meant for one.
+    // Otherwise it may be a malformed number.
     let as_number = || {
         let number = number::as_toml(bare.as_deref()?)?;
-        with(Some(toml_value(&number)?)).ok().map(|_| format!("this is no number in TOML; write {number}"))
+        with(Some(toml_value(&number)?)).ok().map(|_| format!("not a TOML number; write {number}"))
     };
     with(value.clone()).or_else(|error| {
         let reason = || as_number().unwrap_or_else(|| with_example(in_words(error.message())));
@@ -109,16 +109,16 @@ fn assigned(config: &AssembleConfig, assignment: &Assignment) -> Result<Assemble
     })
 }
 
-/// A value written in TOML.
+/// Parses a TOML value.
 fn toml_value(text: &str) -> Option<toml::Value> {
     format!("value = {text}").parse::<toml::Table>().ok()?.remove("value")
 }
 
-/// What serde says, without the names of Rust's types.
+/// A serde error in the user's terms, without names of Rust types.
 fn in_words(message: &str) -> String {
     let line = message.lines().collect::<Vec<_>>().join(" ");
     [
-        ("usize", "a whole number, not negative"),
+        ("usize", "a non-negative integer"),
         ("f64", "a number"),
         ("a boolean", "true or false"),
         ("a sequence", "a list"),
@@ -130,7 +130,7 @@ fn in_words(message: &str) -> String {
     .unwrap_or(line)
 }
 
-/// A value that a setting may have: the default, or else the one in its explanation.
+/// A valid example value of a setting: its default, or else the example in its explanation.
 fn example(setting: &str) -> Option<String> {
     let key = KEYS.iter().copied().flatten().find(|key| format!("{}.{}", key.table, key.name) == setting)?;
     let defaults = toml::Table::try_from(AssembleConfig::default()).ok()?;
@@ -138,7 +138,7 @@ fn example(setting: &str) -> Option<String> {
     default.map(ToString::to_string).or_else(|| key.example.map(str::to_owned))
 }
 
-/// Puts a value at a path of names, or takes away what is there.
+/// Sets or removes the value at a path of keys.
 fn insert(table: &mut toml::Table, path: &[&str], value: Option<toml::Value>) {
     match (path, value) {
         ([], _) => {}
@@ -153,7 +153,7 @@ fn insert(table: &mut toml::Table, path: &[&str], value: Option<toml::Value>) {
     }
 }
 
-/// Validates, and names the place of the setting at fault if it was given.
+/// Validates the configuration; an error names the source of the setting at fault.
 fn check(config: &AssembleConfig, assignments: &[Assignment]) -> anyhow::Result<()> {
     let Err(error) = config.validate() else { return Ok(()) };
     let fault = match &error {
@@ -235,7 +235,7 @@ mod tests {
             ("input.zero_point_of=minute", "unknown variant"),
             ("solver.order=2", "expected 1, 3, 5 or \"fourier\""),
             ("output.compression=zip", "unknown variant"),
-            ("model.subfilters=3.5", "expected a whole number, not negative; as model.subfilters = 3"),
+            ("model.subfilters=3.5", "expected a non-negative integer; as model.subfilters = 3"),
             ("subtract.match_psf=yes", "expected true or false"),
         ] {
             let message = set(&[argument]).unwrap_err();
@@ -250,7 +250,7 @@ mod tests {
             [(".005", "0.005"), ("+.5", "0.5"), ("1,5", "1.5"), ("5.", "5"), ("1.e-3", "1e-3")]
         {
             let message = set(&[&format!("{key}={text}")]).unwrap_err();
-            let expected = format!("{key} = \"{text}\": this is no number in TOML; write {number}");
+            let expected = format!("{key} = \"{text}\": not a TOML number; write {number}");
             assert!(message.ends_with(&expected), "{message}");
         }
         assert_eq!(set(&[&format!("{key}=1e-3")]).unwrap().solver.iterative.convergence_threshold, 1e-3);

@@ -1,4 +1,4 @@
-//! What a run did, in a dozen lines for a person.
+//! Run summaries for the terminal, about a dozen lines each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use dcr_difference::{Convolution, SubtractSummary, TemplateSummary};
 use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};
 
-/// The most warnings that are shown; all are in summary.json.
+/// Maximum number of warnings shown; summary.json has all of them.
 const WARNINGS_SHOWN: usize = 6;
 
 /// The summary of `dcr assemble`.
@@ -44,7 +44,7 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
         .fold((0, 0), |(hit, all), pixels| (hit + 1, all + pixels));
     if hit > 0 {
         let visits = if hit == 1 { "one visit".to_owned() } else { format!("{hit} visits") };
-        lines.add("artefacts", format!("{pixels} pixels of {visits} left out"));
+        lines.add("artefacts", format!("{pixels} pixels in {visits} excluded"));
     }
     lines.add("solved", solved(summary));
     if let Some(fwhm) = summary.psf_fwhm_px {
@@ -67,12 +67,7 @@ pub(crate) fn of_assembling(summary: &Summary) -> String {
     let memory = summary.peak_memory_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
     lines.add(
         "took",
-        format!(
-            "{:.1} s ({}); at most {} MiB of memory",
-            summary.seconds,
-            stages.join(", "),
-            fixed(memory, 0)
-        ),
+        format!("{:.1} s ({}); peak memory {} MiB", summary.seconds, stages.join(", "), fixed(memory, 0)),
     );
     lines.text
 }
@@ -111,7 +106,7 @@ pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
     let mut table = Table::new([
         words("visit"),
         numbers("airmass"),
-        numbers("plain coadd"),
+        numbers("standard coadd"),
         numbers("matched"),
         numbers("dipoles"),
         numbers("noise"),
@@ -145,7 +140,7 @@ pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
     let mut lines = Lines { text: table.to_string() };
     let matched = summary.matched;
     let plain = match (&summary.plain, &summary.plain_coadd) {
-        (Some(plain), Some(name)) => format!("plain coadd ({name}) {}, ", plain.detections),
+        (Some(plain), Some(name)) => format!("standard coadd ({name}) {}, ", plain.detections),
         _ => String::new(),
     };
     lines.add(
@@ -163,7 +158,7 @@ pub(crate) fn of_subtracting(summary: &SubtractSummary) -> String {
     lines.text
 }
 
-/// The runs that templates are from.
+/// The runs behind the templates: identity of a single run, or their number.
 fn coadds(runs: &[String], band: &str) -> String {
     match runs {
         [one] => format!("run {one}, band {band}"),
@@ -171,7 +166,7 @@ fn coadds(runs: &[String], band: &str) -> String {
     }
 }
 
-/// Lines that begin with what they are about.
+/// Lines with a leading label.
 #[derive(Default)]
 struct Lines {
     text: String,
@@ -183,7 +178,7 @@ impl Lines {
     }
 }
 
-/// Where the coadds' PSF is from.
+/// Origin of the coadd's PSF.
 fn psf_from(summary: &Summary) -> String {
     match (summary.psf.origin, &summary.psf.measured) {
         (PsfOrigin::Measured, Some(quality)) => {
@@ -192,10 +187,10 @@ fn psf_from(summary: &Summary) -> String {
             format!("measured from {stars} of {candidates} bright sources{}", error.unwrap_or_default())
         }
         _ => match summary.joint.as_ref().and_then(|joint| joint.fiducial_visit) {
-            Some(visit) => format!("that of visit {visit}, the sharpest"),
+            Some(visit) => format!("as in visit {visit}, the sharpest"),
             None => {
                 let selected = summary.visits.iter().filter(|visit| visit.psf_selected).count();
-                format!("of {selected} of {} visits", summary.visits.len())
+                format!("average of {selected} of {} visits", summary.visits.len())
             }
         },
     }
@@ -205,10 +200,10 @@ fn visits(summary: &Summary) -> String {
     let airmasses = summary.visits.iter().map(|visit| visit.airmass);
     let (low, high) = airmasses.fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)));
     let template = match &summary.template {
-        TemplateSource::File(path) => format!("template {}", path.display()),
-        TemplateSource::Made => "template made of them".to_owned(),
+        TemplateSource::File(path) => format!("starting coadd {}", path.display()),
+        TemplateSource::Made => "starting coadd made from them".to_owned(),
     };
-    let memory = if summary.in_memory { "" } else { "; pixels on disk, for they did not fit in memory" };
+    let memory = if summary.in_memory { "" } else { "; pixels on disk (they exceed the memory limit)" };
     format!("{}, airmass {low:.2} to {high:.2}; {template}{memory}", summary.visits.len())
 }
 
@@ -227,7 +222,7 @@ fn solved(summary: &Summary) -> String {
         n => format!(" in {n} regions"),
     };
     format!(
-        "{iterations}{regions}; metric {} → {}",
+        "iterative solver, {iterations}{regions}; metric {} → {}",
         digits(Some(summary.initial_metric), 3),
         digits(Some(summary.final_metric), 3)
     )
@@ -243,7 +238,7 @@ fn jointly(joint: &JointSummary) -> String {
         n => format!(" in {n} tiles"),
     };
     format!(
-        "jointly, {passes} passes{tiles}; offsets up to {furthest:.3} px, at most {:.2} % of a visit clipped; colours at S/N 100 to {:.2} mag",
+        "joint solver, {passes} passes{tiles}; offsets up to {furthest:.3} px; up to {:.2} % of a visit clipped; colour error {:.2} mag at S/N 100",
         100.0 * clipped,
         joint.colour_error_mag
     )
@@ -273,7 +268,7 @@ fn grouped<'a>(warnings: impl IntoIterator<Item = &'a Warning>) -> Vec<String> {
     shown
 }
 
-/// The folder of the files and their names.
+/// The common folder of the files, and their names.
 fn written(files: &[PathBuf]) -> String {
     let Some(folder) = files.first().and_then(|file| file.parent()) else { return "nothing".into() };
     let names: Vec<_> =

@@ -1,15 +1,15 @@
-//! Text in columns.
+//! Aligned text tables.
 
 use crate::output::visible;
 
-/// Rows of text, aligned when shown.
+/// Rows of text, aligned on display.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
-/// A heading, and to which side its column is flush.
+/// Heading and alignment of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     heading: &'static str,
@@ -22,12 +22,12 @@ enum Flush {
     Right,
 }
 
-/// A column of words.
+/// A left-aligned text column.
 pub(crate) const fn words(heading: &'static str) -> Column {
     Column { heading, flush: Flush::Left }
 }
 
-/// A column of numbers.
+/// A right-aligned column of numbers.
 pub(crate) const fn numbers(heading: &'static str) -> Column {
     Column { heading, flush: Flush::Right }
 }
@@ -37,7 +37,7 @@ impl Table {
         Self { columns: columns.into(), rows: Vec::new() }
     }
 
-    /// Adds a row, which has a cell for each column.
+    /// Adds a row with one cell per column.
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
         let visible = |cell: String| visible(&cell).into_owned();
         let cells: Vec<String> = cells.into().into_iter().map(visible).collect();
@@ -70,12 +70,12 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// A number with so many decimals, or a dash.
+/// A number with the given number of decimals, or a dash.
 pub(crate) fn fixed(value: Option<f64>, decimals: usize) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| "–".into(), |value| format!("{value:.decimals$}"))
 }
 
-/// A number with so many digits, or a dash.
+/// A number with the given number of significant digits, or a dash.
 pub(crate) fn digits(value: Option<f64>, digits: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "–".into() };
     let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };

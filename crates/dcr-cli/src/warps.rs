@@ -1,9 +1,9 @@
-//! From the paths on the command line to the files of exposures.
+//! Resolution of command-line paths to the files of exposures.
 //!
-//! Weights, masks, PSFs and maps that belong to an exposure among the paths are no exposures: by
-//! their names (`x.weight.fits` beside `x.fits`), or because a pattern of the settings names them
-//! for it. A file of such a name whose exposure is not among the paths is an exposure, unless it
-//! only lies in a directory with others; either is reported.
+//! Weights, masks, PSFs and maps of an exposure in the list are companions, not exposures. They are
+//! recognised by name (`x.weight.fits` beside `x.fits`), or because a pattern in the settings names
+//! them. A file with such a name but without its exposure counts as an exposure, unless it was
+//! found in a directory together with others. Both cases are reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,37 +15,37 @@ use dcr_image::fits::{self, CompanionKind, companion_by_name, is_fits_name, refu
 
 use crate::console::Console;
 
-/// Names of pipelines that nobody gives to an exposure.
+/// Parts of names that only pipelines use, never for an exposure.
 const CERTAIN: [&str; 5] = [".weight.", ".mask.", ".psf.", "_oow_", "_ood_"];
-/// Files that a warning names at most.
+/// Maximum number of files listed in a warning.
 const SHOWN: usize = 3;
 
-/// A path that was given, or found in a directory that was given.
+/// A path from the command line, or from a directory on the command line.
 #[derive(Clone, Debug)]
 struct Given {
     path: PathBuf,
-    /// What it is compared by.
+    /// Key for comparisons.
     key: OsString,
     in_folder: bool,
 }
 
-/// The exposures among the paths, and what is to be said of the others.
+/// The exposures among the paths, and the files to report.
 #[derive(Debug, Default)]
 struct Sorted {
     exposures: Vec<PathBuf>,
-    /// Number of files that belong to exposures, by use.
+    /// Number of companion files, by use.
     companions: BTreeMap<&'static str, usize>,
-    /// Files named like companions whose exposure is not there: left out of a directory, or taken.
+    /// Companion-like files without their exposure: skipped in a directory, or taken as exposures.
     left_out: Vec<PathBuf>,
     taken: Vec<PathBuf>,
 }
 
-/// The exposures that `paths` stand for: files as they are, directories as the FITS files in them,
-/// sorted by name; without the files that belong to others of them by `input` or by their names.
+/// The exposures that `paths` stand for. Directories stand for their FITS files, sorted by name.
+/// Companions of other exposures in the list, by `input` or by name, are excluded.
 ///
 /// # Errors
 ///
-/// An error that names the path if it is nothing, leads nowhere, or cannot be listed.
+/// An error that names the path, if it does not exist, is a dangling link or cannot be listed.
 pub(crate) fn expand(
     paths: &[PathBuf],
     input: &InputConfig,
@@ -71,9 +71,9 @@ fn gather(paths: &[PathBuf]) -> anyhow::Result<Vec<Given>> {
         } else if fits::exists(path)? {
             files.push(Given::new(path.clone(), false));
         } else if path.to_string_lossy().contains(['*', '?', '[']) {
-            bail!("{}: no file matches this pattern, so the shell left it as it is", path.display());
+            bail!("{}: no file matches this pattern", path.display());
         } else {
-            bail!("{}: there is no such file or directory", path.display());
+            bail!("{}: no such file or directory", path.display());
         }
     }
     Ok(files)
@@ -100,7 +100,7 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Tells exposures from the files that belong to them.
+/// Separates exposures from their companions.
 fn sort(files: Vec<Given>, input: &InputConfig) -> Sorted {
     let keys: BTreeSet<&OsString> = files.iter().map(|file| &file.key).collect();
     let by_pattern = named_by_patterns(&files, input);
@@ -134,13 +134,13 @@ fn sort(files: Vec<Given>, input: &InputConfig) -> Sorted {
     sorted
 }
 
-/// The files that the settings' patterns name for others of the files, with their use.
+/// Files that a pattern in the settings names as companions of others, with their use.
 fn named_by_patterns(files: &[Given], input: &InputConfig) -> BTreeMap<OsString, &'static str> {
     let mut named = BTreeMap::new();
     let mut by_length: Vec<&Given> = files.iter().collect();
     by_length.sort_by_key(|file| file.key.len());
     for file in by_length {
-        // What is named for an exposure names no others.
+        // A companion has no companions of its own.
         if named.contains_key(&file.key) {
             continue;
         }
@@ -163,7 +163,7 @@ const fn use_of(kind: CompanionKind) -> &'static str {
     }
 }
 
-/// A path as it is compared: its folder without links and dots, its name as it is.
+/// Key of a path for comparisons: canonical folder, literal name.
 fn key(path: &Path) -> OsString {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -177,7 +177,7 @@ impl Given {
 }
 
 impl Sorted {
-    /// How many files belong to exposures.
+    /// A note on the number of companion files.
     fn note(&self) -> Option<String> {
         let parts: Vec<String> = self
             .companions
@@ -193,7 +193,7 @@ impl Sorted {
         let (last, first) = parts.split_last()?;
         let list = if first.is_empty() { last.clone() } else { format!("{} and {last}", first.join(", ")) };
         let (belong, exposures) =
-            if one { ("belongs", "is no exposure") } else { ("belong", "are no exposures") };
+            if one { ("belongs", "is not an exposure") } else { ("belong", "are not exposures") };
         Some(format!("{list} among the paths {belong} to exposures and {exposures}"))
     }
 
@@ -205,14 +205,14 @@ impl Sorted {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             (!files.is_empty()).then(|| {
                 format!(
-                    "{}{more}: named like weights, a mask, a PSF or a map of an exposure that is not among the \
+                    "{}{more}: the name is that of a weight, mask, PSF or map file whose exposure is not among the \
                      paths; {then}",
                     shown.join(", ")
                 )
             })
         };
-        let left_out = about(&self.left_out, "left out; name the file itself to take it for an exposure");
-        let taken = about(&self.taken, "taken for an exposure");
+        let left_out = about(&self.left_out, "skipped; give the file itself to use it as an exposure");
+        let taken = about(&self.taken, "used as an exposure");
         left_out.into_iter().chain(taken).collect()
     }
 }
@@ -282,7 +282,7 @@ mod tests {
             "d_wht.fits",
         ];
         let expected = ["a.fits", "b.fits.fz", "c_ooi_g.fits", "d.fits"];
-        let note = "2 masks, 1 other file and 4 weight files among the paths belong to exposures and are no exposures";
+        let note = "2 masks, 1 other file and 4 weight files among the paths belong to exposures and are not exposures";
         for of in [in_folder, by_glob] {
             let (exposures, said, warnings) = of(&names, &InputConfig::default());
             assert_eq!(exposures, expected);
@@ -290,7 +290,10 @@ mod tests {
         }
         let (exposures, said, _) = by_glob(&["a.fits", "a.weight.fits"], &InputConfig::default());
         assert_eq!(exposures, ["a.fits"]);
-        assert_eq!(said.unwrap(), "1 weight file among the paths belongs to exposures and is no exposure");
+        assert_eq!(
+            said.unwrap(),
+            "1 weight file among the paths belongs to exposures and is not an exposure"
+        );
     }
 
     #[test]
@@ -311,7 +314,7 @@ mod tests {
             );
             assert_eq!(
                 said.unwrap(),
-                "2 masks and 2 weight files among the paths belong to exposures and are no exposures"
+                "2 masks and 2 weight files among the paths belong to exposures and are not exposures"
             );
             assert!(warnings.is_empty());
         }
@@ -331,8 +334,7 @@ mod tests {
         let (exposures, _, warnings) = by_glob(&["a.fits", "x.weight.fits"], &none);
         assert_eq!(exposures, ["a.fits", "x.weight.fits"]);
         assert!(
-            warnings[0].contains("x.weight.fits: named like")
-                && warnings[0].contains("taken for an exposure")
+            warnings[0].contains("x.weight.fits: named like") && warnings[0].contains("used as an exposure")
         );
         let (exposures, _, warnings) = in_folder(&["a.fits", "rr_lyr.var.fits"], &none);
         assert_eq!((exposures.len(), warnings.len()), (2, 1));
@@ -356,7 +358,7 @@ mod tests {
         for path in [folder.path().to_owned(), link] {
             let message = gather(&[path]).unwrap_err().to_string();
             assert!(
-                message.contains("b.fits: this link leads to gone/b.fits, which is not there"),
+                message.contains("b.fits: this link points to gone/b.fits, which does not exist"),
                 "{message}"
             );
         }

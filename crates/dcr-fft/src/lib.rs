@@ -8,22 +8,22 @@ use std::sync::Arc;
 pub use realfft::{ComplexToReal, RealToComplex};
 pub use rustfft::{Fft, num_complex};
 
-/// Plans transforms in single precision. Transforms of one planner share their twiddle factors.
+/// Planner for single precision. The transforms of one planner share twiddle factors.
 pub struct Planner32(rustfft::FftPlanner<f32>);
 
 impl Planner32 {
-    /// A planner for the instructions of this machine.
+    /// A planner for the instruction set of this machine.
     #[must_use]
     pub fn new() -> Self {
         Self(rustfft::FftPlanner::new())
     }
 
-    /// The forward transform of `length` numbers, not normalised.
+    /// The forward transform of `length` complex numbers, not normalised.
     pub fn forward(&mut self, length: usize) -> Arc<dyn Fft<f32>> {
         self.0.plan_fft_forward(length)
     }
 
-    /// The inverse transform of `length` numbers, not normalised.
+    /// The inverse transform of `length` complex numbers, not normalised.
     pub fn inverse(&mut self, length: usize) -> Arc<dyn Fft<f32>> {
         self.0.plan_fft_inverse(length)
     }
@@ -35,14 +35,14 @@ impl Default for Planner32 {
     }
 }
 
-/// Plans transforms in double precision. Transforms of one planner share their twiddle factors.
+/// Planner for double precision. The transforms of one planner share twiddle factors.
 pub struct Planner64 {
     complex: rustfft::FftPlanner<f64>,
     real: realfft::RealFftPlanner<f64>,
 }
 
 impl Planner64 {
-    /// A planner for the instructions of this machine.
+    /// A planner for the instruction set of this machine.
     #[must_use]
     pub fn new() -> Self {
         Self { complex: rustfft::FftPlanner::new(), real: realfft::RealFftPlanner::new() }

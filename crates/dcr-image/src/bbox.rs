@@ -1,9 +1,9 @@
-//! Boxes of pixels in parent coordinates.
+//! Bounding boxes in parent pixel coordinates.
 //!
-//! A patch is cut out of a tract and a subregion out of a patch, so a box has an integer origin
-//! that need not be zero. The centre of pixel (x, y) has integer coordinates, and the first pixel
-//! of an array with box `b` is pixel `(b.x0, b.y0)`. Arrays are indexed `[row, column]`, that is
-//! `[y − y0, x − x0]`, and have the shape `(height, width)`.
+//! A patch is part of a tract, and a subregion part of a patch, so the integer origin of a box can
+//! be nonzero. The centre of pixel (x, y) has integer coordinates, and the first pixel of an array
+//! with box `b` is pixel `(b.x0, b.y0)`. Arrays are indexed `[row, column]`, i.e. `[y − y0, x −
+//! x0]`, and have the shape `(height, width)`.
 
 use std::fmt;
 use std::ops::Range;
@@ -39,13 +39,13 @@ impl BBox {
         Self { x0, y0, width, height }
     }
 
-    /// The box of an array of shape `(height, width)` with its first pixel at `(x0, y0)`.
+    /// The box of an array of shape `(height, width)` with first pixel `(x0, y0)`.
     #[must_use]
     pub const fn of_shape((x0, y0): (i64, i64), (height, width): (usize, usize)) -> Self {
         Self { x0, y0, width, height }
     }
 
-    /// The box of the columns `x` and the rows `y`; a range that runs backwards is empty.
+    /// The box of the columns `x` and rows `y`; a decreasing range gives an empty box.
     #[must_use]
     pub fn from_ranges(x: Range<i64>, y: Range<i64>) -> Self {
         let length = |r: &Range<i64>| usize::try_from(r.end.saturating_sub(r.start)).unwrap_or(0);
@@ -76,13 +76,13 @@ impl BBox {
         self.width * self.height
     }
 
-    /// Whether the box holds no pixel.
+    /// Whether the box has no pixels.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.width == 0 || self.height == 0
     }
 
-    /// `(x, y)` of the middle of the box; half-integer where the side is even.
+    /// `(x, y)` of the centre of the box; half-integer along even sides.
     #[must_use]
     pub fn centre(&self) -> (f64, f64) {
         (self.x0 as f64 + (self.width as f64 - 1.0) / 2.0, self.y0 as f64 + (self.height as f64 - 1.0) / 2.0)
@@ -94,7 +94,7 @@ impl BBox {
         self.x0 <= x && x < self.x1() && self.y0 <= y && y < self.y1()
     }
 
-    /// Whether every pixel of `other` is in the box. An empty box is in any other.
+    /// Whether `other` lies within the box. An empty box lies within any box.
     #[must_use]
     pub const fn contains_box(&self, other: &Self) -> bool {
         other.is_empty()
@@ -104,14 +104,14 @@ impl BBox {
                 && other.y1() <= self.y1())
     }
 
-    /// The pixels common to both boxes, or `None` if there are none.
+    /// The intersection of both boxes, or `None` if it is empty.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         let clipped = self.clipped(other);
         (!clipped.is_empty()).then_some(clipped)
     }
 
-    /// The part inside `limits`; empty where the two lie apart.
+    /// The intersection with `limits`; empty for disjoint boxes.
     #[must_use]
     pub fn clipped(&self, limits: &Self) -> Self {
         Self::from_ranges(
@@ -120,7 +120,7 @@ impl BBox {
         )
     }
 
-    /// The smallest box that holds both; an empty box adds nothing.
+    /// The smallest box that contains both; an empty box adds nothing.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         if self.is_empty() {
@@ -135,7 +135,7 @@ impl BBox {
         )
     }
 
-    /// The box with `border` more pixels on each side.
+    /// The box enlarged by `border` pixels on each side.
     #[must_use]
     pub const fn grown(&self, border: usize) -> Self {
         Self {
@@ -146,8 +146,8 @@ impl BBox {
         }
     }
 
-    /// The rows and columns that this box takes in an array covering `outer`, or `None` if it
-    /// reaches beyond it.
+    /// The index ranges of rows and columns in an array over `outer`, or `None` if the box exceeds
+    /// `outer`.
     #[must_use]
     pub fn slice_in(&self, outer: &Self) -> Option<(Range<usize>, Range<usize>)> {
         if !outer.contains_box(self) {
@@ -158,10 +158,10 @@ impl BBox {
         Some((row..row + self.height, column..column + self.width))
     }
 
-    /// Cuts the box into tiles of `(width, height)` pixels, row by row from its first pixel; those
-    /// at the far edges are what is left. They cover the box and do not overlap.
+    /// Divides the box into tiles of `(width, height)` pixels, row by row from its first pixel. The
+    /// tiles do not overlap; those at the far edges can be smaller.
     ///
-    /// A side of zero is taken as one.
+    /// A side of zero counts as one.
     pub fn tiles(&self, (width, height): (usize, usize)) -> impl Iterator<Item = Self> + use<> {
         let whole = *self;
         let (width, height) = (width.max(1), height.max(1));

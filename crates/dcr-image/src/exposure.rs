@@ -1,4 +1,4 @@
-//! Exposures as the rest of the program asks for them, in files or in memory.
+//! The exposure as a trait, with implementations for files and for memory.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -11,42 +11,42 @@ use crate::fits::{ExposureFile, Findings};
 use crate::header::StatedBand;
 use crate::{BBox, MaskPlanes, MaskedImage, Psf, Wcs};
 
-/// An error of reading pixels, of whatever kind the source of the pixels has.
+/// Error of a pixel source, of any type.
 pub type ReadError = Box<dyn Error + Send + Sync>;
 
-/// One calibrated exposure: pixels by box, WCS, mask planes, PSF and circumstances.
+/// One calibrated exposure: pixels by box, WCS, mask planes, PSF and metadata.
 ///
-/// [`ExposureFile`] reads the pixels from FITS files when they are asked for, [`ExposureInMemory`]
-/// holds them. Implement the trait for other sources, such as handles of a data butler.
+/// [`ExposureFile`] reads pixels from FITS files on request; [`ExposureInMemory`] holds them. Other
+/// sources, such as handles of a data butler, can implement the trait.
 pub trait Exposure: Debug + Send + Sync {
-    /// The file, or another name that identifies the exposure in messages.
+    /// File name, or another identifier of the exposure for messages.
     fn path(&self) -> &Path;
 
-    /// The pixels that the exposure covers, in parent coordinates.
+    /// Bounding box of the pixels, in parent coordinates.
     fn bbox(&self) -> BBox;
 
-    /// The WCS, for parent pixel coordinates.
+    /// WCS for parent pixel coordinates.
     fn wcs(&self) -> &Wcs;
 
-    /// The circumstances of the exposure, and the assumptions made about them.
+    /// Metadata of the exposure, and the assumptions made in reading it.
     fn visit(&self) -> &VisitInfo;
 
-    /// The unit of the pixel values, if it is known.
+    /// Unit of the pixel values, if known.
     fn unit(&self) -> Option<&str>;
 
-    /// The meaning of the mask bits of [`Exposure::read`].
+    /// Mask planes of the masks that [`Exposure::read`] returns.
     fn mask_planes(&self) -> &MaskPlanes;
 
-    /// The PSF, if it is known.
+    /// PSF, if known.
     fn psf(&self) -> Option<&Psf>;
 
-    /// Image, mask and variance of the box `part`, which lies inside [`Exposure::bbox`].
+    /// Image, mask and variance in the box `part`, which lies inside [`Exposure::bbox`].
     ///
-    /// Pixels without data are NaN, or carry a mask plane, or have no positive variance.
+    /// Pixels without data are NaN, have a mask plane, or have no positive variance.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the source from reading them.
+    /// Any error of the pixel source.
     fn read(&self, part: BBox) -> Result<MaskedImage, ReadError>;
 
     /// The mask of the box `part`.
@@ -58,17 +58,17 @@ pub trait Exposure: Debug + Send + Sync {
         Ok(self.read(part)?.mask)
     }
 
-    /// The band as the header describes it; by default only the filter's name.
+    /// Band as described by the header; by default the filter name only.
     fn stated_band(&self) -> StatedBand {
         StatedBand { filter: self.visit().filter.clone(), ..StatedBand::default() }
     }
 
-    /// All files that the exposure is read from; empty if there are none.
+    /// All files of the exposure; empty if there are none.
     fn files(&self) -> Vec<PathBuf> {
         vec![]
     }
 
-    /// Doubts about the pixel values that were read so far; by default none.
+    /// Warnings about the pixels read so far; by default none.
     fn findings(&self) -> Findings {
         Findings::default()
     }
@@ -124,22 +124,22 @@ impl Exposure for ExposureFile {
     }
 }
 
-/// An exposure whose pixels are in memory.
+/// An exposure held in memory.
 #[derive(Clone, Debug)]
 pub struct ExposureInMemory {
-    /// Identifies the exposure in messages, as a file's path does for [`ExposureFile`].
+    /// Identifier in messages, like the path of an [`ExposureFile`].
     pub name: PathBuf,
-    /// Image, mask and variance on the box that the exposure covers.
+    /// Image, mask and variance over the box of the exposure.
     pub pixels: MaskedImage,
-    /// The WCS, for parent pixel coordinates.
+    /// WCS for parent pixel coordinates.
     pub wcs: Wcs,
-    /// The circumstances of the exposure.
+    /// Metadata of the exposure.
     pub visit: VisitInfo,
-    /// The unit of the pixel values, if it is known.
+    /// Unit of the pixel values, if known.
     pub unit: Option<String>,
-    /// The meaning of the mask bits.
+    /// Mask planes.
     pub planes: MaskPlanes,
-    /// The PSF, if it is known.
+    /// PSF, if known.
     pub psf: Option<Psf>,
 }
 

@@ -1,19 +1,19 @@
 //! Mask planes: what each bit of a mask means.
 //!
-//! Each file carries its own dictionary of plane names and bits. The same name may have different
-//! bits in different files, so masks from two files are compared or joined only after [`remap`] has
-//! brought both to one dictionary.
+//! Each file has its own dictionary of plane names and bits. The same name can have different bits
+//! in different files, so masks of two files are compared or combined only after [`remap`] has
+//! translated both to one dictionary.
 //!
-//! Names are compared by [`same_plane`]: lsst-images calls SATURATED what afw calls SAT. A
-//! dictionary keeps afw's name, so that planes of both have one bit where they meet.
+//! Names are compared by [`same_plane`], because lsst-images uses SATURATED for afw's SAT. A
+//! dictionary keeps the name of afw, so that planes of both have one bit.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// Planes made by this software have the bits 0 to 30, so that a mask value is never negative.
+/// Planes created here use the bits 0 to 30, so that a mask value is never negative.
 const FREE_BITS: u8 = 31;
 
-/// The planes of a new mask, in the order of their bits.
+/// The planes of a new mask, in bit order.
 const CANONICAL: [&str; 13] = [
     "BAD",
     "SAT",
@@ -30,7 +30,7 @@ const CANONICAL: [&str; 13] = [
     "INEXACT_PSF",
 ];
 
-/// Planes of afw and lsst-images beside the canonical ones, by afw's names where both have one.
+/// Other planes of afw and lsst-images, by the name of afw where both have one.
 const KNOWN: [&str; 16] = [
     "BRIGHT_OBJECT",
     "CROSSTALK",
@@ -50,7 +50,7 @@ const KNOWN: [&str; 16] = [
     "LOW_COVERAGE",
 ];
 
-/// Names of lsst-images and others, and afw's name for the same plane.
+/// Names in lsst-images and other software, and the name in afw for the same plane.
 const SYNONYMS: [(&str, &str); 9] = [
     ("SATURATED", "SAT"),
     ("COSMIC_RAY", "CR"),
@@ -63,7 +63,7 @@ const SYNONYMS: [(&str, &str); 9] = [
     ("SATURATED_TEMPLATE", "SAT_TEMPLATE"),
 ];
 
-/// The name by which a plane is kept: afw's of its synonyms, in capitals if it is a known one.
+/// Canonical name of a plane: that of afw among synonyms, in upper case if it is known.
 #[must_use]
 pub fn canonical_plane(name: &str) -> &str {
     let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|&(_, ours)| ours);
@@ -71,21 +71,21 @@ pub fn canonical_plane(name: &str) -> &str {
     synonym.or_else(known).unwrap_or(name)
 }
 
-/// Whether two names stand for one plane: they are equal but for case, or synonyms.
+/// Whether two names denote one plane, ignoring case and resolving synonyms.
 #[must_use]
 pub fn same_plane(a: &str, b: &str) -> bool {
     canonical_plane(a).eq_ignore_ascii_case(canonical_plane(b))
 }
 
-/// Names of planes that masks of afw, lsst-images or our own may have.
+/// Names of planes in masks of afw, lsst-images and dcr.
 pub fn known_planes() -> impl Iterator<Item = &'static str> {
     CANONICAL.into_iter().chain(KNOWN)
 }
 
 /// A dictionary of mask planes, ordered by bit.
 ///
-/// Two names may share a bit, as they do in some files; a name has one bit. Synonyms are kept under
-/// one name ([`canonical_plane`]) unless a file has two of them.
+/// Two names can share a bit, as they do in some files; a name has one bit. Synonyms are stored
+/// under one name ([`canonical_plane`]) unless a file has two of them.
 ///
 /// ```
 /// use dcr_image::MaskPlanes;
@@ -99,7 +99,7 @@ pub struct MaskPlanes {
     planes: Vec<(String, u8)>,
 }
 
-/// A mask dictionary that cannot hold what was asked of it.
+/// A request that a mask dictionary cannot satisfy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaskError {
@@ -110,7 +110,7 @@ pub enum MaskError {
         name: String,
     },
     /// A plane was given two bits.
-    #[error("mask plane {name} has bit {old} and cannot have bit {new} as well")]
+    #[error("mask plane {name} already has bit {old} and cannot also have bit {new}")]
     Redefined {
         /// The plane.
         name: String,
@@ -142,9 +142,8 @@ impl MaskPlanes {
         Self { planes: Vec::new() }
     }
 
-    /// The planes that our own masks start with: BAD 0, SAT 1, INTRP 2, CR 3, EDGE 4, DETECTED 5,
-    /// DETECTED_NEGATIVE 6, SUSPECT 7, NO_DATA 8, CLIPPED 9, REJECTED 10, SENSOR_EDGE 11,
-    /// INEXACT_PSF 12.
+    /// The planes of a new mask: BAD 0, SAT 1, INTRP 2, CR 3, EDGE 4, DETECTED 5, DETECTED_NEGATIVE
+    /// 6, SUSPECT 7, NO_DATA 8, CLIPPED 9, REJECTED 10, SENSOR_EDGE 11, INEXACT_PSF 12.
     #[must_use]
     pub fn canonical() -> Self {
         Self { planes: CANONICAL.iter().zip(0..).map(|(name, bit)| ((*name).to_owned(), bit)).collect() }
@@ -162,20 +161,20 @@ impl MaskPlanes {
         self.planes.is_empty()
     }
 
-    /// Names and bits, by rising bit.
+    /// Names and bits, in bit order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u8)> {
         self.planes.iter().map(|(name, bit)| (name.as_str(), *bit))
     }
 
-    /// The bit number of a plane: of that name, or else of a synonym.
+    /// Bit number of a plane, by its name or a synonym.
     #[must_use]
     pub fn bit(&self, name: &str) -> Option<u8> {
         let alike = || self.planes.iter().find(|(known, _)| same_plane(known, name)).map(|&(_, bit)| bit);
         self.exact_bit(name).or_else(alike)
     }
 
-    /// The union of the named planes and their synonyms as a mask value. Names that are not in the
-    /// dictionary add nothing: a file without a CLIPPED plane has no clipped pixels.
+    /// The named planes and their synonyms as a mask value. Unknown names are ignored: a file
+    /// without a CLIPPED plane has no clipped pixels.
     #[must_use]
     pub fn bits_of<I: IntoIterator<Item: AsRef<str>>>(&self, names: I) -> i32 {
         let bits_of_one = |name: I::Item| {
@@ -185,7 +184,7 @@ impl MaskPlanes {
         names.into_iter().map(bits_of_one).fold(0, |bits, own| bits | own)
     }
 
-    /// The bits of a mask value that no plane declares.
+    /// Bits of a mask value without a plane.
     #[must_use]
     pub fn undeclared_bits(&self, value: i32) -> i32 {
         value & !self.all_bits()
@@ -197,12 +196,12 @@ impl MaskPlanes {
         self.planes.iter().fold(0, |bits, &(_, bit)| bits | value_of(bit))
     }
 
-    /// The names of the planes set in a mask value, by rising bit.
+    /// Names of the planes in a mask value, in bit order.
     pub fn names_in(&self, value: i32) -> impl Iterator<Item = &str> {
         self.iter().filter(move |&(_, bit)| value & value_of(bit) != 0).map(|(name, _)| name)
     }
 
-    /// Adds a plane at the lowest free bit and returns that bit; a plane that exists keeps its own.
+    /// Adds a plane at the lowest free bit and returns that bit; an existing plane keeps its bit.
     ///
     /// # Errors
     ///
@@ -218,7 +217,7 @@ impl MaskPlanes {
         Ok(bit)
     }
 
-    /// Adds a plane at the bit that a file gives it. The second of two synonyms with different bits
+    /// Adds a plane at the bit given by a file. The second of two synonyms with different bits
     /// keeps its own name.
     ///
     /// # Errors
@@ -246,8 +245,8 @@ impl MaskPlanes {
         Ok(())
     }
 
-    /// Adds the planes of `other` that are missing here, each at its own bit if that is free and at
-    /// the lowest free bit otherwise.
+    /// Adds the missing planes of `other`, each at its own bit if free, else at the lowest free
+    /// bit.
     ///
     /// # Errors
     ///
@@ -281,9 +280,9 @@ const fn value_of(bit: u8) -> i32 {
     (1_u32 << bit) as i32
 }
 
-/// Translates a mask from the dictionary `from` to the dictionary `to`, plane by plane name.
+/// Translates a mask from the dictionary `from` to the dictionary `to`, by plane name.
 ///
-/// Bits that `from` does not declare have no meaning and are cleared.
+/// Bits that `from` does not declare are cleared.
 ///
 /// # Errors
 ///
@@ -294,17 +293,17 @@ pub fn remap(mask: &mut Array2<i32>, from: &MaskPlanes, to: &MaskPlanes) -> Resu
     Ok(())
 }
 
-/// How mask values of one dictionary become those of another. Bits of no plane are lost.
+/// Translation of mask values between dictionaries. Bits without a plane are cleared.
 #[derive(Clone, Debug)]
 pub struct Translation {
-    /// Bits that mean the same in both.
+    /// Bits that are equal in both.
     staying: i32,
-    /// Bits that become others.
+    /// Bits that change, with their new bits.
     moving: Vec<(i32, i32)>,
 }
 
 impl Translation {
-    /// From one dictionary to another.
+    /// The translation from one dictionary to another.
     ///
     /// # Errors
     ///
@@ -321,7 +320,7 @@ impl Translation {
         Ok(Self { staying: stay.into_iter().fold(0, |bits, (bit, _)| bits | bit), moving })
     }
 
-    /// A value, translated.
+    /// Translates a value.
     #[must_use]
     pub fn of(&self, value: i32) -> i32 {
         let start = value & self.staying;

@@ -1,17 +1,17 @@
-//! An image with its mask and variance on one box of pixels.
+//! An image with mask and variance, over one bounding box.
 
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::BBox;
 
-/// Pixels, what is wrong with them, and how uncertain they are.
+/// Pixel values, mask and variance.
 ///
-/// All three planes have the shape of `bbox`, which [`MaskedImage::new`] makes sure of. Pixels
-/// without data are NaN in the image or the variance, or carry a mask plane, or both; see
-/// [`ExposureFile`](crate::fits::ExposureFile) for what readers do.
+/// All three planes have the shape of `bbox`, as [`MaskedImage::new`] verifies. Pixels without data
+/// are NaN in the image or the variance, or have a mask plane, or both; see
+/// [`ExposureFile`](crate::fits::ExposureFile) for the conventions of readers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskedImage {
-    /// Where the pixels lie.
+    /// Bounding box of the pixels.
     pub bbox: BBox,
     /// The pixel values, in the unit of the file.
     pub image: Array2<f32>,
@@ -21,38 +21,38 @@ pub struct MaskedImage {
     pub variance: Array2<f32>,
 }
 
-/// Planes that do not fit their box.
+/// Errors of mismatched planes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaskedImageError {
-    /// A plane has another shape than the box.
+    /// The shape of a plane differs from that of the box.
     #[error("the {plane} plane is {got_height} × {got_width} pixels (rows × columns); its box is {bbox}")]
     Shape {
-        /// Which plane.
+        /// Name of the plane.
         plane: &'static str,
         /// Its rows.
         got_height: usize,
         /// Its columns.
         got_width: usize,
-        /// The box it should cover.
+        /// The required box.
         bbox: BBox,
     },
-    /// The part asked for reaches beyond the image.
-    #[error("{wanted} reaches beyond the image {bbox}")]
+    /// The requested part exceeds the image.
+    #[error("{wanted} exceeds the image {bbox}")]
     Outside {
-        /// The part asked for.
+        /// The requested part.
         wanted: BBox,
-        /// The image's box.
+        /// Box of the image.
         bbox: BBox,
     },
 }
 
 impl MaskedImage {
-    /// Joins three planes that cover `bbox`.
+    /// Combines three planes over `bbox`.
     ///
     /// # Errors
     ///
-    /// [`MaskedImageError::Shape`] if one of them has another shape.
+    /// [`MaskedImageError::Shape`] if a plane has another shape.
     pub fn new(
         bbox: BBox,
         image: Array2<f32>,
@@ -67,7 +67,7 @@ impl MaskedImage {
         Ok(Self { bbox, image, mask, variance })
     }
 
-    /// An image of zeros without mask bits and with zero variance.
+    /// An image of zeros with empty mask and zero variance.
     #[must_use]
     pub fn zeros(bbox: BBox) -> Self {
         Self {
@@ -78,11 +78,11 @@ impl MaskedImage {
         }
     }
 
-    /// A copy of the part in `part`.
+    /// A copy of the part `part`.
     ///
     /// # Errors
     ///
-    /// [`MaskedImageError::Outside`] if `part` reaches beyond the image.
+    /// [`MaskedImageError::Outside`] if `part` exceeds the image.
     pub fn sub_image(&self, part: BBox) -> Result<Self, MaskedImageError> {
         let outside = || MaskedImageError::Outside { wanted: part, bbox: self.bbox };
         let (rows, columns) = part.slice_in(&self.bbox).ok_or_else(outside)?;

@@ -1,9 +1,9 @@
-//! The point spread function of an exposure: what light of one point looks like in its pixels.
+//! Point spread function of an exposure.
 //!
-//! Whatever a PSF is made of, it is used as a [`Stamp`] at a place and as a full width at half
-//! maximum. The width is 2√(2 ln 2) times the determinant radius det(Q)^(1/4), with Q the adaptive
-//! second moments (weighted with a Gaussian that fits them), so that neither wings nor noise at the
-//! edge of a stamp move it.
+//! Every kind of PSF provides a [`Stamp`] at a position and a full width at half maximum. The width
+//! is 2√(2 ln 2) times the determinant radius det(Q)^(1/4), with the adaptive second moments Q
+//! (weighted by the best-fitting Gaussian). Wings, and noise at the edge of a stamp, do not affect
+//! it.
 
 mod centring;
 mod error;
@@ -30,12 +30,12 @@ pub use parts::PART_CELL;
 pub use psfex::PsfEx;
 pub use stamp::Stamp;
 
-/// Side of the grid inside a pixel over which analytic profiles are averaged.
+/// Side of the subpixel grid for averaging analytic profiles over a pixel.
 const SUBPIXELS: usize = 7;
-/// Half the side of the stamp of an analytic profile, in FWHM: beyond, a Gaussian has 1e-15 of its
-/// light and a Moffat profile of β = 2.5 0.4 %.
+/// Half the side of the stamp of an analytic profile, in FWHM. Beyond are 1e-15 of the light of a
+/// Gaussian, and 0.4 % for a Moffat profile with β = 2.5.
 const HALF_SIDE_FWHM: f64 = 4.5;
-/// The widest profile drawn; beyond, a header's number is a mistake.
+/// Maximum width of a profile; larger header values are errors.
 const MAX_FWHM_PX: f64 = 200.0;
 
 /// A point spread function.
@@ -56,7 +56,7 @@ const MAX_FWHM_PX: f64 = 200.0;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Psf {
-    /// The same stamp everywhere.
+    /// One stamp for all positions.
     Stamp(Stamp),
     /// A stamp for each cell of a grid.
     Grid(StampGrid),
@@ -72,23 +72,23 @@ pub enum Psf {
         /// The exponent; above 1.
         beta: f64,
     },
-    /// A PSFEx model that varies over the image.
+    /// A PSFEx model that varies with position.
     PsfEx(PsfEx),
-    /// The PSFs of an exposure's parts, each where its part is.
+    /// The PSFs of the parts of a joined exposure, each over its part.
     Parts(PsfParts),
 }
 
-/// The PSFs of an exposure's parts, and where each is to be used.
+/// The PSFs of the parts of an exposure, and the cells where each applies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PsfParts {
     bbox: BBox,
-    /// The number of the PSF in each cell, rows first.
+    /// Index of the PSF in each cell, row by row.
     cells: Array2<u16>,
     psfs: Vec<Psf>,
 }
 
 impl Psf {
-    /// The PSF that holds at pixel coordinates `(x, y)` of the parent: of the part there, or
+    /// The PSF that applies at parent pixel coordinates `(x, y)`: that of the part there, or
     /// itself.
     #[must_use]
     pub fn at(&self, x: f64, y: f64) -> &Self {
@@ -98,13 +98,13 @@ impl Psf {
         }
     }
 
-    /// The image of a point whose centre is the centre of a pixel, at pixel coordinates `(x, y)` of
-    /// the parent: odd-sized, of sum 1, centred on its middle pixel.
+    /// The image of a point source centred on a pixel, at parent pixel coordinates `(x, y)`:
+    /// odd-sized, of sum 1, centred on its middle pixel.
     ///
     /// # Errors
     ///
-    /// [`StampError`] if a profile's numbers make no sense, or if a model that varies over the
-    /// image makes none at this place.
+    /// [`StampError`] for invalid profile parameters, or a model without a valid PSF at this
+    /// position.
     pub fn stamp_at(&self, x: f64, y: f64) -> Result<Stamp, StampError> {
         match self {
             Self::Stamp(stamp) => Ok(stamp.clone()),
@@ -127,20 +127,19 @@ impl Psf {
         }
     }
 
-    /// Whether the PSF was measured on stars as the exposure shows them, smeared by refraction:
-    /// PSFEx models are made from the exposure's own stars. Of stamps and grids nothing is known,
-    /// and profiles are drawn.
+    /// Whether the PSF contains DCR, because it was measured on stars smeared by refraction, as
+    /// PSFEx models are. For stamps and grids this is unknown; profiles do not contain it.
     #[must_use]
     pub const fn includes_refraction(&self) -> bool {
         matches!(self, Self::PsfEx(_))
     }
 
-    /// Full width at half maximum in pixels at `(x, y)`: 2√(2 ln 2)·det(Q)^(1/4) of the stamp's
-    /// adaptive moments; for an analytic profile its own width, which the pixels widen a little.
+    /// Full width at half maximum in pixels at `(x, y)`: 2√(2 ln 2)·det(Q)^(1/4) of the adaptive
+    /// moments of the stamp. For an analytic profile its nominal width, without the pixel.
     ///
     /// # Errors
     ///
-    /// [`StampError`] as for [`Psf::stamp_at`], or if the moments do not settle.
+    /// [`StampError`] as for [`Psf::stamp_at`], or if the moments do not converge.
     pub fn fwhm_px(&self, x: f64, y: f64) -> Result<f64, StampError> {
         match self {
             Self::Stamp(stamp) => stamp.fwhm_px(),
@@ -160,7 +159,7 @@ fn checked_fwhm(fwhm_px: f64) -> Result<f64, StampError> {
     }
 }
 
-/// Draws a circular profile, given as a function of r² in pixels, averaged over each pixel.
+/// A circular profile as a function of r² in pixels, averaged over each pixel.
 fn draw(fwhm_px: f64, profile: impl Fn(f64) -> f64) -> Result<Stamp, StampError> {
     let half = ((checked_fwhm(fwhm_px)? * HALF_SIDE_FWHM).ceil() as usize).max(7);
     let offsets: Vec<f64> = (0..SUBPIXELS).map(|i| (i as f64 + 0.5) / SUBPIXELS as f64 - 0.5).collect();

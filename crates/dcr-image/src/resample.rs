@@ -1,25 +1,26 @@
-//! An image on another pixel grid: values, variances and masks by interpolation.
+//! Resampling of an image to another pixel grid: values, variances and masks by interpolation.
 //!
-//! Pixel values are flux per pixel. With `p(u)` the place in the source of output pixel `u`
-//! ([`PositionMap`]), weights `w` of an interpolation kernel about `p`, made to add up to 1 over
-//! the pixels that have data, and `A = |det ∂p/∂u|`, the area of an output pixel in source pixels,
+//! Pixel values are flux per pixel. Let `p(u)` be the source position of output pixel `u`
+//! ([`PositionMap`]), `w` the weights of an interpolation kernel about `p`, normalised to 1 over
+//! the pixels with data, and `A = |det ∂p/∂u|` the area of an output pixel in source pixels. Then
 //!
 //! ```text
 //! image(u) = A Σ_m w(m) s(m)          variance(u) = A² Σ_m w(m)² v(m)
 //! ```
 //!
-//! so that flux is conserved: to 1e-3 for stars with a FWHM of 3 px or more in the coarser of the
+//! Flux is therefore conserved: to 1e-3 for stars with a FWHM of 3 px or more in the coarser of the
 //! two grids, by any of the Lanczos kernels (`flux_is_conserved_at_any_scale_and_angle`). Their
-//! ripple moves single pixels of a star of FWHM 4 px by 0.5, 0.4 and 0.2 % of the peak (Lanczos-3,
-//! 4, 5). Neighbouring output pixels share noise, which no variance plane can say.
+//! ringing changes single pixels of a star of FWHM 4 px by 0.5, 0.4 and 0.2 % of the peak
+//! (Lanczos-3, 4, 5). Noise of neighbouring output pixels is correlated, which the variance plane
+//! does not describe.
 //!
-//! Where source pixels without data carry at most [`MISSING_WEIGHT`] of the kernel's absolute
-//! weight, the rest is made to add up to 1; elsewhere the output has no data, and is NaN. The mask
-//! of an output pixel has the planes of all source pixels that carry at least
-//! [`SIGNIFICANT_WEIGHT`].
+//! Where missing source pixels have at most [`MISSING_WEIGHT`] of the absolute kernel weight, the
+//! remaining weights are normalised; elsewhere the output has no data and is NaN. An output pixel
+//! has the mask planes of all source pixels with a weight of at least [`SIGNIFICANT_WEIGHT`].
 //!
-//! Output pixels that are larger than the source's average over them: the kernel is stretched by
-//! the ratio, which keeps what the coarser grid can show and cuts off the rest, noise included.
+//! Output pixels larger than those of the source are averages: the kernel is stretched by the
+//! ratio, which keeps the frequencies that the coarser grid can represent and removes the others,
+//! noise included.
 //!
 //! # References
 //!
@@ -37,30 +38,29 @@ use kernel::{Taps, WeightTable};
 pub use positions::{Place, PositionMap};
 pub use stamp::warp_stamp;
 
-/// The share of a kernel's absolute weight that may fall on pixels without data. With 5 %, a hole
-/// grows by about 2 px.
+/// Maximum share of the absolute kernel weight on missing pixels. With 5 %, a hole grows by about 2
+/// px.
 pub const MISSING_WEIGHT: f32 = 0.05;
-/// The weight, of a kernel of sum 1, from which on a flagged pixel flags another. Noise that enters
-/// with less is 1/2500 in variance.
+/// Minimum weight, for a kernel of sum 1, at which a flagged pixel flags the output. Noise with
+/// less weight contributes 1/2500 of the variance.
 pub const SIGNIFICANT_WEIGHT: f32 = 0.02;
-/// Grids whose pixels differ less in size are interpolated as if they were alike.
+/// Maximum difference in pixel size at which grids are interpolated without averaging.
 const SAME_SIZE: f64 = 1.05;
 
-/// An image ready to be interpolated.
+/// An image prepared for interpolation.
 #[derive(Debug)]
 pub struct Resampler {
     pixels: MaskedImage,
     no_data: i32,
-    /// The union of the mask over the taps of a kernel about each pixel; NO_DATA where some are
-    /// missing.
+    /// Union of the mask over the kernel's support about each pixel, with NO_DATA for missing
+    /// pixels.
     bits_around: Array2<i32>,
     weights: WeightTable,
 }
 
 impl Resampler {
-    /// Prepares an image. Pixels that are flagged `no_data`, or whose value or variance is not
-    /// finite, count as without data. `area` is that of an output pixel in source pixels, somewhere
-    /// in the middle.
+    /// Prepares an image. Pixels flagged `no_data`, or with a value or variance that is not finite,
+    /// count as missing. `area` is that of an output pixel in source pixels, near the centre.
     #[must_use]
     pub fn new(mut pixels: MaskedImage, no_data: i32, kernel: WarpKernel, area: f64) -> Self {
         let scale = area.abs().sqrt();
@@ -80,21 +80,21 @@ impl Resampler {
         Self { pixels, no_data, bits_around, weights }
     }
 
-    /// How many px beyond a place the interpolation reaches.
+    /// Reach of the interpolation in px beyond a position.
     #[must_use]
     pub fn reach_px(kernel: WarpKernel, area: f64) -> usize {
         (kernel.reach() as f64 * area.abs().sqrt().max(1.0)).ceil() as usize
     }
 
-    /// The part `part` of the output grid that `map` describes. Pixels without data are NaN and
+    /// The part `part` of the output grid described by `map`. Pixels without data are NaN and
     /// flagged.
     ///
-    /// A part is the same whether it is asked for alone or with others, so that parts may be made
-    /// in parallel.
+    /// The result of a part does not depend on other parts, so that parts can be computed in
+    /// parallel.
     ///
     /// # Panics
     ///
-    /// If `part` reaches beyond the map.
+    /// If `part` exceeds the map.
     #[must_use]
     pub fn resample(&self, map: &PositionMap, part: BBox) -> MaskedImage {
         let mut out = MaskedImage {
@@ -116,7 +116,7 @@ impl Resampler {
         out
     }
 
-    /// Value, variance and mask at a place; `None` if too much is missing there.
+    /// Value, variance and mask at a position; `None` if too much data are missing.
     fn interpolate(
         &self,
         place: Place,
@@ -148,7 +148,7 @@ impl Resampler {
         Some((area * value, area * area * variance, mask))
     }
 
-    /// Weighted sums over taps that all have data.
+    /// Weighted sums where all pixels have data.
     fn sum_of_all(&self, along_x: &[f32], along_y: &[f32], first_x: usize, first_y: usize) -> (f32, f32) {
         let cols = self.pixels.image.ncols();
         let (Some(image), Some(variance)) = (self.pixels.image.as_slice(), self.pixels.variance.as_slice())
@@ -171,8 +171,8 @@ impl Resampler {
         (value, noise)
     }
 
-    /// The same over those that have data, with their weights made to add up to 1; `None` if the
-    /// others carry too much.
+    /// Weighted sums over the pixels with data, with normalised weights; `None` if the missing
+    /// pixels have too much weight.
     fn sum_of_known(
         &self,
         along_x: &[f32],
@@ -192,7 +192,7 @@ impl Resampler {
         (known >= (1.0 - MISSING_WEIGHT) * all && sum > 0.5).then(|| (value / sum, noise / (sum * sum)))
     }
 
-    /// The planes of the pixels that carry weight. That some have no data has been dealt with.
+    /// Mask planes of the pixels with significant weight; missing pixels are treated elsewhere.
     fn planes_of_significant(&self, along_x: &[f32], along_y: &[f32], first_x: i64, first_y: i64) -> i32 {
         let mut planes = 0;
         self.each_tap(along_x, along_y, first_x, first_y, |weight, at| {
@@ -203,7 +203,7 @@ impl Resampler {
         planes & !self.no_data
     }
 
-    /// Every tap: its weight, and its pixel if the image has it.
+    /// Every kernel weight with its pixel, if within the image.
     fn each_tap(
         &self,
         along_x: &[f32],
@@ -223,7 +223,7 @@ impl Resampler {
     }
 }
 
-/// The union over the taps of a kernel about each pixel, with `beyond` for those outside.
+/// Union over the kernel's support about each pixel, with `beyond` outside the image.
 fn joined(mask: &Array2<i32>, reach: usize, beyond: i32) -> Array2<i32> {
     let (rows, cols) = mask.dim();
     let mut along_x = Array2::zeros((rows, cols));

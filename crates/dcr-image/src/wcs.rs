@@ -1,13 +1,12 @@
-//! Where pixels lie on the sky, and which way the zenith is in an image.
+//! World coordinate system of an image, and the direction to the zenith in pixels.
 //!
-//! Pixel coordinates are 0-based parent coordinates: a box's origin is included, and the centre of
-//! pixel (x, y) of the parent has the coordinates (x, y). With one `Wcs` for a patch, a subregion's
-//! coordinates need no offset. Positions are ICRS; FK5 at equinox 2000 differs by up to 20 mas,
-//! which is the same for every image of a field, and is treated alike.
+//! Pixel coordinates are 0-based parent coordinates: they include the origin of a box, and the
+//! centre of pixel (x, y) of the parent has the coordinates (x, y). One `Wcs` therefore serves a
+//! patch and its subregions. Positions are ICRS. FK5 at equinox 2000 differs by up to 20 mas, equal
+//! for all images of a field, and is treated as ICRS.
 //!
-//! The projections with the SIP and TPV distortions are those of the `fits-well` crate, which agree
-//! with astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). The rest of the crate sees
-//! this type only.
+//! The crate `fits-well` provides the projections with SIP and TPV distortions. They agree with
+//! astropy to 1e-6 px and 0.01 mas (`wcs_agrees_with_astropy`). Other modules use this type only.
 //!
 //! # References
 //!
@@ -32,8 +31,8 @@ use cards::{Frame, WcsCards};
 pub use error::WcsError;
 pub use origin::{image_origin, origin_cards};
 
-/// Half the step of the finite differences for the [`Jacobian`], in pixels. With a whole pixel the
-/// curvature of any real WCS adds less than 1e-9, and rounding less than 1e-8.
+/// Half step of the finite differences for the [`Jacobian`], in pixels. With a whole pixel, the
+/// curvature of any real WCS contributes less than 1e-9, and rounding less than 1e-8.
 const STEP_PX: f64 = 1.0;
 
 /// A world coordinate system: a map between the pixels of a parent image and the sky.
@@ -45,20 +44,21 @@ pub struct Wcs {
     notes: Vec<String>,
 }
 
-/// What to make of the distortion polynomials of headers.
+/// Treatment of distortion polynomials in headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distortions {
-    /// They are applied.
+    /// Apply them.
     #[default]
     Header,
-    /// They are left out, as ones that were left behind in a resampled image.
+    /// Ignore them, e.g. if they are left over in a resampled image.
     Ignored,
 }
 
-/// How a step in pixels moves on the sky, in the local (East, North) frame, in arcsec per pixel.
+/// Change of the sky position per pixel step, in the local (East, North) frame, in arcsec per
+/// pixel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jacobian {
-    /// East per step in x; negative for the usual East-left image.
+    /// East per step in x; negative for the usual orientation with East left.
     pub east_x: f64,
     /// East per step in y.
     pub east_y: f64,
@@ -76,8 +76,8 @@ impl Jacobian {
         self.east_x * self.north_y - self.east_y * self.north_x
     }
 
-    /// The step (dx, dy) in pixels that moves by `east` and `north` arcsec, or `None` if the matrix
-    /// is singular.
+    /// The step (dx, dy) in pixels that corresponds to `east` and `north` arcsec, or `None` if the
+    /// matrix is singular.
     #[must_use]
     pub fn pixels_for(&self, east: f64, north: f64) -> Option<(f64, f64)> {
         let determinant = self.determinant();
@@ -87,7 +87,7 @@ impl Jacobian {
     }
 }
 
-/// The direction to the zenith at a place of an image.
+/// The direction to the zenith at a position of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZenithDirection {
     /// Component along x of the unit vector in pixels.
@@ -99,7 +99,7 @@ pub struct ZenithDirection {
 }
 
 impl ZenithDirection {
-    /// The shift (dx, dy) in pixels of light lifted by `lift` towards the zenith.
+    /// The shift (dx, dy) in pixels of light displaced by `lift` towards the zenith.
     #[must_use]
     pub fn pixels(&self, lift: Angle) -> (f64, f64) {
         let length = lift.arcsec() / self.arcsec_per_px;
@@ -108,14 +108,14 @@ impl ZenithDirection {
 }
 
 impl Wcs {
-    /// What had to be chosen between cards that contradict each other, and what is implausible:
-    /// whole sentences, each a warning.
+    /// Warnings about choices between contradictory cards, and about implausible values, one or
+    /// more sentences each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The place on the sky of pixel coordinates `(x, y)`.
+    /// Sky position of the pixel coordinates `(x, y)`.
     ///
     /// # Errors
     ///
@@ -133,8 +133,8 @@ impl Wcs {
         Ok(SkyPosition::from_degrees(ra, dec))
     }
 
-    /// The pixel coordinates (x, y) of a place on the sky. Distortions are inverted by iteration,
-    /// not by their approximate inverse in the header, so that the way there and back closes.
+    /// Pixel coordinates (x, y) of a sky position. Distortions are inverted by iteration rather
+    /// than by the approximate inverse in the header, so that round trips close.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Wcs {
         Ok((pixel[0] - 1.0, pixel[1] - 1.0))
     }
 
-    /// How steps in pixels move on the sky at `(x, y)`, from central differences of the full map.
+    /// The Jacobian at `(x, y)`, from central differences of the full map.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Wcs {
         Ok(Jacobian { east_x, east_y, north_x, north_y })
     }
 
-    /// The side of a square with the area of the pixel at `(x, y)`, in arcsec.
+    /// Side of a square with the area of the pixel at `(x, y)`, in arcsec.
     ///
     /// # Errors
     ///
@@ -185,9 +185,9 @@ impl Wcs {
         Ok(self.jacobian(x, y)?.determinant().abs().sqrt())
     }
 
-    /// The direction at `(x, y)` of position angle `parallactic_angle` (North through East), which
-    /// is that of the zenith: the vector (North, East) = (cos q, sin q) through the inverse
-    /// Jacobian (docs/algorithm.md §2). Rotated and mirrored images need no special case.
+    /// The direction to the zenith at `(x, y)`, whose position angle is `parallactic_angle` (North
+    /// through East): the vector (North, East) = (cos q, sin q) through the inverse Jacobian
+    /// (docs/algorithm.md §2). Rotated and mirrored images need no special treatment.
     ///
     /// # Errors
     ///
@@ -209,12 +209,12 @@ impl Wcs {
         })
     }
 
-    /// The largest distance in pixels between this WCS and another at the corners and the centre of
-    /// a box: 0 for images on the same grid.
+    /// Maximum distance in pixels between this WCS and another at the corners and the centre of a
+    /// box; 0 for images on the same grid.
     ///
     /// # Errors
     ///
-    /// If a point cannot be mapped, as when the other image lies elsewhere on the sky.
+    /// If a point cannot be mapped, e.g. for an image elsewhere on the sky.
     pub fn difference_px(&self, other: &Self, bbox: &BBox) -> Result<f64, WcsError> {
         let (left, right) = (bbox.x0 as f64, bbox.x1() as f64 - 1.0);
         let (bottom, top) = (bbox.y0 as f64, bbox.y1() as f64 - 1.0);
@@ -233,7 +233,7 @@ impl Wcs {
     }
 
     /// The WCS cards for an array whose first pixel is `(x0, y0)` of the parent, distortions
-    /// included. [`origin_cards`] adds the origin itself.
+    /// included. [`origin_cards`] gives the origin itself.
     #[must_use]
     pub fn to_cards(&self, (x0, y0): (i64, i64)) -> Vec<Card> {
         let mut cards = self.cards.moved(-(x0 as f64), -(y0 as f64));

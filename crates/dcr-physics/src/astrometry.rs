@@ -1,10 +1,10 @@
-//! Where the zenith of a site is among the stars at an instant, by the IAU's standard
-//! transformations.
+//! Direction of the zenith in ICRS for a site and an instant, by the standard transformations of
+//! the IAU.
 //!
-//! Precession, nutation and aberration are those of SOFA (`sofars`), to a microarcsecond. The
-//! Earth's rotation is not: UT1 is taken for UTC, which it follows to 0.9 s, so that the zenith is
-//! up to 13.5″ off in right ascension, and the pole's wander (0.6″) is left out. After the last
-//! leap second that the tables know, UTC is continued without any.
+//! Precession, nutation and aberration are those of SOFA (`sofars`), to a microarcsecond. UT1 is
+//! approximated by UTC (within 0.9 s), so that the zenith is up to 13.5″ off in right ascension,
+//! and polar motion (0.6″) is neglected. After the last tabulated leap second, UTC continues
+//! without further ones.
 
 use sofars::astro::{IauAstrom, apco13, atoiq};
 use sofars::ts::taiutc;
@@ -13,21 +13,20 @@ use sofars::vm::s2c;
 use crate::sphere::Vector;
 use crate::{Instant, Site};
 
-/// The Julian dates for which UTC exists and the Earth's motion is known: 1960 to 2100.
+/// Julian dates with a defined UTC and a known motion of the Earth: 1960 to 2100.
 const DATES: std::ops::Range<f64> = 2_436_934.5..2_488_069.5;
 
-/// The direction of a zenith in ICRS axes, with what else the observer there needs.
+/// Direction of a zenith in ICRS axes, with velocity and pole for the observer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Zenith {
     pub(crate) direction: Vector,
-    /// The velocity of the observer over that of light.
+    /// Velocity of the observer in units of the speed of light.
     pub(crate) velocity: Vector,
     /// The celestial pole of date.
     pub(crate) pole: Vector,
 }
 
-/// The zenith of `site` at `instant`, or `None` for a date before 1960, after 2100, or not a
-/// number.
+/// The zenith of `site` at `instant`; `None` for a date before 1960, after 2100, or not a number.
 pub(crate) fn zenith_at(instant: Instant, site: &Site) -> Option<Zenith> {
     if !DATES.contains(&(instant.jd1 + instant.jd2)) {
         return None;
@@ -35,7 +34,7 @@ pub(crate) fn zenith_at(instant: Instant, site: &Site) -> Option<Zenith> {
     let (utc1, utc2) = taiutc(instant.jd1, instant.jd2).ok()?;
     let (longitude, latitude) = (site.longitude.radians(), site.latitude.radians());
     let (ut1_minus_utc, pole_x, pole_y) = (0.0, 0.0, 0.0);
-    // Without pressure there is no refraction, whatever the rest of the weather.
+    // Zero pressure disables refraction, whatever the other readings.
     let (pressure, temperature, humidity, micrometres) = (0.0, 0.0, 0.0, 0.55);
     let mut star_independent = IauAstrom::default();
     let mut equation_of_origins = 0.0;
@@ -60,10 +59,10 @@ pub(crate) fn zenith_at(instant: Instant, site: &Site) -> Option<Zenith> {
     let (azimuth, zenith_distance) = (0.0, 0.0);
     let (ra, dec) = atoiq("A", azimuth, zenith_distance, &star_independent);
     let intermediate = s2c(ra, dec);
-    // The matrix turns ICRS axes into those of date; its transpose turns them back.
+    // The matrix rotates ICRS axes to those of date; its transpose is the inverse.
     let to_date = star_independent.bpn;
     let direction = std::array::from_fn(|i| (0..3).map(|row| to_date[row][i] * intermediate[row]).sum());
-    // Its last row is the pole of date.
+    // The last row is the pole of date.
     Some(Zenith { direction, velocity: star_independent.v, pole: to_date[2] })
 }
 

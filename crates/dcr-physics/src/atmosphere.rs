@@ -1,4 +1,4 @@
-//! The air when a header is silent: a standard atmosphere, field by field.
+//! Standard atmosphere for weather readings missing in a header, field by field.
 //!
 //! At the height `h` of the telescope, with `T = t + 273.15` (docs/algorithm.md §1):
 //!
@@ -7,18 +7,18 @@
 //! g = 9.80665,  M = 0.0289644,  R = 8.31447
 //! ```
 //!
-//! A reading that is missing, NaN or implausible is replaced alone; a reading that is there is
-//! kept. The pressure uses the standard temperature of the height, not a measured one.
+//! Each reading that is missing, NaN or implausible is replaced on its own; the others are kept.
+//! The pressure follows from the standard temperature at that height, not from a measured one.
 
 use crate::{Assumption, Weather, WeatherReadings};
 
-/// Heights of telescopes above sea level, in m.
+/// Plausible heights of telescopes above sea level, in m.
 pub(crate) const HEIGHTS_M: std::ops::RangeInclusive<f64> = -1000.0..=10_000.0;
 /// Plausible pressures at a telescope, in Pa.
 const PRESSURE_PA: std::ops::RangeInclusive<f64> = 30_000.0..=110_000.0;
 /// Plausible temperatures at a telescope, in °C.
 const TEMPERATURE_C: std::ops::RangeInclusive<f64> = -60.0..=60.0;
-/// Humidities that a sensor in fog may report, in percent; above 100 they are taken as 100.
+/// Plausible relative humidities in percent, as in fog; values above 100 are used as 100.
 const HUMIDITY_PERCENT: std::ops::RangeInclusive<f64> = 0.0..=105.0;
 
 impl Weather {
@@ -40,12 +40,11 @@ impl Weather {
 }
 
 impl WeatherReadings {
-    /// The readings, with each one that is missing or implausible filled from the standard
-    /// atmosphere.
+    /// The readings, with missing or implausible ones replaced by the standard atmosphere.
     ///
-    /// Each replacement is told in an [`Assumption`], a warning with the size of its effect. A
-    /// height that is not a number or beyond −1000 to 10 000 m counts as sea level, with a warning
-    /// too.
+    /// Each replacement is reported as an [`Assumption`], a warning with the size of its effect. A
+    /// height that is not a number or outside −1000 to 10 000 m counts as sea level, also with a
+    /// warning.
     #[must_use]
     pub fn complete(&self, elevation_m: f64) -> (Weather, Vec<Assumption>) {
         let mut assumptions = Vec::new();
@@ -58,7 +57,7 @@ impl WeatherReadings {
             height = 0.0;
             warn(
                 "elevation",
-                format!("The site's height of {elevation_m} m is not possible; sea level was used."),
+                format!("The site elevation of {elevation_m} m is impossible; sea level is used."),
             );
         }
         let standard = Weather::standard(height);
@@ -68,7 +67,7 @@ impl WeatherReadings {
             warn(
                 "temperature",
                 format!(
-                    "The air temperature is {}; {used:.1} °C of a standard atmosphere was used \
+                    "The air temperature is {}; {used:.1} °C of a standard atmosphere is used \
                          (10 °C wrong is 27 mas of refraction across g at airmass 1.5).",
                     described(given, "°C")
                 ),
@@ -80,7 +79,7 @@ impl WeatherReadings {
             warn(
                 "pressure",
                 format!(
-                    "The air pressure is {}; {:.0} hPa of a standard atmosphere at {height:.0} m was used \
+                    "The air pressure is {}; {:.0} hPa of a standard atmosphere at {height:.0} m is used \
                      (10 hPa wrong is 11 mas of refraction across g at airmass 1.5).",
                     described(given, "Pa"),
                     used / 100.0
@@ -93,7 +92,7 @@ impl WeatherReadings {
             warn(
                 "humidity",
                 format!(
-                    "The relative humidity is {}; {used:.0} % was used \
+                    "The relative humidity is {}; {used:.0} % is used \
                          (30 % taken for 90 % is 1.9 mas of refraction across g at airmass 1.5).",
                     described(given, "%")
                 ),
@@ -104,7 +103,7 @@ impl WeatherReadings {
         if humidity_percent > 100.0 {
             assumptions.push(Assumption {
                 quantity: "humidity".into(),
-                text: format!("The relative humidity of {humidity_percent} % was taken as 100 %."),
+                text: format!("The relative humidity of {humidity_percent} % is used as 100 %."),
                 warning: false,
             });
         }
@@ -113,7 +112,7 @@ impl WeatherReadings {
     }
 }
 
-/// The reading, or back what was given when it is outside `range` (NaN included).
+/// The reading, or the rejected value if it is outside `range` or NaN.
 fn plausible(reading: Option<f64>, range: &std::ops::RangeInclusive<f64>) -> Result<f64, Option<f64>> {
     match reading {
         Some(value) if range.contains(&value) => Ok(value),

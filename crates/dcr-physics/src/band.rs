@@ -9,14 +9,14 @@
 use crate::index::{LONGEST_NM, SHORTEST_NM};
 use crate::{Throughput, Wavelength};
 
-/// The fewest steps of the grid in a subfilter.
+/// Minimum number of grid steps per subfilter.
 const FEWEST_STEPS: f64 = 8.0;
-/// The widest step of the grid, in nm.
+/// Maximum grid step in nm.
 const WIDEST_STEP_NM: f64 = 6.0;
-/// Wings of the throughput count where they exceed this fraction of its peak.
+/// Throughput below this fraction of the peak is ignored outside the band.
 const WING_FRACTION: f64 = 3e-3;
 
-/// A band or a division of it that cannot be.
+/// An invalid band or division of a band.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BandError {
@@ -103,7 +103,7 @@ impl Band {
         Ok(band)
     }
 
-    /// The same band with a throughput curve.
+    /// The band with a throughput curve.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Band {
         }
     }
 
-    /// The ranges of `count` subfilters of equal width, blue to red.
+    /// Wavelength ranges of `count` subfilters of equal width, blue to red.
     ///
     /// # Errors
     ///
@@ -165,12 +165,13 @@ impl Band {
         Ok((0..count).map(|i| SubfilterRange { lo: edge(i), hi: edge(i + 1) }).collect())
     }
 
-    /// Fine wavelengths over `count` subfilters, each with its share of a flat photon spectrum.
+    /// Wavelength grid over `count` subfilters, with the share of a flat photon spectrum at each
+    /// step.
     ///
     /// # Errors
     ///
-    /// [`BandError::NoSubfilters`] for a count of 0, [`BandError::DarkSubfilter`] where the
-    /// throughput curve leaves a subfilter without light.
+    /// [`BandError::NoSubfilters`] for a count of 0, [`BandError::DarkSubfilter`] if the throughput
+    /// is zero across a subfilter.
     pub fn wavelength_grid(&self, count: usize) -> Result<WavelengthGrid, BandError> {
         let subfilters = self.subfilters(count)?;
         let outer = self.range_with_wings();
@@ -202,7 +203,7 @@ impl Band {
         Ok(WavelengthGrid { points, subfilters })
     }
 
-    /// The band, grown to the wings of the throughput that count.
+    /// The band extended to the significant wings of the throughput.
     fn range_with_wings(&self) -> SubfilterRange {
         let band = self.range();
         let wings = self.throughput.as_ref().and_then(|curve| curve.extent_above(WING_FRACTION));
@@ -214,7 +215,7 @@ impl Band {
     }
 }
 
-/// The wavelengths from one edge of a subfilter to the other.
+/// Wavelength range of a subfilter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SubfilterRange {
     /// The blue edge.
@@ -228,13 +229,13 @@ pub struct SubfilterRange {
 pub struct GridPoint {
     /// The middle of the step.
     pub wavelength: Wavelength,
-    /// The share of a flat photon spectrum that is detected in the step; all shares sum to 1.
+    /// Detected share of a flat photon spectrum in the step; all shares sum to 1.
     pub weight: f64,
-    /// The subfilter it lies in, counted from 0 at the blue end.
+    /// Index of the subfilter, from 0 at the blue end.
     pub subfilter: usize,
 }
 
-/// Fine wavelengths over a band, blue to red, for integrals over its subfilters.
+/// Wavelength grid over a band, blue to red, for integrals over subfilters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WavelengthGrid {
     points: Vec<GridPoint>,

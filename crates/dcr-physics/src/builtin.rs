@@ -1,8 +1,8 @@
-//! The bands that are built in, each with the source of its figures.
+//! Built-in bands, each with the source of its figures.
 
 use crate::{Band, Wavelength};
 
-/// A band known by name, as a top hat.
+/// A built-in band as a top hat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BuiltinBand {
@@ -12,10 +12,10 @@ pub struct BuiltinBand {
     pub effective_nm: f64,
     /// The full width in nm.
     pub bandwidth_nm: f64,
-    /// Where the figures are from.
+    /// Source of the figures.
     pub source: &'static str,
-    /// Whether the figures are rounded or an equivalent width, so that a throughput curve is worth
-    /// finding.
+    /// Whether the figures are rounded or an equivalent width, so that a throughput curve is
+    /// preferable.
     pub approximate: bool,
 }
 
@@ -31,7 +31,7 @@ impl Band {
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
         let known = BUILTIN.iter().find(|band| band.name == name)?;
-        // Every entry is valid, which a test checks, so nothing is lost by `ok`.
+        // A test verifies that every entry is valid, so `ok` drops none.
         Self::new(known.name, Wavelength::from_nm(known.effective_nm), known.bandwidth_nm).ok()
     }
 }

@@ -1,24 +1,24 @@
-//! What the air does to each subfilter of one visit: displacements towards the zenith.
+//! Displacement towards the zenith of each subfilter of a visit.
 //!
-//! With `ΔR(λ) = R(λ) − R(λ_ref)` and `w(λ)` the shares of a flat photon spectrum on a
-//! [`WavelengthGrid`], subfilter `a` is displaced on average, and smeared, by
+//! With `ΔR(λ) = R(λ) − R(λ_ref)` and the shares `w(λ)` of a flat photon spectrum on a
+//! [`WavelengthGrid`], the mean displacement and smearing of subfilter `a` are
 //!
 //! ```text
 //! ΔR_a = Σ w ΔR / Σ w          σ_a² = Σ w (ΔR − ΔR_a)² / Σ w          (λ in a)
 //! ```
 //!
-//! Two equal components at `ΔR_a ± σ_a` have the first and the second moment of the true smear.
-//! LSST's DcrAssembleCoaddTask instead takes the mean of `ΔR` at the subfilter's two edges, and
+//! Two equal components at `ΔR_a ± σ_a` reproduce the first and second moment of the smearing.
+//! LSST's DcrAssembleCoaddTask uses the mean of `ΔR` at the two edges of the subfilter, and
 //! components at 3/4 and 1/4 between them ([`SubfilterDispersion::edge_mean`],
-//! [`SubfilterDispersion::edge_split`]); in the bluest third of g at airmass 1.5 that is up to 11
-//! mas off the mean (docs/algorithm.md §12.1).
+//! [`SubfilterDispersion::edge_split`]). In the bluest third of g at airmass 1.5 its mean differs
+//! by up to 11 mas (docs/algorithm.md §12.1).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Angle, Band, BandError, Refraction, RefractionError, Wavelength, WavelengthGrid};
 
-/// The wavelength whose light is left in place, `λ_ref`: what the astrometric solution of the warps
-/// holds for.
+/// The reference wavelength `λ_ref`, whose light is not displaced: the wavelength at which the
+/// astrometric solution of the warps holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReferenceWavelength {
@@ -32,7 +32,7 @@ pub enum ReferenceWavelength {
 }
 
 impl ReferenceWavelength {
-    /// The wavelength chosen, in `band`.
+    /// The reference wavelength in `band`.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl ReferenceWavelength {
     }
 }
 
-/// How far the light of one subfilter is displaced towards the zenith, relative to the reference
+/// Displacement of the light of one subfilter towards the zenith, relative to the reference
 /// wavelength.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubfilterDispersion {
@@ -68,14 +68,14 @@ impl SubfilterDispersion {
         [Angle::from_radians(mean + spread), Angle::from_radians(mean - spread)]
     }
 
-    /// The mean of the two edges: DcrAssembleCoaddTask's displacement.
+    /// Mean of the displacements at the two edges, as in LSST's DcrAssembleCoaddTask.
     #[must_use]
     pub fn edge_mean(&self) -> Angle {
         self.between_edges(0.5)
     }
 
-    /// DcrAssembleCoaddTask's two components, a quarter of the way in from either edge, the bluer
-    /// first.
+    /// The two components of LSST's DcrAssembleCoaddTask, a quarter of the way in from either edge,
+    /// the bluer first.
     #[must_use]
     pub fn edge_split(&self) -> [Angle; 2] {
         [self.between_edges(0.75), self.between_edges(0.25)]
@@ -87,8 +87,8 @@ impl SubfilterDispersion {
     }
 }
 
-/// The displacement of each subfilter of `grid`, blue to red, for light seen at the apparent
-/// altitude `altitude` through `air`, relative to light of the wavelength `reference`.
+/// Displacement of each subfilter of `grid`, blue to red, at the apparent altitude `altitude`
+/// through `air`, relative to the wavelength `reference`.
 ///
 /// ```
 /// use dcr_physics::{Angle, Band, RefractionModel, Site, Weather, subfilter_dispersion};
@@ -109,8 +109,8 @@ impl SubfilterDispersion {
 ///
 /// # Errors
 ///
-/// [`RefractionError`] when altitude, a wavelength or the air are outside the refraction model's
-/// range.
+/// [`RefractionError`] if altitude, a wavelength or the air are outside the range of the refraction
+/// model.
 pub fn subfilter_dispersion(
     grid: &WavelengthGrid,
     air: &dyn Refraction,
@@ -137,7 +137,7 @@ pub fn subfilter_dispersion(
     Ok(planes)
 }
 
-/// Mean and standard deviation of `(weight, value)`, whose weights are not all 0.
+/// Mean and standard deviation of `(weight, value)` pairs; not all weights may be 0.
 fn weighted_mean_and_spread(samples: &[(f64, f64)]) -> (f64, f64) {
     let total: f64 = samples.iter().map(|(weight, _)| weight).sum();
     let mean = samples.iter().map(|(weight, value)| weight * value).sum::<f64>() / total;

@@ -1,16 +1,15 @@
-//! From a header to the zenith: altitude and parallactic angle of any place in a visit.
+//! Altitude and parallactic angle of any position in a visit, from its header.
 //!
-//! Every way of telling where the zenith was ends in the same thing: a fixed direction in ICRS, the
-//! *zenith point* of the visit at mid-exposure. For any place on the sky the true zenith distance
-//! is then the distance to that point, and the parallactic angle `q` the position angle towards it,
-//! North through East:
+//! Every source of information yields a fixed direction in ICRS, the *zenith point* of the visit at
+//! mid-exposure. For any sky position, the true zenith distance is the distance to that point, and
+//! the parallactic angle `q` is the position angle towards it, North through East:
 //!
 //! ```text
 //! (north, east) = (cos q, sin q)        tan q = sin H / (cos δ tan φ − sin δ cos H)
 //! ```
 //!
-//! (`H` hour angle, `δ` declination, `φ` latitude). Refraction makes the *apparent* altitude of the
-//! true one. The ways, and what each needs besides the boresight:
+//! with hour angle `H`, declination `δ` and latitude `φ`. Refraction converts the true altitude to
+//! the *apparent* one. The sources, with the quantities required besides the boresight:
 //!
 //! | [`GeometryOrigin`] | needs | zenith point |
 //! |---|---|---|
@@ -23,13 +22,13 @@
 //!
 //! # Accuracy
 //!
-//! `Time` meets astropy's `AltAz` to 1e-4° in altitude and q, with the same Earth orientation
-//! (`geometry_by_time_meets_astropy`); ignoring UT1 − UTC adds up to 13.5″ of hour angle. The ways
+//! `Time` agrees with `AltAz` of astropy to 1e-4° in altitude and q, for the same Earth orientation
+//! (`geometry_by_time_meets_astropy`); neglecting UT1 − UTC adds up to 13.5″ of hour angle. Sources
 //! that mix ICRS with hour angles of date are off by the precession since 2000: by 2025 up to 0.1°
 //! in altitude and 0.3° in q, or 0.5 % of the length of the dispersion and 0.3° of its direction.
 //!
-//! Altitudes convert between true and apparent with Stone's refraction at 550 nm. Below 5° the
-//! refraction is held at its value there; dispersion is refused below anyway.
+//! Conversions between true and apparent altitude use Stone's refraction at 550 nm. Below 5° the
+//! refraction is held constant; dispersion is refused there anyway.
 //!
 //! # References
 //!
@@ -47,39 +46,39 @@ pub use self::origin::{GeometryOrigin, GeometrySource};
 use crate::astrometry::Zenith;
 use crate::{Assumption, SkyPosition, VisitInfo};
 
-/// One way of deriving the zenith, and what the header lacks for it.
+/// A source of the zenith, and the quantities missing for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedWay {
-    /// The way.
+    /// The source.
     pub origin: GeometryOrigin,
-    /// The quantities that are missing or impossible.
+    /// Quantities that are missing or impossible.
     pub lacks: Vec<String>,
 }
 
-/// A visit whose zenith cannot be told.
+/// A visit without a usable zenith.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GeometryError {
-    /// No way is open.
-    #[error("cannot tell where the zenith was: {}", list(tried))]
+    /// No source is usable.
+    #[error("cannot determine the zenith: {}", list(tried))]
     Insufficient {
-        /// The ways that were tried, in order.
+        /// The sources tried, in order.
         tried: Vec<ClosedWay>,
     },
-    /// The boresight comes out below the horizon.
+    /// The boresight would be below the horizon.
     #[error(
-        "by {origin} {at} is at altitude {altitude_deg:.2}°, below the horizon{}",
+        "according to {origin}, {at} is at altitude {altitude_deg:.2}°, below the horizon{}",
         hint(*altitude_with_other_longitude_sign_deg)
     )]
     BelowHorizon {
-        /// What the zenith was derived from.
+        /// Source of the zenith.
         origin: GeometryOrigin,
-        /// The place that was looked at.
+        /// The position evaluated.
         at: CheckedPlace,
-        /// The altitude.
+        /// Its altitude.
         altitude_deg: f64,
-        /// The altitude with the sign of the site's longitude changed, if that is possible and no
-        /// worse than the header's own altitude and airmass.
+        /// Altitude with the opposite sign of the site's longitude, if possible and no worse than
+        /// the header's own altitude and airmass.
         altitude_with_other_longitude_sign_deg: Option<f64>,
     },
 }
@@ -93,12 +92,12 @@ fn list(tried: &[ClosedWay]) -> String {
 fn hint(altitude_with_other_longitude_sign_deg: Option<f64>) -> String {
     altitude_with_other_longitude_sign_deg.map_or_else(String::new, |altitude| {
         format!(
-            "; with the sign of the longitude changed it is at {altitude:.2}°: longitude looks west-positive"
+            "; with the sign of the longitude changed it is at {altitude:.2}°: the longitude seems to be west-positive"
         )
     })
 }
 
-/// Where the zenith was during a visit.
+/// Direction of the zenith during a visit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ZenithGeometry {
     zenith: Zenith,
@@ -110,8 +109,8 @@ pub struct ZenithGeometry {
 }
 
 impl ZenithGeometry {
-    /// Derives the zenith of a visit, and holds it against the header's altitude and airmass at the
-    /// boresight, or at the middle of the image where the header gives no pointing.
+    /// Derives the zenith of a visit, and compares it with the header's altitude and airmass at the
+    /// boresight, or at the image centre for a header without a pointing.
     ///
     /// ```
     /// use dcr_physics::{Angle, GeometrySource, SkyPosition, VisitInfo, ZenithGeometry};
@@ -131,8 +130,8 @@ impl ZenithGeometry {
     ///
     /// # Errors
     ///
-    /// [`GeometryError::Insufficient`] when the header tells too little, with all that was tried;
-    /// [`GeometryError::BelowHorizon`] when what it tells puts the boresight below the horizon.
+    /// [`GeometryError::Insufficient`] with all sources tried, for missing quantities;
+    /// [`GeometryError::BelowHorizon`] if the boresight would be below the horizon.
     pub fn resolve(visit: &VisitInfo, source: GeometrySource) -> Result<Self, GeometryError> {
         let air = VisualRefraction::of(visit, ways::site(visit));
         let mut tried = Vec::new();
@@ -145,31 +144,31 @@ impl ZenithGeometry {
         Err(GeometryError::Insufficient { tried })
     }
 
-    /// The sky at a place, in ICRS.
+    /// The local sky at a position in ICRS.
     #[must_use]
     pub fn at(&self, place: SkyPosition) -> LocalSky {
         local_sky(&self.zenith, &self.air, place)
     }
 
-    /// The sky at the boresight, where the header gives one.
+    /// The local sky at the boresight, if the header has one.
     #[must_use]
     pub fn boresight(&self) -> Option<LocalSky> {
         self.boresight.map(|place| self.at(place))
     }
 
-    /// What the zenith was derived from.
+    /// Source of the zenith.
     #[must_use]
     pub const fn origin(&self) -> GeometryOrigin {
         self.origin
     }
 
-    /// What was assumed or doubted on the way.
+    /// Assumptions and contradictions.
     #[must_use]
     pub fn assumptions(&self) -> &[Assumption] {
         &self.assumptions
     }
 
-    /// How the result contradicts the header's own altitude or airmass, if it does.
+    /// Contradiction with the altitude or airmass in the header, if any.
     #[must_use]
     pub const fn disagreement(&self) -> Option<&Disagreement> {
         self.disagreement.as_ref()

@@ -5,8 +5,8 @@
 //!
 //! # Owens, as Stone writes it
 //!
-//! With temperature `t` in °C, `T = t + 273.15` in K, pressures in mbar, `σ` the wavenumber in µm⁻¹
-//! and `x = ln(RH/100)`:
+//! With temperature `t` in °C, `T = t + 273.15` in K, pressures in mbar, wavenumber `σ` in µm⁻¹ and
+//! `x = ln(RH/100)`:
 //!
 //! ```text
 //! Td = 238.3 [(t + 238.3) x + 17.2694 t] / [(t + 238.3)(17.2694 − x) − 17.2694 t]              °C
@@ -19,10 +19,10 @@
 //!             + [6487.31 + 58.058 σ² − 0.71150 σ⁴ + 0.08851 σ⁶] Dw
 //! ```
 //!
-//! Valid for 230.2–2058.6 nm. The polynomial for `Pw` is a fit to dew points above about −45 °C and
-//! turns negative below (at 10 °C, under 1 % humidity: −470 Pa at 0.1 %). There is next to no
-//! vapour in such air, so a negative `Pw` is taken as 0, which is wrong by less than 15 Pa, or 0.05
-//! mas of dispersion at an airmass of two. Humidity 0 is `Pw = 0`.
+//! Valid for 230.2–2058.6 nm. The polynomial for `Pw` is a fit to dew points above about −45 °C,
+//! and becomes negative below (at 10 °C, under 1 % humidity: −470 Pa at 0.1 %). Such air has almost
+//! no vapour, so a negative `Pw` is set to 0, with an error below 15 Pa, or 0.05 mas of dispersion
+//! at airmass 2. Humidity 0 means `Pw = 0`.
 //!
 //! # Deviations from `lsst.afw.coord`
 //!
@@ -47,9 +47,8 @@ pub trait RefractiveIndex {
     ///
     /// # Errors
     ///
-    /// [`RefractionError::Wavelength`] outside 230.2–2058.6 nm, [`RefractionError::Weather`] for
-    /// air that cannot be: a field that is NaN, not above absolute zero, without pressure or of
-    /// negative humidity.
+    /// [`RefractionError::Wavelength`] outside 230.2–2058.6 nm; [`RefractionError::Weather`] for
+    /// impossible air: NaN, absolute zero or below, no pressure, negative humidity.
     fn refractivity(&self, wavelength: Wavelength, weather: &Weather) -> Result<f64, RefractionError>;
 }
 
@@ -112,10 +111,9 @@ impl RefractiveIndex for StoneOwens {
 /// Ciddor's (1996) refractivity, the standard of geodesy and metrology.
 ///
 /// The refractivities of standard dry air (15 °C, 101 325 Pa) and of water vapour (20 °C, 1333 Pa)
-/// are scaled by the densities of the two in the air at hand, which follow from the BIPM 1981/91
-/// equation of state. Stated for 300–1690 nm; used here over the whole 230.2–2058.6 nm. Its
-/// dispersion differs from that of [`StoneOwens`] by 1e-4 to 3e-4 on mountains and 1.3e-3 in the
-/// humid tropics.
+/// are scaled by the densities of both in the given air, from the BIPM 1981/91 equation of state.
+/// Published for 300–1690 nm; used here over 230.2–2058.6 nm. The dispersion differs from that of
+/// [`StoneOwens`] by 1e-4 to 3e-4 on mountains and 1.3e-3 in the humid tropics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ciddor {
     co2_ppm: f64,
@@ -208,7 +206,7 @@ fn ciddor_densities(pressure_pa: f64, kelvin: f64, vapour_fraction: f64, molar_m
     (moles * molar_mass_air * (1.0 - xw), moles * MOLAR_MASS_WATER * xw)
 }
 
-/// Refuses wavelengths outside the fits and air that cannot be.
+/// Refuses wavelengths outside the fits and impossible air.
 fn check(wavelength: Wavelength, weather: &Weather) -> Result<(), RefractionError> {
     let got_nm = wavelength.nm();
     if !(SHORTEST_NM..=LONGEST_NM).contains(&got_nm) {

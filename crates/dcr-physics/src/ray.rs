@@ -1,12 +1,11 @@
-//! The refraction integral through a hydrostatic atmosphere: the yardstick for
-//! [`crate::refraction`].
+//! Refraction integral through a hydrostatic atmosphere, the reference for [`crate::refraction`].
 //!
-//! Slow (some thousand times the cost of the expansion in `tan z`), and meant for tests and for
-//! settling doubts, not for making coadds.
+//! This is some thousand times slower than the expansion in `tan z`, and intended for tests and
+//! verification, not for making coadds.
 //!
-//! A ray that reaches the telescope at apparent zenith distance `z₀` obeys
-//! `n r sin ψ = n₀ r₀ sin z₀`, with `r` the distance to the Earth's centre and `ψ` the local zenith
-//! distance. It is bent by
+//! A ray that reaches the telescope at apparent zenith distance `z₀` obeys `n r sin ψ = n₀ r₀ sin
+//! z₀`, with the distance `r` to the centre of the Earth and the local zenith distance `ψ`. Its
+//! bending is
 //!
 //! ```text
 //! R = −∫ tan ψ (1/n) dn/dr dr        from the telescope at r₀ upwards
@@ -14,26 +13,27 @@
 //!
 //! # The atmosphere
 //!
-//! As Hohenkerk & Sinclair (1985) have it. From the telescope (temperature `T₀`, pressure `P₀`,
-//! vapour pressure `Pw₀`) to 11 km above sea level, or a telescope above that, temperature falls by
-//! `α` = 6.5 K/km, vapour as a power of it, and the total pressure follows from hydrostatic
-//! equilibrium:
+//! The model is that of Hohenkerk & Sinclair (1985). From the telescope (temperature `T₀`, pressure
+//! `P₀`, vapour pressure `Pw₀`) to 11 km above sea level, or a telescope above that, temperature
+//! decreases by `α` = 6.5 K/km, the vapour pressure is a power of temperature, and the total
+//! pressure follows from hydrostatic equilibrium:
 //!
 //! ```text
 //! T  = T₀ − α (r − r₀),    Pw = Pw₀ (T/T₀)^δ,    γ = g Md/(R α)
 //! P  = (P₀ + c Pw₀) (T/T₀)^γ − c Pw,    c = (1 − Mw/Md) γ/(δ − γ),    δ = 18.36
 //! ```
 //!
-//! Above, temperature is constant and pressure falls exponentially, without vapour; the integral
-//! ends at 90 km. The index at the telescope is split into what dry air and vapour contribute, and
-//! each part scaled by `P/T` of its gas, as for an ideal gas: the difference is of order 1e-4 of
-//! the refraction's second-order part.
+//! Above, temperature is constant and pressure decreases exponentially, without vapour; the
+//! integral ends at 90 km. The refractivity at the telescope is split into the contributions of dry
+//! air and vapour, and each is scaled by `P/T` of its gas, as for an ideal gas: the error is of
+//! order 1e-4 of the second-order part of the refraction.
 //!
 //! # Accuracy
 //!
-//! The quadrature is converged to 1e-6″ above 5° altitude (`ray_quadrature_is_converged`); answers
-//! below 1° are refused. What the real atmosphere does differently (inversions, tilted layers) is
-//! not in it, and matters little for dispersion: see `ray_dispersion_hardly_knows_the_lapse_rate`.
+//! The quadrature is converged to 1e-6″ above 5° altitude (`ray_quadrature_is_converged`);
+//! altitudes below 1° are refused. Features of the real atmosphere that the model omits
+//! (inversions, tilted layers) hardly affect dispersion: see
+//! `ray_dispersion_hardly_knows_the_lapse_rate`.
 //!
 //! # References
 //!
@@ -44,21 +44,21 @@ use crate::index::vapour_pressure_pa;
 use crate::refraction::{Refraction, RefractionError, check_site};
 use crate::{Angle, RefractiveIndex, Site, Wavelength, Weather};
 
-/// The lowest altitude answered, in degrees.
+/// Minimum altitude in degrees.
 const LOWEST_ALTITUDE_DEG: f64 = 1.0;
 /// Radius of the Earth, in m.
 const EARTH_RADIUS_M: f64 = 6_378_120.0;
 /// Height of the tropopause above sea level, in m.
 const TROPOPAUSE_M: f64 = 11_000.0;
-/// Where the integral ends, in m above sea level: 1e-5 of the air is above.
+/// Upper end of the integral, in m above sea level: 1e-5 of the air is above.
 const TOP_M: f64 = 90_000.0;
-/// Exponent of the vapour pressure in the temperature.
+/// Exponent of the vapour pressure as a power of the temperature.
 const VAPOUR_EXPONENT: f64 = 18.36;
 /// Molar masses of dry air and of water in kg/mol, and the gas constant in J/(mol K).
 const DRY_AIR: f64 = 0.028_964_4;
 const WATER: f64 = 0.018_015_2;
 const GAS: f64 = 8.314_32;
-/// Panels of the quadrature in each of the two layers.
+/// Number of quadrature panels in each of the two layers.
 const PANELS: u32 = 100;
 
 /// A ray tracer through a hydrostatic atmosphere over one site.
@@ -78,22 +78,22 @@ impl<I: RefractiveIndex> RayIntegral<I> {
         Self { index, weather: *weather, site: *site, lapse_k_per_m: 0.0065, panels: PANELS }
     }
 
-    /// The same with another fall of temperature with height in the troposphere, in K/km.
+    /// The integral with another lapse rate in the troposphere, in K/km.
     ///
-    /// It is held within 3 to 10, the range of stable air over a few kilometres; the formulas fail
-    /// at 1.86.
+    /// The rate is clamped to 3 to 10, the range of stable air over a few kilometres; the formulas
+    /// fail at 1.86.
     #[must_use]
     pub fn with_lapse_rate(self, kelvin_per_km: f64) -> Self {
         Self { lapse_k_per_m: kelvin_per_km.clamp(3.0, 10.0) / 1000.0, ..self }
     }
 
-    /// The same with the steps of the quadrature divided by `factor`, for checking its convergence.
+    /// The integral with quadrature steps divided by `factor`, for tests of convergence.
     #[must_use]
     pub fn refined(self, factor: u32) -> Self {
         Self { panels: self.panels * factor, ..self }
     }
 
-    /// The atmosphere above the site, as light of one wavelength sees it.
+    /// The atmosphere above the site for one wavelength.
     fn atmosphere(&self, wavelength: Wavelength) -> Result<Atmosphere, RefractionError> {
         let weather = self.weather;
         let vapour_pa = vapour_pressure_pa(weather.temperature_c, weather.humidity_percent);
@@ -145,7 +145,7 @@ struct Atmosphere {
     kelvin: f64,
     pressure_pa: f64,
     vapour_pa: f64,
-    /// What dry air and vapour contribute to `n − 1` at the ground.
+    /// Contributions of dry air and vapour to `n − 1` at the ground.
     dry: f64,
     vapour: f64,
     /// K/m.
@@ -155,9 +155,9 @@ struct Atmosphere {
 }
 
 impl Atmosphere {
-    /// `n − 1` at a height above sea level, and its change per metre upwards.
+    /// `n − 1` at a height above sea level, and its derivative in height per metre.
     ///
-    /// A height of exactly the tropopause counts as below it; the quadrature never asks for it.
+    /// The tropopause itself belongs to the layer below; the quadrature never evaluates it.
     fn refractivity_and_slope(&self, height_m: f64) -> (f64, f64) {
         if height_m <= self.tropopause_m { self.troposphere(height_m) } else { self.stratosphere(height_m) }
     }
@@ -165,7 +165,8 @@ impl Atmosphere {
     fn troposphere(&self, height_m: f64) -> (f64, f64) {
         let gamma = self.gravity * DRY_AIR / (GAS * self.lapse);
         let coupling = (1.0 - WATER / DRY_AIR) * gamma / (VAPOUR_EXPONENT - gamma);
-        // Relative to the ground: temperature, and P/T of dry air and of vapour, which the index follows.
+        // Temperature, and P/T of dry air and of vapour, relative to the ground; these determine
+        // the index.
         let t = 1.0 - self.lapse * (height_m - self.ground_m) / self.kelvin;
         let vapour = t.powf(VAPOUR_EXPONENT - 1.0);
         let dry_pa_at_ground = self.pressure_pa - self.vapour_pa;

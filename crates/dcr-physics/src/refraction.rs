@@ -1,8 +1,9 @@
 //! Refraction of monochromatic light by the atmosphere, after Stone (1996), with gravity in the
 //! scale height.
 //!
-//! With refractivity `γ = n − 1` at the site (see [`crate::index`]), latitude `φ`, height `h` in m
-//! and temperature `T` in K, light at apparent zenith distance `z` is lifted towards the zenith by
+//! Let `γ = n − 1` be the refractivity at the site (see [`crate::index`]), `φ` the latitude, `h`
+//! the elevation in m and `T` the temperature in K. Light at apparent zenith distance `z` is
+//! displaced towards the zenith by
 //!
 //! ```text
 //! κ = 1 + 0.005302 sin²φ − 0.00000583 sin²2φ − 0.000000315 h
@@ -10,18 +11,19 @@
 //! R = γ (1 − β) tan z − γ (β − γ/2) tan³ z        [rad]
 //! ```
 //!
-//! `κ` is gravity and `β` the scale height of the atmosphere, relative to standard gravity and to
-//! the Earth's radius. *Altitude* is the apparent (refracted) one throughout, `90° − z`.
+//! `κ` is gravity relative to its standard value, and `β` the scale height of the atmosphere
+//! relative to the radius of the Earth. *Altitude* is always the apparent (refracted) one, `90° −
+//! z`.
 //!
 //! The differential refraction `ΔR(λ) = R(λ) − R(λ_ref)` is positive for blue light: it appears
 //! nearer the zenith.
 //!
-//! # Why not Stone's formula as published
+//! # Differences from Stone's published formula
 //!
 //! Stone has no `κ` in `β` but multiplies all of `R` by it. That factor corrects a mercury
-//! barometer: a pressure in Pa needs none, for to first order the refraction depends on the air at
-//! the telescope alone. Gravity belongs in the scale height. The form above
-//! ([`ZenithExpansion::hydrostatic`]) is the default for what it gains below;
+//! barometer; a pressure in Pa needs none, because to first order the refraction depends only on
+//! the air at the telescope. Gravity belongs in the scale height. The form above
+//! ([`ZenithExpansion::hydrostatic`]) is the default because of its accuracy, below;
 //! [`RefractionModel::StonePublished`] is Stone's.
 //!
 //! # Accuracy
@@ -39,20 +41,20 @@
 //! | Greenwich, sea level | 0.82 mas | 0.06 mas | 6.6 mas |
 //! | humid tropics, sea level | 2.4 mas | 0.10 mas | 2.4 mas |
 //!
-//! The integral is with Ciddor's index. With Owens' on both sides the default is as good as
-//! Ciddor's column (0.09 mas at most): what is left of its error is the difference between the two
+//! The integral uses Ciddor's index. With Owens' index on both sides, the default is as accurate as
+//! the Ciddor column (0.09 mas at most): the remaining error is the difference between the two
 //! indices.
 //!
-//! The expansion in `tan z` fails towards the horizon: refraction itself is wrong by 0.002″ at 30°
-//! altitude, 0.02″ at 20°, 0.11″ at 15°, 0.8″ at 10°, 3″ at 7.5° and 20″ at 5°. Below 5° there is
-//! no answer but an error.
+//! The expansion in `tan z` fails near the horizon: the error of the refraction is 0.002″ at 30°
+//! altitude, 0.02″ at 20°, 0.11″ at 15°, 0.8″ at 10°, 3″ at 7.5° and 20″ at 5°. Altitudes below 5°
+//! are errors.
 //!
 //! # Deviations from `lsst.afw.coord`
 //!
-//! afw adds the `tan³ z` term. We subtract it, as the source does: 405–552 nm on Cerro Pachón at
-//! airmass 2 differs by 8 to 11 mas. [`RefractionModel::Reference`] adds it, accepts any altitude
-//! as it does, and uses [`StoneOwens::reference`]. The sign is pinned by
-//! `refraction_tan3_term_is_subtracted`.
+//! afw adds the `tan³ z` term. Here it is subtracted, as in the source: 405–552 nm on Cerro Pachón
+//! at airmass 2 differs by 8 to 11 mas. [`RefractionModel::Reference`] adds it, accepts any
+//! altitude as afw does, and uses [`StoneOwens::reference`]. The test
+//! `refraction_tan3_term_is_subtracted` fixes the sign.
 //!
 //! # References
 //!
@@ -65,10 +67,10 @@ use crate::index::{Ciddor, RefractiveIndex, StoneOwens};
 pub use crate::refraction_error::RefractionError;
 use crate::{Angle, Site, Wavelength, Weather};
 
-/// The lowest altitude for which the expansion in `tan z` is answered, in degrees.
+/// Minimum altitude in degrees for the expansion in `tan z`.
 pub const LOWEST_ALTITUDE_DEG: f64 = 5.0;
 
-/// Which refraction model to use, as configurations name it.
+/// Refraction model, by its name in configurations.
 ///
 /// ```
 /// use dcr_physics::{Angle, RefractionModel, Site, Wavelength, Weather};
@@ -93,9 +95,9 @@ pub enum RefractionModel {
     StoneOwens,
     /// Stone's expansion with Owens' index, as published.
     StonePublished,
-    /// The same expansion as the default with Ciddor's index.
+    /// The default expansion with Ciddor's index.
     Ciddor,
-    /// The numbers of LSST's DcrAssembleCoaddTask, faults included (docs/algorithm.md §12.1).
+    /// The numbers of LSST's DcrAssembleCoaddTask, known faults included (docs/algorithm.md §12.1).
     Reference,
 }
 
@@ -112,7 +114,7 @@ impl RefractionModel {
     }
 }
 
-/// How far the air at one site lifts light towards the zenith.
+/// Refraction of light by the air over one site.
 ///
 /// Implement the trait for other models of the air:
 ///
@@ -144,7 +146,7 @@ pub trait Refraction {
     /// NaN.
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError>;
 
-    /// How much nearer the zenith light of `wavelength` appears than light of `reference`.
+    /// Displacement of light of `wavelength` towards the zenith, relative to `reference`.
     ///
     /// # Errors
     ///
@@ -182,19 +184,19 @@ pub struct ZenithExpansion<I> {
     index: I,
     site: Site,
     weather: Weather,
-    /// The factor of the whole expansion: κ in Stone's form, 1 in the hydrostatic one.
+    /// Factor of the whole expansion: κ in Stone's form, 1 in the hydrostatic one.
     kappa: f64,
-    /// The scale height over the Earth's radius.
+    /// Scale height over the radius of the Earth.
     beta: f64,
-    /// −1 as Stone has it, +1 as DcrAssembleCoaddTask has it.
+    /// −1 in Stone's formula, +1 in LSST's DcrAssembleCoaddTask.
     tan3_sign: f64,
     lowest_altitude_deg: f64,
 }
 
 impl<I: RefractiveIndex> ZenithExpansion<I> {
-    /// The expansion with gravity where hydrostatic equilibrium has it, in the scale height.
+    /// The expansion with gravity in the scale height, from hydrostatic equilibrium.
     ///
-    /// See the [module](self) for what this gains.
+    /// The [module](self) documentation has its accuracy.
     #[must_use]
     pub fn hydrostatic(index: I, site: &Site, weather: &Weather) -> Self {
         let gravity = gravity_ratio(site.latitude.radians(), site.elevation_m);
@@ -209,7 +211,7 @@ impl<I: RefractiveIndex> ZenithExpansion<I> {
         }
     }
 
-    /// The expansion as Stone has it: multiplied by κ, and no gravity in the scale height.
+    /// The expansion as published by Stone: multiplied by κ, without gravity in the scale height.
     #[must_use]
     pub fn published(index: I, site: &Site, weather: &Weather) -> Self {
         let kappa = gravity_ratio(site.latitude.radians(), site.elevation_m);
@@ -219,8 +221,8 @@ impl<I: RefractiveIndex> ZenithExpansion<I> {
 }
 
 impl ZenithExpansion<StoneOwens> {
-    /// As LSST's DcrAssembleCoaddTask computes it: the `tan³ z` term added, its vapour constant,
-    /// any altitude.
+    /// The expansion of LSST's DcrAssembleCoaddTask: `tan³ z` term added, its vapour constant, any
+    /// altitude.
     #[must_use]
     pub fn reference(site: &Site, weather: &Weather) -> Self {
         Self {
@@ -235,7 +237,7 @@ impl<I: RefractiveIndex> Refraction for ZenithExpansion<I> {
     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError> {
         check_site(&self.site)?;
         let (got_deg, lowest_deg) = (altitude.degrees(), self.lowest_altitude_deg);
-        // A quarter turn through radians and back may come out a rounding above 90.
+        // Conversion to radians and back can round 90 up.
         if !(lowest_deg..=90.0 + 1e-12).contains(&got_deg) {
             return Err(RefractionError::Altitude { got_deg, lowest_deg });
         }
@@ -269,7 +271,7 @@ fn gravity_ratio(latitude_rad: f64, elevation_m: f64) -> f64 {
         - 0.000_000_315 * elevation_m
 }
 
-/// Stone's β: the scale height of the air under standard gravity, over the Earth's radius.
+/// Stone's β: scale height of the air under standard gravity, over the radius of the Earth.
 fn scale_height_ratio(temperature_c: f64) -> f64 {
     4.5908e-6 * (temperature_c + 273.15)
 }

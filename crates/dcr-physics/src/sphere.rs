@@ -35,35 +35,35 @@ pub(crate) fn combine(scale_a: f64, a: Vector, scale_b: f64, b: Vector) -> Vecto
     std::array::from_fn(|i| scale_a * a[i] + scale_b * b[i])
 }
 
-/// The angle between two directions, in radians; accurate for small and large ones.
+/// The angle between two directions, in radians; accurate for small and large angles.
 pub(crate) fn separation(a: Vector, b: Vector) -> f64 {
     let normal = cross(a, b);
     dot(normal, normal).sqrt().atan2(dot(a, b))
 }
 
-/// The position angle of `target` seen from `place`, North through East; 0 where it has none.
+/// Position angle of `target` at `place`, North through East; 0 if undefined.
 pub(crate) fn position_angle(place: SkyPosition, target: Vector) -> Angle {
     let (north, east) = north_and_east(place);
     Angle::from_radians(dot(target, east).atan2(dot(target, north)))
 }
 
-/// The angle at `from` between the directions to `pole` and to `target`, counted as position angles
-/// are; 0 where there is none.
+/// The angle at `from` between the directions to `pole` and `target`, in the sense of position
+/// angles; 0 if undefined.
 pub(crate) fn angle_from_pole(from: Vector, pole: Vector, target: Vector) -> Angle {
     let east = cross(pole, from);
     let north = cross(from, east);
     Angle::from_radians(dot(target, east).atan2(dot(target, north)))
 }
 
-/// The direction at the distance `distance_rad` from a place, towards the position angle given.
+/// The direction at distance `distance_rad` from a place, towards the given position angle.
 pub(crate) fn towards(place: SkyPosition, position_angle: Angle, distance_rad: f64) -> Vector {
     let (north, east) = north_and_east(place);
     let (sin_q, cos_q) = position_angle.radians().sin_cos();
     combine(distance_rad.cos(), direction(place), distance_rad.sin(), combine(cos_q, north, sin_q, east))
 }
 
-/// Where an observer of velocity `velocity` (in units of the speed of light) sees light that comes
-/// from `natural`; with the velocity negated, the way back.
+/// Aberrated direction of light from `natural` for an observer of velocity `velocity` (in units of
+/// the speed of light); with the velocity negated, the inverse.
 pub(crate) fn aberrated(natural: Vector, velocity: Vector) -> Vector {
     let inverse_lorentz = (1.0 - dot(velocity, velocity)).sqrt();
     let along = dot(natural, velocity);

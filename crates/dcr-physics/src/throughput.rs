@@ -1,14 +1,13 @@
-//! The throughput of a band: a curve of transmission over wavelength, read from two columns of
-//! text.
+//! Throughput of a band: a transmission curve over wavelength, read from a text of two columns.
 
 use crate::Wavelength;
 
-/// Wavelengths above this, in nm, are taken for angstrom.
+/// Wavelengths above this value, in nm, indicate angstrom.
 const ANGSTROM_ABOVE_NM: f64 = 2500.0;
-/// Wavelengths below this, in nm, are taken for µm.
+/// Wavelengths below this value, in nm, indicate µm.
 const MICROMETRE_BELOW_NM: f64 = 10.0;
 
-/// A text that is no throughput curve.
+/// An invalid throughput curve.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ThroughputError {
@@ -17,7 +16,7 @@ pub enum ThroughputError {
     Columns {
         /// The line, counted from 1.
         line: usize,
-        /// How many columns it has.
+        /// Number of columns found.
         found: usize,
     },
     /// A field is not a finite number.
@@ -25,7 +24,7 @@ pub enum ThroughputError {
     NotANumber {
         /// The line, counted from 1.
         line: usize,
-        /// The field.
+        /// Text of the field.
         text: String,
     },
     /// A wavelength is zero or negative, or a transmission negative.
@@ -48,18 +47,18 @@ pub enum ThroughputError {
         /// The wavelength before it.
         previous_nm: f64,
     },
-    /// The wavelengths are those of another unit.
+    /// The wavelengths are in another unit.
     #[error("wavelengths reach {largest}, which looks like {unit}; give them in nm")]
     Unit {
-        /// The largest wavelength in the text.
+        /// The maximum wavelength.
         largest: f64,
-        /// The unit it seems to be in.
+        /// The apparent unit.
         unit: &'static str,
     },
     /// A curve needs two points.
     #[error("the curve has {found} points; it needs at least 2")]
     TooFewPoints {
-        /// How many there are.
+        /// Number of points found.
         found: usize,
     },
     /// No light passes at any wavelength.
@@ -69,7 +68,7 @@ pub enum ThroughputError {
 
 /// Transmission over wavelength: linear between its points, zero outside them.
 ///
-/// Only ratios of transmissions matter, so fractions and percent are equally good.
+/// Only ratios of transmissions matter, so fractions and percent are equivalent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Throughput {
     nm: Vec<f64>,
@@ -79,8 +78,8 @@ pub struct Throughput {
 impl Throughput {
     /// Reads wavelengths in nm and transmissions, one pair a line, separated by blanks or a comma.
     ///
-    /// What follows a `#` is a comment; empty lines are skipped, and so is one line of column names
-    /// before the first numbers.
+    /// A `#` starts a comment; empty lines are skipped, and so is one line of column names before
+    /// the first numbers.
     ///
     /// ```
     /// use dcr_physics::{Throughput, Wavelength};
@@ -93,9 +92,9 @@ impl Throughput {
     ///
     /// # Errors
     ///
-    /// [`ThroughputError`], with the line, for what is not two columns of finite numbers with
-    /// increasing wavelengths and transmissions of 0 or more; also for fewer than two points, for a
-    /// curve that is zero everywhere, and for wavelengths in angstrom or µm.
+    /// [`ThroughputError`], with the line, unless the text has two columns of finite numbers with
+    /// increasing wavelengths and nonnegative transmissions; also for fewer than two points, a zero
+    /// curve, and wavelengths in angstrom or µm.
     pub fn parse(text: &str) -> Result<Self, ThroughputError> {
         let mut points: Vec<(usize, f64, f64)> = Vec::new();
         let mut heading_allowed = true;
@@ -149,8 +148,7 @@ impl Throughput {
         self.transmission.iter().copied().fold(0.0, f64::max)
     }
 
-    /// The first and the last point whose transmission exceeds `fraction` of the peak (0 to below
-    /// 1).
+    /// The first and last point whose transmission exceeds `fraction` of the peak (0 to below 1).
     #[must_use]
     pub fn extent_above(&self, fraction: f64) -> Option<(Wavelength, Wavelength)> {
         let threshold = fraction * self.peak();
@@ -176,7 +174,7 @@ fn number(line: usize, text: &str) -> Result<f64, ThroughputError> {
     }
 }
 
-/// Checks `(line, nm, transmission)` for signs, order, unit and number.
+/// Verifies signs, order, unit and number of `(line, nm, transmission)`.
 fn check(points: &[(usize, f64, f64)]) -> Result<(), ThroughputError> {
     for &(line, nm, transmission) in points {
         if nm <= 0.0 {

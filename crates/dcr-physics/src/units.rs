@@ -1,8 +1,8 @@
-//! Angles, wavelengths and places on the sky: types at the boundary, bare `f64` inside.
+//! Angles, wavelengths and sky positions: types for interfaces, plain `f64` internally.
 
 use serde::{Deserialize, Serialize};
 
-/// A plane angle, kept in radians.
+/// A plane angle, stored in radians.
 ///
 /// ```
 /// use dcr_physics::Angle;
@@ -65,7 +65,7 @@ impl Angle {
     }
 }
 
-/// A wavelength in vacuum or air (the difference, 0.03 %, is below every use here), kept in nm.
+/// A wavelength in vacuum or air (the difference of 0.03 % is negligible here), stored in nm.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Wavelength {
@@ -92,7 +92,7 @@ impl Wavelength {
     }
 }
 
-/// A place on the sky, ICRS unless a function says otherwise.
+/// A sky position, ICRS unless stated otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SkyPosition {
     /// Right ascension.

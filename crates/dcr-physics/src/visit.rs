@@ -1,7 +1,7 @@
-//! What is known of one exposure: when, where from, where to, through which air.
+//! Metadata of one exposure: time, site, pointing, weather.
 //!
-//! Every field that a header may lack is an `Option`; what was filled in, converted or doubted on
-//! the way is an [`Assumption`], so that `dcr inspect` and the summary can say so.
+//! Every quantity that a header may lack is an `Option`. Defaults, conversions and contradictions
+//! are [`Assumption`]s, which `dcr inspect` and the summary report.
 
 use serde::{Deserialize, Serialize};
 use sofars::ts::{d2dtf, taiutc};
@@ -19,7 +19,7 @@ pub struct Site {
     pub elevation_m: f64,
 }
 
-/// The air at the telescope, complete.
+/// The complete state of the air at the telescope.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weather {
     /// Air temperature in °C.
@@ -30,8 +30,7 @@ pub struct Weather {
     pub humidity_percent: f64,
 }
 
-/// The air at the telescope as far as the header tells; each field is finite and plausible or
-/// `None`.
+/// Weather readings in a header; each field is finite and plausible, or `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WeatherReadings {
     /// Air temperature in °C.
@@ -42,7 +41,7 @@ pub struct WeatherReadings {
     pub humidity_percent: Option<f64>,
 }
 
-/// An instant on the TAI scale, as a two-part Julian date (kept in two parts for full precision).
+/// An instant on the TAI scale, as a two-part Julian date for full precision.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instant {
     /// The larger part of the Julian date, in days TAI.
@@ -68,31 +67,31 @@ impl Instant {
         (year >= 1960).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
     }
 
-    /// The instant a number of seconds later.
+    /// The instant `seconds` later.
     #[must_use]
     pub const fn later(self, seconds: f64) -> Self {
         Self { jd1: self.jd1, jd2: self.jd2 + seconds / 86_400.0 }
     }
 }
 
-/// What was assumed, converted or doubted for a visit, in words for a person.
+/// A default, conversion or contradiction in the metadata of a visit, as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assumption {
     /// The quantity: `longitude`, `pressure`, `altitude`, …
     pub quantity: String,
-    /// What was done and why, a whole sentence.
+    /// Action and reason, a whole sentence.
     pub text: String,
-    /// Whether the user should act on it (`true`: a warning; `false`: for the record).
+    /// `true` for a warning that needs attention, `false` for a note.
     pub warning: bool,
 }
 
-/// One exposure's circumstances as its header gives them, in our units and signs.
+/// Metadata of one exposure from its header, in canonical units and signs.
 ///
 /// Angles of the pointing are those of the boresight. `altitude` and `azimuth` may refer to the
 /// start of the exposure (many observatories); `mid_time` always refers to its middle.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VisitInfo {
-    /// Visit number; made from the file name when the header has none.
+    /// Visit number; derived from the file name if the header has none.
     pub visit: u64,
     /// The instrument as named in the header.
     pub instrument: Option<String>,
@@ -104,40 +103,38 @@ pub struct VisitInfo {
     pub exposure_s: Option<f64>,
     /// Boresight, ICRS.
     pub boresight: Option<SkyPosition>,
-    /// Middle of the image, ICRS. Stands for the boresight where altitudes are checked and the
-    /// header gives no pointing.
+    /// Centre of the image, ICRS. Replaces the boresight in checks of the altitude if the header
+    /// has no pointing.
     pub image_centre: Option<SkyPosition>,
     /// Apparent (refracted) altitude of the boresight.
     pub altitude: Option<Angle>,
     /// Azimuth of the boresight, North through East.
     pub azimuth: Option<Angle>,
-    /// Airmass as the header says; a cross-check, and the last resort for the altitude.
+    /// Airmass in the header; used for verification, and as the last source of the altitude.
     pub airmass: Option<f64>,
     /// Hour angle of the boresight at mid-exposure, positive west of the meridian.
     pub hour_angle: Option<Angle>,
     /// Earth rotation angle at mid-exposure (without the site's longitude).
     pub earth_rotation_angle: Option<Angle>,
-    /// Parallactic angle of the boresight as the header says: position angle of the zenith, N
-    /// through E.
+    /// Parallactic angle of the boresight in the header: position angle of the zenith, N through E.
     pub parallactic_angle: Option<Angle>,
-    /// Position angle of the image's +y (afw's sky rotator angle), as the header says.
+    /// Position angle of the image's +y (afw's sky rotator angle), in the header.
     pub rotator_angle: Option<Angle>,
-    /// The observatory.
+    /// Site of the observatory.
     pub site: Option<Site>,
-    /// The air.
+    /// Weather readings.
     pub weather: WeatherReadings,
-    /// What the header says of an atmospheric dispersion corrector in the beam, if it says
-    /// anything.
+    /// Statement in the header about an atmospheric dispersion corrector in the beam, if any.
     pub dispersion_corrector: Option<String>,
-    /// PSF FWHM in pixels as the header says.
+    /// PSF FWHM in pixels, from the header.
     pub psf_fwhm_px: Option<f64>,
-    /// Photometric zero point in mag of the pixel values as they stand in the file: of the exposure
-    /// for counts, of one second for counts per second.
+    /// Photometric zero point in mag of the stored pixel values: for the exposure if they are
+    /// counts, for one second if they are counts per second.
     pub zero_point_mag: Option<f64>,
-    /// Factor that brings the pixel values to the flux scale of other exposures, as the header says
-    /// (FLXSCALE of SCAMP and SWarp); `None` if it says nothing, which is 1.
+    /// Factor to the common flux scale from the header (FLXSCALE of SCAMP and SWarp); `None` means
+    /// 1.
     pub flux_scale: Option<f64>,
-    /// What was assumed on the way from the header to here.
+    /// Assumptions made in reading the header.
     pub assumptions: Vec<Assumption>,
 }
 

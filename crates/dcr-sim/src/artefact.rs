@@ -1,4 +1,4 @@
-//! What spoils an exposure: cosmic rays, a streak, bad columns, missing edges, a saturated core.
+//! Artefacts of an exposure: cosmic rays, a streak, bad columns, missing edges, a saturated core.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 use crate::ArtefactSettings;
 use crate::random::Random;
 
-/// The kinds of trouble.
+/// Kinds of artefacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtefactKind {
-    /// A short bright track.
+    /// A short bright track of a cosmic ray.
     CosmicRay,
-    /// A satellite's trail across the image.
+    /// A satellite trail across the image.
     Streak,
-    /// A column that does not count rightly.
+    /// A bad column with excess charge.
     BadColumn,
     /// A strip or corner without data.
     NoData,
-    /// Pixels beyond saturation.
+    /// Saturated pixels.
     Saturation,
 }
 
-/// One piece of trouble, and whether the mask tells of it.
+/// One artefact, and whether the mask flags it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artefact {
-    /// What it is.
+    /// Kind of the artefact.
     pub kind: ArtefactKind,
     /// Whether the exposure's mask flags its pixels.
     pub flagged: bool,
@@ -34,7 +34,7 @@ pub struct Artefact {
 }
 
 impl Artefact {
-    /// The mask plane that flags this kind.
+    /// Mask plane of this kind.
     pub(crate) fn plane(&self) -> &'static str {
         match self.kind {
             ArtefactKind::CosmicRay | ArtefactKind::Streak => "CR",
@@ -45,7 +45,7 @@ impl Artefact {
     }
 }
 
-/// Adds cosmic rays and, when it is this visit's turn, a streak to `light`, in electrons.
+/// Adds cosmic rays, and the streak if this visit has one, to `light`, in electrons.
 pub(crate) fn add_light(
     settings: &ArtefactSettings,
     visit_index: usize,
@@ -86,7 +86,7 @@ fn cosmic_ray((rows, columns): (usize, usize), random: &mut Random) -> Vec<(usiz
     pixels
 }
 
-/// Draws a straight trail of Gaussian cross-section, σ 1.5 pixels, across the image.
+/// Adds a straight trail of Gaussian cross-section, σ 1.5 pixels, across the image.
 fn streak(sky_sigma: f64, random: &mut Random, light: &mut Array2<f64>) -> Artefact {
     let (rows, columns) = light.dim();
     let (y, x) = (random.uniform(0.3, 0.7) * rows as f64, random.uniform(0.3, 0.7) * columns as f64);
@@ -136,7 +136,7 @@ pub(crate) fn bad_columns(
         .collect()
 }
 
-/// The pixels of a strip along one edge and of a triangle in one corner that a visit did not see.
+/// Missing pixels of a visit: a strip along one edge and a triangle in one corner.
 pub(crate) fn missing(
     settings: &ArtefactSettings,
     (rows, columns): (usize, usize),

@@ -1,4 +1,4 @@
-//! The sources of a field: where they are, how bright, of what form and colour.
+//! Sources of a field: position, brightness, shape and spectrum.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,10 @@ use crate::profile::{GalaxyShape, SourceShape};
 use crate::random::{Purpose, Random};
 use crate::{FieldConfig, Spectrum};
 
-/// How often a new place is tried for a source before its neighbours are put up with.
+/// Attempts to place a source at the required separation before a closer place is accepted.
 const PLACE_TRIES: usize = 200;
 
-/// A source as it is above the atmosphere.
+/// A source above the atmosphere.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Number in the catalogue, from 1.
@@ -20,9 +20,9 @@ pub struct Source {
     pub y: f64,
     /// Counts in the band, in electrons per exposure.
     pub flux: f64,
-    /// Its form.
+    /// Shape.
     pub shape: SourceShape,
-    /// Its spectrum.
+    /// Spectrum.
     pub spectrum: Spectrum,
 }
 
@@ -34,7 +34,7 @@ impl Source {
     }
 }
 
-/// The catalogue that the settings ask for: stars, then galaxies, then the star that saturates.
+/// The catalogue for the settings: stars, then galaxies, then the saturated star.
 pub(crate) fn draw(config: &FieldConfig) -> Vec<Source> {
     let mut random = Random::new(config.seed, Purpose::Catalogue, 0);
     let sources = &config.sources;
@@ -60,12 +60,12 @@ pub(crate) fn draw(config: &FieldConfig) -> Vec<Source> {
     catalogue
 }
 
-/// New point sources for one held-out visit, numbered on from `first_id`.
+/// New point sources for one held-out visit, numbered from `first_id`.
 pub(crate) fn draw_transients(config: &FieldConfig, random: &mut Random, first_id: u32) -> Vec<Source> {
     (0..config.sources.transients as u32)
         .map(|i| {
             let [x, y] = place_inside(config, random);
-            // Well above the noise, or they would be truth that no one can find.
+            // Well above the noise, so that they can be detected.
             let flux = config.sources.flux_electrons[0] * random.uniform(4.0, 12.0);
             let spectrum = Spectrum::BlackBody { temperature_k: random.uniform(8000.0, 15_000.0) };
             Source { id: first_id + i, x, y, flux, shape: SourceShape::Point, spectrum }
@@ -73,12 +73,12 @@ pub(crate) fn draw_transients(config: &FieldConfig, random: &mut Random, first_i
         .collect()
 }
 
-/// A place well inside the image.
+/// A random position well inside the image.
 fn place_inside(config: &FieldConfig, random: &mut Random) -> [f64; 2] {
     [config.width, config.height].map(|side| side as f64 * random.uniform(0.1, 0.9) - 0.5)
 }
 
-/// Places that keep their distance, found by way of a grid of cells one separation wide.
+/// Random positions with a minimum separation, from a grid of cells of that size.
 struct Places {
     low: f64,
     size: [f64; 2],
@@ -128,7 +128,7 @@ impl Places {
     }
 }
 
-/// A flux whose cumulative counts follow `N(>F) ∝ F^−slope`.
+/// A flux with cumulative counts `N(>F) ∝ F^−slope`.
 fn draw_flux(config: &FieldConfig, random: &mut Random) -> f64 {
     let [faint, bright] = config.sources.flux_electrons;
     let slope = config.sources.count_slope;
@@ -146,7 +146,7 @@ fn draw_star_spectrum(config: &FieldConfig, random: &mut Random) -> Spectrum {
             sigma_nm: random.uniform(0.8, 3.0),
         },
         2 => Spectrum::PowerLaw { index: random.uniform(-4.0, 4.0) },
-        // Black bodies from M dwarfs to hot white dwarfs, evenly in log T.
+        // Black bodies from M dwarfs to hot white dwarfs, uniform in log T.
         _ => Spectrum::BlackBody { temperature_k: 3000.0 * libm::pow(20_000.0 / 3000.0, random.unit()) },
     }
 }

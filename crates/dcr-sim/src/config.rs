@@ -1,16 +1,16 @@
-//! What a synthetic field is drawn from: one struct with documented defaults, checked once.
+//! Settings of a synthetic field, with documented defaults and validation.
 
 use dcr_physics::{Angle, RefractionModel, Site, SkyPosition, Wavelength, Weather};
 use serde::{Deserialize, Serialize};
 
 use crate::{Passband, PsfShape, SimError};
 
-/// The settings of a field. The defaults make a small field in LSST's g, at its site, in constant
+/// Settings of a field. The defaults give a small field in LSST's g, at its site, with constant
 /// seeing and without artefacts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldConfig {
-    /// Where all random numbers come from: the same seed gives the same bytes on every machine.
+    /// Seed of all random numbers: the same seed gives the same bytes on every machine.
     pub seed: u64,
     /// Columns of each image.
     pub width: usize,
@@ -18,9 +18,9 @@ pub struct FieldConfig {
     pub height: usize,
     /// Pixel scale in arcsec.
     pub scale_arcsec: f64,
-    /// Right ascension of the image's middle in degrees, ICRS.
+    /// Right ascension of the image centre in degrees, ICRS.
     pub ra_deg: f64,
-    /// Declination of the image's middle in degrees, ICRS.
+    /// Declination of the image centre in degrees, ICRS.
     pub dec_deg: f64,
     /// Position angle of the image's +y in degrees, North through East.
     pub rotation_deg: f64,
@@ -28,28 +28,29 @@ pub struct FieldConfig {
     pub east_left: bool,
     /// The band.
     pub passband: Passband,
-    /// The wavelength that the WCS is right for, in nm; the middle of the band when `None`.
+    /// Reference wavelength of the WCS in nm; the middle of the band if `None`.
     pub reference_nm: Option<f64>,
-    /// How the air refracts.
+    /// Refraction model.
     pub refraction: RefractionModel,
-    /// Where the telescope stands.
+    /// Site of the telescope.
     pub site: SiteSettings,
     /// The exposures.
     pub visits: VisitSettings,
-    /// What is in the sky.
+    /// Sources in the sky.
     pub sources: SourceSettings,
-    /// The form of the PSF.
+    /// Shape of the PSF.
     pub psf: PsfShape,
-    /// Counts of the sky per pixel, in electrons. The images have it subtracted; its noise stays.
+    /// Sky counts per pixel, in electrons. Images are sky-subtracted, but contain its noise.
     pub sky_electrons: f64,
     /// Read noise in electrons.
     pub read_noise_electrons: f64,
-    /// Sources are drawn out to this brightness in electrons per pixel, per Gaussian.
+    /// Surface brightness in electrons per pixel at which each Gaussian is cut off.
     pub floor_electrons: f64,
-    /// A pixel is DETECTED when the noiseless image exceeds this many σ of the sky's noise, grown
-    /// by the PSF's 2.4 σ. A star of 5 σ after smoothing with its PSF peaks at about 1.75 σ.
+    /// Threshold of DETECTED in σ of the sky noise, applied to the noiseless image; the footprint
+    /// is grown by 2.4 σ of the PSF. A star of 5 σ after smoothing with its PSF peaks at about 1.75
+    /// σ.
     pub detection_sigma: f64,
-    /// What spoils the exposures; `None` for nothing.
+    /// Artefacts of the exposures; `None` for none.
     pub artefacts: Option<ArtefactSettings>,
 }
 
@@ -80,7 +81,7 @@ impl Default for FieldConfig {
     }
 }
 
-/// The place of the telescope.
+/// Site of the telescope.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSettings {
@@ -88,7 +89,7 @@ pub struct SiteSettings {
     pub latitude_deg: f64,
     /// Longitude in degrees, east positive.
     pub longitude_deg: f64,
-    /// Height above the sea in m.
+    /// Elevation above sea level in m.
     pub elevation_m: f64,
 }
 
@@ -103,17 +104,17 @@ impl Default for SiteSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VisitSettings {
-    /// How many there are.
+    /// Number of exposures.
     pub count: usize,
-    /// How many more there are to be predicted.
+    /// Number of held-out exposures.
     pub held_out: usize,
-    /// Lowest and highest airmass. The visits are spread evenly between, on alternating sides of
-    /// the meridian; an airmass below what the field reaches becomes its transit. Held-out visits
-    /// fall anywhere between.
+    /// Minimum and maximum airmass. The visits are evenly spaced between them, on alternating sides
+    /// of the meridian; below the minimum of the field, they are at transit. Held-out visits have
+    /// random airmass in this range.
     pub airmass: [f64; 2],
-    /// Smallest and largest FWHM of the PSF in arcsec, at the middle of the band.
+    /// Minimum and maximum FWHM of the PSF in arcsec, at the middle of the band.
     pub seeing_arcsec: [f64; 2],
-    /// The FWHM follows `λ` to this power (−0.2 for Kolmogorov turbulence).
+    /// Exponent of the FWHM as a power of `λ` (−0.2 for Kolmogorov turbulence).
     pub seeing_exponent: f64,
     /// Air temperature in °C.
     pub temperature_c: f64,
@@ -121,9 +122,9 @@ pub struct VisitSettings {
     pub pressure_pa: f64,
     /// Relative humidity in percent.
     pub humidity_percent: f64,
-    /// Whether each visit has its own weather: ±5 °C, ±4 hPa and 10 to 80 % about the above.
+    /// Whether the weather varies by visit: ±5 °C, ±4 hPa and 10 to 80 % about the values above.
     pub weather_varies: bool,
-    /// Standard deviation, per axis, of an offset of the whole image against its WCS, in arcsec.
+    /// Standard deviation per axis of the offset of an image from its WCS, in arcsec.
     pub jitter_arcsec: f64,
     /// Exposure time in s, for the header.
     pub exposure_s: f64,
@@ -147,25 +148,25 @@ impl Default for VisitSettings {
     }
 }
 
-/// What is in the sky.
+/// Sources in the sky.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// How many point sources there are.
+    /// Number of point sources.
     pub stars: usize,
-    /// How many galaxies there are.
+    /// Number of galaxies.
     pub galaxies: usize,
-    /// Faintest and brightest flux in electrons.
+    /// Minimum and maximum flux in electrons.
     pub flux_electrons: [f64; 2],
-    /// The number brighter than a flux falls as the flux to minus this power.
+    /// Slope of the cumulative counts: the number brighter than F falls as F to minus this power.
     pub count_slope: f64,
-    /// Least distance between two sources in arcsec, kept as far as the field has room.
+    /// Minimum separation of two sources in arcsec, as far as space permits.
     pub separation_arcsec: f64,
-    /// How far outside the image sources lie, in pixels.
+    /// Width of the margin with sources outside the image, in pixels.
     pub margin_px: f64,
-    /// How many of the stars change in the held-out visits, by a factor between 0.5 and 2.
+    /// Number of variable stars in the held-out visits, which change by a factor between 0.5 and 2.
     pub variables: usize,
-    /// How many new sources there are in each held-out visit.
+    /// Number of new sources in each held-out visit.
     pub transients: usize,
 }
 
@@ -184,24 +185,24 @@ impl Default for SourceSettings {
     }
 }
 
-/// What spoils exposures. All are in the truth's list of artefacts, flagged in the mask or not.
+/// Artefacts of exposures. The truth lists all of them, flagged in the mask or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArtefactSettings {
     /// Bad columns per visit, flagged BAD.
     pub bad_columns: usize,
-    /// Widest strip along an edge without data, in pixels. Each visit lacks one edge and one
-    /// corner.
+    /// Maximum width of a strip without data along an edge, in pixels. Each visit lacks one edge
+    /// and one corner.
     pub edge_px: usize,
     /// Cosmic rays per visit.
     pub cosmic_rays: usize,
-    /// The share of cosmic rays that the mask does not know of. The others are flagged CR.
+    /// Share of cosmic rays that the mask does not flag. The others are flagged CR.
     pub unflagged: f64,
-    /// Each so many-th visit has a satellite's streak, never flagged; 0 for none.
+    /// Period in visits of a satellite streak, never flagged; 0 for none.
     pub streak_every: usize,
-    /// Flux in electrons of one more star that saturates; 0 for none.
+    /// Flux in electrons of an additional saturated star; 0 for none.
     pub saturated_flux_electrons: f64,
-    /// Pixels stop counting here, in electrons, and are flagged SAT.
+    /// Saturation level in electrons; such pixels are flagged SAT.
     pub saturation_electrons: f64,
 }
 
@@ -220,19 +221,19 @@ impl Default for ArtefactSettings {
 }
 
 impl FieldConfig {
-    /// The wavelength that the WCS is right for.
+    /// Reference wavelength of the WCS.
     #[must_use]
     pub fn reference(&self) -> Wavelength {
         self.reference_nm.map_or_else(|| self.passband.effective(), Wavelength::from_nm)
     }
 
-    /// The middle of the field.
+    /// Position of the field centre.
     #[must_use]
     pub fn centre(&self) -> SkyPosition {
         SkyPosition::from_degrees(self.ra_deg, self.dec_deg)
     }
 
-    /// The site in `dcr-physics`' terms.
+    /// The site as a type of `dcr-physics`.
     #[must_use]
     pub fn physical_site(&self) -> Site {
         Site {
@@ -242,7 +243,7 @@ impl FieldConfig {
         }
     }
 
-    /// The weather that visits have, or vary about.
+    /// Mean weather of the visits.
     #[must_use]
     pub fn mean_weather(&self) -> Weather {
         Weather {
@@ -254,7 +255,7 @@ impl FieldConfig {
 
     /// # Errors
     ///
-    /// [`SimError::Setting`] for the first setting that no field can be drawn from.
+    /// [`SimError::Setting`] for the first invalid setting.
     pub fn validate(&self) -> Result<(), SimError> {
         self.passband.validate()?;
         let check = |setting: &'static str, ok: bool, allowed: &str, got: &dyn std::fmt::Debug| {
@@ -295,7 +296,7 @@ impl FieldConfig {
             "rising from above 0",
             &visits.seeing_arcsec,
         )?;
-        // The stated accuracy of pixel integration and of the wavelengths drawn holds from here up.
+        // The stated accuracies hold from this FWHM.
         let narrowest = visits.seeing_arcsec[0] / self.scale_arcsec;
         check("visits.seeing_arcsec", narrowest >= 2.4, "at least 2.4 pixels", &visits.seeing_arcsec)?;
         check(

@@ -1,4 +1,4 @@
-//! What can go wrong in drawing a field.
+//! Errors of drawing a field.
 
 use dcr_image::{MaskError, MaskedImageError};
 use dcr_physics::RefractionError;
@@ -12,16 +12,16 @@ pub enum SimError {
     Setting {
         /// Its name in the configuration.
         setting: &'static str,
-        /// What was given and what is allowed.
+        /// The value given, and the range allowed.
         problem: String,
     },
-    /// The refraction model has no answer, for a band or weather outside its range.
+    /// The refraction model has no result for the band or weather.
     #[error(transparent)]
     Refraction(#[from] RefractionError),
     /// The planes of an exposure do not fit together.
     #[error(transparent)]
     Image(#[from] MaskedImageError),
-    /// A mask plane cannot be had.
+    /// A mask plane cannot be added.
     #[error(transparent)]
     Mask(#[from] MaskError),
 }

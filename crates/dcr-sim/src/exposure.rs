@@ -1,4 +1,4 @@
-//! Drawing one exposure: light through the air on to pixels, then noise, trouble and a mask.
+//! Drawing of one exposure: refracted light on pixels, then noise, artefacts and a mask.
 
 use dcr_image::{BBox, MaskPlanes, MaskedImage};
 use dcr_physics::{Refraction, RefractionError, SkyPosition, VisitInfo, Wavelength};
@@ -20,38 +20,37 @@ const STAMP_REACH_FWHM: f64 = 5.3;
 /// Growth of the DETECTED footprints in units of the PSF's σ.
 const DETECTION_GROWTH_SIGMA: f64 = 2.4;
 
-/// An exposure, with what only a simulation knows of it.
+/// A simulated exposure with its truth.
 #[derive(Clone, Debug)]
 pub struct SimVisit {
-    /// Its circumstances, as the header tells them.
+    /// Metadata, as in a header.
     pub info: VisitInfo,
-    /// Pixels, mask and variance as a pipeline hands them on: sky subtracted, in electrons.
+    /// Pixels, mask and variance as from a pipeline: sky-subtracted, in electrons.
     pub exposure: MaskedImage,
-    /// What the bits of the mask mean.
+    /// Mask planes.
     pub planes: MaskPlanes,
     /// The PSF at the middle of the band, without refraction: a stamp of sum 1, odd and centred.
     pub psf: Array2<f32>,
-    /// The light of the sources alone, without noise and artefacts, in electrons.
+    /// Light of the sources without noise and artefacts, in electrons.
     pub noiseless: Array2<f64>,
-    /// What is wrong with the pixels, flagged or not.
+    /// Artefacts, flagged or not.
     pub artefacts: Vec<Artefact>,
 }
 
-/// A place on the sky and how it stands above the horizon.
+/// A sky position with its direction from the horizon.
 pub(crate) struct Sight {
     place: SkyPosition,
     sighting: Sighting,
 }
 
-/// A source and the wavelengths at which it is drawn, with the share of its flux that each stands
-/// for.
+/// A source with the wavelengths at which it is drawn, and the share of its flux at each.
 #[derive(Clone, Debug)]
 pub(crate) struct Drawable {
     pub(crate) source: Source,
     pub(crate) wavelengths: Vec<(Wavelength, f64)>,
 }
 
-/// Everything that the drawing of one exposure needs to know.
+/// Inputs for drawing one exposure.
 pub(crate) struct Scene<'a> {
     pub(crate) config: &'a FieldConfig,
     pub(crate) grid: TangentGrid,
@@ -59,9 +58,9 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// The exposure that `plan` describes, the `noise_draw`-th time it is taken.
+    /// The exposure described by `plan`, with noise realisation `noise_draw`.
     ///
-    /// `index` is the visit's place in its list; streaks come by it.
+    /// `index` is the index of the visit in its list; it determines streaks.
     pub(crate) fn expose(
         &self,
         plan: &VisitPlan,
@@ -83,7 +82,8 @@ impl Scene<'_> {
             artefacts.extend(artefact::saturate(settings.saturation_electrons, &mut light));
             missing = artefact::missing(settings, light.dim(), &mut random);
         }
-        // The variance of what was counted. Bad columns come after: theirs is no light.
+        // Variance of the detected light. Bad columns come later, because their charge is not
+        // light.
         let variance = light.mapv(|electrons| sky_variance + electrons);
         if let Some(settings) = &config.artefacts {
             let mut random = Random::new(config.seed, Purpose::Artefact, plan.info.visit ^ (1 << 32));
@@ -119,7 +119,7 @@ impl Scene<'_> {
         })
     }
 
-    /// The light of the sources, each wavelength where the air puts it.
+    /// Light of the sources, with each wavelength at its refracted position.
     pub(crate) fn noiseless(&self, plan: &VisitPlan) -> Result<Array2<f64>, SimError> {
         let air = plan::air(self.config, plan);
         let mut image = Array2::zeros((self.config.height, self.config.width));
@@ -161,8 +161,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// The place that pixel `at` shows in light of the reference wavelength, and how it stands in
-    /// the sky.
+    /// The sky position and horizon coordinates of pixel `at` for the reference wavelength.
     pub(crate) fn sight(
         &self,
         [x, y]: [f64; 2],
@@ -175,7 +174,7 @@ impl Scene<'_> {
         Ok(Sight { place, sighting })
     }
 
-    /// The pixel on which light of `wavelength` from there falls.
+    /// Pixel position of light of `wavelength` from there.
     pub(crate) fn seen_at(
         &self,
         sight: &Sight,
@@ -189,8 +188,8 @@ impl Scene<'_> {
         Ok([x + plan.jitter_px[0], y + plan.jitter_px[1]])
     }
 
-    /// 1 where the noiseless light stands out of the sky's noise, grown by a share of the PSF; 0
-    /// elsewhere.
+    /// 1 where the noiseless light exceeds the detection threshold, grown by a share of the PSF;
+    /// else 0.
     fn detected(&self, noiseless: &Array2<f64>, sky_sigma: f64, plan: &VisitPlan) -> Array2<i32> {
         let threshold = self.config.detection_sigma * sky_sigma;
         let sigma = plan.seeing_arcsec / self.config.scale_arcsec / FWHM_PER_SIGMA;
@@ -198,7 +197,7 @@ impl Scene<'_> {
     }
 }
 
-/// Adds `gaussian` as a PSF of this form and `fwhm`, in pixels, blurs it, out to `floor` per pixel.
+/// Adds `gaussian`, convolved with the PSF of width `fwhm` in pixels, out to `floor` per pixel.
 pub(crate) fn add_blurred(
     shape: PsfShape,
     gaussian: Gaussian,
@@ -217,7 +216,7 @@ pub(crate) fn add_blurred(
     }
 }
 
-/// A stamp of a PSF in the centre of an odd square, of sum 1.
+/// PSF stamp of sum 1, centred in a square of odd side.
 pub(crate) fn psf_stamp(shape: PsfShape, fwhm_px: f64) -> Array2<f64> {
     let reach = libm::ceil(STAMP_REACH_FWHM * fwhm_px) as usize;
     let mut stamp = Array2::zeros((2 * reach + 1, 2 * reach + 1));

@@ -1,20 +1,19 @@
-//! A whole field: its sources, its visits, its truth.
+//! A synthetic field: sources, visits and truth.
 
 use ndarray::Array2;
 
 use crate::catalogue::{self, Source};
 use crate::exposure::{Drawable, Scene, SimVisit, add_blurred};
 use crate::gaussian::Gaussian;
-use crate::passband::SeenSpectrum;
+use crate::passband::DetectedSpectrum;
 use crate::plan::{self, VisitPlan};
 use crate::tangent::TangentGrid;
 use crate::{FieldConfig, SimError};
 use dcr_physics::{Angle, Wavelength};
 
-/// A field whose exposures can be drawn one by one, in any order and from any thread.
+/// A field whose exposures can be drawn individually, in any order and from any thread.
 ///
-/// Drawing the field itself costs next to nothing; each exposure is drawn when asked for, and is
-/// the same however often and wherever it is.
+/// A field is cheap; each exposure is drawn on request, and identical every time.
 ///
 /// ```
 /// use dcr_sim::{Field, FieldConfig};
@@ -35,22 +34,22 @@ pub struct Field {
 }
 
 impl Field {
-    /// The field that `config` describes.
+    /// The field for `config`.
     ///
     /// # Errors
     ///
-    /// [`SimError`] for settings that no field can be drawn from.
+    /// [`SimError`] for invalid settings.
     pub fn draw(config: &FieldConfig) -> Result<Self, SimError> {
         config.validate()?;
         Self::with_catalogue(config, catalogue::draw(config))
     }
 
-    /// A field with these sources instead of random ones.
+    /// A field with the given sources in place of random ones.
     ///
     /// # Errors
     ///
-    /// As [`Field::draw`], and [`SimError::Setting`] for a source that is not of finite place, flux
-    /// and form.
+    /// As [`Field::draw`], and [`SimError::Setting`] for a source with position, flux or shape that
+    /// are not finite.
     pub fn with_catalogue(config: &FieldConfig, catalogue: Vec<Source>) -> Result<Self, SimError> {
         config.validate()?;
         if let Some(source) = catalogue.iter().find(|source| !is_drawable(source)) {
@@ -71,26 +70,26 @@ impl Field {
         Ok(Self { config: config.clone(), grid, sources, visits, held_out })
     }
 
-    /// What the field was drawn from.
+    /// Settings of the field.
     #[must_use]
     pub fn config(&self) -> &FieldConfig {
         &self.config
     }
 
-    /// The visits to coadd.
+    /// Visits to coadd.
     #[must_use]
     pub fn visits(&self) -> &[VisitPlan] {
         &self.visits
     }
 
-    /// The visits to predict.
+    /// Held-out visits.
     #[must_use]
     pub fn held_out(&self) -> &[VisitPlan] {
         &self.held_out
     }
 
-    /// The sources with the distribution of their photons over wavelength.
-    pub fn catalogue(&self) -> impl ExactSizeIterator<Item = (&Source, SeenSpectrum)> {
+    /// Sources with their photon distributions over wavelength.
+    pub fn catalogue(&self) -> impl ExactSizeIterator<Item = (&Source, DetectedSpectrum)> {
         self.sources
             .iter()
             .map(|Drawable { source, .. }| (source, self.config.passband.see(&source.spectrum)))
@@ -100,13 +99,12 @@ impl Field {
     ///
     /// # Errors
     ///
-    /// [`SimError::Refraction`] for a place below the horizon, and none for plans of this field
-    /// otherwise.
+    /// [`SimError::Refraction`] for a position below the horizon; never for plans of this field.
     pub fn expose(&self, plan: &VisitPlan) -> Result<SimVisit, SimError> {
         self.expose_again(plan, 0)
     }
 
-    /// Draws the same exposure with other noise for each `noise_draw`; 0 is [`Field::expose`]'s.
+    /// Draws the exposure with noise realisation `noise_draw`; 0 is that of [`Field::expose`].
     ///
     /// # Errors
     ///
@@ -117,8 +115,8 @@ impl Field {
         self.scene().expose(plan, index, noise_draw)
     }
 
-    /// The noiseless light of one exposure from every cell of the wavelength grid: exact and some
-    /// fifty times slower than [`SimVisit::noiseless`], which it is there to check.
+    /// Noiseless light of one exposure from every cell of the wavelength grid: exact, some fifty
+    /// times slower than [`SimVisit::noiseless`], and used to verify it.
     ///
     /// # Errors
     ///
@@ -132,8 +130,8 @@ impl Field {
         Ok(image)
     }
 
-    /// The sky in `n` subfilters, blue to red: no noise, no refraction, a PSF of `fwhm_arcsec` in
-    /// all. They sum to the sky in the whole band.
+    /// The sky in `n` subfilters, blue to red, without noise and refraction, at a PSF of
+    /// `fwhm_arcsec`. They sum to the sky in the whole band.
     ///
     /// # Panics
     ///
@@ -148,7 +146,8 @@ impl Field {
                 for (plane, fraction) in planes.iter_mut().zip(&fractions) {
                     let flux = source.flux * part * fraction;
                     let gaussian = Gaussian { flux, x: source.x, y: source.y, covariance };
-                    // As far out in each subfilter as in the whole band, so that they sum to it.
+                    // The same extent in each subfilter as in the whole band, so that they sum to
+                    // it.
                     let floor = self.config.floor_electrons * fraction;
                     add_blurred(self.config.psf, gaussian, fwhm, floor, plane);
                 }
@@ -157,14 +156,15 @@ impl Field {
         planes
     }
 
-    /// The place of each pixel on the sky, for headers: the CD matrix in degrees per pixel, rows
-    /// (East, North), columns (x, y), about the middle of the image.
+    /// Sky positions of the pixels, for headers: CD matrix in degrees per pixel, rows (East,
+    /// North), columns (x, y), about the image centre.
     #[must_use]
     pub fn cd_degrees(&self) -> [[f64; 2]; 2] {
         self.grid.cd().map(|row| row.map(f64::to_degrees))
     }
 
-    /// Where a source at pixel `(x, y)` is seen in light of `wavelength` in an exposure, as (x, y).
+    /// Pixel position (x, y) in an exposure of a source at pixel `(x, y)`, for light of
+    /// `wavelength`.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl Field {
     }
 }
 
-/// Whether a source has a finite place, flux and form.
+/// Whether position, flux and shape of a source are finite.
 fn is_drawable(source: &Source) -> bool {
     source.x.is_finite()
         && source.y.is_finite()

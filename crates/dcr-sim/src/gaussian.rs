@@ -1,21 +1,21 @@
-//! Two-dimensional Gaussians added to an image, integrated over each pixel.
+//! Two-dimensional Gaussians, integrated over pixels and added to an image.
 //!
-//! Everything this crate draws is a sum of these: a star is its PSF's Gaussians, a galaxy's
-//! Gaussians are convolved with the PSF's by adding covariances, and light of another wavelength is
-//! the same Gaussian elsewhere. No Fourier transform and no interpolation is involved.
+//! All sources are sums of Gaussians: a star has the Gaussians of its PSF, a galaxy's Gaussians are
+//! convolved with them by adding covariances, and light of another wavelength is the same Gaussian
+//! at another position. No Fourier transform or interpolation is involved.
 //!
-//! A round Gaussian of flux `F`, centre `c` and width `σ` puts into pixel `(x, y)`
+//! A round Gaussian of flux `F`, centre `c` and width `σ` contributes to pixel `(x, y)`
 //!
 //! ```text
 //! F · ¼ [erf u(x+½−cx) − erf u(x−½−cx)] [erf u(y+½−cy) − erf u(y−½−cy)],   u(d) = d / (√2 σ)
 //! ```
 //!
-//! which is exact. An elliptical one is integrated by Gauss–Legendre quadrature with 3 × 3 points
-//! in each pixel. Its error is `15 / (2·10⁶ σ⁶)` of the peak for each axis of width σ: 1.1e-5 in
-//! all for σ = 1 pixel (`gaussian_elliptical_meets_round`) and below 3e-5 for any PSF that
-//! [`FieldConfig`](crate::FieldConfig) allows. Samples of a row follow from each other by two
-//! multiplications (the second difference of a quadratic is constant), walking away from the row's
-//! peak, where values only shrink and rounding does not grow.
+//! which is exact. Elliptical Gaussians are integrated by Gauss–Legendre quadrature with 3 × 3
+//! points per pixel. The error is `15 / (2·10⁶ σ⁶)` of the peak for each axis of width σ: 1.1e-5 in
+//! total for σ = 1 pixel (`gaussian_elliptical_meets_round`), and below 3e-5 for any PSF that
+//! [`FieldConfig`](crate::FieldConfig) allows. Consecutive samples of a row follow by two
+//! multiplications (the second difference of a quadratic is constant), outwards from the peak of
+//! the row, where values shrink and rounding errors do not grow.
 
 use ndarray::{ArrayViewMut2, s};
 
@@ -25,7 +25,7 @@ const NODES: [f64; 3] = [-0.387_298_334_620_741_7, 0.0, 0.387_298_334_620_741_7]
 /// Their weights, of sum 1.
 const WEIGHTS: [f64; 3] = [5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0];
 
-/// The second central moments of a profile, in square pixels (or any square unit).
+/// Second central moments of a profile, in square pixels (or any square unit).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Covariance {
     pub(crate) xx: f64,
@@ -34,17 +34,17 @@ pub(crate) struct Covariance {
 }
 
 impl Covariance {
-    /// Of a round Gaussian.
+    /// Moments of a round Gaussian.
     pub(crate) fn round(sigma: f64) -> Self {
         Self { xx: sigma * sigma, xy: 0.0, yy: sigma * sigma }
     }
 
-    /// All moments multiplied: a Gaussian `√factor` times as wide.
+    /// All moments multiplied by `factor`: a Gaussian `√factor` times as wide.
     pub(crate) fn scaled(self, factor: f64) -> Self {
         Self { xx: self.xx * factor, xy: self.xy * factor, yy: self.yy * factor }
     }
 
-    /// Of the convolution of this profile with another.
+    /// Moments of the convolution of this profile with another.
     pub(crate) fn convolved(self, other: Self) -> Self {
         Self { xx: self.xx + other.xx, xy: self.xy + other.xy, yy: self.yy + other.yy }
     }
@@ -53,8 +53,7 @@ impl Covariance {
         self.xx * self.yy - self.xy * self.xy
     }
 
-    /// Whether these can be the moments of a profile: finite, and neither negative nor beyond
-    /// correlation 1.
+    /// Whether the moments are valid: finite, nonnegative, and with a correlation of at most 1.
     pub(crate) fn is_possible(self) -> bool {
         self.xx >= 0.0
             && self.yy >= 0.0
@@ -68,7 +67,7 @@ impl Covariance {
     }
 }
 
-/// A Gaussian on the pixel grid: pixel centres have integer coordinates.
+/// A Gaussian on the pixel grid, whose pixel centres have integer coordinates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gaussian {
     pub(crate) flux: f64,
@@ -78,10 +77,10 @@ pub(crate) struct Gaussian {
 }
 
 impl Gaussian {
-    /// Adds this Gaussian to `image` (rows are y), out to where it falls below `floor` per pixel.
+    /// Adds this Gaussian to `image` (rows are y), where it exceeds `floor` per pixel.
     ///
-    /// The part outside the image is left out. What is cut off beyond the floor is at most
-    /// `2π √det(covariance) · floor` of flux.
+    /// The part outside the image is dropped. The flux below the floor is at most `2π
+    /// √det(covariance) · floor`.
     pub(crate) fn add_to(&self, image: ArrayViewMut2<f64>, floor: f64) {
         let area = std::f64::consts::TAU * libm::sqrt(self.covariance.determinant());
         let contrast = self.flux.abs() / (area * floor);
@@ -131,7 +130,7 @@ impl Gaussian {
         for (y, mut row) in y.clone().zip(image.slice_mut(s![y, x]).outer_iter_mut()) {
             for (node_y, weight_y) in NODES.into_iter().zip(WEIGHTS) {
                 let dy = y as f64 + node_y - self.y;
-                // Where this line of samples peaks, and the pixel nearest to it within the row.
+                // Peak of this line of samples, and the nearest pixel in the row.
                 let summit = self.x - b * dy / a;
                 let start = libm::round(summit.clamp(first, last));
                 let start_index = (start - first) as usize;
@@ -144,7 +143,7 @@ impl Gaussian {
                     let slope = a * dx + b * dy;
                     let (left, right) = pixels.split_at_mut(start_index);
                     walk(right.iter_mut(), value, libm::exp(-slope - 0.5 * a), libm::exp(-a));
-                    // The walk to the left starts one pixel out.
+                    // The leftward recurrence starts one pixel to the left.
                     let ratio = libm::exp(slope - 0.5 * a);
                     walk(left.iter_mut().rev(), value * ratio, ratio * libm::exp(-a), libm::exp(-a));
                 }
@@ -153,7 +152,7 @@ impl Gaussian {
     }
 }
 
-/// Adds samples of a Gaussian: `value`, then each the last times a `ratio` that itself shrinks by
+/// Adds samples of a Gaussian by recurrence: each value is the last times `ratio`, which shrinks by
 /// `bend`.
 fn walk<'a>(pixels: impl Iterator<Item = &'a mut f64>, value: f64, ratio: f64, bend: f64) {
     let (mut value, mut ratio) = (value, ratio);
@@ -179,9 +178,9 @@ fn pixel_shares(centre: f64, sigma: f64, pixels: std::ops::Range<usize>) -> Vec<
         .collect()
 }
 
-/// The pixels, of `count`, whose centres lie within `reach` + 1 of `centre`.
+/// Range of pixels, out of `count`, with centres within `reach` + 1 of `centre`.
 fn pixels_within(centre: f64, reach: f64, count: usize) -> std::ops::Range<usize> {
-    // Casts of floats saturate, so that far-off centres give an empty range at one end.
+    // Casts of floats saturate, so that distant centres give an empty range at one end.
     let start = (libm::floor(centre - reach).max(0.0) as usize).min(count);
     let end = ((libm::ceil(centre + reach) + 1.0).max(0.0) as usize).min(count);
     start..end.max(start)

@@ -1,17 +1,15 @@
-//! Where a place on the sky stands above a site at an instant, and when it stands at a wanted
-//! airmass.
+//! Horizon coordinates of a sky position at a site and instant, and the instant of a given airmass.
 //!
-//! With the Earth rotation angle `θ`, east longitude `l`, latitude `φ` and hour angle
-//! `H = θ + l − RA`:
+//! With the Earth rotation angle `θ`, east longitude `l`, latitude `φ` and hour angle `H = θ + l −
+//! RA`:
 //!
 //! ```text
 //! sin a = sin φ sin δ + cos φ cos δ cos H,   q = atan2(sin H, cos δ tan φ − sin δ cos H)
 //! ```
 //!
-//! Right ascension and declination are taken as they are, without precession, nutation and
-//! aberration. Fields are therefore dated within a year of J2000.0, where these are below 0.02°:
-//! readers of the headers that apply them, from the date, agree with those that do not, from the
-//! Earth rotation angle. UT1 is taken for UTC.
+//! Precession, nutation and aberration are neglected. Fields are therefore dated within a year of
+//! J2000.0, where these are below 0.02°: readers of the headers that apply them, from the date,
+//! agree with readers that do not, from the Earth rotation angle. UT1 is approximated by UTC.
 //!
 //! # References
 //!
@@ -31,19 +29,19 @@ const TURNS_PER_DAY: f64 = 1.002_737_811_911_354_6;
 /// The Earth's rotation at J2000.0 in turns.
 const TURNS_AT_J2000: f64 = 0.779_057_273_264;
 
-/// A place on the sky as seen from a site.
+/// Horizon coordinates of a sky position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sighting {
     pub(crate) hour_angle: Angle,
-    /// Apparent, that is refracted.
+    /// Apparent (refracted) altitude.
     pub(crate) altitude: Angle,
     pub(crate) azimuth: Angle,
     pub(crate) parallactic_angle: Angle,
 }
 
 impl Sighting {
-    /// `place` from `site` at the Earth rotation angle `rotation`, lifted by the air at the
-    /// `reference` wavelength.
+    /// Horizon coordinates of `place` at `site` and Earth rotation angle `rotation`, with
+    /// refraction at the `reference` wavelength.
     pub(crate) fn new(
         place: SkyPosition,
         site: &Site,
@@ -72,16 +70,16 @@ impl Sighting {
         })
     }
 
-    /// Of the apparent altitude: `sec z`.
+    /// Airmass of the apparent altitude: `sec z`.
     pub(crate) fn airmass(&self) -> f64 {
         1.0 / libm::sin(self.altitude.radians())
     }
 }
 
-/// The apparent altitude of what stands at the true altitude `altitude`.
+/// Apparent altitude for the true altitude `altitude`.
 fn lifted(altitude: Angle, air: &dyn Refraction, reference: Wavelength) -> Result<Angle, RefractionError> {
     let mut apparent = altitude;
-    // Refraction changes by less than 1/500 of the lift: each round gains a factor of 500.
+    // The refraction changes by less than 1/500 of the lift: each iteration gains a factor of 500.
     for _ in 0..5 {
         let lift = air.refraction(reference, apparent)?;
         apparent =
@@ -90,10 +88,10 @@ fn lifted(altitude: Angle, air: &dyn Refraction, reference: Wavelength) -> Resul
     Ok(apparent)
 }
 
-/// The hour angle, 0 or more, at which a place of declination `dec` has the airmass `sec z`, of its
-/// true altitude.
+/// The nonnegative hour angle at which declination `dec` has the airmass `sec z`, for the true
+/// altitude.
 ///
-/// The transit's, 0, when it never gets so high.
+/// 0 (transit) if that airmass is never reached.
 pub(crate) fn hour_angle_of_airmass(airmass: f64, dec: Angle, latitude: Angle) -> Angle {
     let (sin_dec, cos_dec) = libm::sincos(dec.radians());
     let (sin_lat, cos_lat) = libm::sincos(latitude.radians());
@@ -104,8 +102,8 @@ pub(crate) fn hour_angle_of_airmass(airmass: f64, dec: Angle, latitude: Angle) -
 /// The instant, near local midnight and the opposition next to J2000.0, at which `place` has the
 /// `hour_angle`.
 ///
-/// Each hour of hour angle is a night 15 days later, as in a survey that works around midnight;
-/// `nights` moves it by so many nights more. Rounded to a millisecond, as headers give it.
+/// One hour of hour angle is a night 15 days later, as in a survey that observes around midnight;
+/// `nights` adds further nights. Rounded to a millisecond, as in headers.
 pub(crate) fn instant_of_hour_angle(
     hour_angle: Angle,
     place: SkyPosition,
@@ -121,7 +119,7 @@ pub(crate) fn instant_of_hour_angle(
         .map(at_midnight)
         .min_by(|a, b| a.1.radians().abs().total_cmp(&b.1.radians().abs()))
         .expect("a year has nights");
-    // Sidereal time gains a turn on the Sun's in 365.2422 nights.
+    // Sidereal time gains one turn on solar time in 365.2422 days.
     let turns = (hour_angle.radians() - offset.radians()) / std::f64::consts::TAU;
     let sidereal_days = libm::round(turns * 365.2422 + nights);
     let tai = opposition + (turns + sidereal_days) / TURNS_PER_DAY + TAI_MINUS_UTC;

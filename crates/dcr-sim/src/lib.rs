@@ -26,7 +26,7 @@ pub use config::{ArtefactSettings, FieldConfig, SiteSettings, SourceSettings, Vi
 pub use error::SimError;
 pub use exposure::SimVisit;
 pub use field::Field;
-pub use passband::{Passband, SeenSpectrum};
+pub use passband::{DetectedSpectrum, Passband};
 pub use plan::VisitPlan;
 pub use profile::{GalaxyShape, PsfShape, SourceShape};
 pub use spectrum::Spectrum;

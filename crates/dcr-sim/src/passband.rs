@@ -1,12 +1,11 @@
-//! The passband, and what it makes of a spectrum: fluxes by subfilter, and a few wavelengths that
-//! stand for all.
+//! Passband of a field, its effect on a spectrum, and quadrature nodes in wavelength.
 //!
-//! A spectrum seen through the band is a measure `w(λ) = S(λ) T(λ)` on wavelength, which we hold in
-//! cells of at most [`CELL_NM`] and normalise to 1. Drawing a source at each cell would be exact
-//! and dear. What is drawn depends on λ only through smooth functions (the position, the seeing),
-//! so we draw the [`NODES`] wavelengths of the *Gauss quadrature of this very measure* instead,
-//! which integrates polynomials in λ to degree 2·[`NODES`] − 1 exactly, lines, breaks and the
-//! band's edges included. The error is below 2e-6 of the peak at airmass 2.2 in seeing of 3 pixels
+//! A spectrum seen through the band is a measure `w(λ) = S(λ) T(λ)` on wavelength, stored in cells
+//! of at most [`CELL_NM`] and normalised to 1. Drawing a source at each cell would be exact but
+//! slow. The image depends on λ only through smooth functions (position, seeing), so it is drawn at
+//! the [`NODES`] wavelengths of the *Gauss quadrature of this measure*, which integrates
+//! polynomials in λ to degree 2·[`NODES`] − 1 exactly, including lines, breaks and band edges. The
+//! error is below 2e-6 of the peak at airmass 2.2 in seeing of 3 pixels
 //! (`drawing_at_nodes_meets_all_wavelengths`).
 
 use dcr_physics::{Band, Wavelength};
@@ -15,23 +14,22 @@ use serde::{Deserialize, Serialize};
 use crate::quadrature;
 use crate::{SimError, Spectrum};
 
-/// Widest cell of the wavelength grid. Lines as narrow as σ = 0.5 nm are resolved.
+/// Maximum width of a wavelength cell. It resolves lines of σ = 0.5 nm.
 const CELL_NM: f64 = 0.25;
 
 /// Wavelengths drawn per source.
 const NODES: usize = 12;
 
-/// Throughputs are sampled from here, in nm; the refraction model begins at 230.2 nm.
+/// Minimum wavelength of throughputs in nm; the refraction model begins at 230.2 nm.
 const SHORTEST_NM: f64 = 231.0;
 
-/// Throughputs are sampled up to here, in nm; the refraction model ends at 2058.6 nm.
+/// Maximum wavelength of throughputs in nm; the refraction model ends at 2058.6 nm.
 const LONGEST_NM: f64 = 2058.0;
 
-/// Cells of a band come in multiples of this, so that subfilter edges fall on cell edges for N = 1
-/// … 6.
+/// The number of cells is a multiple of this, so that subfilter edges are cell edges for N = 1 … 6.
 const CELL_MULTIPLE: usize = 60;
 
-/// The band a field is drawn through.
+/// Band of a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Passband {
@@ -41,23 +39,22 @@ pub struct Passband {
     pub low_nm: f64,
     /// Red edge of the reddest subfilter in nm.
     pub high_nm: f64,
-    /// Throughput: points of wavelength in nm, rising, and transmission per photon, with straight
-    /// lines between and nothing beyond. Empty: a top hat from `low_nm` to `high_nm`. Light beyond
-    /// the edges counts to the outermost subfilters.
+    /// Throughput: points of wavelength in nm, increasing, and transmission per photon, linear
+    /// between the points and zero outside. Empty: a top hat from `low_nm` to `high_nm`. Light
+    /// beyond the edges belongs to the outermost subfilters.
     pub throughput: Vec<[f64; 2]>,
 }
 
 impl Default for Passband {
-    /// A top hat where LSST's g has its half maxima.
+    /// A top hat between the half maxima of LSST's g.
     fn default() -> Self {
         Self { name: "g".to_owned(), low_nm: 405.0, high_nm: 552.0, throughput: Vec::new() }
     }
 }
 
 impl From<&Band> for Passband {
-    /// The band with its throughput, if it has one, sampled at every cell's width; a curve that
-    /// lets nothing through gives a passband that
-    /// [`FieldConfig::validate`](crate::FieldConfig::validate) refuses.
+    /// The band with its throughput, if any, sampled at every cell. A zero curve gives a passband
+    /// that [`FieldConfig::validate`](crate::FieldConfig::validate) refuses.
     fn from(band: &Band) -> Self {
         let half = 0.5 * band.bandwidth_nm();
         let throughput = band.throughput().map_or_else(Vec::new, |curve| {
@@ -90,8 +87,7 @@ impl Passband {
 
     /// # Errors
     ///
-    /// [`SimError::Setting`] unless the edges rise and the throughput is a curve over at least part
-    /// of them.
+    /// [`SimError::Setting`] unless the edges increase and the throughput is nonzero within them.
     pub(crate) fn validate(&self) -> Result<(), SimError> {
         let refuse = |problem: String| Err(SimError::Setting { setting: "passband", problem });
         if !(self.low_nm > 0.0 && self.high_nm > self.low_nm && self.high_nm.is_finite()) {
@@ -148,14 +144,14 @@ impl Passband {
         };
         (first..=last).map(move |i| Cell {
             centre_nm: low + (i as f64 + 0.5) * width,
-            // Where the cell lies in the band, 0 … 1; the wings are put at the ends.
+            // Position of the cell in the band, 0 … 1; the wings are assigned to the ends.
             place: ((i as f64 + 0.5) / across as f64).clamp(0.0, 1.0),
         })
     }
 
-    /// A spectrum as this band sees it, normalised to 1.
+    /// Detected photon distribution of a spectrum in this band, normalised to 1.
     #[must_use]
-    pub fn see(&self, spectrum: &Spectrum) -> SeenSpectrum {
+    pub fn see(&self, spectrum: &Spectrum) -> DetectedSpectrum {
         let mut cells: Vec<(Cell, f64)> = self
             .cells()
             .map(|cell| (cell, self.transmission(cell.centre_nm) * spectrum.photons(cell.centre_nm)))
@@ -165,24 +161,24 @@ impl Passband {
         for (_, weight) in &mut cells {
             *weight /= sum;
         }
-        SeenSpectrum { cells }
+        DetectedSpectrum { cells }
     }
 }
 
-/// A stretch of wavelength.
+/// A range of wavelength.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     centre_nm: f64,
     place: f64,
 }
 
-/// The distribution of one source's detected photons over wavelength.
+/// Detected photon distribution of one source over wavelength.
 #[derive(Clone, Debug)]
-pub struct SeenSpectrum {
+pub struct DetectedSpectrum {
     cells: Vec<(Cell, f64)>,
 }
 
-impl SeenSpectrum {
+impl DetectedSpectrum {
     /// The share of the flux in each of `n` subfilters of equal width, blue to red; they sum to 1.
     ///
     /// # Panics
@@ -204,14 +200,14 @@ impl SeenSpectrum {
         Wavelength::from_nm(self.cells.iter().map(|(cell, weight)| weight * cell.centre_nm).sum())
     }
 
-    /// Every cell's wavelength and share: the exact and slow alternative to
-    /// [`SeenSpectrum::nodes`].
+    /// Wavelength and share of every cell: the exact and slow alternative to
+    /// [`DetectedSpectrum::nodes`].
     #[must_use]
     pub fn fine(&self) -> Vec<(Wavelength, f64)> {
         self.cells.iter().map(|&(cell, weight)| (Wavelength::from_nm(cell.centre_nm), weight)).collect()
     }
 
-    /// The few wavelengths that are drawn, with their shares of the flux.
+    /// Wavelengths at which the source is drawn, with their shares of the flux.
     #[must_use]
     pub fn nodes(&self) -> Vec<(Wavelength, f64)> {
         self.gauss(NODES)

@@ -1,4 +1,4 @@
-//! What each exposure of a field will be, before any pixel is drawn.
+//! Plan of the exposures of a field, before any pixel is drawn.
 
 use dcr_physics::{Angle, Instant, Refraction, RefractionError, VisitInfo, Weather, WeatherReadings};
 
@@ -13,28 +13,28 @@ const FIRST_VISIT: u64 = 1001;
 /// Number of the first held-out visit.
 const FIRST_HELD_OUT: u64 = 5001;
 
-/// Nights that a visit is moved from the one on which its hour angle falls on midnight; 20 are 80
+/// Offset in nights of a visit from the night on which its hour angle falls on midnight; 20 are 80
 /// minutes.
 const SCATTER_NIGHTS: f64 = 20.0;
 
-/// An exposure to be drawn.
+/// A planned exposure.
 #[derive(Clone, Debug)]
 pub struct VisitPlan {
-    /// Its circumstances, as a header tells them: all of them agree.
+    /// Metadata as in a header, free of contradictions.
     pub info: VisitInfo,
     /// FWHM of its PSF in arcsec at the middle of the band.
     pub seeing_arcsec: f64,
-    /// Offset of the image against its WCS, (x, y) in pixels.
+    /// Offset of the image from its WCS, (x, y) in pixels.
     pub jitter_px: [f64; 2],
-    /// Sources that have changed: their ids, and the factor on their flux.
+    /// Variable sources: their ids, and the factor on their flux.
     pub variables: Vec<(u32, f64)>,
-    /// Sources that only this visit has.
+    /// Sources in this visit only.
     pub transients: Vec<Source>,
     pub(crate) rotation: Angle,
     pub(crate) weather: Weather,
 }
 
-/// The visits to coadd, and those to predict.
+/// Visits to coadd, and held-out visits.
 pub(crate) fn visits(
     config: &FieldConfig,
     catalogue: &[Source],
@@ -129,7 +129,7 @@ fn weather(config: &FieldConfig, random: &mut Random) -> Weather {
     if !config.visits.weather_varies {
         return mean;
     }
-    // Headers give a tenth of each unit; so does the truth.
+    // Headers give a tenth of each unit, and so does the truth.
     let tenth = |v: f64| libm::round(10.0 * v) / 10.0;
     Weather {
         temperature_c: tenth(mean.temperature_c + random.uniform(-5.0, 5.0)),
@@ -138,7 +138,7 @@ fn weather(config: &FieldConfig, random: &mut Random) -> Weather {
     }
 }
 
-/// Gives a held-out visit its variables, the same stars in each, and its transients.
+/// Adds to a held-out visit its variables, the same stars in each, and its transients.
 fn change_sources(config: &FieldConfig, catalogue: &[Source], index: u64, plan: &mut VisitPlan) {
     let mut choice = Random::new(config.seed, Purpose::Variability, 0);
     let point = |source: &&Source| source.shape == SourceShape::Point && source.is_inside(config);
@@ -153,7 +153,7 @@ fn change_sources(config: &FieldConfig, catalogue: &[Source], index: u64, plan: 
     plan.transients = draw_transients(config, &mut random, first_id);
 }
 
-/// The air of a planned visit.
+/// Weather of a planned visit.
 pub(crate) fn air(config: &FieldConfig, plan: &VisitPlan) -> Box<dyn Refraction + Send + Sync> {
     config.refraction.at(&config.physical_site(), &plan.weather)
 }

@@ -8,9 +8,9 @@
 //! | [`GalaxyShape::Exponential`] | 6 | Hogg & Lang 2013, table 1 |
 //! | [`GalaxyShape::DeVaucouleurs`] | 8 | Hogg & Lang 2013, table 1 |
 //!
-//! The mixture *is* the truth here; how near it comes to the profile it is named for matters only
-//! for realism. Kolmogorov is met within 6e-4 of the peak to 4 FWHM. Hogg & Lang's are fits to
-//! profiles that are truncated at 3 to 4 and 7 to 8 half-light radii `r`, so their own half-light
+//! The mixture *is* the truth here; its agreement with the profile of that name matters only for
+//! realism. Kolmogorov is reproduced within 6e-4 of the peak to 4 FWHM. Those of Hogg & Lang are
+//! fits to profiles truncated at 3 to 4 and 7 to 8 half-light radii `r`, so their own half-light
 //! radii are 0.986 `r` and 0.915 `r`.
 //!
 //! # References
@@ -25,8 +25,8 @@ use crate::gaussian::Covariance;
 /// 2 √(2 ln 2): the FWHM of a Gaussian in units of its σ.
 pub(crate) const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
 
-/// One Gaussian of a mixture: its share of the flux, and its variance in units of the profile's
-/// size squared.
+/// One Gaussian of a mixture: its share of the flux, and its variance in units of the squared
+/// profile size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component {
     pub(crate) share: f64,
@@ -75,7 +75,7 @@ const DE_VAUCOULEURS: [Component; 8] = [
     Component { share: 2.655_785_6e-1, variance: 8.402_150_71 },
 ];
 
-/// The form of a point source's image.
+/// Shape of a point source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PsfShape {
@@ -116,7 +116,7 @@ impl PsfShape {
     }
 }
 
-/// The radial form of a galaxy.
+/// Radial profile of a galaxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GalaxyShape {
@@ -127,7 +127,7 @@ pub enum GalaxyShape {
 }
 
 impl GalaxyShape {
-    /// The form's name, as in the configuration.
+    /// Name of the profile, as in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -145,15 +145,15 @@ impl GalaxyShape {
     }
 }
 
-/// The form of a source above the atmosphere.
+/// Shape of a source above the atmosphere.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "snake_case")]
 pub enum SourceShape {
-    /// A point.
+    /// A point source.
     Point,
     /// A galaxy with elliptical isophotes.
     Galaxy {
-        /// Its radial form.
+        /// Radial profile.
         shape: GalaxyShape,
         /// Half-light radius along the major axis, in pixels.
         half_light_radius_px: f64,
@@ -179,7 +179,7 @@ impl SourceShape {
     }
 }
 
-/// The covariance with these variances along its axes, the major one at an angle from +x towards
+/// Covariance for these variances along the axes, with the major axis at an angle from +x towards
 /// +y.
 fn elliptical(major: f64, minor: f64, angle_rad: f64) -> Covariance {
     let (sin, cos) = libm::sincos(angle_rad);

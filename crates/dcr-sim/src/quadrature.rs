@@ -1,17 +1,18 @@
-//! Gauss quadrature of a measure that is given as points with weights.
+//! Gauss quadrature of a discrete measure.
 //!
-//! The orthogonal polynomials come from Stieltjes' procedure on the points, the nodes are found by
-//! bisection on the Sturm sequence: only sums, products and quotients, the same on every machine.
+//! The orthogonal polynomials come from Stieltjes' procedure on the points; the nodes are found by
+//! bisection on the Sturm sequence. Only sums, products and quotients are used, so that results are
+//! the same on every machine.
 //!
 //! # References
 //!
 //! - W. Gautschi, 2004, Orthogonal Polynomials: Computation and Approximation, §2.2 and §3.1.
 
-/// The rule of up to `count` nodes, as (node, weight) from low to high, for `points` (place,
+/// A rule of up to `count` nodes, as (node, weight) in increasing order, for `points` (position,
 /// weight) in [−1, 1].
 ///
-/// Integrates polynomials to degree `2 count − 1` as the points do. Has fewer nodes where there are
-/// fewer points.
+/// It integrates polynomials to degree `2 count − 1` exactly. With fewer points there are fewer
+/// nodes.
 pub(crate) fn gauss(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     let steps = stieltjes(points, count.min(points.len()));
     let roots = (0..steps.len()).map(|k| recurrence_root(&steps, k));
@@ -28,7 +29,7 @@ struct Step {
 /// Stieltjes' procedure: the recurrence of the polynomials orthogonal under the discrete measure
 /// `points`.
 ///
-/// Stops short of `count` where the measure has no more points to tell polynomials apart.
+/// Stops before `count` if the measure has too few points for another polynomial.
 fn stieltjes(points: &[(f64, f64)], count: usize) -> Vec<Step> {
     let mut before = vec![0.0; points.len()];
     let mut current = vec![1.0; points.len()];
@@ -36,7 +37,8 @@ fn stieltjes(points: &[(f64, f64)], count: usize) -> Vec<Step> {
     let mut steps = Vec::with_capacity(count);
     for degree in 0..count {
         let norm: f64 = points.iter().zip(&current).map(|((_, w), p)| w * p * p).sum();
-        // b is the square of a length in units of the band: beneath rounding, nothing is left.
+        // b is the square of a length in units of the band: below rounding, no further polynomial
+        // exists.
         let b = if degree == 0 { 0.0 } else { norm / norm_before };
         if norm == 0.0 || (degree > 0 && b < 1e-20) {
             break;
@@ -68,7 +70,7 @@ fn recurrence_root(steps: &[Step], k: usize) -> f64 {
     0.5 * (low + high)
 }
 
-/// How many roots lie below `x`: the negative pivots of the Jacobi matrix less `x` (Sturm).
+/// Number of roots below `x`: the negative pivots of the Jacobi matrix minus `x` (Sturm).
 fn roots_below(steps: &[Step], x: f64) -> usize {
     let mut pivot = 1.0;
     let mut count = 0;

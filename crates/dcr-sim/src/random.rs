@@ -1,15 +1,15 @@
-//! Random numbers that are the same on every machine and in every version.
+//! Random numbers that are reproducible on every machine and in every version.
 //!
-//! xoshiro256++ 1.0 (Blackman & Vigna 2021), its state filled by SplitMix64 from a seed and a
-//! purpose. Each use has its own [`Purpose`] and index, so that one more star in the catalogue,
-//! say, leaves the noise of every visit as it was.
+//! xoshiro256++ 1.0 (Blackman & Vigna 2021), seeded by SplitMix64 from a seed and a purpose. Each
+//! use has its own [`Purpose`] and index, so that, for example, an additional star in the catalogue
+//! leaves the noise of every visit unchanged.
 //!
 //! # References
 //!
 //! - D. Blackman, S. Vigna, 2021, ACM Trans. Math. Softw. 47, 36: xoshiro256++.
 //! - G. Steele, D. Lea, C. Flood, 2014, OOPSLA: SplitMix64.
 
-/// What a stream of random numbers is for.
+/// Purpose of a stream of random numbers.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
 pub(crate) enum Purpose {
@@ -28,7 +28,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// The stream that `seed` gives for this `purpose`, the `index`-th of its kind.
+    /// The `index`-th stream for `seed` and `purpose`.
     pub(crate) fn new(seed: u64, purpose: Purpose, index: u64) -> Self {
         let mut mixer = seed;
         for word in [purpose as u64, index] {

@@ -1,8 +1,8 @@
-//! Spectra: photons per nm, up to a factor that the passband's normalisation takes out.
+//! Spectra in photons per nm, up to a factor that the passband normalises.
 //!
-//! A source's flux is its count in the band, so that only the form of a spectrum matters here. The
-//! forms are those that DCR tells apart: smooth slopes of either sign, a line that sits in one
-//! subfilter, a break that empties another.
+//! The flux of a source is its count in the band, so that only the shape of a spectrum matters. The
+//! shapes are those that DCR distinguishes: smooth slopes of either sign, a line within one
+//! subfilter, and a break that empties another.
 //!
 //! # References
 //!
@@ -26,11 +26,11 @@ const QUASAR_LINES: [(f64, f64, f64); 5] = [
 /// Photons per nm follow `λ^−0.56`, for `f_ν ∝ ν^−0.44`.
 const QUASAR_PHOTON_INDEX: f64 = -0.56;
 
-/// The form of a spectrum.
+/// Shape of a spectrum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "snake_case")]
 pub enum Spectrum {
-    /// The same number of photons in each nm.
+    /// Constant number of photons per nm.
     Flat,
     /// Photons per nm proportional to `λ^index`.
     PowerLaw {
@@ -44,23 +44,23 @@ pub enum Spectrum {
     },
     /// A flat continuum with one Gaussian emission line.
     EmissionLine {
-        /// Centre of the line as observed, in nm.
+        /// Observed centre of the line, in nm.
         wavelength_nm: f64,
-        /// Equivalent width as observed, in nm.
+        /// Observed equivalent width, in nm.
         equivalent_width_nm: f64,
         /// Width of the line, σ in nm.
         sigma_nm: f64,
     },
-    /// A flat continuum with a step, as at 4000 Å in an old galaxy.
+    /// A flat continuum with a step, like the 4000 Å break of an old galaxy.
     Break {
-        /// Middle of the step as observed, in nm.
+        /// Observed middle of the step, in nm.
         wavelength_nm: f64,
-        /// Continuum redward of the step over that blueward.
+        /// Ratio of the continuum redward to blueward of the step.
         ratio: f64,
-        /// How fast it rises: the step is a logistic function of this scale, in nm.
+        /// Width of the step, a logistic function, in nm.
         width_nm: f64,
     },
-    /// A power law with broad lines at the wavelengths of a quasar.
+    /// A power law with broad lines at the wavelengths of a quasar's.
     Quasar {
         /// Its redshift.
         redshift: f64,
@@ -76,7 +76,7 @@ impl Spectrum {
             Self::PowerLaw { index } => libm::pow(nm / 500.0, index),
             Self::BlackBody { temperature_k } => {
                 let x = SECOND_RADIATION_CONSTANT / (nm * temperature_k);
-                // Scaled so that values stay near 1 for stars in visible light.
+                // Scaled so that values are near 1 for stars in visible light.
                 libm::pow(nm / 500.0, -4.0) / libm::expm1(x) * libm::expm1(x * nm / 500.0)
             }
             Self::EmissionLine { wavelength_nm, equivalent_width_nm, sigma_nm } => {
@@ -96,7 +96,7 @@ impl Spectrum {
         }
     }
 
-    /// The form's name, as in the configuration.
+    /// Name of the shape, as in the configuration.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -109,8 +109,7 @@ impl Spectrum {
         }
     }
 
-    /// The number that most tells it from others of its form (temperature, wavelength, redshift),
-    /// for tables.
+    /// The main parameter of the shape (temperature, wavelength, redshift), for tables.
     #[must_use]
     pub fn parameter(&self) -> f64 {
         match *self {

@@ -1,25 +1,24 @@
-//! The pixel grid on the sky: a linear gnomonic (TAN) projection, and where refraction moves a
-//! point on it.
+//! Pixel grid on the sky: a linear gnomonic (TAN) projection, and the displacement by refraction.
 //!
-//! Written out here, rather than taken from `dcr-image`, so that a field tests that crate's WCS
-//! too, and with `libm` so that pixels are the same on every machine.
+//! Implemented here rather than taken from `dcr-image`, so that a field also tests the WCS of that
+//! crate, and with `libm`, so that pixels are the same on every machine.
 //!
-//! With position angles counted from North through East, +y of the image points at the angle `θ`
-//! and +x at `θ − 90°` (East left) or `θ + 90°` (East right). Displaced light moves along the great
-//! circle to the zenith, whose position angle is the parallactic angle `q`: from `p` to
-//! `p cos ΔR + t sin ΔR`, with `t = north cos q + east sin q`.
+//! With position angles from North through East, +y of the image has the position angle `θ`, and +x
+//! has `θ − 90°` (East left) or `θ + 90°` (East right). Refracted light moves along the great
+//! circle to the zenith, whose position angle is the parallactic angle `q`: from `p` to `p cos ΔR +
+//! t sin ΔR`, with `t = north cos q + east sin q`.
 
 use dcr_physics::{Angle, SkyPosition};
 
-/// Positions are rounded to this many steps per pixel. What enters them (tangents of the refraction
-/// model) may differ in its last digit between machines; a rounded position does not.
+/// Positions are rounded to this number of steps per pixel. The tangents of the refraction model
+/// can differ in the last digit between machines; rounded positions do not.
 const STEPS_PER_PIXEL: f64 = 1_073_741_824.0;
 
-/// The grid of a field.
+/// Pixel grid of a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TangentGrid {
     pub(crate) centre: SkyPosition,
-    /// The pixel, 0-based, on which the centre falls.
+    /// Pixel of the field centre, 0-based.
     pub(crate) centre_px: [f64; 2],
     pub(crate) scale: Angle,
     /// Position angle of +y.
@@ -54,7 +53,7 @@ impl TangentGrid {
         [[x_sign * scale * cos, scale * sin], [-x_sign * scale * sin, scale * cos]]
     }
 
-    /// The place on the sky at pixel `(x, y)`.
+    /// Sky position of pixel `(x, y)`.
     pub(crate) fn sky(&self, [x, y]: [f64; 2]) -> SkyPosition {
         let cd = self.cd();
         let (dx, dy) = (x - self.centre_px[0], y - self.centre_px[1]);
@@ -71,7 +70,7 @@ impl TangentGrid {
         }
     }
 
-    /// The pixel, rounded, that sees light from `place` lifted by `lift` towards the position angle
+    /// Rounded pixel position of light from `place` displaced by `lift` towards the position angle
     /// `q`.
     pub(crate) fn pixel_of_lifted(&self, place: SkyPosition, lift: Angle, q: Angle) -> [f64; 2] {
         let frame = Frame::new(place);

@@ -1,4 +1,4 @@
-//! What a run may leave behind after a kill or a fault.
+//! Permitted states after a kill or a fault.
 
 use std::fs;
 
@@ -8,19 +8,19 @@ use super::blow::Blow;
 use super::lab::{Lab, Outcome, Reference, Snapshot, snapshot};
 use super::scene::Scene;
 
-/// Longest time from a request to terminate to the end, in s.
+/// Maximum time from a request to terminate to the end, in s.
 const PROMPT: f64 = 1.0;
 
-/// Whether promises were kept.
+/// Result of a trial.
 pub(crate) enum Verdict {
-    /// They were; the name of what is there.
+    /// All promises kept; with the name of the state found.
     Kept(&'static str),
-    /// Why they were not.
+    /// Broken, with the reason.
     Broken(String),
 }
 
-/// Looks at the output folder, at the exit code, at what a reader makes of the folder, and at what
-/// the next run makes of it.
+/// Examines the output folder, the exit code, the reaction of a reader, and the result of the next
+/// run.
 pub(crate) fn judge(
     lab: &Lab,
     scene: &Scene,
@@ -45,7 +45,7 @@ pub(crate) fn judge(
         return broken(format!("partial or mixed: {why} ({})", names(&there)));
     }
     let hidden = there.keys().any(|name| name.starts_with('.'));
-    // A signal that a program obeys leaves nothing; nor does a fault, unless it keeps the program from removing it.
+    // After a handled signal nothing remains; after a fault, unless it prevents removal.
     let can_clean = match blow {
         Blow::ByClock { .. } => !blow.kills(),
         Blow::AtCall { class, what, .. } => {
@@ -61,7 +61,7 @@ pub(crate) fn judge(
         return broken("an empty folder is left".into());
     }
     if state == State::Incomplete && scene.is_sealed {
-        // Whoever reads it finishes it, or refuses it.
+        // A reader completes the folder or refuses it.
         let probe = lab.again(&["template", scene.output, "-e", "warps/warp_1001.fits", "-o", "probe"])?;
         let finished = State::of(&snapshot(&output)?, scene, reference) == State::New;
         let read = lab.trial().join("probe").exists();
@@ -91,13 +91,13 @@ pub(crate) fn judge(
     }))
 }
 
-/// What is in the output folder.
+/// Content of the output folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Nothing,
     Old,
     New,
-    /// Without the file that says that all is there.
+    /// Without the seal.
     Incomplete,
     Mixed(&'static str),
 }
@@ -113,7 +113,7 @@ impl State {
         } else if scene.is_sealed && !files.contains_key("summary.json") {
             Self::Incomplete
         } else if !scene.is_sealed && there.keys().any(|name| name.starts_with(".unfinished")) {
-            // Files that stand for themselves; the next run names the others.
+            // Independent files; the next run names the others.
             Self::Incomplete
         } else if files
             .keys()
@@ -132,14 +132,14 @@ impl Scene {
     }
 }
 
-/// What is wrong with the way the run ended.
+/// The problem with the end of the run, if any.
 fn wrong_end(blow: &Blow, outcome: &Outcome, state: State) -> Option<String> {
     let code = outcome.code();
     let expected = match blow {
         Blow::ByClock { signal: "KILL", .. } | Blow::AtCall { what: "kill", .. } => {
             [-9, 0, 3].contains(&code)
         }
-        // Before it listens for signals, the system ends the program.
+        // Before the handler is installed, the signal ends the program.
         _ if blow.asks() => [143, -15, 0, 3].contains(&code),
         _ => [0, 1, 2, 3].contains(&code),
     };
@@ -161,7 +161,7 @@ fn wrong_end(blow: &Blow, outcome: &Outcome, state: State) -> Option<String> {
     }
 }
 
-/// Something that the scene has no name for, beside its output.
+/// An unexpected file beside the output.
 fn stray(lab: &Lab, scene: &Scene) -> Result<Option<String>> {
     for entry in fs::read_dir(lab.trial())? {
         let name = entry?.file_name().to_string_lossy().into_owned();

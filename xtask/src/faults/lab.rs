@@ -1,4 +1,4 @@
-//! The folder in which trials are made: the field, the scenes as they were before, and single runs.
+//! The trial folder: the field, prepared scenes, and single runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,47 +15,47 @@ use super::blow::Blow;
 use super::scene::Scene;
 use crate::testdata;
 
-/// The library that makes calls fail.
+/// The fault-injection library.
 const SHIM: &str = include_str!("shim.c");
 /// Pixels along each side of the field, and its visits.
 const FIELD: (usize, usize) = (72, 5);
-/// A run that takes longer hangs.
+/// Time limit of a run.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Keys of a summary that differ from run to run.
+/// Keys of a summary that differ between runs.
 const MEASURED: [&str; 3] = ["seconds", "stages", "peak_memory_bytes"];
 
-/// Every file of a folder, hidden ones too, with a number for its content.
+/// All files of a folder, hidden ones included, with a hash of their content.
 pub(crate) type Snapshot = BTreeMap<String, u64>;
 
-/// Where trials are made.
+/// Place of the trials.
 pub(crate) struct Lab {
     folder: TempDir,
     dcr: PathBuf,
 }
 
-/// A scene without any fault.
+/// A scene without faults.
 pub(crate) struct Reference {
-    /// The output folder before; empty if it is not there.
+    /// Output folder before the run; empty if missing.
     pub(crate) old: Snapshot,
-    /// After it.
+    /// Output folder after the run.
     pub(crate) new: Snapshot,
-    /// How long it takes.
+    /// Duration in s.
     pub(crate) seconds: f64,
-    /// Calls of each class.
+    /// Number of calls in each class.
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) status: ExitStatus,
     pub(crate) stderr: String,
     pub(crate) timed_out: bool,
-    /// From a request to terminate by the clock to the end.
+    /// Time from a request to terminate by the clock to the end.
     pub(crate) seconds_to_end: Option<f64>,
 }
 
 impl Outcome {
-    /// Whether all was written, with remarks or without.
+    /// Whether all results were written, with or without warnings.
     pub(crate) fn succeeds(&self) -> bool {
         matches!(self.status.code(), Some(0 | 3))
     }
@@ -67,7 +67,7 @@ impl Outcome {
 }
 
 impl Lab {
-    /// Draws the field, builds the library of faults, and makes a finished run.
+    /// Draws the field, builds the fault library, and makes a finished run.
     pub(crate) fn prepare(dcr: Option<&Path>) -> Result<Self> {
         ensure!(cfg!(target_os = "linux"), "faults are injected with LD_PRELOAD, which only Linux has");
         let dcr = match dcr {
@@ -95,7 +95,7 @@ impl Lab {
         self.folder.path().join(name)
     }
 
-    /// The folder of the trial under way.
+    /// Folder of the current trial.
     pub(crate) fn trial(&self) -> PathBuf {
         self.path("trial")
     }
@@ -133,7 +133,7 @@ impl Lab {
         Ok(Reference { old, new: snapshot(&output)?, seconds, calls })
     }
 
-    /// Puts the trial's folder into the state before the scene.
+    /// Restores the trial folder to the state before the scene.
     fn set_up(&self, scene: &Scene) -> Result<()> {
         let trial = self.trial();
         if trial.exists() {
@@ -142,7 +142,7 @@ impl Lab {
         copy(&self.path(&format!("given-{}", scene.name)), &trial)
     }
 
-    /// Runs a scene under a blow.
+    /// Runs a scene with a disturbance.
     pub(crate) fn strike(&self, scene: &Scene, blow: &Blow) -> Result<Outcome> {
         self.set_up(scene)?;
         let mut command = self.command(scene.command);
@@ -160,7 +160,7 @@ impl Lab {
         end_of(self.command(arguments).spawn()?, None)
     }
 
-    /// `dcr` in the trial's folder, with the library before the C library.
+    /// `dcr` in the trial folder, with the fault library preloaded.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.plain(&self.trial(), arguments);
         command.env("LD_PRELOAD", self.path("shim.so")).env("FAULT_UNDER", self.folder.path());
@@ -181,14 +181,14 @@ impl Lab {
     }
 }
 
-/// Waits for the end of a run, and signals it when its time has come.
+/// Waits for the end of a run, and signals it at the given time.
 fn end_of(mut run: Child, blow: Option<&Blow>) -> Result<Outcome> {
     use std::io::Read;
     let started = Instant::now();
     let pipe = run.stderr.take().context("stderr")?;
     let reader = std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What cannot be read was not said.
+        // An unreadable stderr counts as empty.
         let _ = { pipe }.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     });
@@ -219,7 +219,7 @@ fn end_of(mut run: Child, blow: Option<&Blow>) -> Result<Outcome> {
     Ok(Outcome { status, stderr, timed_out, seconds_to_end })
 }
 
-/// Every file in a folder; of a summary what does not differ from run to run.
+/// All files of a folder; of a summary, the parts that do not differ between runs.
 pub(crate) fn snapshot(folder: &Path) -> Result<Snapshot> {
     let mut out = Snapshot::new();
     if !folder.exists() {

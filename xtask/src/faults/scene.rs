@@ -1,19 +1,19 @@
-//! The commands under trial, and what is there before each.
+//! Commands under trial, with their preparations.
 
-/// A command in a folder with `warps/`, and what it works on.
+/// A command in a folder with `warps/`, and its inputs.
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
-    /// Whether a finished run is given as `run/`.
+    /// Whether a finished run is provided as `run/`.
     pub(crate) on_a_run: bool,
-    /// Commands that make what is there before, in order.
+    /// Preparatory commands, in order.
     pub(crate) before: &'static [&'static [&'static str]],
     /// The command.
     pub(crate) command: &'static [&'static str],
-    /// The folder that it writes to.
+    /// Its output folder.
     pub(crate) output: &'static str,
-    /// Options for doing it again.
+    /// Options for repeating the command.
     pub(crate) again: &'static [&'static str],
-    /// Whether `summary.json` says that all is there.
+    /// Whether `summary.json` seals the output.
     pub(crate) is_sealed: bool,
 }
 
@@ -63,7 +63,7 @@ pub(crate) const SCENES: [Scene; 6] = [
     Scene {
         name: "overwrite",
         on_a_run: false,
-        // Three subfilters and another method, with a page: files that the new run does not have.
+        // Three subfilters and the other solver, with a report: files that the new run lacks.
         before: &[&["assemble", "warps", "-o", "out", "--report"]],
         command: &[
             "assemble",

@@ -1,4 +1,4 @@
-//! Damage to FITS files and texts, where their formats are delicate.
+//! Damage to FITS files and texts at sensitive places of their formats.
 
 use super::random::Random;
 
@@ -7,7 +7,7 @@ const BLOCK: usize = 2880;
 /// Bytes of a card.
 const CARD: usize = 80;
 
-/// Values of cards that no good file has.
+/// Invalid values of cards.
 const EXTREMES: [&str; 24] = [
     "0",
     "-1",
@@ -53,7 +53,7 @@ const TEXTS: [&str; 16] = [
     "'NONE'",
     "T",
 ];
-/// Beginnings of keywords that give an HDU its structure.
+/// Prefixes of the keywords that define the structure of an HDU.
 const STRUCTURE: [&[u8]; 20] = [
     b"SIMPLE",
     b"XTENSION",
@@ -87,8 +87,8 @@ struct Hdu {
     is_table: bool,
 }
 
-/// Damages a FITS file by one to three changes. Whether HDUs may be missing afterwards for no fault
-/// of the reader: they were taken out whole.
+/// Damages a FITS file by one to three changes. Returns whether HDUs may legitimately be missing,
+/// because they were removed whole.
 pub(super) fn damage_fits(bytes: &mut Vec<u8>, random: &mut Random) -> bool {
     let mut removed = false;
     for _ in 0..=random.below(3) {
@@ -153,7 +153,7 @@ fn damage_once(bytes: &mut Vec<u8>, hdus: &[Hdu], random: &mut Random) -> bool {
     false
 }
 
-/// HDUs as a good file has them; a damaged one may show fewer.
+/// HDUs of a good file; a damaged one may show fewer.
 fn hdus(bytes: &[u8]) -> Vec<Hdu> {
     let starts: Vec<usize> = (0..bytes.len() / BLOCK)
         .map(|block| block * BLOCK)
@@ -184,7 +184,7 @@ fn card_at(hdu: &Hdu, random: &mut Random) -> usize {
     hdu.header.start + random.below((hdu.header.len() / CARD).max(1)) * CARD
 }
 
-/// Gives a card of those wanted another value.
+/// Changes the value of one of the given cards.
 fn set_card(bytes: &mut [u8], hdu: &Hdu, wanted: impl Fn(&[u8]) -> bool, random: &mut Random) {
     let cards: Vec<usize> = hdu
         .header
@@ -202,7 +202,7 @@ fn set_card(bytes: &mut [u8], hdu: &Hdu, wanted: impl Fn(&[u8]) -> bool, random:
     bytes[at + 8..at + 8 + line.len()].copy_from_slice(line.as_bytes());
 }
 
-/// Removes, doubles or swaps whole HDUs; whether one is missing.
+/// Removes, duplicates or swaps HDUs; returns whether one is missing.
 fn move_hdus(bytes: &mut Vec<u8>, hdus: &[Hdu], random: &mut Random) -> bool {
     let part = |hdu: &Hdu| bytes[hdu.header.start..hdu.data.end].to_vec();
     let mut parts: Vec<Vec<u8>> = hdus.iter().map(part).collect();
@@ -225,7 +225,7 @@ fn move_hdus(bytes: &mut Vec<u8>, hdus: &[Hdu], random: &mut Random) -> bool {
     removed
 }
 
-/// Takes the sums out, so that the damage is read.
+/// Removes the checksums, so that the damage is read.
 fn remove_checksums(bytes: &mut [u8]) {
     for card in bytes.chunks_exact_mut(CARD) {
         if card.starts_with(b"CHECKSUM=") || card.starts_with(b"DATASUM =") {
@@ -234,7 +234,7 @@ fn remove_checksums(bytes: &mut [u8]) {
     }
 }
 
-/// Damages a text by one to four changes of characters, numbers and lines.
+/// Damages a text by one to four changes of characters, numbers or lines.
 pub(super) fn damage_text(text: &str, random: &mut Random) -> String {
     const PIECES: [&str; 22] = [
         "0",
@@ -283,7 +283,7 @@ pub(super) fn damage_text(text: &str, random: &mut Random) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Puts `piece` in place of the first number from `at` on.
+/// Replaces the first number after `at` by `piece`.
 fn replace_number(bytes: &mut Vec<u8>, at: usize, piece: &str) {
     let is_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
     let Some(start) = bytes[at..].iter().position(is_number).map(|offset| at + offset) else { return };

@@ -1,4 +1,4 @@
-//! Good input, from which damaged input is made.
+//! Good input from which damaged input is derived.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use dcr_coadd::config::AssembleConfig;
 use dcr_coadd::{AssembleRequest, Unmonitored, assemble};
 
-/// Warps of which a run is made.
+/// Warps of the good run.
 const WARPS: [&str; 3] = ["warp_1001.fits", "warp_1004.fits", "warp_1008.fits"];
-/// Files of a run that templates and reports read.
+/// Files of a run read by templates and reports.
 const RUN_FILES: [&str; 6] =
     ["subfilter_0.fits", "subfilter_1.fits", "subfilter_2.fits", "model.fits", "coadd.fits", "summary.json"];
 
@@ -20,9 +20,9 @@ pub(super) struct Seeds {
     pub(super) exposures: Vec<Vec<u8>>,
     /// Files of PSFs.
     pub(super) psfs: Vec<Vec<u8>>,
-    /// Files of a run by name; empty if no run was made.
+    /// Files of a run by name; empty without a run.
     pub(super) run: Vec<(&'static str, Vec<u8>)>,
-    /// A warp for which templates are made.
+    /// A warp to make templates for.
     pub(super) warp: Vec<u8>,
     /// All settings.
     pub(super) settings: String,
@@ -31,7 +31,7 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    /// Reads the good files of the repository, and makes a run where one is wanted.
+    /// Reads the good files of the repository, and makes a run if required.
     pub(super) fn read(root: &Path, with_run: bool) -> Result<Self> {
         let data = root.join("crates/dcr-image/tests/data");
         let mut exposures = Vec::new();

@@ -1,4 +1,4 @@
-//! What reads damaged input.
+//! Readers of damaged input.
 
 use std::fs;
 use std::path::Path;
@@ -17,34 +17,34 @@ use super::mutation::{damage_fits, damage_text};
 use super::random::Random;
 use super::seeds::Seeds;
 
-/// Cards of a header with all that readers interpret.
+/// Cards of a header, covering all that readers interpret.
 const HEADER: &str = include_str!("header.txt");
 
-/// Readers of input.
+/// Targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Exposures, with all of their planes.
+    /// Exposures with all planes.
     Exposure,
-    /// Files of PSFs.
+    /// PSF files.
     Psf,
-    /// Headers and the WCS in them.
+    /// Headers and their WCS.
     Header,
     /// Settings as TOML.
     Settings,
-    /// Regions as DS9 writes them.
+    /// Regions in the DS9 format.
     Regions,
-    /// The files of a run, for templates and reports.
+    /// Files of a run, for templates and reports.
     Run,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     /// With a result.
     Read,
     /// With an error.
     Refused,
-    /// With something that must not happen.
+    /// A finding.
     Finding(String),
 }
 
@@ -84,7 +84,7 @@ impl Target {
         }
     }
 
-    /// One of all; half of the runs are exposures.
+    /// A random target; half of the runs are exposures.
     pub(super) fn drawn(random: &mut Random, with_run: bool) -> Self {
         match random.below(20) {
             0..=9 => Self::Exposure,
@@ -111,7 +111,7 @@ pub(super) fn run(target: Target, seeds: &Seeds, random: &mut Random, folder: &P
     }
 }
 
-/// Writes a damaged file. An HDU that is missing then, without an error, is a finding.
+/// Writes a damaged file. An HDU that is then missing without an error is a finding.
 fn damaged(good: &[u8], random: &mut Random, path: &Path) -> Result<(), Outcome> {
     let mut bytes = good.to_vec();
     let removed = damage_fits(&mut bytes, random);
@@ -137,7 +137,7 @@ fn exposure(seeds: &Seeds, random: &mut Random, folder: &Path) -> Outcome {
     let outcome = ExposureFile::open(&path, &options).and_then(|file| {
         let bbox = file.bbox();
         file.read(bbox)?;
-        // Part of it takes other paths.
+        // Reading a part takes other code paths.
         let part = BBox::new(bbox.x0, bbox.y0, bbox.width.div_ceil(2), bbox.height.div_ceil(3));
         file.read(part)?;
         let (x, y) = bbox.centre();
@@ -209,7 +209,7 @@ fn finished_run(seeds: &Seeds, random: &mut Random, folder: &Path) -> Outcome {
         return Outcome::of(&outcome);
     }
     let finding = damaged(good, random, &path);
-    // For --keep: the file that was damaged.
+    // The damaged file, for --keep.
     let kept = fs::copy(&path, folder.join(name)).map(|_| ()).map_err(|e| Outcome::Finding(e.to_string()));
     if let Err(finding) = finding.and(kept) {
         return finding;

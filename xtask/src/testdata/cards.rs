@@ -1,6 +1,6 @@
-//! The header cards of the test data, in the manner of the Rubin pipelines' exposures.
+//! Header cards of the test data, in the style of the Rubin pipelines.
 //!
-//! Angles are rounded to 1e-9°, beyond which machines may differ.
+//! Angles are rounded to 1e-9°, because machines may differ beyond.
 
 use dcr_image::MaskPlanes;
 use dcr_physics::{Angle, Instant};
@@ -59,7 +59,7 @@ pub(super) fn truth(field: &Field, fwhm_arcsec: f64) -> Vec<Card> {
     cards
 }
 
-/// The band, and the wavelength that the WCS is right for.
+/// The band, and the reference wavelength of the WCS.
 fn band(field: &Field) -> Vec<Card> {
     let config = field.config();
     vec![
@@ -70,7 +70,7 @@ fn band(field: &Field) -> Vec<Card> {
     ]
 }
 
-/// The gnomonic projection about the middle of the image.
+/// The gnomonic projection about the image centre.
 pub(super) fn wcs(field: &Field) -> Vec<Card> {
     let (config, cd) = (field.config(), field.cd_degrees());
     let text = |text: &str| Value::Text(text.to_owned());

@@ -1,14 +1,14 @@
-//! Just enough of FITS to write test data: cards, float and integer images, nothing compressed.
+//! Minimal FITS writer for test data: cards, float and integer images, no compression.
 //!
-//! The product's own writer is not used, on purpose: files that it did not make test the reader
-//! better, and the bytes here are fixed by this page alone (no dates, no library versions).
+//! The product's own writer is deliberately not used: files from another writer test the reader
+//! better, and the bytes are fixed by this file alone (no dates, no library versions).
 //!
 //! Reference: Pence et al., 2010, A&A 524, A42 (FITS 3.0), §4; HIERARCH cards as in ESO's
 //! convention.
 
 use ndarray::Array2;
 
-/// Files and their parts come in blocks of this length.
+/// Block size of files and their parts.
 const BLOCK: usize = 2880;
 
 /// Length of a card.
@@ -19,7 +19,7 @@ const CARD: usize = 80;
 pub(crate) enum Value {
     Bool(bool),
     Int(i64),
-    /// A number with so many decimals, trailing zeros dropped.
+    /// A number with the given number of decimals, trailing zeros dropped.
     Fixed(f64, usize),
     /// A number with 15 significant digits.
     Float(f64),
@@ -30,7 +30,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Card(pub(crate) &'static str, pub(crate) Value, pub(crate) &'static str);
 
-/// A file in the making.
+/// A file under construction.
 pub(crate) struct File {
     bytes: Vec<u8>,
 }
@@ -106,8 +106,8 @@ pub(crate) fn integers(plane: &Array2<i32>) -> Vec<u8> {
     plane.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
-/// Where two files first differ, in words: the card, or the extension and pixel (column, row; plane
-/// of a cube).
+/// The first difference of two files in words: the card, or the extension and pixel (column, row;
+/// plane of a cube).
 pub(crate) fn first_difference(there: &[u8], drawn: &[u8]) -> String {
     let Some(at) = there.iter().zip(drawn).position(|(a, b)| a != b) else {
         return format!("{} bytes, where {} are drawn", there.len(), drawn.len());
@@ -133,14 +133,14 @@ pub(crate) fn first_difference(there: &[u8], drawn: &[u8]) -> String {
     format!("byte {at} differs")
 }
 
-/// A header and its data in a file that [`File`] made.
+/// A header and its data in a file by [`File`].
 struct Part {
     name: String,
     /// Lengths of the axes, columns first.
     axes: Vec<usize>,
-    /// Where the data start.
+    /// Offset of the data.
     data: usize,
-    /// Where the next part starts.
+    /// Offset of the next part.
     end: usize,
 }
 
@@ -164,7 +164,7 @@ impl Part {
         Self { name, axes, data, end: data + length.next_multiple_of(BLOCK) }
     }
 
-    /// The indices of the pixel that comes so late in the data.
+    /// Indices of the pixel at this position in the data.
     fn place(&self, mut pixel: usize) -> Vec<usize> {
         let index = |length: &usize| {
             let index = pixel % length;
@@ -192,7 +192,7 @@ fn line(keyword: &str, value: &Value, comment: &str) -> String {
     padded(&if comment.is_empty() { card } else { format!("{card} / {comment}") })
 }
 
-/// A number with at most so many decimals, and at least one.
+/// A number with at most the given number of decimals, and at least one.
 fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let text = text.trim_end_matches('0');

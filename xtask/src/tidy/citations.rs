@@ -1,7 +1,7 @@
-//! Documents that comments cite: each is in the repository, and so is the section or equation.
+//! Citations in comments: the cited document, section or equation must exist.
 //!
-//! Checked are paths (`docs/…`, `decisions/…`, `CONTRIBUTING.md`), sections (`§6.2`) and equations
-//! (`eq. (12)`) of docs/algorithm.md, and links to files in doc comments.
+//! Verified are paths (`docs/…`, `decisions/…`, `CONTRIBUTING.md`), sections (`§6.2`) and equations
+//! (`eq. (12)`) of docs/algorithm.md, and file links in doc comments.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,12 @@ use anyhow::Result;
 
 use super::source::Source;
 
-/// The page whose sections and equations are numbered.
+/// The page with numbered sections and equations.
 const METHOD: &str = "docs/algorithm.md";
-/// Documents outside the repository, which nobody who reads it has.
+/// Documents outside the repository, which readers do not have.
 const ABSENT: [&str; 5] = ["ALGORITHM", "JOINT", "REFERENCE", "DESIGN", "LOWRANK"];
 
-/// Citations that lead nowhere.
+/// Dead citations.
 pub(super) fn breaches(root: &Path, sources: &[Source]) -> Result<Vec<String>> {
     let page = root.join(METHOD);
     let method = if page.is_file() { fs::read_to_string(page)? } else { String::new() };
@@ -36,12 +36,12 @@ pub(super) fn breaches(root: &Path, sources: &[Source]) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// The text of a line's comment, if all of the line is one.
+/// Text of a comment line.
 fn comment(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix("//").map(|text| text.trim_start_matches(['/', '!']))
 }
 
-/// What is wrong with the citations of one comment. `exists` looks a cited path up.
+/// Breaches in one comment. `exists` tests a cited path.
 fn in_comment(comment: &str, method: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut out = vec![];
     for name in ABSENT {
@@ -95,7 +95,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
 }
 
-/// Whether the target of a link is a file: no URL, no item of Rust, no heading.
+/// Whether a link target is a file rather than a URL, a Rust item or a heading.
 fn is_file_link(target: &str) -> bool {
     !target.contains("::")
         && !target.contains(':')

@@ -1,7 +1,6 @@
-//! Length of doc comments: at most 100 characters a line, indentation included.
+//! Length of doc comments: at most 100 characters per line, including indentation.
 //!
-//! rustfmt does not wrap comments. Lines with a URL and rows of tables cannot be wrapped and may be
-//! longer.
+//! rustfmt does not wrap comments. Lines with a URL and rows of tables may be longer.
 
 use super::source::Source;
 

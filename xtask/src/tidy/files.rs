@@ -4,7 +4,7 @@ use super::source::Source;
 
 /// Maximum lines of a source file before its tests.
 const MAX_LINES: usize = 450;
-/// File names that do not say what the file holds.
+/// Uninformative file names.
 const NAMELESS: [&str; 5] = ["utils.rs", "util.rs", "common.rs", "types.rs", "helpers.rs"];
 /// Sources that may touch files.
 const FILE_ACCESS: [&str; 3] = ["crates/dcr-image/src/fits/", "crates/dcr-cli/src/", "xtask/src/"];
@@ -53,7 +53,7 @@ fn in_source(name: &str, text: &str) -> Vec<String> {
     out
 }
 
-/// Folders of one machine, put together so that this file does not break its own rule.
+/// Folders of one machine, concatenated so that this file does not break its own rule.
 fn machine_paths() -> Vec<String> {
     ["work", "root", "home"].iter().map(|folder| format!("\"/{folder}/")).collect()
 }

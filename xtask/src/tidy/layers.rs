@@ -1,4 +1,4 @@
-//! Dependencies between the crates of the workspace: arrows point down only.
+//! Dependencies between the crates of the workspace, which must follow the layers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Crates of the workspace, each with those that it may depend on.
+/// Crates of the workspace, each with its permitted dependencies.
 const LAYERS: [(&str, &[&str]); 11] = [
     ("dcr-fft", &[]),
     ("dcr-physics", &[]),
@@ -23,10 +23,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
         &["dcr-coadd", "dcr-difference", "dcr-image", "dcr-physics", "dcr-report", "dcr-sim", "dcr-solver"],
     ),
 ];
-/// Additional dependencies of tests: synthetic fields, in the crates that assemble them.
+/// Additional dev-dependencies: synthetic fields, in the crates that assemble them.
 const TESTS_MAY_USE: [(&str, &[&str]); 2] = [("dcr-difference", &["dcr-sim"]), ("dcr-cli", &["dcr-sim"])];
 
-/// Dependencies that point up or sideways, by the manifests below `root`.
+/// Forbidden dependencies in the manifests below `root`.
 pub(super) fn breaches(root: &Path) -> Result<Vec<String>> {
     let mut out = vec![];
     for entry in fs::read_dir(root.join("crates")).context("crates")? {

@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: the promises of docs/architecture.md and CONTRIBUTING.md, checked.
+//! `cargo xtask tidy`: checks of the rules in docs/architecture.md and CONTRIBUTING.md.
 //!
-//! Each check is a module with a `breaches` function; each breach is one message that names the
-//! file, and the lines where it can. A breach is an error: there is no list of exceptions.
+//! Each check is a module with a `breaches` function; each breach is one message with the file, and
+//! the lines if known. A breach is an error: there is no list of exceptions.
 
 mod citations;
 mod code_map;

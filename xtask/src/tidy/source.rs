@@ -1,4 +1,4 @@
-//! The Rust sources that checks look at.
+//! Rust sources of the repository.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::workspace::files_with_extension;
 /// A Rust source file of the repository.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Path relative to the root, with `/` between folders.
+    /// Path relative to the root, with `/` as separator.
     pub(super) name: String,
     /// Its content.
     pub(super) text: String,

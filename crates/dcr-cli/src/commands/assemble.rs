@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::{settings, summary, warps};
 
-/// Makes the coadds and prints what was done.
+/// Makes the coadds and prints the summary.
 pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exit> {
     let mut config = settings::gather(&arguments.settings)?;
     if let Some(limit) = arguments.memory_limit {
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Assemble, console: &Console) -> anyhow::Result<Exi
     let done = outcome?;
     console.summary(&summary::of_assembling(&done))?;
     if let Some(told) = page {
-        console.summary(&told.context("the coadds are complete, but there is no report")?)?;
+        console.summary(&told.context("the coadds are complete, but the report could not be written")?)?;
     }
     Ok(Exit::of(done.outcome))
 }

@@ -6,7 +6,7 @@ use crate::args::{Arguments, Completions};
 use crate::exit::Exit;
 use crate::output;
 
-/// Prints the script for the shell.
+/// Prints the completion script of a shell.
 pub(crate) fn run(arguments: &Completions) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "dcr", &mut script);

@@ -4,7 +4,7 @@ use crate::args::Config;
 use crate::exit::Exit;
 use crate::{output, settings};
 
-/// Prints the configuration that the arguments make, or parts of it, explained.
+/// Prints the configuration that results from the arguments, in full or in part.
 pub(crate) fn run(arguments: &Config) -> anyhow::Result<Exit> {
     let config = settings::gather(&arguments.settings)?;
     let text = match arguments.keys.as_slice() {

@@ -13,7 +13,7 @@ use crate::output::visible;
 use crate::table::{Table, digits, fixed, numbers, words};
 use crate::{output, settings, warps};
 
-/// Looks at the exposures and prints what is known of them.
+/// Inspects the exposures and prints their properties.
 pub(crate) fn run(arguments: &Inspect, console: &Console) -> anyhow::Result<Exit> {
     let config = settings::gather(&arguments.settings)?;
     let files = warps::expand(&arguments.warps.warps, &config.input, console)?;
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> anyhow::Result<Exit
     Ok(match (inspection.visits.len(), inspection.unreadable.len()) {
         (_, 0) => Exit::Done,
         (0, _) => Exit::Failed,
-        _ => Exit::DoneWithRemarks,
+        _ => Exit::DoneWithWarnings,
     })
 }
 
@@ -92,7 +92,7 @@ fn visits(visits: &[VisitInspection]) -> Table {
     table
 }
 
-/// One line or two on the set as a whole.
+/// Summary lines for the set as a whole.
 fn set(inspection: &Inspection) -> String {
     let count = inspection.visits.len();
     let mut text = format!("{count} {}", if count == 1 { "visit" } else { "visits" });
@@ -106,18 +106,18 @@ fn set(inspection: &Inspection) -> String {
     if let Some(leverage) = inspection.leverage {
         let _ = write!(
             text,
-            "\nleverage: tan z (cos q, sin q) spreads by {:.2}, most along position angle {:.0}° ({:.2})",
+            "\nDCR baseline: tan z (cos q, sin q) spans {:.2}; longest along position angle {:.0}° ({:.2})",
             leverage.tan_z, leverage.direction_deg, leverage.largest
         );
         if let Some(ratio) = leverage.dispersion_per_fwhm {
-            let _ = write!(text, "; across the band that is {:.0} % of the PSF's FWHM", 100.0 * ratio);
+            let _ = write!(text, "; across the band {:.0} % of the PSF's FWHM", 100.0 * ratio);
         }
     }
     text.push('\n');
     text
 }
 
-/// The names of some of the visits, in short.
+/// A short list of visit names.
 fn who(names: &[String], of: usize) -> String {
     const SHOWN: usize = 6;
     match names.len() {
@@ -127,8 +127,7 @@ fn who(names: &[String], of: usize) -> String {
     }
 }
 
-/// What was said of the visits, each with the names of those that it was said of, in the order of
-/// the visits.
+/// Assumption texts, each with the names of the visits it applies to, in order of the visits.
 fn said(visits: &[VisitInspection], warning: bool) -> Vec<(&str, Vec<String>)> {
     let mut order: Vec<&str> = Vec::new();
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();

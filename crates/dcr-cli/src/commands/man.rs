@@ -10,14 +10,14 @@ use dcr_image::fits::AtomicFile;
 use crate::args::{Arguments, Man};
 use crate::exit::Exit;
 
-/// Begins the examples in the text below a command's options.
+/// First line of the examples in a command's trailing help.
 const EXAMPLES: &str = "Examples:\n";
 
-/// Writes a page for `dcr` and one for each of its commands.
+/// Writes one page for `dcr` and one for each command.
 pub(crate) fn run(arguments: &Man) -> anyhow::Result<Exit> {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the directory {}", folder.display()))?;
+        .with_context(|| format!("cannot create the directory {}", folder.display()))?;
     let mut program = Arguments::command().disable_help_subcommand(true);
     program.build();
     write(&program, folder)?;
@@ -39,7 +39,7 @@ fn write(command: &Command, folder: &Path) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The page in roff, with the examples in a section of their own.
+/// The page in roff, with a separate section for the examples.
 fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     let man = clap_mangen::Man::new(command.clone())
         .manual("dcr manual")
@@ -47,7 +47,7 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    // clap's own words: those of clap_mangen leave out what options take.
+    // The synopsis of clap: that of clap_mangen omits the values of options.
     let usage = command.clone().render_usage().to_string();
     write!(page, ".SH SYNOPSIS\n{}\n", as_roff(usage.trim_start_matches("Usage: ")))?;
     man.render_description_section(&mut page)?;
@@ -69,7 +69,7 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Text whose backslashes, dashes and leading dots and quotes mean themselves.
+/// Text with roff's special characters escaped: backslashes, dashes, leading dots and quotes.
 fn as_roff(text: &str) -> String {
     let line = |line: &str| {
         let escaped = line.replace('\\', r"\e").replace('-', r"\-");

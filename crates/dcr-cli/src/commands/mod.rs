@@ -1,4 +1,4 @@
-//! The commands, each a file.
+//! The commands, one module each.
 
 pub(crate) mod assemble;
 pub(crate) mod completions;

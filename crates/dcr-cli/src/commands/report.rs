@@ -1,4 +1,4 @@
-//! `dcr report`, and the page of `dcr assemble --report`.
+//! `dcr report`, and the report of `dcr assemble --report`.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,25 +13,25 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::output::visible;
 
-/// The most exposures that are named as missing.
+/// Maximum number of missing exposures listed.
 const MISSING_SHOWN: usize = 5;
 
-/// Writes the page of a finished run and says what it says first.
+/// Writes the report of a finished run and prints its headline.
 pub(crate) fn run(arguments: &Report, console: &Console) -> anyhow::Result<Exit> {
     let progress = console.progress();
-    let told = write(&arguments.folder, &progress);
+    let text = write(&arguments.folder, &progress);
     drop(progress);
-    console.summary(&told?)?;
+    console.summary(&text?)?;
     Ok(Exit::Done)
 }
 
-/// Writes `report.html` into the folder of a run, and returns what is to be said of it.
+/// Writes `report.html` into the folder of a run, and returns the text to print.
 pub(crate) fn write(folder: &Path, monitor: &dyn Monitor) -> anyhow::Result<String> {
     let source = folder.join("summary.json");
-    // Nobody replaces the run while its page is made, or gives it the page of another.
+    // The lock keeps other processes from replacing the run during the report.
     let _in_use = folder.is_dir().then(|| FolderInUse::take(folder)).transpose()?;
     let summary = std::fs::read_to_string(&source).with_context(|| {
-        format!("cannot read {}; name the folder that dcr assemble has written", source.display())
+        format!("cannot read {}; expected the output directory of dcr assemble", source.display())
     })?;
     let report = dcr_report::report(folder, &summary, monitor).map_err(|error| match error {
         ReportError::Difference(error) => error.into(),
@@ -51,7 +51,7 @@ pub(crate) fn write(folder: &Path, monitor: &dyn Monitor) -> anyhow::Result<Stri
     Ok(text)
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 fn save(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(text.as_bytes())?;

@@ -8,7 +8,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::{settings, summary, warps};
 
-/// Subtracts the templates and prints what is left.
+/// Subtracts the templates and prints the residual counts.
 pub(crate) fn run(arguments: &Subtract, console: &Console) -> anyhow::Result<Exit> {
     let mut config = SubtractConfig::from(&settings::gather(&arguments.settings)?);
     config.subtract.match_psf |= arguments.match_psf;

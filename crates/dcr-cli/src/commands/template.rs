@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::exit::Exit;
 use crate::{settings, summary, warps};
 
-/// Makes the templates and prints what was done.
+/// Makes the templates and prints the summary.
 pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exit> {
     let mut config = TemplateConfig::from(&settings::gather(&arguments.settings)?);
     config.template.register &= !arguments.no_register;
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Template, console: &Console) -> anyhow::Result<Exi
     let output = &arguments.output;
     if exposures.len() > 1 && output.extension().is_some_and(|extension| extension == "fits") {
         bail!(
-            "{}: this names a file, but there are {} exposures; name a directory",
+            "{}: this is a file name, but there are {} exposures; give a directory",
             output.display(),
             exposures.len()
         );

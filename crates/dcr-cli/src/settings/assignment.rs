@@ -1,65 +1,64 @@
-//! A setting given from outside, and the errors of such.
+//! One assignment of a setting, and its errors.
 
 use std::path::PathBuf;
 
 use dcr_coadd::config::ConfigError;
 
-/// A setting that cannot be taken, and where it stands.
+/// A setting that cannot be applied, with its source.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingError {
-    /// There is no such setting, or its value is not allowed.
+    /// Unknown setting, or a value outside its range.
     #[error("{place}: {source}")]
     Config {
-        /// `--set …` or file and line.
+        /// Source: `--set …`, or file and line.
         place: String,
-        /// What is wrong.
+        /// The problem.
         source: ConfigError,
     },
-    /// The value is of the wrong kind.
+    /// The value has the wrong type.
     #[error("{place}: {key} = {value}: {reason}")]
     Kind {
-        /// `--set …` or file and line.
+        /// Source: `--set …`, or file and line.
         place: String,
-        /// The setting.
+        /// Name of the setting.
         key: String,
-        /// Its value.
+        /// The value given.
         value: String,
-        /// What was expected.
+        /// The values expected.
         reason: String,
     },
     /// A `--set` without `=`.
-    #[error("--set {argument}: expected KEY=VALUE, as --set model.subfilters=5")]
+    #[error("--set {argument}: expected KEY=VALUE, e.g. --set model.subfilters=5")]
     NoValue {
-        /// What was given.
+        /// The argument.
         argument: String,
     },
-    /// The file cannot be read.
+    /// The configuration file cannot be read.
     #[error("{}: cannot read the configuration: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Reason of the operating system.
         source: std::io::Error,
     },
-    /// The file is no TOML.
+    /// The file is not valid TOML.
     #[error("{}:{line}: {reason}", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What the parser says.
+        /// Message of the parser.
         reason: String,
     },
 }
 
-/// A setting from outside: `table.name` or deeper, its value (`None` unsets it) and where it
-/// stands.
+/// An assignment: key (`table.name` or deeper), value (`None` unsets it) and source.
 #[derive(Clone, Debug)]
 pub(super) struct Assignment {
     pub(super) key: String,
     pub(super) value: Option<toml::Value>,
     pub(super) place: String,
-    /// Its text on the command line, where words need no quotes.
+    /// The value as written on the command line, where strings need no quotes.
     pub(super) bare: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Settings from a TOML file, each with its line.
+//! Settings from a TOML file, each with its line number.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::assignment::{Assignment, SettingError};
 use super::number;
 
-/// The settings in the file at `path`, in its order.
+/// The settings in the file at `path`, in file order.
 pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| SettingError::Unreadable { path: path.to_owned(), source })?;
@@ -38,7 +38,7 @@ pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> 
                         },
                     ));
                 }
-                // An unknown table is refused even if there is nothing in it.
+                // An unknown table is an error even if it is empty.
                 if names.is_empty() && dcr_coadd::config::check_key(table.get_ref()).is_err() {
                     let key = table.get_ref().to_string();
                     let at = table.span().start;
@@ -58,13 +58,13 @@ pub(super) fn assignments(path: &Path) -> Result<Vec<Assignment>, SettingError> 
     Ok(found.into_iter().map(|(_, assignment)| assignment).collect())
 }
 
-/// The value of a line as TOML has it, if it is a number to people only.
+/// The TOML form of the value in a line that holds a malformed number.
 fn number_meant(line: &str) -> Option<String> {
     let (_, value) = line.split_once('=')?;
     number::as_toml(value.split('#').next()?.trim())
 }
 
-/// The line of a byte, counted from 1.
+/// Line number of a byte offset, from 1.
 fn line_at(text: &str, byte: usize) -> usize {
     1 + text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
 }

@@ -1,32 +1,32 @@
-//! Files that list visits: their numbers, or their numbers and weights. What follows # is a
-//! comment.
+//! Files of visit numbers, with or without weights. A `#` starts a comment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// The numbers of visits in a file, however they are separated by blanks, commas and lines.
+/// Visit numbers in a file, separated by blanks, commas or line breaks.
 pub(crate) fn visits(path: &Path) -> anyhow::Result<Vec<u64>> {
     let text = read(path, "list of visits")?;
     let mut numbers = Vec::new();
     for (number, line) in lines(&text) {
         for word in line.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
             let visit = word.parse();
-            numbers.push(
-                visit.with_context(|| {
-                    format!("{}:{number}: {word:?} is no number of a visit", path.display())
-                })?,
-            );
+            numbers.push(visit.with_context(|| {
+                format!(
+                    "{}:{number}: {word:?} is not a visit number; expected a non-negative integer",
+                    path.display()
+                )
+            })?);
         }
     }
     if numbers.is_empty() {
-        bail!("{}: it lists no visits", path.display());
+        bail!("{}: the file lists no visits; expected visit numbers", path.display());
     }
     Ok(numbers)
 }
 
-/// The weights of visits in a file of two columns.
+/// Visit weights from a file of two columns.
 pub(super) fn weights(path: &Path) -> anyhow::Result<BTreeMap<u64, f64>> {
     let text = read(path, "weights of the visits")?;
     let mut weights = BTreeMap::new();
@@ -37,10 +37,10 @@ pub(super) fn weights(path: &Path) -> anyhow::Result<BTreeMap<u64, f64>> {
             _ => None,
         };
         let Some((visit, weight)) = pair else {
-            bail!("{}:{number}: expected a visit's number and its weight, not {line:?}", path.display());
+            bail!("{}:{number}: expected a visit number and its weight, found {line:?}", path.display());
         };
         if weights.insert(visit, weight).is_some() {
-            bail!("{}:{number}: visit {visit} is there twice", path.display());
+            bail!("{}:{number}: visit {visit} is listed twice; remove one of the lines", path.display());
         }
     }
     Ok(weights)
@@ -50,7 +50,7 @@ fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{}: cannot read the {what}", path.display()))
 }
 
-/// The lines that say something, without comments, with their numbers from 1.
+/// Lines with content, comments removed, with line numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let without_comment = |line: &str| line.find('#').unwrap_or(line.len());
     (1..)
@@ -73,7 +73,10 @@ mod tests {
     fn visits_are_listed_in_any_layout() {
         assert_eq!(visits(file("1 2,3\n# none\n\n4 # last\n").path()).unwrap(), [1, 2, 3, 4]);
         let error = visits(file("1\ntwo\n").path()).unwrap_err().to_string();
-        assert!(error.ends_with(":2: \"two\" is no number of a visit"), "{error}");
+        assert!(
+            error.ends_with(":2: \"two\" is not a visit number; expected a non-negative integer"),
+            "{error}"
+        );
         assert!(visits(file("# nothing\n").path()).unwrap_err().to_string().contains("lists no visits"));
         assert!(visits(Path::new("/nonexistent")).is_err());
     }

@@ -1,7 +1,7 @@
-//! Numbers that people write and TOML does not take.
+//! Numbers in notations that TOML does not accept.
 
-/// A number as TOML has it, of a text that is one to a person and none to TOML: `.005`, `5.`,
-/// `+.5`, `007`, `1,5`, `1.e-3`, `1d-3`.
+/// The TOML form of a number in a notation that TOML does not accept: `.005`, `5.`, `+.5`, `007`,
+/// `1,5`, `1.e-3`, `1d-3`.
 pub(super) fn as_toml(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix(['+', '-']) {
         Some(digits) => (if text.starts_with('-') { "-" } else { "" }, digits),

@@ -1,4 +1,4 @@
-//! The configuration as commented TOML, whole or in parts, and as a page of the book.
+//! The configuration as commented TOML, in full or in part, and as a page of the book.
 
 use std::fmt::Write;
 
@@ -7,30 +7,27 @@ use dcr_physics::builtin_bands;
 
 use super::SettingError;
 
-/// What each table is about.
+/// Heading of each table of settings.
 const TABLES: [(&str, &str); 11] = [
-    ("band", "What the exposures were taken through."),
-    ("model", "The subfilters, and how the air displaces them."),
-    ("solver", "How the subfilters are found."),
-    ("joint", "How the joint solver works: solver.method = \"joint\"."),
-    ("coadd", "Weights, masks, the plain coadd, and the patch as a whole."),
-    ("psf", "The PSF of the coadds."),
-    (
-        "artefacts",
-        "Cosmic rays, trails, and whatever else is in few exposures: how they are found, to be left out.",
-    ),
-    ("template", "How matched templates are made."),
-    ("subtract", "How differences are made, and what counts as a residual."),
-    ("input", "What to make of files and headers."),
-    ("output", "How results are written."),
+    ("band", "Band of the exposures."),
+    ("model", "Subfilters, spectra and refraction."),
+    ("solver", "Choice of solver, and parameters of the iterative solver."),
+    ("joint", "Parameters of the joint solver (solver.method = \"joint\")."),
+    ("coadd", "Weights, masks, the standard coadd, and the patch as a whole."),
+    ("psf", "PSF of the coadds."),
+    ("artefacts", "Detection of cosmic rays, trails and other artefacts in single exposures."),
+    ("template", "Matched templates."),
+    ("subtract", "Difference images and their residuals."),
+    ("input", "Interpretation of input files and headers."),
+    ("output", "Output files."),
 ];
 
-/// `config` as TOML with every setting explained. Settings that are not set are commented out, with
-/// an example.
+/// `config` as TOML with an explanation of every setting. Unset settings are commented out, with an
+/// example.
 pub(crate) fn as_toml(config: &AssembleConfig) -> anyhow::Result<String> {
     let values = Values::of(config)?;
     let mut text = format!(
-        "# Settings of dcr {}. Give this file, or any part of it, to --config.\n",
+        "# Settings of dcr {}. Pass this file, or any part of it, to --config.\n",
         env!("CARGO_PKG_VERSION")
     );
     for keys in KEYS {
@@ -40,7 +37,7 @@ pub(crate) fn as_toml(config: &AssembleConfig) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The tables and settings called `names`, as TOML.
+/// The tables and settings in `names`, as TOML.
 pub(crate) fn explained(config: &AssembleConfig, names: &[String]) -> anyhow::Result<String> {
     let values = Values::of(config)?;
     let mut parts = Vec::new();
@@ -58,7 +55,7 @@ pub(crate) fn explained(config: &AssembleConfig, names: &[String]) -> anyhow::Re
     Ok(parts.join("\n"))
 }
 
-/// The settings as a page of the book, with the defaults of `config`.
+/// The settings page of the book, with the defaults of `config`.
 pub(crate) fn as_markdown(config: &AssembleConfig) -> anyhow::Result<String> {
     let values = Values::of(config)?;
     let mut text = "\
@@ -66,13 +63,13 @@ pub(crate) fn as_markdown(config: &AssembleConfig) -> anyhow::Result<String> {
 
 <!-- Written by `dcr config --markdown`; a test compares. -->
 
-All settings have defaults that suit most fields. They come from, each before the next: the defaults, `--preset`, the file
-given to `--config`, and `--set table.name=value`, which may be given again. A later one wins. Names that do not exist are
-refused with the nearest that does.
+The defaults suit most fields. Settings come from four sources, in rising precedence: the defaults, `--preset`, the file
+of `--config`, and `--set table.name=value`, which can be repeated. An unknown name is an error that suggests the nearest
+known one.
 
-`dcr config` prints all of them as a file for `--config`. `dcr config model` prints one table, and
-`dcr config model.subfilters` one setting. Below stand the defaults; `--preset reference` has the settings of LSST's
-DcrAssembleCoaddTask, faults included.
+`dcr config` prints all settings as a file for `--config`, `dcr config model` one table, and
+`dcr config model.subfilters` one setting. This page lists the defaults. `--preset reference` reproduces LSST's
+DcrAssembleCoaddTask, known faults included.
 "
     .to_owned();
     for keys in KEYS {
@@ -97,7 +94,7 @@ DcrAssembleCoaddTask, faults included.
     Ok(text)
 }
 
-/// Values as TOML, and what they are by default.
+/// Current and default values as TOML.
 struct Values {
     now: toml::Table,
     default: toml::Table,
@@ -119,7 +116,7 @@ impl Values {
         self.default.get(key.table)?.get(key.name)
     }
 
-    /// A table with all its settings.
+    /// One table with all its settings.
     fn table(&self, keys: &[Key]) -> String {
         let Some(table) = keys.first().map(|key| key.table) else { return String::new() };
         let mut text = format!("# {}\n[{table}]\n", intro(table));
@@ -132,7 +129,7 @@ impl Values {
         text
     }
 
-    /// One setting: what it is, its value, and the default if that is another.
+    /// One setting: explanation, value, and the default if it differs.
     fn setting(&self, key: &Key, prefix: &str) -> String {
         let mut text = String::new();
         for line in key.about.lines() {
@@ -158,7 +155,7 @@ fn intro(table: &str) -> &'static str {
     TABLES.iter().find(|(name, _)| *name == table).map_or("", |(_, about)| about)
 }
 
-/// The names of the built-in bands with their wavelengths, four to a line.
+/// Names and wavelengths of the built-in bands, four per line.
 fn known_bands() -> Vec<String> {
     let shown = |bands: &[dcr_physics::BuiltinBand]| {
         let bands: Vec<String> = bands

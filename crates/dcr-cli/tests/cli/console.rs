@@ -38,7 +38,7 @@ fn json_log_of_errors_and_of_every_step() {
     let fixture = Fixture::new();
     let lines = json_lines(&fixture, &["assemble", "nowhere.fits", "-o", "out", "--log-format", "json"]);
     assert_eq!(lines[0]["level"], "ERROR");
-    assert_eq!(lines[0]["message"], "nowhere.fits: there is no such file or directory");
+    assert_eq!(lines[0]["message"], "nowhere.fits: no such file or directory");
     assert_eq!(lines.last().unwrap()["exit_code"], 1);
     let lines = json_lines(&fixture, &["config", "--set", "model.subfilters=0", "--log-format", "json"]);
     assert_eq!((lines[0]["level"].as_str(), lines[1]["exit_code"].as_u64()), (Some("ERROR"), Some(2)));

@@ -46,7 +46,7 @@ fn inspect_leaves_out_files_that_belong_to_exposures() {
     }
     let pattern = ["--set", "input.masks={dir}/{stem}.noise.fits[MASK]"];
     let shown = fixture.run(&[&["inspect"][..], &names, &pattern].concat());
-    let note = "note: 1 PSF file, 1 mask and 1 weight file among the paths belong to exposures and are no exposures\n";
+    let note = "note: 1 PSF file, 1 mask and 1 weight file among the paths belong to exposures and are not exposures\n";
     assert!(shown.starts_with("exit code 0\n") && shown.contains(note), "{shown}");
     assert!(shown.contains("\n1 visit"), "{shown}");
     assert!(!fixture.run(&[&["inspect", "-q"][..], &names, &pattern].concat()).contains("note: 1 PSF"));

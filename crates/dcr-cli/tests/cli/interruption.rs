@@ -141,7 +141,7 @@ fn second_run_into_a_folder_is_refused_and_the_first_goes_on() {
     let mut run = endless(&folder);
     let field = testdata("field");
     let shown = fixture.run(&["assemble", text(&field), "-o", text(&folder), "--overwrite"]);
-    let words = format!("another run of dcr writes into this folder (process {} on ", run.id());
+    let words = format!("another run of dcr is writing to this folder (process {} on ", run.id());
     assert!(shown.starts_with("exit code 1\n") && shown.contains(&words), "{shown}");
     assert!(run.try_wait().expect("a state").is_none(), "the first goes on");
     send("-TERM", &run);

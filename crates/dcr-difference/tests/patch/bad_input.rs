@@ -107,7 +107,7 @@ fn bad_zenith_that_nobody_tells() {
             warp.header = warp.header.iter().filter(|card| card.keyword != keyword).cloned().collect();
         }
     });
-    assert!(message.contains("/warp_2.fits: cannot tell where the zenith was"), "{message}");
+    assert!(message.contains("/warp_2.fits: cannot determine the zenith"), "{message}");
     assert!(message.contains("input.geometry"), "{message}");
 }
 

@@ -34,7 +34,7 @@ fn borders_of_zeros_are_no_data_and_are_told_with_their_number() {
     let warning = told.warnings.iter().find(|warning| warning.text.contains("exactly 0")).unwrap();
     assert_eq!(warning.subject, "3 visits, 1001 to 1004");
     assert!(
-        warning.text.ends_with(&format!("taken for no data. ({} pixels)", 96 * (18 + 6 + 24))),
+        warning.text.ends_with(&format!("treated as missing data. ({} pixels)", 96 * (18 + 6 + 24))),
         "{warning:?}"
     );
     let n_image = bench.n_image("run/plain.fits");

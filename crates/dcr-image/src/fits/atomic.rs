@@ -1,4 +1,4 @@
-//! Files that appear under their name only when they are complete.
+//! Atomic file writing: a file gets its name when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,27 +8,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cleanup::{Unfinished, naming};
 
-/// Tells temporary files of one process apart.
+/// Counter that makes temporary names unique within the process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
-/// Bytes gathered before the operating system is asked to write them.
+/// Size of the write buffer in bytes.
 const BUFFER: usize = 1 << 20;
-/// End of the name of a temporary file.
+/// Suffix of temporary file names.
 const SUFFIX: &str = ".part";
 
-/// A temporary name beside a file, noted for removal, and removed when dropped.
+/// A temporary file name, registered for removal and removed on drop.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
     entry: Unfinished,
-    /// Keeps the file locked, which tells others that its process lives.
+    /// Open lock on the file; it shows other processes that this process is alive.
     held: Option<File>,
 }
 
 impl Temporary {
-    /// A name beside `path` that nothing else uses; no file is made. Files that dead processes left
-    /// under such names are removed.
+    /// An unused name beside `path`; no file is created. Temporary files of dead processes with
+    /// such names are removed.
     pub(super) fn beside(path: &Path) -> io::Result<Self> {
-        let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
+        let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
         remove_dead(path, &name.to_string_lossy());
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let mut hidden = std::ffi::OsString::from(".");
@@ -44,21 +44,21 @@ impl Temporary {
         &self.path
     }
 
-    /// Makes the file and locks it.
+    /// Creates and locks the file.
     fn make(path: &Path) -> io::Result<(Self, File)> {
         loop {
             let temporary = Self::beside(path)?;
             let file = File::options().write(true).create_new(true).open(&temporary.path)?;
-            // Where there are no locks, nobody takes the file for one of a dead process either.
+            // Without file locks, no process can mistake the file for a leftover either.
             let _ = file.lock();
-            // Between the two, another process may have removed it.
+            // Another process may have removed the file between creation and lock.
             if file.metadata()?.nlink() > 0 {
                 return Ok((temporary, file));
             }
         }
     }
 
-    /// Locks the file that another library has made under the name.
+    /// Locks a file that another library has created under the name.
     pub(super) fn hold(&mut self) -> io::Result<()> {
         let file = File::open(&self.path)?;
         let _ = file.lock_shared();
@@ -69,16 +69,16 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // It may not have been made, or have its final name by now.
+        // The file may not exist yet, or may already have its final name.
         self.entry.remove();
         self.entry.forget();
     }
 }
 
-/// Removes what dead processes left of a file: temporary files that nobody holds locked.
+/// Removes temporary files of dead processes, i.e. those that are not locked.
 fn remove_dead(path: &Path, name: &str) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Leftovers that cannot be listed, read or removed are in nobody's way.
+    // Errors in listing, reading or removing leftovers are harmless.
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let there = entry.file_name();
@@ -91,7 +91,7 @@ fn remove_dead(path: &Path, name: &str) {
     }
 }
 
-/// The file that a temporary file is of, and the process, by its name; `None` for other files.
+/// Target file and process id of a temporary file name; `None` for other files.
 pub(super) fn temporary_of(name: &str) -> Option<(&str, u32)> {
     let (of, numbers) = name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
     let (process, number) = numbers.split_once('-')?;
@@ -99,9 +99,9 @@ pub(super) fn temporary_of(name: &str) -> Option<(&str, u32)> {
     Some((of, process.parse().ok()?))
 }
 
-/// A file that is written under a temporary name in its folder, and renamed when it is complete.
+/// A file written under a temporary name in its folder, and renamed when complete.
 ///
-/// Dropped without [`AtomicFile::commit`], it leaves nothing behind.
+/// Dropping it without [`AtomicFile::commit`] removes it.
 ///
 /// ```
 /// use std::io::Write;
@@ -120,16 +120,16 @@ pub struct AtomicFile {
     writer: BufWriter<File>,
     temporary: Temporary,
     path: PathBuf,
-    /// Bytes until the disk is full; tests set it.
+    /// Number of bytes until a simulated disk-full error; set by tests.
     room: u64,
 }
 
 impl AtomicFile {
-    /// Starts a file that will appear at `path`, replacing what is there then.
+    /// Starts a file that will replace `path` on commit.
     ///
     /// # Errors
     ///
-    /// If the temporary file cannot be created, as in a folder that does not exist.
+    /// The operating system's error if the temporary file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         if path.is_dir() {
             return Err(io::Error::other("a folder of this name exists"));
@@ -139,11 +139,11 @@ impl AtomicFile {
         Ok(Self { writer, temporary, path: path.to_owned(), room: u64::MAX })
     }
 
-    /// Writes what is left, makes sure that it is on the disk, and gives the file its name.
+    /// Writes the remaining bytes, syncs the file and renames it.
     ///
     /// # Errors
     ///
-    /// If any of that fails; the temporary file is removed then.
+    /// The operating system's error; the temporary file is then removed.
     pub fn commit(mut self) -> io::Result<()> {
         self.write_out()?;
         let naming = naming();
@@ -153,7 +153,7 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// [`AtomicFile::commit`] for a caller that may name files already.
+    /// [`AtomicFile::commit`] for callers that hold the [`Naming`](super::cleanup) permission.
     pub(super) fn commit_named(mut self) -> io::Result<()> {
         self.write_out()?;
         self.name()?;
@@ -197,7 +197,7 @@ impl Write for AtomicFile {
     }
 }
 
-/// Makes names in a folder safe on disk. Not every file system can do that.
+/// Syncs the names in a folder to disk, on file systems that support it.
 pub(super) fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();

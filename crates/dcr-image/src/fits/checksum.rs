@@ -1,4 +1,4 @@
-//! CHECKSUM and DATASUM of an HDU.
+//! CHECKSUM and DATASUM of HDUs.
 //!
 //! # References
 //!
@@ -10,37 +10,37 @@ use super::source::Source;
 use super::structure::HduExtent;
 use crate::header::{Header, Value};
 
-/// How an exposure's sums are compared with its cards DATASUM and CHECKSUM, where it has them.
+/// Verification of the sums in DATASUM and CHECKSUM, where these cards exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksums {
-    /// They are not.
+    /// No verification.
     #[default]
     Ignore,
-    /// Data that differ are refused; a header that differs is noted, for tools edit headers without
-    /// updating CHECKSUM.
+    /// A wrong data sum is an error; a wrong header sum is noted, because many tools edit headers
+    /// without updating CHECKSUM.
     Data,
-    /// Both are refused: for files that nobody edits.
+    /// Both are errors: for files that no tool edits.
     All,
 }
 
-/// Bytes summed at once.
+/// Block size of the summation in bytes.
 const PIECE: usize = 1 << 20;
 
-/// A sum of an HDU that is not the one in its header.
+/// A mismatch between the sum of an HDU and its card.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {
     /// DATASUM, or CHECKSUM if only the header differs.
     pub(super) keyword: &'static str,
     /// The value of the card.
     pub(super) stated: String,
-    /// The sum of the data; of the HDU for CHECKSUM, in which it must be 0 or −0.
+    /// Sum of the data; for CHECKSUM, sum of the HDU, which must be 0 or −0.
     pub(super) found: u32,
 }
 
-/// Compares the sums of an HDU with its cards DATASUM and CHECKSUM, if it has them.
+/// Compares the sums of an HDU with its cards DATASUM and CHECKSUM, if present.
 ///
-/// The data are judged by DATASUM. CHECKSUM also covers the header, which tools edit without
-/// updating it.
+/// DATASUM verifies the data. CHECKSUM also covers the header, which tools edit without updating
+/// it.
 pub(super) fn verify(source: &mut Source, hdu: &HduExtent) -> io::Result<Option<Mismatch>> {
     let header = Header::parse(&hdu.cards);
     let stated = |keyword| header.get(keyword).filter(|&value| *value != Value::Undefined);
@@ -81,7 +81,7 @@ fn sum(source: &mut Source, start: u64, end: u64) -> io::Result<Sum> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sum {
     total: u64,
-    /// Bytes of a word that is not complete yet.
+    /// Bytes of an incomplete word.
     rest: [u8; 4],
     rest_length: usize,
 }
@@ -98,7 +98,7 @@ impl Sum {
         }
         let words = bytes.chunks_exact(4);
         let left = words.remainder();
-        // 2³² words of 32 bits fit a u64 before carries must be folded; a call has far fewer.
+        // A u64 holds 2³² words of 32 bits before carries must be folded; a call has far fewer.
         let sum: u64 =
             words.map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))).sum();
         self.total = fold(self.total + fold(sum));
@@ -108,7 +108,7 @@ impl Sum {
         }
     }
 
-    /// The sum so far; a word that is not complete is not in it.
+    /// The sum so far, without an incomplete word.
     pub(super) fn value(&self) -> u32 {
         fold(self.total) as u32
     }
@@ -128,7 +128,8 @@ pub(super) fn encode(sum: u32) -> String {
     for (i, byte) in value.into_iter().enumerate() {
         let mut parts = [byte / 4 + b'0'; 4];
         parts[0] += byte % 4;
-        // Moves pairs apart until all are letters or digits; the sum of each pair stays.
+        // Shifts pairs of characters apart until all are alphanumeric; the sum of each pair is
+        // kept.
         while parts.iter().any(|part| !part.is_ascii_alphanumeric()) {
             for pair in [0, 2] {
                 if !(parts[pair].is_ascii_alphanumeric() && parts[pair + 1].is_ascii_alphanumeric()) {

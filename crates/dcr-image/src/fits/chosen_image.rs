@@ -1,4 +1,4 @@
-//! Choice of the image among the HDUs of a file.
+//! Choice of the science image among the HDUs of a file.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use super::layout::{Hdu, find_one, inventory};
 use super::placement::{SAME_PX, distance_px, own_wcs, wcs};
 use super::plane_names::{is_image, is_mask, is_uncertainty};
 
-/// Chooses the image: the HDU that is asked for, or else the one called IMAGE or SCI, or else the
-/// first image that is not called a mask, a PSF or uncertainties.
+/// The science image: the requested HDU, else the one named IMAGE or SCI, else the first image
+/// whose name is not that of a mask, a PSF or uncertainties.
 ///
 /// # Errors
 ///
-/// [`FitsError::Missing`] if there is no image, [`FitsError::Ambiguous`] if several HDUs have the
-/// name asked for, and [`FitsError::SeveralImages`] if nothing is asked for and other images with a
-/// WCS of their own might be meant as well: the CCDs of a camera.
+/// [`FitsError::Missing`] without an image; [`FitsError::Ambiguous`] if several HDUs have the
+/// requested name; [`FitsError::SeveralImages`] if no HDU is requested and other images have a WCS
+/// of their own, as the CCDs of a camera do.
 pub(super) fn choose_image<'a>(
     path: &Path,
     hdus: &'a [Hdu],
@@ -31,7 +31,7 @@ pub(super) fn choose_image<'a>(
     } else {
         named.iter().copied().filter(is_plane).collect()
     };
-    // An HDU of a telling name that is no plane, or a plane of another name, still is what there is.
+    // If every HDU has the name of another plane, any image will do.
     let fallback = || named.first().copied().or_else(|| hdus.iter().find(is_plane));
     let image = candidates.first().copied().or_else(fallback).ok_or_else(|| FitsError::Missing {
         path: path.to_owned(),
@@ -47,9 +47,9 @@ pub(super) fn choose_image<'a>(
     Err(FitsError::SeveralImages { path: path.to_owned(), found: inventory(&images) })
 }
 
-/// Whether another HDU may be meant for the image as well: its own WCS leads elsewhere.
+/// Whether another HDU could be the science image too, by a WCS that differs.
 ///
-/// Beside an image in the primary HDU, an extension of another name is an addition.
+/// Beside an image in the primary HDU, an extension with another name is auxiliary.
 fn is_rival(hdus: &[Hdu], image: &Hdu, other: &Hdu) -> bool {
     let addition = image.index == 0 && !other.name.is_empty() && other.name != image.name;
     if addition && !is_image(other) {

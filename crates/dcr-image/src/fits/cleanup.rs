@@ -1,4 +1,4 @@
-//! Files and folders that a process must not leave behind when a signal ends it.
+//! Removal of unfinished files and folders when a signal ends the process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,15 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Unfinished files and folders of this process. The list is global because a signal handler has
-/// nothing else to go by.
+/// Unfinished files and folders of this process. The list is global, because a signal handler has
+/// no other access to it.
 static UNFINISHED: Mutex<BTreeSet<Unfinished>> = Mutex::new(BTreeSet::new());
-/// Held while files get their final names.
+/// Held while files are renamed to their final names.
 static NAMING: Mutex<()> = Mutex::new(());
-/// Attempts to remove a folder into which other threads still write.
+/// Number of attempts to remove a folder that other threads still write to.
 const ATTEMPTS: usize = 20;
 
-/// One entry of the list. The order is the order of removal.
+/// Entry of the list, in the order of removal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unfinished {
     /// A file under a temporary name.
@@ -23,22 +23,22 @@ pub(super) enum Unfinished {
     Folder(PathBuf),
     /// The lock file of an output folder.
     Lock(PathBuf),
-    /// A folder made for results; removed if empty. `depth` counts from the deepest.
+    /// A folder created for results; removed if empty. `depth` counts from the deepest.
     Made { depth: usize, path: PathBuf },
 }
 
 impl Unfinished {
-    /// Puts the entry on the list.
+    /// Adds the entry to the list.
     pub(super) fn note(&self) {
         list().insert(self.clone());
     }
 
-    /// Takes the entry off the list.
+    /// Removes the entry from the list.
     pub(super) fn forget(&self) {
         list().remove(self);
     }
 
-    /// Removes the file or folder; there is nothing left to do where that fails.
+    /// Removes the file or folder; errors are ignored.
     pub(super) fn remove(&self) {
         match self {
             Self::File(path) | Self::Lock(path) => drop(fs::remove_file(path)),
@@ -48,11 +48,10 @@ impl Unfinished {
     }
 }
 
-/// Removes all unfinished files and folders of this process, for the moment before it ends on a
-/// signal.
+/// Removes all unfinished files and folders of this process, before a signal ends it.
 ///
-/// Files that are getting their final names get all of them first. Afterwards no file of this
-/// process gets a final name any more: a thread that tries waits for the end of the process.
+/// Renames in progress are completed first. Afterwards no file of this process gets a final name: a
+/// thread that tries blocks until the process ends.
 pub fn remove_unfinished() {
     std::mem::forget(naming());
     for entry in std::mem::take(&mut *list()) {
@@ -60,12 +59,12 @@ pub fn remove_unfinished() {
     }
 }
 
-/// Permission to give files their final names; held until all of them have theirs.
+/// Permission to give files their final names; held until all files have them.
 pub(super) fn naming() -> MutexGuard<'static, ()> {
     NAMING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes a folder with all that is in it, also while another thread makes files there.
+/// Removes a folder and its content, even while another thread creates files in it.
 pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
     let mut outcome = Ok(());
     for _ in 0..ATTEMPTS {

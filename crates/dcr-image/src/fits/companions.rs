@@ -1,8 +1,8 @@
-//! Files that belong to an exposure: its weights, its mask, its PSF, and others named after it.
+//! Companion files of an exposure: weights, mask, PSF and others, found by name.
 //!
-//! `x.weight.fits` belongs to `x.fits`: the mark before the extension says what it holds. The marks
-//! stand behind a dot, an underscore or a hyphen. The Community Pipeline and ZTF have names of
-//! their own. An extension may be followed by `.fz` or `.gz`, on either file.
+//! `x.weight.fits` is a companion of `x.fits`. The mark before the extension, after a dot, an
+//! underscore or a hyphen, states the content. The Community Pipeline and ZTF have their own names.
+//! Either file can have the suffix `.fz` or `.gz`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,20 +11,20 @@ use super::FitsError;
 use super::UncertaintyKind::{self, InverseVariance, StandardDeviation, Variance};
 use super::presence::{exists, is_file};
 
-/// Content of a file that belongs to an exposure, by its name.
+/// Content of a companion file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompanionKind {
-    /// Uncertainties of a kind.
+    /// Uncertainties of the given kind.
     Weights(UncertaintyKind),
     /// A mask.
     Mask,
     /// A PSF.
     Psf,
-    /// A background, a segmentation map, or weights of an unknown kind: nothing that is read.
+    /// A file that is not read: a background, a segmentation map, or weights of unknown kind.
     Other,
 }
 
-/// Marks before the extension, those that are looked for first at the top.
+/// Marks before the extension, in order of precedence.
 const MARKS: [(&str, CompanionKind); 29] = [
     ("weight", Weights(InverseVariance)),
     ("weights", Weights(InverseVariance)),
@@ -58,23 +58,23 @@ const MARKS: [(&str, CompanionKind); 29] = [
     ("wt", Other),
 ];
 
-/// Parts of a name that change from the image to its companion: Community Pipeline, ZTF.
+/// Parts of a name that differ between image and companion: Community Pipeline, ZTF.
 const PARTS: [(&str, &str, CompanionKind); 3] =
     [("_ooi_", "_oow_", Weights(InverseVariance)), ("_ooi_", "_ood_", Mask), ("_sciimg", "_mskimg", Mask)];
 
-/// Characters before a mark.
+/// Separators before a mark.
 const SEPARATORS: [char; 3] = ['.', '_', '-'];
-/// Extensions of FITS files, in small letters.
+/// File extensions of FITS files, in lower case.
 const EXTENSIONS: [&str; 3] = [".fits", ".fit", ".fts"];
 /// Extensions of compressed files.
 const COMPRESSED: [&str; 2] = [".fz", ".gz"];
 
-/// A file that belongs to an exposure, and the HDU of it that is meant.
+/// A companion file and the HDU in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompanionFile {
     /// The file.
     pub path: PathBuf,
-    /// The HDU by name (`WGT`), name and EXTVER (`WGT,2`) or number; `None`: by the HDUs' names.
+    /// HDU by name (`WGT`), name and EXTVER (`WGT,2`) or number; `None`: by the names of the HDUs.
     pub hdu: Option<String>,
 }
 
@@ -85,11 +85,11 @@ impl From<PathBuf> for CompanionFile {
 }
 
 impl CompanionFile {
-    /// The file meant: one whose name ends in the brackets literally, if there is one.
+    /// Splits a path into file and HDU; a file whose literal name has the brackets comes first.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if the operating system cannot tell.
+    /// [`FitsError::Io`] if the operating system cannot look the path up.
     pub(super) fn resolved(&self) -> Result<Self, FitsError> {
         if let Some(hdu) = &self.hdu {
             let mut literal = self.path.clone().into_os_string();
@@ -103,9 +103,9 @@ impl CompanionFile {
     }
 }
 
-/// Content of a file by its name, and the names that its exposure may have.
+/// Content of a companion by its name, and possible names of its exposure.
 ///
-/// `None` if the name is that of no companion.
+/// `None` for other names.
 #[must_use]
 pub fn companion_by_name(path: &Path) -> Option<(CompanionKind, Vec<PathBuf>)> {
     let name = path.file_name()?.to_str()?;
@@ -120,25 +120,25 @@ pub fn companion_by_name(path: &Path) -> Option<(CompanionKind, Vec<PathBuf>)> {
     Some((kind, variants(path, &format!("{before}{extension}"))))
 }
 
-/// The weight file that lies beside an image, if one does, and what it holds.
+/// The weight file beside an image, if there is one, with its kind of uncertainty.
 ///
 /// # Errors
 ///
-/// [`FitsError::Io`] if the operating system cannot tell.
+/// [`FitsError::Io`] if the operating system cannot look the file up.
 pub(super) fn weights_beside(image: &Path) -> Result<Option<(PathBuf, UncertaintyKind)>, FitsError> {
     beside(image, |kind| if let Weights(kind) = kind { Some(kind) } else { None })
 }
 
-/// The mask file that lies beside an image, if one does.
+/// The mask file beside an image, if there is one.
 ///
 /// # Errors
 ///
-/// [`FitsError::Io`] if the operating system cannot tell.
+/// [`FitsError::Io`] if the operating system cannot look the file up.
 pub(super) fn mask_beside(image: &Path) -> Result<Option<PathBuf>, FitsError> {
     Ok(beside(image, |kind| (kind == Mask).then_some(()))?.map(|(path, ())| path))
 }
 
-/// What a file holds by its name, if it is named like a file of weights.
+/// Kind of uncertainty of a weight file, by its name.
 pub(super) fn weights_by_name(path: &Path) -> Option<UncertaintyKind> {
     match companion_by_name(path)? {
         (Weights(kind), _) => Some(kind),
@@ -146,12 +146,12 @@ pub(super) fn weights_by_name(path: &Path) -> Option<UncertaintyKind> {
     }
 }
 
-/// Whether two paths lead to one file, through links of either kind as well.
+/// Whether two paths lead to the same file, through symbolic or hard links as well.
 pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     same_file::is_same_file(a, b).unwrap_or(false)
 }
 
-/// Refuses a symbolic link whose target is not there, by the name of both.
+/// Refuses a dangling symbolic link; the error names link and target.
 ///
 /// # Errors
 ///
@@ -163,9 +163,9 @@ pub fn refuse_dangling(path: &Path) -> Result<(), FitsError> {
     }
 }
 
-/// The first file beside an image whose name makes it a companion that `wanted` takes.
+/// The first companion file beside an image whose content `wanted` accepts.
 ///
-/// A link to nowhere counts as a file: opening it will say so.
+/// A dangling link counts as a file: opening it reports the error.
 fn beside<T>(
     image: &Path,
     wanted: impl Fn(CompanionKind) -> Option<T>,
@@ -191,7 +191,7 @@ fn beside<T>(
     Ok(None)
 }
 
-/// The first of some paths that leads to a file or is a link.
+/// The first path that is a file or a link.
 fn first_there(paths: Vec<PathBuf>) -> Result<Option<PathBuf>, FitsError> {
     for path in paths {
         if is_file(&path)? || path.is_symlink() {
@@ -205,8 +205,8 @@ fn kind_of(mark: &str) -> Option<CompanionKind> {
     MARKS.iter().find(|(known, _)| known.eq_ignore_ascii_case(mark)).map(|&(_, kind)| kind)
 }
 
-/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts` in any case, also with
-/// `.fz` or `.gz` behind.
+/// Whether a file name has a FITS extension: `.fits`, `.fit` or `.fts` in any case, optionally with
+/// `.fz` or `.gz`.
 ///
 /// ```
 /// use dcr_image::fits::is_fits_name;
@@ -225,7 +225,7 @@ fn split(name: &str) -> Option<(&str, &str)> {
     name.split_at_checked(stem.len())
 }
 
-/// Paths in the folder of `path` with the name `name`, as it is and with other compression.
+/// Paths beside `path` with file name `name`, uncompressed and compressed.
 fn variants(path: &Path, name: &str) -> Vec<PathBuf> {
     let plain = COMPRESSED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     let mut names = vec![name.to_owned()];
@@ -314,6 +314,6 @@ mod tests {
         assert!(!is_same_file(&at("x.fits"), &at("y.fits")) && !is_same_file(&at("x.fits"), &at("no")));
         assert!(refuse_dangling(&at("soft.fits")).is_ok() && refuse_dangling(&at("no")).is_ok());
         let message = refuse_dangling(&at("dangling.fits")).unwrap_err().to_string();
-        assert!(message.contains("dangling.fits: this link leads to nowhere.fits"), "{message}");
+        assert!(message.contains("dangling.fits: this link points to nowhere.fits"), "{message}");
     }
 }

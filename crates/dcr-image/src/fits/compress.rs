@@ -1,4 +1,4 @@
-//! Lossless tile compression of an image HDU, done by cfitsio in a temporary file.
+//! Lossless tile compression of an image HDU, by cfitsio in a temporary file.
 
 #![allow(unsafe_code, reason = "cfitsio compresses")]
 
@@ -18,11 +18,11 @@ use crate::header::{Card, Header, format_card};
 /// FLEN_STATUS, the length of a status text with its terminator.
 const STATUS_LENGTH: usize = 31;
 
-/// A file that cfitsio writes, closed when dropped.
+/// A file that cfitsio writes; closed on drop.
 struct Handle(*mut ffi::fitsfile);
 
 impl Handle {
-    /// Closes the file, which writes what cfitsio still holds.
+    /// Closes the file, which flushes the buffers of cfitsio.
     fn close(&mut self, status: &mut c_int) {
         let handle = std::mem::replace(&mut self.0, ptr::null_mut());
         if !handle.is_null() {
@@ -38,8 +38,8 @@ impl Drop for Handle {
     }
 }
 
-/// The cards and data of the HDU that holds an image compressed with GZIP_2, row by row, NaN and
-/// every bit kept. The temporary file lies beside `path`.
+/// Cards and data of the HDU of an image compressed with GZIP_2, row by row, bit for bit. The
+/// temporary file is beside `path`.
 pub(super) fn compressed(
     path: &Path,
     name: &str,
@@ -48,10 +48,10 @@ pub(super) fn compressed(
 ) -> Result<(Vec<Card>, Vec<u8>), FitsError> {
     let io = |source| FitsError::Io { path: path.to_owned(), action: "compress an image", source };
     let mut temporary = Temporary::beside(path).map_err(io)?;
-    // cfitsio gives a meaning to some first characters of a name, none of which an absolute path has.
+    // An absolute path avoids the special first characters of cfitsio's file name syntax.
     let absolute = std::path::absolute(temporary.path()).map_err(io)?;
     let file_name = CString::new(absolute.as_os_str().as_encoded_bytes())
-        .map_err(|_| io(io::Error::other("its name contains a zero byte")))?;
+        .map_err(|_| io(io::Error::other("the file name contains a zero byte")))?;
     let mut status: c_int = 0;
     let mut handle = ptr::null_mut();
     // SAFETY: `file_name` is terminated; `handle` and `status` are written to.
@@ -60,7 +60,7 @@ pub(super) fn compressed(
     if status == 0 {
         temporary.hold().map_err(io)?;
         create_image(&file, pixels, &mut status);
-        // Before the pixels: cfitsio cannot move data that it has compressed.
+        // The cards come before the pixels: cfitsio cannot move compressed data.
         for line in named(name).iter().chain(extra).flat_map(format_card) {
             let line = CString::new(line).unwrap_or_default();
             // SAFETY: the handle is open, and `line` a terminated string of 80 characters.
@@ -79,7 +79,7 @@ pub(super) fn compressed(
     Ok((header.iter().cloned().collect(), bytes))
 }
 
-/// An empty primary HDU and a compressed image. Like all of cfitsio, does nothing after an error.
+/// Writes an empty primary HDU and a compressed image; a no-op after an error, as in cfitsio.
 fn create_image(file: &Handle, pixels: &Pixels<'_>, status: &mut c_int) {
     let (height, width) = pixels.dim();
     let mut axes = [width as c_long, height as c_long];
@@ -91,7 +91,7 @@ fn create_image(file: &Handle, pixels: &Pixels<'_>, status: &mut c_int) {
     unsafe {
         ffi::ffcrim(file.0, 8, 0, axes.as_mut_ptr(), status);
         ffi::fits_set_compression_type(file.0, ffi::GZIP_2 as c_int, status);
-        // Level 0 means: real numbers are not quantised.
+        // Quantisation level 0 keeps real numbers unquantised.
         ffi::fits_set_quantize_level(file.0, 0.0, status);
         ffi::ffcrim(file.0, bitpix, 2, axes.as_mut_ptr(), status);
     }
@@ -117,7 +117,7 @@ fn write_pixels(file: &Handle, pixels: &Pixels<'_>, status: &mut c_int) {
     };
 }
 
-/// The header of the current HDU, and where its data lie in the file.
+/// The header of the current HDU, and the location of its data in the file.
 fn describe(file: &Handle, status: &mut c_int) -> (Header, std::ops::Range<u64>) {
     let mut text: *mut c_char = ptr::null_mut();
     let (mut count, mut start, mut data, mut end) = (0, 0 as c_long, 0 as c_long, 0 as c_long);
@@ -148,8 +148,8 @@ fn library_error(path: &Path, action: &str, status: c_int) -> FitsError {
         ffi::ffgerr(status, text.as_mut_ptr());
         CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
     };
-    // Messages that cfitsio piles up for all threads alike would only be read by the wrong one.
-    // SAFETY: the call takes no arguments, and locks.
+    // Clears the global error stack of cfitsio, which other threads could read otherwise. SAFETY:
+    // the call takes no arguments, and locks.
     unsafe { ffi::ffcmsg() };
     FitsError::Library { path: path.to_owned(), action: action.to_owned(), status, reason }
 }

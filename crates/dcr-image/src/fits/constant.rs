@@ -1,65 +1,65 @@
-//! Borders and gaps that are filled with one constant value, in images that no weights tell of.
+//! Detection of borders and gaps filled with a constant, in images without weights.
 //!
-//! Programs that register or cut images fill what they have no data for with 0, −32768, the most
-//! negative number, or 1e-30 (hotpants). Noise never repeats, so a connected region of exactly one
-//! value is no data. Rules:
+//! Programs that register or crop images fill areas without data with 0, −32768, the most negative
+//! number, or 1e-30 (hotpants). Noise never repeats exactly, so a connected region of one value has
+//! no data. Rules:
 //!
-//! - The value is found in the image's first and last rows, at the ends of rows, or, if it is one
-//!   of [`CUSTOMARY`], anywhere in some rows ([`sampled_rows`]). An image that shows none there has
-//!   none.
-//! - 16 and more pixels of that value, connected by their sides, are no data if they touch the
-//!   image's border; of a customary value, anywhere. Single pixels of the value are, too, where it
-//!   is too rare elsewhere to be there by chance.
-//! - Where that cannot be told from an image of few values (counts near 0, a simulation without
-//!   noise), nothing is taken away, and the value is [`Constant::doubtful`].
+//! - Candidate values are taken from the first and last rows, from the ends of rows, and, for the
+//!   values in [`CUSTOMARY`], from anywhere in some rows ([`sampled_rows`]).
+//! - A connected region (by pixel sides) of at least 16 pixels of such a value has no data if it
+//!   touches the border of the image; for a customary value, anywhere. So do single pixels of the
+//!   value if it is too rare elsewhere to occur by chance.
+//! - In images of few distinct values (counts near 0, simulations without noise) the regions are
+//!   kept, and the value is reported by [`Constant::questionable`].
 
 use super::FitsError;
 
-/// Rows that are looked at for values.
+/// Number of rows sampled for candidate values.
 const SAMPLED_ROWS: usize = 32;
-/// Pixels in a row that make one look: at the ends of a row, and anywhere.
+/// Minimum run of pixels that makes a value a candidate: at the ends of a row, and anywhere.
 const RUN_AT_END: usize = 8;
 const RUN: usize = 16;
-/// Sampled rows after one another that begin or end with one value.
+/// Minimum number of consecutive sampled rows that begin or end with one value.
 const ROWS: usize = 4;
-/// The fewest pixels of a region. At [`MOST_ELSEWHERE`], chance makes none in an image.
+/// Minimum pixels per region. At [`MOST_ELSEWHERE`], no image has one by chance.
 const SMALLEST: usize = 16;
-/// The largest share of the pixels outside the regions that may have the value, too.
+/// Maximum share of the pixels outside the regions that may have the value as well.
 const MOST_ELSEWHERE: f64 = 0.05;
-/// The largest share of the other pixels that may have the value and be taken for no data, too.
+/// Maximum share of the other pixels with the value at which those count as missing too.
 const MOST_SINGLE: f64 = 1e-3;
-/// The largest share of neighbours with one value in an image that has noise.
+/// Maximum share of equal neighbours in an image with noise.
 const MOST_REPEATS: f64 = 0.5;
-/// Stars without noise fade into the region that is most of their image: beside it, this share of
-/// the pixels differs from it by less than is usual, half of them by less than this fraction of it.
+/// Stars in noise-free images fade into a region that covers most of the image. Next to it, this
+/// share of the pixels differs from it by less than usual, and half of them by less than this
+/// fraction of that difference.
 const FADING: (f64, f64) = (0.85, 0.35);
-/// The most values.
+/// Maximum number of candidate values.
 const MOST_VALUES: usize = 4;
-/// Pixels of one value in a row, or a quarter of it, that are worth a word though they may be data.
-const RUN_IN_DOUBT: usize = 24;
-/// Differences that are kept to compare with.
+/// Minimum run of one value in a row that is reported although it may be data (or a quarter row).
+const QUESTIONABLE_RUN: usize = 24;
+/// Number of differences kept for comparison.
 const MOST_STEPS: usize = 1 << 16;
-/// Values that are known to stand for no data.
+/// Customary values for missing data.
 const CUSTOMARY: [f32; 6] = [0.0, -32_768.0, i32::MIN as f32, 1e-30, -1e30, f32::MIN];
 
-/// What constant values an image has.
+/// Constant values of an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Constant {
-    /// Pixels that are no data, by rows.
+    /// Pixels without data, by row.
     runs: Vec<Run>,
-    /// Their values.
+    /// Values of these pixels.
     pub(super) values: Vec<f32>,
-    /// Values that fill regions, too, but may be data.
-    pub(super) doubtful: Vec<f32>,
+    /// Values that fill regions but may be data.
+    pub(super) questionable: Vec<f32>,
 }
 
-/// Pixels of one value beside each other in a row, from `first` to before `end`.
+/// Consecutive pixels of one value in a row, from `first` up to but excluding `end`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Run {
     row: u32,
     first: u32,
     end: u32,
-    /// The number of its value.
+    /// Index of the value.
     value: u8,
 }
 
@@ -69,14 +69,14 @@ impl Run {
     }
 }
 
-/// The rows to look at, of `height`: some, evenly spread, the first and last among them.
+/// The rows to sample from `height` rows, evenly spaced, including the first and the last.
 pub(super) fn sampled_rows(height: usize) -> Vec<usize> {
     let count = SAMPLED_ROWS.min(height);
     (0..count).map(|i| i * (height - 1) / (count - 1).max(1)).collect()
 }
 
-/// The values that may fill regions, the most frequent first. `rows` are [`sampled_rows`], NaN
-/// where pixels are known to be no data.
+/// Candidate values, the most frequent first. `rows` are [`sampled_rows`], with NaN for pixels
+/// known to have no data.
 pub(super) fn candidates(rows: &[Vec<f32>]) -> Vec<f32> {
     let mut found: Vec<f32> = Vec::new();
     let mut add = |value: f32| {
@@ -109,14 +109,14 @@ pub(super) fn candidates(rows: &[Vec<f32>]) -> Vec<f32> {
     let total = all().count();
     let largest = all().fold(f32::NEG_INFINITY, f32::max);
     let count = |value: f32| all().filter(|other| *other == value).count();
-    // Saturated stars at the border are no border.
+    // Saturated stars at the border do not count as a border.
     found.retain(|value| *value < largest || CUSTOMARY.contains(value) || 100 * count(*value) >= total);
     found.sort_by_key(|value| std::cmp::Reverse(count(*value)));
     found.truncate(MOST_VALUES);
     found
 }
 
-/// Whether neighbours in these rows differ as those of noise do, the pixels of `values` left out.
+/// Whether differences of neighbours in these rows look like noise, ignoring `values`.
 pub(super) fn is_noisy(rows: &[Vec<f32>], values: &[f32]) -> bool {
     let tells = |value: &f32| value.is_finite() && !values.contains(value);
     let pairs = rows.iter().flat_map(|row| row.windows(2)).filter(|pair| pair.iter().all(tells));
@@ -128,30 +128,30 @@ pub(super) fn is_noisy(rows: &[Vec<f32>], values: &[f32]) -> bool {
     all > 0 && (equal as f64) < MOST_REPEATS * all as f64
 }
 
-/// Whether so many pixels of a row have the value that it is worth a word even if they may be data.
+/// Whether the value has enough pixels in a row to be reported although it may be data.
 pub(super) fn fills_rows(rows: &[Vec<f32>], value: f32) -> bool {
     rows.iter().any(|row| has_run(row, value, row.len() / 4))
 }
 
-/// Whether a row has a run of a value, of [`RUN_IN_DOUBT`] pixels or of so many if these are fewer.
+/// Whether a row has a run of [`QUESTIONABLE_RUN`] pixels of a value, or of `pixels` if that is fewer.
 fn has_run(row: &[f32], value: f32, long: usize) -> bool {
-    let long = RUN_IN_DOUBT.min(long).max(RUN_AT_END);
+    let long = QUESTIONABLE_RUN.min(long).max(RUN_AT_END);
     row.chunk_by(|a, b| a == b).any(|run| run[0] == value && run.len() >= long)
 }
 
-/// Finds the regions of an image, its rows given one after the other.
+/// Finds the regions of an image, given its rows in order.
 pub(super) struct Finder<'a> {
     width: usize,
     rows: u32,
     values: &'a [f32],
     runs: Vec<Run>,
-    /// A run of the same region for each; a region's first run is its own.
+    /// Union-find parent of each run; the first run of a region is its own parent.
     parents: Vec<u32>,
     /// The runs of the row before.
     before: std::ops::Range<usize>,
-    /// By how much pixels beside long runs differ from them, for each value.
+    /// Differences between long runs and their neighbours, for each value.
     steps: Vec<Vec<f32>>,
-    /// Whether there are more runs than any region has.
+    /// Whether the number of runs exceeds the limit.
     scattered: bool,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Finder<'a> {
         Self { width, rows: 0, values, runs: vec![], parents: vec![], before: 0..0, steps, scattered: false }
     }
 
-    /// Takes the next row.
+    /// Adds the next row.
     pub(super) fn add(&mut self, row: &[f32]) {
         let begin = self.runs.len();
         let mut x = 0;
@@ -195,11 +195,11 @@ impl<'a> Finder<'a> {
         }
         self.before = begin..self.runs.len();
         self.rows += 1;
-        // A region has few runs in a row; single pixels of few values are everywhere.
+        // A region has few runs per row; isolated pixels of few distinct values are everywhere.
         self.scattered |= self.runs.len() > (self.rows as usize + 64) * (8 + self.width / 16);
     }
 
-    /// Whether nothing more can be told.
+    /// Whether the result is undecidable.
     pub(super) fn is_scattered(&self) -> bool {
         self.scattered
     }
@@ -220,10 +220,10 @@ impl<'a> Finder<'a> {
 
     /// The regions; `sample` are the [`sampled_rows`].
     pub(super) fn finish(mut self, sample: &[Vec<f32>]) -> Constant {
-        let in_doubt = |value: &f32| sample.iter().any(|row| has_run(row, *value, self.width / 3));
-        let doubtful: Vec<f32> = self.values.iter().copied().filter(in_doubt).collect();
+        let questionable = |value: &f32| sample.iter().any(|row| has_run(row, *value, self.width / 3));
+        let questionable: Vec<f32> = self.values.iter().copied().filter(questionable).collect();
         if self.scattered {
-            return Constant { doubtful, ..Constant::default() };
+            return Constant { questionable, ..Constant::default() };
         }
         let roots: Vec<u32> = (0..self.runs.len() as u32).map(|run| self.root(run)).collect();
         let mut sizes = vec![0_usize; self.runs.len()];
@@ -246,7 +246,7 @@ impl<'a> Finder<'a> {
             .map(|(run, _)| *run)
             .collect();
         let mut constant = Constant::default();
-        // Of each value: whether regions are no data, and single pixels, too.
+        // Per value: whether regions have no data, and whether single pixels have none.
         let mut taken = vec![(false, false); self.values.len()];
         let noisy = is_noisy(sample, self.values);
         for (number, value) in self.values.iter().enumerate() {
@@ -258,8 +258,8 @@ impl<'a> Finder<'a> {
             if noisy && self.is_certain(number, pixels, own().count(), sample) {
                 taken[number] = (true, self.elsewhere(number, pixels) <= MOST_SINGLE);
                 constant.values.push(*value);
-            } else if doubtful.contains(value) {
-                constant.doubtful.push(*value);
+            } else if questionable.contains(value) {
+                constant.questionable.push(*value);
             }
         }
         let is_taken = |(run, root): &(&Run, &u32)| {
@@ -270,14 +270,14 @@ impl<'a> Finder<'a> {
         constant
     }
 
-    /// Share of the other pixels that have a value whose regions have so many.
+    /// Share of the other pixels with a value, given the number of pixels in its regions.
     fn elsewhere(&self, number: usize, pixels: usize) -> f64 {
         let of_value: usize = self.runs.iter().filter(|run| run.value as usize == number).map(Run::len).sum();
         (of_value - pixels) as f64 / (self.rows as usize * self.width - pixels).max(1) as f64
     }
 
-    /// Whether regions of so many pixels in so many runs of a value are not those of an image with
-    /// few values.
+    /// Whether regions with this number of pixels and runs differ from those of an image with few
+    /// distinct values.
     fn is_certain(&self, number: usize, pixels: usize, runs: usize, sample: &[Vec<f32>]) -> bool {
         let all = self.rows as usize * self.width;
         let most_runs = self.rows as usize * (4 + self.width / 50);
@@ -292,7 +292,7 @@ impl<'a> Finder<'a> {
         let usual = median(others.map(|other| (other - value).abs()).collect());
         let steps = &self.steps[number];
         let small = steps.iter().filter(|step| f64::from(**step) < usual).count() as f64;
-        // Regions of whole rows have nothing beside them.
+        // Regions of whole rows have no neighbours in their rows.
         steps.is_empty() || small < FADING.0 * steps.len() as f64 || median(steps.clone()) >= FADING.1 * usual
     }
 }
@@ -306,14 +306,13 @@ fn median(mut values: Vec<f32>) -> f64 {
 }
 
 impl Constant {
-    /// Values that may be data, and nothing that is none.
-    pub(super) fn in_doubt(doubtful: Vec<f32>) -> Self {
-        Self { doubtful, ..Self::default() }
+    /// A result with possible data only, and no missing pixels.
+    pub(super) fn questionable(questionable: Vec<f32>) -> Self {
+        Self { questionable, ..Self::default() }
     }
 
-    /// Looks for the regions of an image of `height` rows and `width` columns, whose
-    /// [`sampled_rows`] are `sample`. Rows of pixels are read in strips if the sample gives reason
-    /// to.
+    /// Finds the regions of an image of `height` rows and `width` columns, given its
+    /// [`sampled_rows`] in `sample`. Rows are read in strips if the sample has candidate values.
     pub(super) fn find(
         sample: &[Vec<f32>],
         (height, width): (usize, usize),
@@ -335,8 +334,8 @@ impl Constant {
         Ok(finder.finish(sample))
     }
 
-    /// Marks the pixels of a part of the image, its rows and columns given, that are no data; how
-    /// many.
+    /// Flags the pixels without data in a part of the image, given by rows and columns; returns
+    /// their number.
     pub(super) fn mark(
         &self,
         rows: std::ops::Range<usize>,
@@ -407,7 +406,7 @@ mod tests {
                 let expected = image.mapv(|value| value == fill);
                 let (constant, marked) = found(&image);
                 assert_eq!(marked, expected, "{fill} {sky} {sigma}");
-                assert_eq!((constant.values, constant.doubtful.len()), (vec![fill], 0));
+                assert_eq!((constant.values, constant.questionable.len()), (vec![fill], 0));
             }
         }
     }
@@ -485,7 +484,7 @@ mod tests {
         });
         let (constant, marked) = found(&stars);
         assert!(!marked.iter().any(|marked| *marked));
-        assert_eq!(constant.doubtful, [0.0]);
+        assert_eq!(constant.questionable, [0.0]);
         // A frame that is mostly empty, with noise, is certain.
         let mut image = Array2::zeros((120, 120));
         image.slice_mut(s![30..80, 40..90]).assign(&noise((50, 50), 2.0));

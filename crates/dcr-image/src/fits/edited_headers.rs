@@ -1,4 +1,4 @@
-//! Headers that were edited after their checksum was written.
+//! Headers edited after their checksum was written.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,12 +8,11 @@ use dcr_physics::Assumption;
 use super::checksum::Checksums;
 use super::{FitsError, FitsReader};
 
-/// Compares the sums of an exposure's files with their cards; notes the headers that were edited
-/// since.
+/// Verifies the sums of the files of an exposure; notes edited headers.
 ///
 /// # Errors
 ///
-/// [`FitsError::Checksum`] for data that differ, with [`Checksums::All`] also for headers.
+/// [`FitsError::Checksum`] for wrong data sums; with [`Checksums::All`] also for header sums.
 pub(super) fn edited_headers(
     files: impl Iterator<Item = PathBuf>,
     checksums: Checksums,

@@ -1,4 +1,4 @@
-//! What can go wrong with a FITS file. Every variant names the file and what was expected.
+//! Errors of FITS files. Every variant names the file, the finding and the expectation.
 
 use std::path::{Path, PathBuf};
 
@@ -13,31 +13,31 @@ pub enum FitsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// The reason.
+        /// Reason of the operating system.
         source: std::io::Error,
     },
     /// The file does not begin as FITS files do.
-    #[error("{}: this is no FITS file: {found}", path.display())]
+    #[error("{}: not a FITS file: {found}", path.display())]
     NotFits {
         /// The file.
         path: PathBuf,
-        /// How it begins, and should.
+        /// First bytes found, and those expected.
         found: String,
     },
-    /// The file ends before its data do.
+    /// The file ends before its data.
     #[error(
-        "{}: the file is cut short: it has {got} bytes, and HDU {hdu} needs {expected}; copy it again", path.display()
+        "{}: the file is truncated: it has {got} bytes, but HDU {hdu} needs {expected}; copy it again", path.display()
     )]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// The HDU that is cut, 0 the primary.
+        /// The truncated HDU, 0 being the primary.
         hdu: usize,
-        /// Bytes that the file needs up to the end of that HDU.
+        /// Size in bytes required up to the end of that HDU.
         expected: u64,
-        /// Bytes that it has.
+        /// Size of the file in bytes.
         got: u64,
     },
     /// The structure of an HDU contradicts the FITS standard, itself, or the length of the file.
@@ -47,12 +47,12 @@ pub enum FitsError {
         path: PathBuf,
         /// The HDU, 0 the primary.
         hdu: usize,
-        /// The byte of the file at which the card or the HDU begins.
+        /// Offset in bytes of the card or HDU.
         offset: u64,
-        /// The card or value found, and what was expected.
+        /// Card or value found, and the value expected.
         reason: String,
     },
-    /// The sum of an HDU is not the one that its header states.
+    /// Checksum mismatch of an HDU.
     #[error(
         "{}: {hdu} has changed since it was written: its card {keyword} states {stated}, and its sum is {found}; \
          copy the file again or write it anew", path.display()
@@ -66,15 +66,15 @@ pub enum FitsError {
         keyword: &'static str,
         /// The value of the card.
         stated: String,
-        /// The sum of the bytes.
+        /// The computed sum.
         found: u32,
     },
-    /// A number does not fit the type that it is read as.
-    #[error("{}: cannot {action}: a value does not fit the numbers that it is read as", path.display())]
+    /// A value is out of range for the requested type.
+    #[error("{}: cannot {action}: a value is out of range for the requested number type", path.display())]
     OutOfRange {
         /// The file.
         path: PathBuf,
-        /// What was being done, with the HDU.
+        /// The action that failed, with the HDU.
         action: String,
     },
     /// cfitsio refused to compress an image.
@@ -82,14 +82,14 @@ pub enum FitsError {
     Library {
         /// The file.
         path: PathBuf,
-        /// What was being done, with the HDU.
+        /// The action that failed, with the HDU.
         action: String,
-        /// cfitsio's status.
+        /// Status code of cfitsio.
         status: i32,
-        /// Its text for that status.
+        /// Text of cfitsio for that status.
         reason: String,
     },
-    /// Cards of a scale that is not linear contradict each other.
+    /// Cards of a nonlinear scale contradict each other.
     #[error("{}, {hdu}: {reason}; restore the cards, or convert the pixels to flux and remove both", path.display())]
     Scaling {
         /// The file.
@@ -99,19 +99,19 @@ pub enum FitsError {
         /// What is wrong.
         reason: String,
     },
-    /// An HDU that is needed is not there.
+    /// A required HDU is missing.
     #[error("{}: found no {wanted}; the file has {found}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
-        /// What was looked for, and under which names.
+        /// The item searched for, with its possible names.
         wanted: String,
-        /// The HDUs that are there.
+        /// HDUs of the file.
         found: String,
     },
     /// A name stands for several HDUs.
     #[error(
-        "{}: {wanted} names several HDUs; add EXTVER, as {wanted},2, or give the HDU's number; the file has {found}",
+        "{}: {wanted} names several HDUs; add EXTVER, e.g. {wanted},2, or give the HDU number; the file has {found}",
         path.display()
     )]
     Ambiguous {
@@ -119,10 +119,10 @@ pub enum FitsError {
         path: PathBuf,
         /// The name given.
         wanted: String,
-        /// The HDUs that are there.
+        /// HDUs of the file.
         found: String,
     },
-    /// Several images at different places of the sky, and none of them chosen.
+    /// Several images with different WCS, and no choice among them.
     #[error("{}: found several images, each with its own WCS: {found}", path.display())]
     SeveralImages {
         /// The file.
@@ -133,22 +133,22 @@ pub enum FitsError {
     /// The weights, mask or PSF named for an exposure are its own image.
     #[error(
         "{}: {setting} names the image itself, which cannot be its own {role}; name another file, or another HDU \
-         in brackets as in {{dir}}/{{stem}}.fits[2]; the file has {found}",
+         in brackets, e.g. {{dir}}/{{stem}}.fits[2]; the file has {found}",
         path.display()
     )]
     ItsOwnImage {
         /// The file.
         path: PathBuf,
-        /// What was to be read: weights, mask or PSF.
+        /// The plane to be read: weights, mask or PSF.
         role: &'static str,
         /// The setting that names the file.
         setting: &'static str,
-        /// The HDUs that are there.
+        /// HDUs of the file.
         found: String,
     },
-    /// A companion file has several planes that may be meant.
+    /// A companion file has several candidate planes.
     #[error(
-        "{}: found several images and none called {names}; name one in brackets, as in {setting} = \
+        "{}: found several images, none of them named {names}; select one in brackets, e.g. {setting} = \
          \"{{dir}}/{{stem}}.fits[1]\"; the file has {found}",
         path.display()
     )]
@@ -159,10 +159,10 @@ pub enum FitsError {
         names: &'static str,
         /// The setting that names the file.
         setting: &'static str,
-        /// The HDUs that are there.
+        /// HDUs of the file.
         found: String,
     },
-    /// A mask, or an image of weights, lies on another place of the sky than its image.
+    /// A mask or weight image has another WCS than its science image.
     #[error(
         "{}: {hdu} belongs to another image: its WCS is {} from that of {}",
         path.display(), pixels(*distance_px), image.display()
@@ -174,18 +174,18 @@ pub enum FitsError {
         hdu: String,
         /// The exposure's file.
         image: PathBuf,
-        /// Distance in pixels of the image, infinite if unknown.
+        /// Distance in pixels of the image; infinite if unknown.
         distance_px: f64,
     },
-    /// A symbolic link to a file that is not there.
-    #[error("{}: this link leads to {}, which is not there", path.display(), target.display())]
+    /// A dangling symbolic link.
+    #[error("{}: this link points to {}, which does not exist", path.display(), target.display())]
     DanglingLink {
         /// The link.
         path: PathBuf,
-        /// Its target as written in the link.
+        /// Target as written in the link.
         target: PathBuf,
     },
-    /// An image without any uncertainty, and nobody allowed to estimate one.
+    /// An image without uncertainties, where estimating them is not allowed.
     #[error(
         "{}: found no variance, neither an HDU called VARIANCE nor a weight file beside it{}; the file has {found}",
         path.display(), because(rejected)
@@ -193,13 +193,13 @@ pub enum FitsError {
     NoVariance {
         /// The file.
         path: PathBuf,
-        /// The HDUs that are there.
+        /// HDUs of the file.
         found: String,
-        /// HDUs without a name that might have been the variance, and why they are not.
+        /// Unnamed HDUs that were rejected as variance, with the reasons.
         rejected: Vec<String>,
     },
     /// An HDU is not a two-dimensional image with pixels.
-    #[error("{}: {hdu} has the axes {axes:?}; an image of two axes, neither of length 0, is needed", path.display())]
+    #[error("{}: {hdu} has the axes {axes:?}; expected an image with two axes of nonzero length", path.display())]
     NotAnImage {
         /// The file.
         path: PathBuf,
@@ -208,7 +208,7 @@ pub enum FitsError {
         /// Its axes, NAXIS1 first.
         axes: Vec<usize>,
     },
-    /// Planes that belong together differ in size.
+    /// Planes of one exposure differ in size.
     #[error(
         "{}: {hdu} has {} × {} pixels (columns × rows), its image {} × {}", path.display(),
         got.1, got.0, expected.1, expected.0
@@ -216,21 +216,21 @@ pub enum FitsError {
     Shape {
         /// The file.
         path: PathBuf,
-        /// The HDU.
+        /// Rows and columns of the HDU.
         hdu: String,
         /// Its rows and columns.
         got: (usize, usize),
-        /// Those of the image.
+        /// Rows and columns of the image.
         expected: (usize, usize),
     },
-    /// Pixels were asked for that the file does not have.
+    /// The requested pixels exceed the image.
     #[error("{}: {wanted} reaches beyond the image, which covers {bbox}", path.display())]
     Outside {
         /// The file.
         path: PathBuf,
         /// The box asked for.
         wanted: BBox,
-        /// The image's box.
+        /// Box of the image.
         bbox: BBox,
     },
     /// The WCS of the image is missing or unusable.
@@ -253,42 +253,42 @@ pub enum FitsError {
         /// The reason.
         source: MaskError,
     },
-    /// The content of an HDU is not what its name promises.
+    /// The content of an HDU contradicts its name.
     #[error("{}: {hdu}: {reason}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// The HDU.
+        /// The problem, and the content expected.
         hdu: String,
         /// What is wrong and what was expected.
         reason: String,
     },
-    /// The file to be written is there already.
+    /// The output file exists.
     #[error("{}: the file exists; remove it, or allow it to be overwritten", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The folder for results has something in it.
-    #[error("{}: the folder is not empty ({there} is there); name another, or allow overwriting", path.display())]
+    /// The output folder is not empty.
+    #[error("{}: the folder is not empty (it contains {there}); choose another, or allow overwriting", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
         /// A file in it.
         there: String,
     },
-    /// Another process writes results into the folder.
+    /// Another process is writing to the folder.
     #[error(
-        "{}: another run of dcr writes into this folder ({}); wait for its end, or name another folder",
-        path.display(), if owner.is_empty() { "its process is not known" } else { owner }
+        "{}: another run of dcr is writing to this folder ({}); wait until it ends, or choose another folder",
+        path.display(), if owner.is_empty() { "process unknown" } else { owner }
     )]
     Busy {
         /// The folder.
         path: PathBuf,
-        /// The process and its machine, or nothing.
+        /// Process id and host of the owner, or empty.
         owner: String,
     },
-    /// A file that was being read was replaced.
+    /// A file was replaced during reading.
     #[error(
         "{}: the run was replaced while its files were being read; start again", path.display()
     )]
@@ -298,7 +298,7 @@ pub enum FitsError {
     },
 }
 
-/// Makes an error of the operating system one of a file, with what was being done.
+/// Wraps an error of the operating system with the file and the failed action.
 pub(super) fn io_error(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> FitsError {
     let path = path.to_owned();
     move |source| FitsError::Io { path: path.clone(), action, source }
@@ -339,12 +339,12 @@ impl FitsError {
     }
 }
 
-/// HDUs that were not taken, with the reasons, as the end of a clause.
+/// The rejected HDUs with reasons, as the end of a clause.
 fn because(rejected: &[String]) -> String {
     if rejected.is_empty() { String::new() } else { format!(" ({})", rejected.join("; ")) }
 }
 
-/// A distance for a person.
+/// A distance as text.
 fn pixels(distance_px: f64) -> String {
     if distance_px.is_finite() { format!("{distance_px:.0} px") } else { "far".to_owned() }
 }

@@ -1,20 +1,20 @@
-//! An exposure on disk: its description in memory, its pixels read by box.
+//! An exposure on disk: metadata in memory, pixels read by box.
 //!
-//! # What readers make of the pixels
+//! # Conventions of the pixels
 //!
-//! - Values stay in the unit of the file; asinh-compressed ones (BSOFTEN, BOFFSET) become fluxes.
-//!   Undefined pixels (BLANK, a NaN in any compression) are NaN.
-//! - Masks are bits of [`ExposureFile::mask_planes`]; codes of an enumeration and bits known from
-//!   an instrument's documentation become planes of [`MaskPlanes::canonical`], and a mask of which
-//!   nothing is known makes every pixel that is not 0 BAD. Values are judged in the file's own
-//!   type: bits above 31 and fractions count. Bits without a name and unknown codes are BAD.
+//! - Values keep the unit of the file; asinh-compressed values (BSOFTEN, BOFFSET) become fluxes.
+//!   Undefined pixels (BLANK, NaN in any compression) are NaN.
+//! - Masks are bits of [`ExposureFile::mask_planes`]. Codes of an enumeration and bits known from
+//!   the documentation of an instrument become planes of [`MaskPlanes::canonical`]. A mask of
+//!   unknown meaning makes every nonzero pixel BAD. Values are decoded in the type of the file,
+//!   including bits above 31 and fractions. Bits without a name and unknown codes are BAD.
 //! - Weights and standard deviations become variances. An uncertainty that is zero, negative, not a
-//!   number or 1e15 and more (a weight's inverse likewise) says that there are no data: the pixel
-//!   gets NO_DATA and a variance of NaN. No variance is ever infinite. Units in which all
-//!   uncertainties are large are recognised.
-//! - A pixel value that is not finite, or 1e30 and more, is NaN and gets NO_DATA. In images without
-//!   weights so are regions of one constant value that fill a border.
-//! - Doubts about values are [`ExposureFile::findings`].
+//!   number or at least 1e15 (for weights: the inverse) means missing data: the pixel gets NO_DATA
+//!   and a variance of NaN. No variance is ever infinite. Units in which all uncertainties are
+//!   large are recognised.
+//! - A pixel value that is not finite, or at least 1e30, becomes NaN and gets NO_DATA. In images
+//!   without weights, so do regions of one constant value that fill a border.
+//! - [`ExposureFile::findings`] reports questionable values.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -26,7 +26,7 @@ use super::chosen_image::choose_image;
 use super::companions::CompanionFile;
 use super::constant::Constant;
 use super::edited_headers::edited_headers;
-use super::findings::SharedSeen;
+use super::findings::SharedFindings;
 use super::layout::{PlaneSource, survey};
 use super::open::{VarianceSource, choose_planes, named_psf, open_file};
 use super::options::OpenOptions;
@@ -38,13 +38,13 @@ use crate::psf::{Psf, PsfOwner};
 use crate::wcs::image_origin;
 use crate::{BBox, MaskPlanes, Wcs};
 
-/// The plane for pixels that have no data.
+/// Mask plane of pixels without data.
 pub(super) const NO_DATA: &str = "NO_DATA";
 
 /// An exposure on disk.
 ///
-/// Opening reads headers (and the PSF) only. Each read opens the file anew, so that a value can be
-/// shared between threads.
+/// Opening reads headers (and the PSF) only. Each read opens the file anew, so that threads can
+/// share a value.
 #[derive(Debug)]
 pub struct ExposureFile {
     path: PathBuf,
@@ -58,14 +58,14 @@ pub struct ExposureFile {
     pub(super) image: PlaneSource,
     pub(super) mask: Option<(PlaneSource, MaskCoding)>,
     pub(super) variance: VarianceSource,
-    /// Scaling of the pixel values that is to be undone.
+    /// Nonlinear scaling of the pixel values, undone on reading.
     pub(super) asinh: Option<AsinhScaling>,
-    /// The constant values that fill borders, once they have been looked for.
+    /// Constant values that fill borders, once determined.
     pub(super) constant: OnceLock<Constant>,
-    /// The size from which uncertainties stand for infinity, once it was needed.
+    /// Threshold at which uncertainties count as infinite, once determined.
     pub(super) uncertainty_limit: OnceLock<f64>,
-    /// What was found in the pixels so far.
-    pub(super) seen: SharedSeen,
+    /// Findings in the pixels read so far.
+    pub(super) seen: SharedFindings,
     /// Further parts of the exposure.
     pub(super) others: Vec<Part>,
 }
@@ -74,16 +74,16 @@ pub struct ExposureFile {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) file: ExposureFile,
-    /// The box that holds all its data; beyond, it is not read.
+    /// The box that holds all its data; only this box is read.
     pub(super) extent: BBox,
-    /// Its pixel values are multiplied by this.
+    /// Factor on its pixel values.
     pub(super) scale: f32,
-    /// From its mask planes to those of the exposure.
+    /// Translation of its mask planes to those of the exposure.
     pub(super) planes: Translation,
 }
 
 impl ExposureFile {
-    /// Opens an exposure: reads the headers, finds the planes, and checks that they fit together.
+    /// Opens an exposure: reads the headers, selects the planes, and checks their consistency.
     ///
     /// ```no_run
     /// use dcr_image::fits::MissingVariance;
@@ -103,9 +103,9 @@ impl ExposureFile {
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if the file cannot be read, has no image, several or no usable WCS, if planes
-    /// differ in size or place, if a file named for weights, mask or PSF is the image itself, or if
-    /// there is no variance and none may be estimated.
+    /// [`FitsError`] for an unreadable file, no image or several, an unusable WCS, planes of
+    /// different size or position, a companion that is the image itself, and a missing variance
+    /// that may not be estimated.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, FitsError> {
         let mut reader = open_file(path)?;
         let hdus = survey(&mut reader)?;
@@ -184,25 +184,25 @@ impl ExposureFile {
             asinh,
             constant: OnceLock::new(),
             uncertainty_limit: OnceLock::new(),
-            seen: SharedSeen::default(),
+            seen: SharedFindings::default(),
             others: Vec::new(),
         })
     }
 
-    /// Adds an assumption about the exposure, unless it is known already.
+    /// Adds an assumption about the exposure, unless it is already listed.
     pub fn add_assumption(&mut self, assumption: Assumption) {
         if !self.visit.assumptions.contains(&assumption) {
             self.visit.assumptions.push(assumption);
         }
     }
 
-    /// The file.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the pixels lie, in parent coordinates.
+    /// Bounding box in parent coordinates.
     #[must_use]
     pub const fn bbox(&self) -> BBox {
         self.bbox
@@ -214,7 +214,7 @@ impl ExposureFile {
         &self.wcs
     }
 
-    /// The circumstances of the exposure, and what was assumed to know them.
+    /// Metadata of the exposure, and the assumptions made in reading it.
     #[must_use]
     pub const fn visit(&self) -> &VisitInfo {
         &self.visit
@@ -226,7 +226,7 @@ impl ExposureFile {
         &self.header
     }
 
-    /// The detector, as the cards that number or name it; `None` if there is none.
+    /// Detector cards by number or name; `None` if there are none.
     #[must_use]
     pub fn detector(&self) -> Option<String> {
         detector(&self.header)
@@ -238,7 +238,7 @@ impl ExposureFile {
         self.unit.as_deref()
     }
 
-    /// The meaning of the mask bits that the readers return; NO_DATA is always there.
+    /// Mask planes of the masks that are read; NO_DATA is always among them.
     #[must_use]
     pub const fn mask_planes(&self) -> &MaskPlanes {
         &self.planes

@@ -1,4 +1,4 @@
-//! What pixel values gave cause to doubt while they were read.
+//! Questionable pixel values found during reading.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,39 +6,39 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::BBox;
 use crate::header::UnknownValues;
 
-/// Doubts about the pixels that were read; those of boxes that do not overlap add up.
+/// Findings in the pixels read so far; findings of disjoint boxes add up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
-    /// Pixels that a constant value takes for no data, for each value (as bits, to be sorted).
+    /// Pixels counted as missing because of a constant value, by value (as bits, for sorting).
     pub(super) no_data: BTreeMap<u32, usize>,
     /// Pixels of a constant value that fills borders or gaps but may be data.
-    pub(super) doubtful: BTreeMap<u32, usize>,
+    pub(super) questionable: BTreeMap<u32, usize>,
     /// Pixels of a constant value that fills borders but has weights.
     pub(super) weighted: BTreeMap<u32, usize>,
-    /// Mask values that nobody names.
+    /// Mask values without a name.
     pub(super) unknown: UnknownValues,
 }
 
-/// What was found in the rows that were read so far.
+/// Findings in the rows read so far.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct RowFindings {
     pub(super) findings: Findings,
-    /// Rows of which the findings count.
+    /// Rows whose findings are counted.
     rows: Vec<bool>,
 }
 
-/// [`Seen`], shared between threads.
+/// [`RowFindings`], shared between threads.
 #[derive(Debug, Default)]
-pub(super) struct SharedSeen(Mutex<Seen>);
+pub(super) struct SharedFindings(Mutex<RowFindings>);
 
-impl SharedSeen {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Seen> {
+impl SharedFindings {
+    pub(super) fn lock(&self) -> MutexGuard<'_, RowFindings> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
-    /// Which rows of a part of the image are read whole for the first time: they are to be counted.
+impl RowFindings {
+    /// Rows of a part that are read in full for the first time, and therefore counted.
     pub(super) fn claim(&mut self, part: BBox, whole: &BBox) -> Vec<bool> {
         let mut fresh = vec![false; part.height];
         if part.width != whole.width {
@@ -53,14 +53,14 @@ impl Seen {
     }
 }
 
-/// A doubt in words, the same for all exposures that it applies to.
+/// A finding as text, the same for all exposures that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The quantity: `pixels` or `mask`.
     pub quantity: &'static str,
-    /// What was found and what is made of it, a whole sentence or more.
+    /// The finding and its treatment, one or more sentences.
     pub text: String,
-    /// The pixels of which it is said.
+    /// Number of pixels concerned.
     pub pixels: usize,
 }
 
@@ -69,7 +69,7 @@ impl Findings {
     pub fn add(&mut self, other: &Self) {
         for (own, other) in [
             (&mut self.no_data, &other.no_data),
-            (&mut self.doubtful, &other.doubtful),
+            (&mut self.questionable, &other.questionable),
             (&mut self.weighted, &other.weighted),
         ] {
             other.iter().for_each(|(value, pixels)| *own.entry(*value).or_default() += pixels);
@@ -77,7 +77,7 @@ impl Findings {
         self.unknown.add(&other.unknown);
     }
 
-    /// The findings in words; none where there is nothing to doubt.
+    /// The findings as text; empty if there are none.
     #[must_use]
     pub fn list(&self) -> Vec<Finding> {
         let constant = |found: &BTreeMap<u32, usize>, what: &str| -> Vec<Finding> {
@@ -87,15 +87,16 @@ impl Findings {
             };
             found.iter().map(finding).collect()
         };
-        let mut all = constant(&self.no_data, "borders or gaps of the image: they are taken for no data.");
+        let mut all =
+            constant(&self.no_data, "borders or gaps of the image; they are treated as missing data.");
         all.extend(constant(
-            &self.doubtful,
-            "borders or gaps of the image, but the image has too few other values to tell whether they are data: \
-             they are used. If they are none, give a mask or weights.",
+            &self.questionable,
+            "borders or gaps of the image, which has too few other values to tell whether they are data; \
+             they are used. If they are not data, provide a mask or weights.",
         ));
         all.extend(constant(
             &self.weighted,
-            "borders or gaps of the image, but have weights: they are used. If they are no data, give \
+            "borders or gaps of the image, but have weights; they are used. If they are not data, give \
              them weight 0, or mask them.",
         ));
         let UnknownValues { bits, bit_pixels, codes, code_pixels, fraction_pixels } = &self.unknown;
@@ -108,22 +109,19 @@ impl Findings {
             (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
         mask(
             format!(
-                "The mask has bits that no plane names ({}): pixels with one are BAD.",
+                "The mask has bits without a plane name ({}); pixels with such bits are BAD.",
                 numbers.join(", ")
             ),
             *bit_pixels,
         );
         let numbers: Vec<String> = codes.iter().map(i64::to_string).collect();
         mask(
-            format!(
-                "The mask has codes that are not known ({}): pixels with one are BAD.",
-                numbers.join(", ")
-            ),
+            format!("The mask has unknown codes ({}); pixels with such codes are BAD.", numbers.join(", ")),
             *code_pixels,
         );
         mask(
-            "The mask has numbers that are no bits or codes (not whole, negative, or NaN), as resampling makes \
-             them: pixels with one are BAD."
+            "The mask has values that are neither bits nor codes (fractions, negative numbers, NaN), as after \
+             resampling; pixels with such values are BAD."
                 .into(),
             *fraction_pixels,
         );
@@ -131,7 +129,7 @@ impl Findings {
     }
 }
 
-/// A value as a person writes it.
+/// A value in decimal notation.
 fn number(value: f32) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-3..1e7).contains(&size) { format!("{value}") } else { format!("{value:e}") }

@@ -1,14 +1,15 @@
-//! A folder of results that appear together, when all of them are complete.
+//! An output folder whose files appear together, when all are complete.
 //!
-//! Results are written in a hidden folder inside the results' own and renamed when all are
-//! complete. Three rules hold at every moment, so that a process may be killed at any of them:
+//! Results are written to a hidden folder inside the output folder and renamed when all are
+//! complete. Three rules hold at every moment, so that a kill is safe at any time:
 //!
-//! 1. While the seal (`summary.json`) is there, the files beside it are those of its run. The old
-//!    seal goes first, then the old run's other files; the new seal comes last.
-//! 2. Before the old seal goes, a plan of the renames is safe on disk. Whoever opens the folder
-//!    after a kill carries the plan out to its end: either the old run is there, or the new one.
-//! 3. All of this happens under the folder's [lock](super::lock). Whoever holds it alone knows that
-//!    unfinished folders are of dead processes, and removes them.
+//! 1. While the seal (`summary.json`) exists, the files beside it are those of its run. The old
+//!    seal is removed first, then the other files of the old run; the new seal comes last.
+//! 2. Before the old seal is removed, a plan of the renames is safe on disk. The next process that
+//!    opens the folder after a kill completes the plan. The folder then holds either the old run or
+//!    the new one.
+//! 3. All of this happens under the [lock](super::lock) of the folder. The sole holder of the lock
+//!    knows that unfinished folders belong to dead processes, and removes them.
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry};
@@ -22,35 +23,34 @@ use super::lock::{FolderLock, Hold, LOCK};
 use super::plan::{PLAN, Plan};
 use super::{FitsError, exists, is_dir};
 
-/// Beginning of the name of the folder in which results are written; hidden, and on the same disk.
+/// Prefix of the hidden folder in which results are written.
 const STAGE: &str = ".unfinished";
 
-/// A folder in which results are being written.
+/// A folder to which results are being written.
 ///
-/// Files go to [`OutputFolder::staged`] and get their final names with [`OutputFolder::publish`],
-/// all at once. Dropped before that, nothing is left behind, neither files nor a folder that was
-/// not there before.
+/// Files are written to [`OutputFolder::staged`] and get their final names together, by
+/// [`OutputFolder::publish`]. Dropping it earlier removes all files, and the folder if it is new.
 #[derive(Debug)]
 pub struct OutputFolder {
     folder: PathBuf,
     stage: PathBuf,
     lock: Option<FolderLock>,
-    /// Whether the stage must stay, for its files are getting their names.
+    /// Whether the stage must be kept because renames are in progress.
     begun: bool,
     published: bool,
-    /// The folders that had to be made, the deepest first.
+    /// Folders created for the output, the deepest first.
     made: Vec<PathBuf>,
 }
 
 impl OutputFolder {
-    /// Prepares a folder for results that belong together, made if it is not there. With
-    /// `overwrite`, files that are there may be replaced; without, the folder must be empty. What a
-    /// killed run left there is finished or removed.
+    /// Prepares a folder for results that belong together; creates it if necessary. With
+    /// `overwrite`, existing files may be replaced; without, the folder must be empty. Leftovers of
+    /// a killed run are completed or removed.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it is a file, or cannot be made or read; [`FitsError::NotEmpty`];
-    /// [`FitsError::Busy`] if another process writes there.
+    /// [`FitsError::Io`] if the path is a file, or cannot be created or read;
+    /// [`FitsError::NotEmpty`]; [`FitsError::Busy`] if another process is writing there.
     pub fn create(folder: &Path, overwrite: bool) -> Result<Self, FitsError> {
         let out = Self::prepare(folder, Hold::Alone, overwrite)?;
         let list = io_error(folder, "list this folder");
@@ -64,8 +64,8 @@ impl OutputFolder {
         Ok(out)
     }
 
-    /// Prepares a folder for files that stand for themselves, beside whatever is there. Other
-    /// processes may do the same at the same time.
+    /// Prepares a folder for independent files, beside existing ones. Several processes may do so
+    /// at the same time.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl OutputFolder {
 
     fn prepare(folder: &Path, hold: Hold, overwrite: bool) -> Result<Self, FitsError> {
         if folder.is_file() {
-            let error = io::Error::other("it is a file; name a folder");
+            let error = io::Error::other("the path is a file; give a folder");
             return Err(io_error(folder, "write results to this folder")(error));
         }
         let made: Vec<PathBuf> = folder
@@ -90,7 +90,7 @@ impl OutputFolder {
         let stage = PathBuf::new();
         let mut out =
             Self { folder: folder.to_owned(), stage, lock: None, begun: false, published: false, made };
-        fs::create_dir_all(folder).map_err(io_error(folder, "make this folder"))?;
+        fs::create_dir_all(folder).map_err(io_error(folder, "create this folder"))?;
         let mut lock = FolderLock::take(folder, hold)?;
         let outcome = if lock.alone() { settle(folder, overwrite) } else { Ok(()) };
         lock.settle_for(hold);
@@ -112,20 +112,20 @@ impl OutputFolder {
         &self.stage
     }
 
-    /// Where to write the file that will be called `name`.
+    /// Path for writing the file that will be called `name`.
     #[must_use]
     pub fn staged(&self, name: &str) -> PathBuf {
         self.stage.join(name)
     }
 
-    /// Gives all files their final names; returns these, the `seal` last. Other files in the folder
-    /// that are `stale` by their name, left by an earlier run, are removed before.
+    /// Gives all files their final names and returns these, the `seal` last. Files of earlier runs
+    /// whose name is `stale` are removed before.
     ///
     /// # Errors
     ///
     /// [`FitsError::Io`] if a folder has one of the names: then nothing has changed. Also if the
-    /// operating system refuses a name: then what is complete stays in the hidden folder, and the
-    /// next run into the folder finishes the work.
+    /// operating system refuses a rename: complete files then stay in the hidden folder, and the
+    /// next run into the folder completes the work.
     pub fn publish(
         mut self,
         seal: Option<&str>,
@@ -136,7 +136,7 @@ impl OutputFolder {
         for name in &names {
             let path = self.folder.join(name);
             if path.is_dir() {
-                let error = io::Error::other("a folder of this name is there; remove it");
+                let error = io::Error::other("a folder of this name exists; remove it");
                 return Err(io_error(&path, "give the finished file this name")(error));
             }
         }
@@ -146,14 +146,14 @@ impl OutputFolder {
             let entry = entry.map_err(&list)?;
             let name = entry.file_name();
             let Some(text) = name.to_str().filter(|_| !entry.path().is_dir()) else { continue };
-            // Also a file of that name that was never finished.
+            // Includes an unfinished file of that name.
             let of = temporary_of(text).map_or(text, |(of, _)| of);
             if stale(of) && !names.contains(&name) {
                 remove.push(text.to_owned());
             }
         }
         let plan = Plan { seal: seal.map(str::to_owned), remove };
-        // A single file gets its name at one stroke.
+        // A single file is renamed atomically.
         if names.len() + plan.remove.len() > 1 {
             plan.write(&self.stage)?;
             self.begun = true;
@@ -173,11 +173,11 @@ impl Drop for OutputFolder {
             stage.remove();
         }
         stage.forget();
-        // The lock's file lies in the folder.
+        // The lock file is in the folder.
         self.lock = None;
         for (depth, path) in self.made.iter().enumerate() {
             let made = Unfinished::Made { depth, path: path.clone() };
-            // A folder with something in it stays.
+            // A folder with content is kept.
             if !self.published {
                 made.remove();
             }
@@ -186,19 +186,19 @@ impl Drop for OutputFolder {
     }
 }
 
-/// A folder of finished results to which a file is added; no run replaces them meanwhile.
+/// A folder of finished results, locked against replacement while a file is added.
 #[derive(Debug)]
 pub struct FolderInUse {
     _lock: FolderLock,
 }
 
 impl FolderInUse {
-    /// Holds a folder that is there. What a killed run left there is finished or removed.
+    /// Locks an existing folder. Leftovers of a killed run are completed or removed.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Busy`] if a run is replacing the results; [`FitsError::Io`] if the folder
-    /// cannot be written to.
+    /// [`FitsError::Busy`] if a run is replacing the results; [`FitsError::Io`] if the folder is
+    /// not writable.
     pub fn take(folder: &Path) -> Result<Self, FitsError> {
         let mut lock = FolderLock::take(folder, Hold::Shared)?;
         if lock.alone() {
@@ -209,11 +209,11 @@ impl FolderInUse {
     }
 }
 
-/// Finishes what a killed process left half-named in a folder that is to be read.
+/// Completes the renames of a killed process, in a folder about to be read.
 ///
 /// # Errors
 ///
-/// [`FitsError::Busy`] if the process lives; [`FitsError::Io`] if the folder cannot be written to.
+/// [`FitsError::Busy`] if that process is alive; [`FitsError::Io`] if the folder is not writable.
 pub(super) fn finish_interrupted(folder: &Path) -> Result<(), FitsError> {
     let mut any_plan = false;
     for stage in stages(folder)? {
@@ -226,25 +226,25 @@ pub(super) fn finish_interrupted(folder: &Path) -> Result<(), FitsError> {
     if lock.alone() { settle(folder, false) } else { Ok(()) }
 }
 
-/// Finishes or removes what dead processes left in a folder; the caller holds it alone. With
-/// `discard`, what cannot be finished is removed as well.
+/// Completes or removes leftovers of dead processes; the caller is the sole holder of the lock.
+/// With `discard`, incomplete leftovers are removed too.
 fn settle(folder: &Path, discard: bool) -> Result<(), FitsError> {
     for stage in stages(folder)? {
         let stage = stage.path();
         if let Some(plan) = Plan::read(&stage) {
             let finished = results(&stage).and_then(|names| plan.carry_out(&stage, names, folder));
             match finished {
-                Ok(_) => tracing::warn!("{}: finished what an interrupted run left", folder.display()),
+                Ok(_) => tracing::warn!("{}: completed the output of an interrupted run", folder.display()),
                 Err(_) if discard => (),
                 Err(error) => return Err(error),
             }
         }
-        remove_folder(&stage).map_err(io_error(&stage, "remove what an interrupted run left"))?;
+        remove_folder(&stage).map_err(io_error(&stage, "remove the leftovers of an interrupted run"))?;
     }
     Ok(())
 }
 
-/// The folders of unfinished results in a folder.
+/// Hidden folders of unfinished results in a folder.
 fn stages(folder: &Path) -> Result<Vec<DirEntry>, FitsError> {
     let list = io_error(folder, "list this folder");
     let mut out = Vec::new();
@@ -257,7 +257,7 @@ fn stages(folder: &Path) -> Result<Vec<DirEntry>, FitsError> {
     Ok(out)
 }
 
-/// Makes a folder for unfinished results under a name that no other process has.
+/// Creates a hidden folder for unfinished results with a unique name.
 fn make_stage(folder: &Path) -> io::Result<PathBuf> {
     for number in 0.. {
         let stage = folder.join(format!("{STAGE}-{}-{number}", std::process::id()));
@@ -276,7 +276,7 @@ fn make_stage(folder: &Path) -> io::Result<PathBuf> {
     unreachable!("the numbers do not end")
 }
 
-/// The names of the finished files in a stage, sorted.
+/// Names of the finished files in a stage, sorted.
 fn results(stage: &Path) -> Result<Vec<OsString>, FitsError> {
     let list = io_error(stage, "list this folder");
     let mut names = Vec::new();
@@ -291,7 +291,7 @@ fn results(stage: &Path) -> Result<Vec<OsString>, FitsError> {
     Ok(names)
 }
 
-/// Whether a name is that of something dcr keeps in a folder only while it works there.
+/// Whether a name is that of a lock file or a hidden folder of dcr.
 fn is_trace(name: &str) -> bool {
     name == LOCK || name.starts_with(STAGE) || temporary_of(name).is_some()
 }
@@ -347,7 +347,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), "old").unwrap();
         let error = OutputFolder::create(folder.path(), false).unwrap_err().to_string();
-        assert!(error.contains("not empty (x is there)"), "{error}");
+        assert!(error.contains("not empty (it contains x)"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let out = OutputFolder::create(folder.path(), true).unwrap();
         fs::write(out.staged("x"), "new").unwrap();
@@ -420,7 +420,7 @@ mod tests {
         for other in [OutputFolder::create(folder.path(), true), OutputFolder::create_beside(folder.path())] {
             let error = other.unwrap_err().to_string();
             let process = format!("process {} on ", std::process::id());
-            assert!(error.contains("another run of dcr writes into this folder"), "{error}");
+            assert!(error.contains("another run of dcr is writing to this folder"), "{error}");
             assert!(error.contains(&process), "{error}");
         }
         assert!(FolderInUse::take(folder.path()).is_err());

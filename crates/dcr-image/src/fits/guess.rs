@@ -1,8 +1,8 @@
-//! Mask and variance without names: guessed by order, size and type of the HDUs.
+//! Mask and variance among unnamed HDUs, guessed from order, size and type.
 //!
-//! An HDU after the image, of the image's size, is its mask if it has integers and its variance
-//! otherwise, but only if nothing speaks against it: a WCS of its own, the image's unit, or
-//! negative pixels. Then it is another image, as the next CCD of a camera.
+//! An unnamed HDU after the image and of its size is the mask if it holds integers, and the
+//! variance otherwise. A WCS of its own, the unit of the image, or negative pixels rule this out:
+//! the HDU is then another image, e.g. the next CCD of a camera.
 
 use super::FitsError;
 use super::layout::Hdu;
@@ -13,12 +13,12 @@ use super::role::{Own, Role, distance};
 use crate::BBox;
 use crate::header::Header;
 
-/// Share of negative pixels, of two values or more, at which a plane without a name is no variance.
-/// A few may mark pixels without data, as -1 does in rms maps.
+/// Share of negative pixels, with two or more distinct values, above which an unnamed plane is not
+/// a variance. A few can mark missing data, e.g. -1 in rms maps.
 const NEGATIVE_SHARE: f64 = 0.01;
 
-/// The first HDU without a name that may have a use by its order, size and type, and the reasons
-/// against those before it.
+/// The first unnamed HDU that qualifies by order, size and type, and the reasons against earlier
+/// ones.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub(super) fn guessed_plane<'a>(
     Ok((None, rejected))
 }
 
-/// What speaks against an HDU as mask or variance of the image, if anything does.
+/// Reason against an HDU as mask or variance of the image, if there is one.
 fn contradiction(
     role: Role,
     reader: &mut FitsReader,
@@ -65,7 +65,7 @@ fn contradiction(
     Ok(None)
 }
 
-/// Whether pixels in the middle are negative, beyond a few and beyond one value that may be a mark.
+/// Whether central pixels are negative, apart from a few and from one marker value.
 fn has_negative_pixels(reader: &mut FitsReader, hdu: &Hdu, shape: (usize, usize)) -> Result<bool, FitsError> {
     let whole = BBox::of_shape((0, 0), shape);
     let Some((rows, columns)) = noise::sample(&whole).slice_in(&whole) else { return Ok(false) };

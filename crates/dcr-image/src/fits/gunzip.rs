@@ -1,8 +1,8 @@
-//! Files that are gzipped as a whole, unpacked into memory up to a limit.
+//! Files gzipped as a whole, unpacked into memory up to a limit.
 //!
-//! A few kilobytes of gzip can hold gigabytes. The limit is half of the free memory, and for files
-//! that grow unusually, 200 times the packed size: pixels shrink by less, and the few masks that
-//! shrink by more stay below [`ALWAYS`].
+//! A few kilobytes of gzip can expand to gigabytes. The limit is half of the free memory, and 200
+//! times the packed size for unusual expansion: images compress by less, and the few masks that
+//! compress by more stay below [`ALWAYS`].
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -10,24 +10,24 @@ use flate2::bufread::GzDecoder;
 
 use super::memory::free_memory;
 
-/// Unpacked bytes that are allowed whatever the packed size.
+/// Unpacked size in bytes that is allowed for any packed size.
 const ALWAYS: u64 = 256 << 20;
-/// Unpacked bytes per packed byte beyond that.
+/// Maximum unpacked bytes per packed byte beyond that.
 const LARGEST_RATIO: u64 = 200;
-/// Bytes of a buffer.
+/// Buffer size in bytes.
 const BUFFER: usize = 1 << 16;
 
-/// Whether a file begins as gzip data do.
+/// Whether the first bytes are those of gzip.
 pub(super) fn is_gzip(beginning: &[u8]) -> bool {
     beginning.starts_with(&[0x1f, 0x8b])
 }
 
-/// The unpacked bytes of a gzip file of `packed` bytes. Several members are joined; zeros after the
-/// last one, as tapes leave them, are ignored.
+/// Unpacked bytes of a gzip file of `packed` bytes. Several members are concatenated; trailing
+/// zeros, as from tapes, are ignored.
 ///
 /// # Errors
 ///
-/// If the data are damaged or cut short, or larger than the limit.
+/// For data that are damaged, truncated or above the limit.
 pub(super) fn unpack(file: impl Read, packed: u64) -> io::Result<Vec<u8>> {
     let memory = free_memory().map_or(u64::MAX, |free| free / 2);
     up_to(file, ALWAYS.max(packed.saturating_mul(LARGEST_RATIO)).min(memory))
@@ -42,13 +42,13 @@ fn up_to(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
         member.by_ref().take(room).read_to_end(&mut bytes).map_err(|error| {
             io::Error::new(
                 error.kind(),
-                format!("the gzip data are damaged or cut short ({error}); copy it again"),
+                format!("the gzip data are damaged or truncated ({error}); copy the file again"),
             )
         })?;
         if bytes.len() as u64 > limit {
             return Err(io::Error::other(format!(
                 "it unpacks to more than {limit} bytes, the limit for its size and the free memory; \
-                 unpack it with gunzip and give the unpacked file"
+                 unpack it with gunzip, and use the unpacked file"
             )));
         }
         if !another_member(&mut packed)? {
@@ -57,7 +57,7 @@ fn up_to(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether gzip data follow, zeros skipped.
+/// Whether another gzip member follows, after zeros.
 fn another_member(packed: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let rest = packed.fill_buf()?;
@@ -67,7 +67,7 @@ fn another_member(packed: &mut impl BufRead) -> io::Result<bool> {
         }
         let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
         if zeros == 0 {
-            return Err(io::Error::other("bytes that are not gzip data follow the gzip data; copy it again"));
+            return Err(io::Error::other("other bytes follow the gzip data; copy the file again"));
         }
         packed.consume(zeros);
     }

@@ -1,9 +1,8 @@
-//! Files of one visit that cover different parts of one grid, read as one exposure.
+//! Files of one visit with different parts of one grid, joined into one exposure.
 //!
-//! Each pixel is that of one part: of the one that has data; where several have, of one without
-//! BAD, SAT or CR before others, then of the smallest variance, then of the first. Header and WCS
-//! are the first part's, mask planes those of all, and the PSF of a place is that of the part that
-//! covers it.
+//! Each pixel comes from a part with data. Where several parts have data, parts without BAD, SAT or
+//! CR come first, then the smallest variance, then the order. Header and WCS are those of the first
+//! part, mask planes those of all, and the PSF at a position is that of the part that covers it.
 
 use std::path::PathBuf;
 
@@ -16,39 +15,39 @@ use crate::mask::Translation;
 use crate::psf::{PART_CELL, Psf, PsfParts};
 use crate::{BBox, MaskedImage};
 
-/// The largest share of the smaller one's pixels with data that two parts may both have.
+/// Maximum overlap of two parts, as a share of the smaller one's pixels with data.
 const MOST_OVERLAP: f64 = 0.1;
-/// Rows of cells that are read at a time.
+/// Rows of cells read at a time.
 const STRIP_CELLS: usize = 32;
-/// Planes of pixels that those of another part are taken instead of.
+/// Mask planes that make pixels of another part preferable.
 const FLAWED: [&str; 3] = ["BAD", "SAT", "CR"];
 
-/// Files that are not parts of one exposure.
+/// Files that do not form one exposure.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// Two of them have data in the same pixels.
-    #[error("{}: it has data in {:.0} % of the pixels that {} has data in", second.display(), 100.0 * share, first.display())]
+    /// Two files have data in the same pixels.
+    #[error("{}: it overlaps {:.0} % of the pixels with data in {}", second.display(), 100.0 * share, first.display())]
     Overlap {
         /// One file.
         first: PathBuf,
         /// Another.
         second: PathBuf,
-        /// Share of the smaller one's pixels with data that the other has, too.
+        /// Overlap, as a share of the smaller one's pixels with data.
         share: f64,
     },
-    /// One cannot be read, or has other pixels than the first.
+    /// A file cannot be read, or is on another pixel grid than the first.
     #[error(transparent)]
     Fits(#[from] FitsError),
 }
 
 impl ExposureFile {
-    /// Joins files of one visit that lie on one pixel grid. Each comes with a factor for its pixel
-    /// values; that of the first must be 1. All pixels are read once, to see where each has data.
+    /// Joins files of one visit on one pixel grid. Each file has a factor for its pixel values;
+    /// that of the first is 1. All pixels are read once to find the area of each part.
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if two have data in more than a tenth of the smaller one's pixels, if one
-    /// cannot be read, or if mask planes do not fit into one dictionary.
+    /// [`JoinError`] if two parts overlap in more than a tenth of the smaller one's pixels, if a
+    /// file cannot be read, or if the mask planes exceed one dictionary.
     pub fn join(mut self, others: Vec<(Self, f32)>) -> Result<Self, JoinError> {
         let mut files = vec![&self];
         files.extend(others.iter().map(|(file, _)| file));
@@ -83,12 +82,12 @@ impl ExposureFile {
         Ok(self)
     }
 
-    /// The files that the exposure is read from: itself, and those joined to it.
+    /// All files of the exposure: its own, and those joined to it.
     pub fn parts(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(self.others.iter().map(|part| &part.file))
     }
 
-    /// Puts the pixels of the other parts into those of the first.
+    /// Inserts the pixels of the other parts into those of the first.
     pub(super) fn add_parts(&self, pixels: &mut MaskedImage) -> Result<(), FitsError> {
         let (flawed, no_data) = (self.planes.bits_of(FLAWED), self.planes.bits_of([NO_DATA]));
         for Part { file, extent, scale, planes } in &self.others {
@@ -123,11 +122,11 @@ fn has_data(value: f32, variance: f32, no_data: i32) -> bool {
     no_data == 0 && value.is_finite() && variance > 0.0
 }
 
-/// Where the parts of an exposure have data.
+/// Coverage of the parts of an exposure.
 struct Coverage {
-    /// The part that has the most data in each cell of the grid of [`PART_CELL`] px.
+    /// The part with the most data in each grid cell of [`PART_CELL`] px.
     cells: Array2<Option<u16>>,
-    /// The box that holds all data of each part; without pixels if it has none.
+    /// The box that holds all data of each part; empty if it has none.
     extents: Vec<BBox>,
 }
 
@@ -136,7 +135,7 @@ impl Coverage {
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if two have data in the same pixels, or one cannot be read.
+    /// [`JoinError`] if two parts have data in the same pixels, or a part cannot be read.
     fn of(files: &[&ExposureFile]) -> Result<Self, JoinError> {
         let bbox = files[0].bbox();
         let (rows, columns) = (bbox.height.div_ceil(PART_CELL), bbox.width.div_ceil(PART_CELL));

@@ -1,4 +1,4 @@
-//! HDUs of a file: kind, name, size, and how a person names one.
+//! HDUs of a file: kind, name, size and label.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use super::FitsError;
 use super::reader::{FitsReader, HduKind};
 use crate::header::Header;
 
-/// HDUs that a message lists at most.
+/// Maximum number of HDUs listed in a message.
 const LISTED: usize = 80;
 
-/// What an image of uncertainties holds.
+/// Kind of an image of uncertainties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UncertaintyKind {
     /// The variance.
@@ -36,18 +36,18 @@ impl fmt::Display for UncertaintyKind {
 pub(crate) struct Hdu {
     /// Its number, 0 being the primary.
     pub(crate) index: usize,
-    /// EXTNAME, or EXTTYPE in old files, or empty.
+    /// EXTNAME, or EXTTYPE in old files; can be empty.
     pub(crate) name: String,
     pub(crate) kind: HduKind,
     pub(crate) header: Header,
 }
 
-/// An image of a file: enough to open the file anew and read it.
+/// An image of a file, with the information needed to read it later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlaneSource {
     pub(crate) path: PathBuf,
     pub(crate) index: usize,
-    /// As in messages: `HDU 2 (MASK)`.
+    /// Label for messages, e.g. `HDU 2 (MASK)`.
     pub(crate) label: String,
     /// Rows and columns.
     pub(crate) shape: (usize, usize),
@@ -65,8 +65,7 @@ impl Hdu {
         }
     }
 
-    /// Rows and columns of a two-dimensional image with pixels; further axes of length 1 are no
-    /// axes.
+    /// Rows and columns of a two-dimensional image; trailing axes of length 1 are ignored.
     pub(crate) fn plane_shape(&self) -> Option<(usize, usize)> {
         match &self.kind {
             HduKind::Image { axes, .. } if axes.len() >= 2 && axes[2..].iter().all(|&length| length == 1) => {
@@ -81,7 +80,7 @@ impl Hdu {
         matches!(self.kind, HduKind::Image { integer: true, .. })
     }
 
-    /// EXTVER, 1 if the header has none (FITS standard 4.0, 4.4.2.6).
+    /// EXTVER; 1 if the header lacks it (FITS standard 4.0, 4.4.2.6).
     pub(crate) fn version(&self) -> i64 {
         self.header.i64("EXTVER").unwrap_or(1)
     }
@@ -104,11 +103,11 @@ impl Hdu {
     }
 }
 
-/// The HDUs of a file in their order, as `HDU 2 (MASK)`.
+/// Labels of the HDUs of a file in order, e.g. `HDU 2 (MASK)`.
 ///
 /// # Errors
 ///
-/// [`FitsError`] if the file cannot be read or any of its HDUs is damaged.
+/// [`FitsError`] for an unreadable file or a damaged HDU.
 pub fn hdu_labels(path: &Path) -> Result<Vec<String>, FitsError> {
     Ok(survey(&mut FitsReader::open(path)?)?.iter().map(Hdu::label).collect())
 }
@@ -121,7 +120,7 @@ pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
             let header = reader.header().clone();
             let name = header
                 .text("EXTNAME")
-                // fpack's name for a compressed primary image says nothing.
+                // The name that fpack gives to a compressed primary image is ignored.
                 .filter(|name| *name != "COMPRESSED_IMAGE")
                 .or_else(|| header.text("EXTTYPE"))
                 .unwrap_or("")
@@ -131,9 +130,9 @@ pub(crate) fn survey(reader: &mut FitsReader) -> Result<Vec<Hdu>, FitsError> {
         .collect()
 }
 
-/// All HDUs that `wanted` stands for: a name, a name with EXTVER (`SCI,2`), or a number.
+/// All HDUs that match `wanted`: a name, a name with EXTVER (`SCI,2`), or a number.
 ///
-/// Names are compared without case. A name wins over a number.
+/// Names are compared without case. A name takes precedence over a number.
 pub(crate) fn find<'a>(hdus: &'a [Hdu], wanted: &str) -> Vec<&'a Hdu> {
     let wanted = wanted.trim();
     let of_name = |name: &str| hdus.iter().filter(|hdu| hdu.is_named(name)).collect::<Vec<_>>();
@@ -149,7 +148,7 @@ pub(crate) fn find<'a>(hdus: &'a [Hdu], wanted: &str) -> Vec<&'a Hdu> {
     wanted.parse().ok().and_then(|number: usize| hdus.get(number)).into_iter().collect()
 }
 
-/// The one HDU that `wanted` stands for, see [`find`].
+/// The one HDU that matches `wanted`, see [`find`].
 ///
 /// # Errors
 ///
@@ -172,7 +171,7 @@ pub(crate) fn find_one<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str) -> Result
 
 /// `HDU 0 (no data), HDU 1 (IMAGE, 64 × 32), HDU 2 (table)`; shared names have EXTVER.
 ///
-/// Of long lists the first [`LISTED`] HDUs stand for all.
+/// Long lists are cut after [`LISTED`] HDUs.
 pub(crate) fn inventory(hdus: &[Hdu]) -> String {
     if hdus.is_empty() {
         return "no HDU".to_owned();

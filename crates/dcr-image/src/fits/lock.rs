@@ -1,9 +1,8 @@
-//! The lock of a folder into which results are being written.
+//! Lock of an output folder.
 //!
-//! The lock is a hidden file, locked through the operating system (flock): the kernel releases it
-//! when its process ends, however it ends, on local disks and over NFS. A file that a killed
-//! process left is therefore no obstacle, and a process that lives is never mistaken for a dead
-//! one.
+//! The lock is a hidden file, locked through the operating system (flock). The kernel releases it
+//! when its process ends for any reason, on local disks and over NFS. A file left by a killed
+//! process is therefore no obstacle, and a live process is never mistaken for a dead one.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -15,47 +14,47 @@ use super::FitsError;
 use super::cleanup::Unfinished;
 use super::error::io_error;
 
-/// Name of the file inside the folder.
+/// Name of the lock file in the folder.
 pub(super) const LOCK: &str = ".dcr-lock";
-/// Time to wait for a process that holds the lock only briefly.
+/// Waiting time for a process that holds the lock briefly.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Bytes of the lock file that are read at most.
+/// Maximum number of bytes read from the lock file.
 const LONGEST_OWNER: u64 = 200;
 
-/// How a process holds a folder.
+/// Kind of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// Nobody else writes there: results that belong together.
+    /// Exclusive lock: for results that belong together.
     Alone,
-    /// Others may do the same: files that stand for themselves.
+    /// Shared lock: for independent files.
     Shared,
 }
 
-/// A locked folder, released when dropped.
+/// A locked folder; released on drop.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    /// The locked file, or `None` where the file system has no locks.
+    /// The locked file, or `None` on file systems without locks.
     file: Option<File>,
     entry: Unfinished,
     alone: bool,
 }
 
 impl FolderLock {
-    /// Locks a folder. A shared lock is held alone if nobody else has one at the moment.
+    /// Locks a folder. A shared lock is exclusive while there is no other.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Busy`] naming the process that has it; [`FitsError::Io`] if the lock file
-    /// cannot be made.
+    /// [`FitsError::Busy`] with the process that holds the lock; [`FitsError::Io`] if the lock file
+    /// cannot be created.
     pub(super) fn take(folder: &Path, hold: Hold) -> Result<Self, FitsError> {
         let path = folder.join(LOCK);
         let io = io_error(folder, "write to this folder");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let file = match open(&path) {
-                // The process that made the folder may just have removed it.
+                // The process that created the folder may just have removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && Instant::now() < deadline => {
                     fs::create_dir_all(folder).map_err(&io)?;
                     continue;
@@ -64,7 +63,7 @@ impl FolderLock {
             };
             match attempt(&file, hold) {
                 Ok(alone) if is_at(&file, &path) => return Ok(Self::held(file, path, alone)),
-                // Its owner has removed it since it was opened.
+                // The owner has removed the file since it was opened.
                 Ok(_) => (),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(PAUSE),
                 Err(TryLockError::WouldBlock) => {
@@ -77,7 +76,7 @@ impl FolderLock {
 
     fn held(mut file: File, path: PathBuf, alone: bool) -> Self {
         if alone {
-            // Words for whoever is refused; the lock holds without them.
+            // Owner text for refused processes; the lock holds without it.
             let _ = file.set_len(0).and_then(|()| file.write_all(me().as_bytes()));
         }
         let entry = Unfinished::Lock(path);
@@ -85,8 +84,8 @@ impl FolderLock {
         Self { file: Some(file), entry, alone }
     }
 
-    /// The rule where the file system has no locks: the process named in the file has it as long as
-    /// it runs here, or if it runs on another machine.
+    /// Rule for file systems without locks: the process named in the file holds the lock while it
+    /// runs on this machine, or if it runs on another machine.
     fn without_locks(folder: &Path, path: PathBuf) -> Result<Self, FitsError> {
         let named = owner(&path);
         let dead = |text: &str| {
@@ -105,15 +104,15 @@ impl FolderLock {
         Ok(Self { file: None, entry, alone: false })
     }
 
-    /// Whether no other process holds the folder, so that unfinished files there are of dead ones.
+    /// Whether the lock is exclusive, so that unfinished files belong to dead processes.
     pub(super) const fn alone(&self) -> bool {
         self.alone
     }
 
-    /// Lets others have the folder as well, if `hold` is shared.
+    /// Downgrades the lock so that others can share the folder, if `hold` is shared.
     pub(super) fn settle_for(&mut self, hold: Hold) {
         if let (Hold::Shared, Some(file)) = (hold, &self.file) {
-            // Another shared lock may come first, a lock alone may not: both are fine.
+            // Another shared lock may intervene; an exclusive one cannot.
             self.alone = file.try_lock_shared().is_err() && self.alone;
         }
     }
@@ -121,7 +120,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Only the last of several takes the file away.
+        // The last holder removes the file.
         if self.file.as_ref().is_none_or(|file| file.try_lock().is_ok()) {
             self.entry.remove();
         }
@@ -133,7 +132,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Whether the lock is held alone.
+/// Whether the lock is exclusive.
 fn attempt(file: &File, hold: Hold) -> Result<bool, TryLockError> {
     match (file.try_lock(), hold) {
         (Ok(()), _) => Ok(true),
@@ -148,10 +147,10 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
 }
 
-/// The process that the lock file names, or nothing.
+/// Text of the lock file that names its process, or empty.
 fn owner(path: &Path) -> String {
     let mut bytes = Vec::new();
-    // Without it the refusal stands all the same.
+    // Without the text, the lock is still refused.
     let _ = File::open(path).and_then(|file| file.take(LONGEST_OWNER).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }

@@ -1,15 +1,14 @@
-//! How much memory there is for pixels, and how much was used: what the kernel says of it in its
-//! files.
+//! Available and peak memory, from the files of the kernel.
 
 use std::fs;
 
-/// Memory that can be had without swapping, in bytes; `None` where the system does not tell.
+/// Available memory without swapping, in bytes; `None` if unknown.
 #[must_use]
 pub fn free_memory() -> Option<u64> {
     field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// The most memory that this process has held, in bytes; `None` where the system does not tell.
+/// Peak memory of this process, in bytes; `None` if unknown.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")

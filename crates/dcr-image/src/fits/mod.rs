@@ -1,8 +1,8 @@
-//! FITS files: exposures read by box, results written whole or not at all.
+//! FITS files: exposures read by box, results written completely or not at all.
 //!
-//! Reading is safe Rust: files may be damaged or hostile. cfitsio compresses tiles for writing and
-//! does nothing else; plain files are written without it, so that errors of the disk are those of
-//! the operating system and the bytes are the same each time.
+//! Reading is safe Rust, because files can be damaged or hostile. cfitsio only compresses tiles for
+//! writing. Plain files are written without it, so that disk errors are those of the operating
+//! system and the bytes are reproducible.
 
 mod atomic;
 mod checksum;

@@ -1,29 +1,29 @@
-//! The rule for numbers in a file that stand for "no data": one for images, weights, variances and
-//! standard deviations.
+//! Numbers in a file that mean "no data": one rule for images, weights, variances and standard
+//! deviations.
 //!
-//! A pixel value is no datum if it is not finite, or 1e30 and more in absolute value. An
-//! uncertainty is none if it is not finite, zero or negative, or so large that it stands for
-//! infinity: SExtractor and SWarp write 1e30, and take 1e15 and more for it. A weight counts by its
-//! inverse. Constant values that fill borders are the matter of [`super::constant`].
+//! A pixel value is missing if it is not finite, or at least 1e30 in absolute value. An uncertainty
+//! means missing data if it is not finite, zero, negative, or so large that it stands for infinity:
+//! SExtractor and SWarp write 1e30, and use 1e15 as the limit. A weight counts by its inverse.
+//! [`super::constant`] treats constant values that fill borders.
 
 use super::layout::UncertaintyKind;
 
-/// Pixel values from here on, of either sign, are no data.
+/// Pixel values of at least this size mean missing data.
 const HUGE_VALUE: f32 = 1e30;
-/// Uncertainties from here on stand for infinity: 1e15, which is a little less as `f32`.
+/// Uncertainties of at least this size count as infinite: 1e15, rounded down in `f32`.
 const HUGE_UNCERTAINTY: f64 = 1e15 * (1.0 - 1e-6);
-/// In units in which all uncertainties are large, those this much larger than the smallest do.
+/// Ratio to the smallest uncertainty above which uncertainties count as infinite, in large units.
 const HUGE_RATIO: f64 = 1e6;
-/// Uncertainties from here on stand for infinity whatever the unit: 1e30 is above, also as `f32`.
+/// Limit for uncertainties in any unit: below 1e30, also as `f32`.
 const ALWAYS_HUGE: f64 = 1e29;
 
-/// Whether a pixel value is a datum.
+/// Whether a pixel value is valid.
 pub(super) fn is_datum(value: f32) -> bool {
     value.abs() < HUGE_VALUE
 }
 
-/// The number that is large where the uncertainty is: the variance, the standard deviation, or the
-/// inverse of the weight.
+/// A number that rises with the uncertainty: variance, standard deviation, or inverse of the
+/// weight.
 fn size(kind: UncertaintyKind, value: f32) -> f64 {
     match kind {
         UncertaintyKind::Variance | UncertaintyKind::StandardDeviation => f64::from(value),
@@ -31,13 +31,13 @@ fn size(kind: UncertaintyKind, value: f32) -> f64 {
     }
 }
 
-/// Whether an uncertainty may be taken for infinite: then [`limit`] decides.
+/// Whether an uncertainty may be infinite; [`limit`] then decides.
 pub(super) fn may_be_huge(kind: UncertaintyKind, value: f32) -> bool {
     value > 0.0 && value.is_finite() && size(kind, value) >= HUGE_UNCERTAINTY
 }
 
-/// The size from which uncertainties stand for infinity, from some of the image's: 1e15, or a
-/// million times the smallest if that is more, but never above 1e29.
+/// Threshold for infinite uncertainties, from a sample of the image: 1e15, or a million times the
+/// smallest if that is larger, but at most 1e29.
 pub(super) fn limit(kind: UncertaintyKind, sample: impl Iterator<Item = f32>) -> f64 {
     let smallest = sample
         .filter(|value| *value > 0.0 && value.is_finite())
@@ -46,7 +46,7 @@ pub(super) fn limit(kind: UncertaintyKind, sample: impl Iterator<Item = f32>) ->
     (HUGE_RATIO * smallest).clamp(HUGE_UNCERTAINTY, ALWAYS_HUGE)
 }
 
-/// The variance that an uncertainty stands for; NaN where it says that there are no data.
+/// The variance for an uncertainty; NaN for missing data.
 pub(super) fn variance(kind: UncertaintyKind, value: f32, limit: f64) -> f32 {
     if !(value > 0.0 && value.is_finite()) || size(kind, value) >= limit {
         return f32::NAN;
@@ -56,7 +56,7 @@ pub(super) fn variance(kind: UncertaintyKind, value: f32, limit: f64) -> f32 {
         UncertaintyKind::InverseVariance => value.recip(),
         UncertaintyKind::StandardDeviation => value * value,
     };
-    // The square or inverse may be beyond what numbers reach.
+    // Squares and inverses can overflow.
     if variance > 0.0 && variance.is_finite() { variance } else { f32::NAN }
 }
 

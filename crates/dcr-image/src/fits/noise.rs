@@ -1,15 +1,15 @@
-//! The noise of an image that came without a variance.
+//! Noise estimate for images without variance.
 
 use ndarray::Array2;
 
 use crate::BBox;
 
-/// Side of the box in the middle of the image that is looked at.
+/// Side of the central box that is measured.
 const SAMPLE_SIDE: usize = 1024;
-/// σ of a normal distribution over its median absolute value.
+/// Ratio of σ to the median absolute value of a normal distribution.
 const SIGMA_PER_MEDIAN: f64 = 1.482_602_218_505_602;
 
-/// The part of an image to measure the noise on: its middle, large enough for a percent.
+/// The central part of an image for the noise estimate, large enough for 1 % precision.
 pub(super) fn sample(bbox: &BBox) -> BBox {
     let width = bbox.width.min(SAMPLE_SIDE);
     let height = bbox.height.min(SAMPLE_SIDE);
@@ -21,9 +21,9 @@ pub(super) fn sample(bbox: &BBox) -> BBox {
     )
 }
 
-/// The variance of the sky noise, from the median absolute difference of neighbours in a row, which
-/// neither sources nor a sloping background move much. Noise that a resampling has correlated is
-/// underestimated. NaN if there are no two neighbours with data.
+/// Variance of the sky noise, from the median absolute difference of neighbours in a row, which is
+/// insensitive to sources and to a sloping background. It underestimates noise correlated by
+/// resampling. NaN if no two neighbours have data.
 pub(super) fn background_variance(image: &Array2<f32>) -> f32 {
     let mut differences: Vec<f32> = image
         .rows()

@@ -1,8 +1,8 @@
-//! Choice of an exposure's mask, variance and PSF: HDUs of its own file, files named or beside it.
+//! Choice of the mask, variance and PSF of an exposure, in its own file or in companions.
 //!
-//! A file or HDU that is named is used even if the exposure's own file has another. HDUs count by
-//! their names ([`super::plane_names`]), those without a name by their order ([`super::guess`]).
-//! Files beside the image come last, by their names ([`super::companions`]).
+//! A file or HDU named by a setting takes precedence over the exposure's own. HDUs are identified
+//! by name ([`super::plane_names`]), and unnamed ones by order ([`super::guess`]). Companions found
+//! by name come last ([`super::companions`]).
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -24,30 +24,30 @@ use crate::Psf;
 use crate::header::{Header, MaskCoding};
 use crate::psf::PsfOwner;
 
-/// Distance in px between the WCS of an image and that of its mask or weights that is reported.
+/// Distance in px between the WCS of an image and its mask or weights above which to warn.
 const DOUBTFUL_PX: f64 = 1.0;
-/// Share of the image's diagonal by which the two may differ at most.
+/// Maximum distance between the two, as a share of the image diagonal.
 const ELSEWHERE: f64 = 0.25;
-/// Origin of the variance.
+/// Source of the variance.
 #[derive(Debug)]
 pub(super) enum VarianceSource {
     /// An image of uncertainties.
     Plane(PlaneSource, UncertaintyKind),
-    /// The estimate, once it has been made.
+    /// The estimate, once computed.
     Estimate(OnceLock<f32>),
 }
 
-/// The mask with its coding, and the variance, both of the image's size.
+/// Mask with its coding, and variance, both of the size of the image.
 pub(super) type ChosenPlanes = (Option<(PlaneSource, MaskCoding)>, VarianceSource);
 
-/// A plane for the exposure, and the cards that describe it.
+/// A plane of the exposure, and the cards that describe it.
 struct Plane {
     source: PlaneSource,
     hdu: Hdu,
     header: Header,
 }
 
-/// Opens a FITS file; a link to nowhere is refused by its target.
+/// Opens a FITS file; a dangling link is an error that names its target.
 ///
 /// # Errors
 ///
@@ -57,12 +57,13 @@ pub(super) fn open_file(path: &Path) -> Result<FitsReader, FitsError> {
     FitsReader::open(path)
 }
 
-/// Chooses mask and variance of an exposure, and notes what is missing or doubtful.
+/// Selects mask and variance of an exposure, and notes missing or questionable ones.
 ///
 /// # Errors
 ///
-/// [`FitsError`] if a file cannot be read, a mask cannot be decoded, a plane is the image itself,
-/// another image's or of another size, or there is no variance and none may be estimated.
+/// [`FitsError`] for an unreadable file, an undecodable mask, a plane that is the image itself,
+/// belongs to another image or has another size, and for a missing variance that may not be
+/// estimated.
 pub(super) fn choose_planes(
     reader: &mut FitsReader,
     own: &Own<'_>,
@@ -73,7 +74,7 @@ pub(super) fn choose_planes(
         None => {
             notes.push(warning(
                 "mask",
-                "There is no mask; only pixels without a number or weight count as bad.".into(),
+                "There is no mask; only pixels without a value or weight are bad.".into(),
             ));
             None
         }
@@ -105,7 +106,7 @@ fn mask_plane(
     }
     let (guess, rejected) = guessed_plane(Role::Mask, reader, own)?;
     for reason in rejected {
-        notes.push(warning("mask", format!("{reason}: it is not taken for the mask.")));
+        notes.push(warning("mask", format!("{reason}: it is not used as the mask.")));
     }
     if let Some(hdu) = guess {
         return own_plane(Role::Mask, hdu, own, notes).map(Some);
@@ -156,24 +157,24 @@ fn variance_plane(
     match options.missing_variance {
         MissingVariance::Estimate => {
             for reason in rejected {
-                notes.push(warning("variance", format!("{reason}: it is not taken for the variance.")));
+                notes.push(warning("variance", format!("{reason}: it is not used as the variance.")));
             }
             notes.push(warning(
                 "variance",
-                "There is no variance; the noise of the image is taken for it.".into(),
+                "There is no variance; it is estimated from the noise of the image.".into(),
             ));
             Ok(VarianceSource::Estimate(OnceLock::new()))
         }
         MissingVariance::Refuse => Err(FitsError::NoVariance {
             path: own.path.to_owned(),
             found: inventory(own.hdus),
-            rejected: rejected.into_iter().map(|reason| format!("{reason}: it is no variance")).collect(),
+            rejected: rejected.into_iter().map(|reason| format!("{reason}: not a variance")).collect(),
         }),
     }
 }
 
-/// Kind of the uncertainties in a companion: the setting, or else UTYPE and the HDU's name, or else
-/// the file's name, or else inverse variances.
+/// Kind of the uncertainties in a companion, in this order: the setting, UTYPE and HDU name, file
+/// name, inverse variances.
 fn kind_of_companion(
     plane: &Plane,
     setting: Option<UncertaintyKind>,
@@ -215,11 +216,11 @@ fn unknown_kind(plane: &Plane, utype: &str) -> FitsError {
     }
 }
 
-/// The PSF in the file named for it.
+/// The PSF in the file named by the setting.
 ///
 /// # Errors
 ///
-/// [`FitsError`] if the file cannot be read, has no PSF, or only the exposure's image.
+/// [`FitsError`] for a file that is unreadable, has no PSF, or only the image itself.
 pub(super) fn named_psf(
     file: &CompanionFile,
     own: &Own<'_>,
@@ -232,7 +233,7 @@ pub(super) fn named_psf(
     let hdus = survey(&mut reader)?;
     let chosen: Vec<Hdu> = match &file.hdu {
         Some(wanted) => vec![one_of(&file.path, &hdus, wanted, own)?.clone()],
-        // Without a name, the first image of a file is its PSF; here that is the sky.
+        // Without a name, the first image of a file counts as its PSF, which here is the sky.
         None if itself => {
             let may_be = |hdu: &&Hdu| hdu.plane_shape().is_none() || Role::Psf.is_named(hdu);
             hdus.iter().filter(may_be).cloned().collect()
@@ -249,7 +250,7 @@ pub(super) fn named_psf(
     })
 }
 
-/// The plane in the file named for weights or mask, or found beside the image.
+/// The plane in a companion named by the setting or found beside the image.
 fn companion_plane(
     role: Role,
     file: &CompanionFile,
@@ -272,7 +273,7 @@ fn companion_plane(
     plane(&file.path, &hdus, hdu, own, role, notes)
 }
 
-/// The HDU that is named; of several of one name, the one with the image's EXTVER.
+/// The named HDU; among several of one name, the one with the EXTVER of the image.
 fn one_of<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str, own: &Own<'_>) -> Result<&'a Hdu, FitsError> {
     let found = find(hdus, wanted);
     let mut of_version = found.iter().filter(|hdu| hdu.version() == own.image.version());
@@ -282,8 +283,8 @@ fn one_of<'a>(path: &Path, hdus: &'a [Hdu], wanted: &str, own: &Own<'_>) -> Resu
     }
 }
 
-/// The plane of a file of its own: by the names of planes, by the image's name, the only plane, or
-/// the only one on the image's place of the sky, in this order.
+/// The plane of a companion file, in this order: by plane name, by the name of the image, the only
+/// plane, the only one with the WCS of the image.
 fn plane_of_file<'a>(role: Role, path: &Path, hdus: &'a [Hdu], own: &Own<'_>) -> Result<&'a Hdu, FitsError> {
     let is_plane = |hdu: &&Hdu| hdu.plane_shape().is_some();
     let planes: Vec<&Hdu> = hdus.iter().filter(is_plane).collect();
@@ -314,13 +315,13 @@ fn plane_of_file<'a>(role: Role, path: &Path, hdus: &'a [Hdu], own: &Own<'_>) ->
     }
 }
 
-/// The plane of the exposure's own file that has a use by its name.
+/// The plane with a given use in the exposure's own file, by name.
 fn named_plane<'a>(role: Role, own: &Own<'a>) -> Option<&'a Hdu> {
     let named = own.hdus.iter().filter(|hdu| hdu.index != own.image.index && role.is_named(hdu));
     nearest(named, own.image)
 }
 
-/// The HDU with the image's EXTVER, then the next after the image, then the nearest before it.
+/// The HDU with the EXTVER of the image, else the next after the image, else the nearest before.
 fn nearest<'a>(hdus: impl Iterator<Item = &'a Hdu>, image: &Hdu) -> Option<&'a Hdu> {
     hdus.min_by_key(|hdu| {
         let other_version = hdu.version() != image.version();
@@ -333,7 +334,7 @@ fn own_plane(role: Role, hdu: &Hdu, own: &Own<'_>, notes: &mut Vec<Assumption>) 
     plane(own.path, own.hdus, hdu, own, role, notes)
 }
 
-/// The plane in an HDU, checked to be of the image's size and place.
+/// The plane in an HDU, with size and WCS verified.
 fn plane(
     path: &Path,
     hdus: &[Hdu],
@@ -376,7 +377,7 @@ fn plane(
     Ok(Plane { source, hdu: hdu.clone(), header: merged(hdus, hdu) })
 }
 
-/// Warns of masks that are not read: lsst-images divides many planes among several HDUs.
+/// Warns of masks that are not read: lsst-images splits many planes over several HDUs.
 fn note_unread_masks(chosen: &Hdu, own: &Own<'_>, notes: &mut Vec<Assumption>) {
     let others: Vec<String> = own
         .hdus

@@ -1,4 +1,4 @@
-//! How to open an exposure.
+//! Options for opening an exposure.
 
 use super::checksum::Checksums;
 use super::companions::CompanionFile;
@@ -6,45 +6,44 @@ use super::layout::UncertaintyKind;
 use crate::header::Given;
 use crate::wcs::Distortions;
 
-/// How to open an exposure whose file does not hold everything.
+/// Options for opening an exposure, in particular one split over several files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOptions {
-    /// The image's HDU by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the
+    /// HDU of the image by name, name and EXTVER (`SCI,2`) or number; `None`: IMAGE, SCI, or the
     /// first image.
     pub image_hdu: Option<String>,
-    /// A file of uncertainties, used even if the image's own file has some.
+    /// File of uncertainties; takes precedence over those in the image file.
     pub weights: Option<CompanionFile>,
     /// Kind of the uncertainties in `weights`, or in a weight file found beside the image; `None`:
-    /// by UTYPE, the HDU's name or the file's name, or else inverse variances.
+    /// by UTYPE, HDU name or file name, else inverse variances.
     pub weights_hold: Option<UncertaintyKind>,
-    /// A file with the mask, used even if the image's own file has one.
+    /// Mask file; takes precedence over a mask in the image file.
     pub mask: Option<CompanionFile>,
-    /// A file with the PSF (an image, or a PSFEx model), used even if the image's own file has one.
+    /// PSF file (an image, or a PSFEx model); takes precedence over a PSF in the image file.
     pub psf: Option<CompanionFile>,
-    /// Whether to use weight and mask files that lie beside an image without its own, by their
-    /// names.
+    /// Whether companions beside the image are used where the file has no such planes.
     pub find_companions: bool,
-    /// What to do if there is no variance anywhere.
+    /// Treatment of a missing variance.
     pub missing_variance: MissingVariance,
-    /// What to make of distortion polynomials in the WCS.
+    /// Treatment of distortion polynomials in the WCS.
     pub distortions: Distortions,
-    /// What is stated by hand and wins over the header.
+    /// Values from the user, which take precedence over the header.
     pub given: Given,
-    /// Whether the sums of the files are compared with their cards.
+    /// Verification of the checksums.
     pub checksums: Checksums,
 }
 
-/// What to do about an image without variance.
+/// Treatment of an image without variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingVariance {
-    /// Refuse it.
+    /// An error.
     Refuse,
-    /// Take the variance of the noise in the image itself, one number for all pixels.
+    /// Estimate one variance for all pixels from the noise of the image.
     Estimate,
 }
 
 impl Default for OpenOptions {
-    /// Companions are looked for; a missing variance is refused; names tell the kind of weights.
+    /// Companions are used; a missing variance is an error; names state the kind of weights.
     fn default() -> Self {
         Self {
             image_hdu: None,
@@ -62,7 +61,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// How to open a file of a run, which nobody edits: its sums must agree with its cards.
+    /// Options for files of a run, which no tool edits: their sums must be correct.
     #[must_use]
     pub fn of_run() -> Self {
         Self { checksums: Checksums::All, ..Self::default() }

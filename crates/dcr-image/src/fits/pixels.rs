@@ -1,4 +1,4 @@
-//! The pixels of an image to be written, and the cards that name its HDU.
+//! Pixels of an image to be written, and the cards that name its HDU.
 
 use std::io;
 
@@ -14,13 +14,13 @@ pub enum Pixels<'a> {
     F32(ArrayView2<'a, f32>),
     /// 64-bit real numbers.
     F64(ArrayView2<'a, f64>),
-    /// 32-bit integers: masks.
+    /// 32-bit integers, for masks.
     I32(ArrayView2<'a, i32>),
-    /// Unsigned 16-bit integers: counts.
+    /// Unsigned 16-bit integers, for counts.
     U16(ArrayView2<'a, u16>),
 }
 
-// Views of arrays as the pixels of an image HDU.
+// Conversion of array views to the pixels of an image HDU.
 macro_rules! pixels_of {
     ($($number:ty => $variant:ident),+) => { $(
         impl<'a> From<&'a Array2<$number>> for Pixels<'a> {
@@ -73,13 +73,13 @@ impl Pixels<'_> {
             Self::F32(pixels) => rows(pixels, f32::to_be_bytes, &mut take),
             Self::F64(pixels) => rows(pixels, f64::to_be_bytes, &mut take),
             Self::I32(pixels) => rows(pixels, i32::to_be_bytes, &mut take),
-            // FITS has signed 16-bit integers with an offset (BZERO) of 32768.
+            // FITS stores unsigned 16-bit integers as signed ones with an offset (BZERO) of 32768.
             Self::U16(pixels) => rows(pixels, |value| (value ^ 0x8000).to_be_bytes(), &mut take),
         }
     }
 }
 
-/// The cards that name an image extension and let it inherit the primary cards.
+/// Cards that name an image extension and make it inherit the primary cards.
 pub(super) fn named(name: &str) -> [Card; 3] {
     [Card::new("INHERIT", true), Card::new("EXTTYPE", name), Card::new("EXTNAME", name)]
 }

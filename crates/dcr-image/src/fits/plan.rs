@@ -1,7 +1,7 @@
-//! The renames by which finished files get their names, written down before the first of them.
+//! The plan of renames that publishes finished files, written to disk before the first one.
 //!
-//! A process that is killed between two renames leaves the plan behind; carried out again, it goes
-//! on where it was stopped.
+//! A process killed between two renames leaves the plan behind. Executing it again resumes the
+//! renames.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,39 +14,39 @@ use super::FitsError;
 use super::atomic::{AtomicFile, sync_folder};
 use super::error::io_error;
 
-/// Name of the plan in the folder of unfinished results.
+/// Name of the plan in the stage.
 pub(super) const PLAN: &str = ".plan";
 
-/// The files to be removed and the file to be named last; all others are in the stage.
+/// Files to remove, and the file to rename last; all others are in the stage.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Plan {
-    /// The file that says that all others are there.
+    /// The seal: the file whose presence means that all others are complete.
     pub(super) seal: Option<String>,
-    /// Names of files of the earlier run that the new one does not have.
+    /// Files of the earlier run that the new one does not have.
     pub(super) remove: Vec<String>,
 }
 
 impl Plan {
-    /// Writes the plan into the stage, safe on disk.
+    /// Writes the plan to the stage and syncs it.
     pub(super) fn write(&self, stage: &Path) -> Result<(), FitsError> {
         let path = stage.join(PLAN);
         let io = io_error(&path, "write it");
         let text = serde_json::to_vec(self).map_err(|error| io(error.into()))?;
-        // The caller has the permission to name files, which AtomicFile::commit would wait for.
+        // The caller already holds the naming permission that AtomicFile::commit would wait for.
         let mut file = AtomicFile::create(&path).map_err(&io)?;
         file.write_all(&text).map_err(&io)?;
         file.commit_named().map_err(&io)
     }
 
-    /// The plan of a stage, if its process came so far.
+    /// The plan of a stage, if its process got that far.
     pub(super) fn read(stage: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(stage.join(PLAN)).ok()?).ok()
     }
 
-    /// Moves the files called `names` from the stage to the folder, and returns their paths there,
-    /// the seal last.
+    /// Moves the files `names` from the stage to the folder, and returns their paths there, the
+    /// seal last.
     ///
-    /// The old seal is removed first, then the stale files, then files are renamed, the seal last.
+    /// Order: the old seal is removed, then stale files; then files are renamed, the seal last.
     pub(super) fn carry_out(
         &self,
         stage: &Path,
@@ -55,7 +55,7 @@ impl Plan {
     ) -> Result<Vec<PathBuf>, FitsError> {
         let is_seal = |name: &OsString| self.seal.as_ref().is_some_and(|seal| name == seal.as_str());
         names.sort_by_key(|name| (is_seal(name), name.clone()));
-        // Without the new seal in the stage, all was done before.
+        // Without the new seal in the stage, the plan is complete.
         if self.seal.is_some() && !names.iter().any(is_seal) {
             return Ok(vec![]);
         }
@@ -63,7 +63,7 @@ impl Plan {
             let path = folder.join(name);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error(&path, "remove what an earlier run left")(error));
+                    return Err(io_error(&path, "remove files of an earlier run")(error));
                 }
                 _ => (),
             }
@@ -134,7 +134,7 @@ mod tests {
         names().iter().for_each(|name| fs::write(stage.join(name), "new").unwrap());
         let plan = Plan { seal: Some("seal".into()), remove: vec!["stale".into()] };
         let error = plan.carry_out(stage, names(), folder).unwrap_err().to_string();
-        assert!(error.contains("stale: cannot remove what an earlier run left"), "{error}");
+        assert!(error.contains("stale: cannot remove files of an earlier run"), "{error}");
         assert!(!folder.join("seal").exists() && !folder.join("a").exists());
         fs::remove_dir(folder.join("stale")).unwrap();
         assert_eq!(plan.carry_out(stage, names(), folder).unwrap(), [folder.join("a"), folder.join("seal")]);

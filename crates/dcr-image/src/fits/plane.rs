@@ -1,4 +1,4 @@
-//! Planes of a file, by name: what is no exposure, but was written as images.
+//! Image planes of a file by name, for files that are not exposures.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,17 +9,17 @@ use super::layout::PlaneSource;
 use super::samples::Pixel;
 use super::{FitsError, FitsReader, inventory, survey};
 
-/// A two-dimensional image HDU on disk. Each read opens the file anew, so that a value can be
-/// shared between threads.
+/// A two-dimensional image HDU on disk. Each read opens the file anew, so that threads can share a
+/// value.
 #[derive(Debug)]
 pub struct PlaneFile(PlaneSource);
 
 impl PlaneFile {
-    /// Finds the image called `name`, in any case.
+    /// Finds the image `name`, in any case.
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if there is none, or the file cannot be read.
+    /// [`FitsError`] if the image does not exist, or the file cannot be read.
     pub fn open(path: &Path, name: &str) -> Result<Self, FitsError> {
         let mut reader = FitsReader::open(path)?;
         let hdus = survey(&mut reader)?;
@@ -33,26 +33,26 @@ impl PlaneFile {
         hdu.source(path).map(Self)
     }
 
-    /// Its rows and columns.
+    /// Number of rows and columns.
     #[must_use]
     pub const fn shape(&self) -> (usize, usize) {
         self.0.shape
     }
 
-    /// Reads rows and columns, counted from 0.
+    /// Reads a range of rows and columns, counted from 0.
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if there are no such rows and columns, or the file cannot be read.
+    /// [`FitsError`] if the range exceeds the image, or the file cannot be read.
     pub fn read(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Array2<f32>, FitsError> {
         self.read_as(rows, columns)
     }
 
-    /// Reads rows and columns, counted from 0, as numbers of the type `T`.
+    /// Reads a range of rows and columns, counted from 0, as numbers of type `T`.
     ///
     /// # Errors
     ///
-    /// As [`PlaneFile::read`], and for a number that `T` cannot hold.
+    /// As [`PlaneFile::read`], and for a number outside the range of `T`.
     pub fn read_as<T: Pixel>(
         &self,
         rows: Range<usize>,
@@ -70,7 +70,7 @@ impl PlaneFile {
         Array2::from_shape_vec(size, pixels).map_err(|error| content(error.to_string()))
     }
 
-    /// Reads all of it.
+    /// Reads the whole image.
     ///
     /// # Errors
     ///

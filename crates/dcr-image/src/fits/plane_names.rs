@@ -1,7 +1,7 @@
-//! Names of HDUs, and the kind of plane that each stands for.
+//! Names of HDUs, and the kind of plane that each denotes.
 //!
-//! A name is EXTNAME, or EXTTYPE in old files, compared without case. UTYPE decides the kind of an
-//! HDU of uncertainties, as in files of astropy's CCDData; a name alone decides otherwise:
+//! The name is EXTNAME, or EXTTYPE in old files, compared without case. UTYPE states the kind of an
+//! HDU of uncertainties in files of astropy's CCDData; otherwise the name does:
 //!
 //! | plane | names |
 //! |---|---|
@@ -17,17 +17,17 @@ use super::layout::{Hdu, UncertaintyKind};
 use self::PlaneKind::{Image, Mask, Uncertainty, UncertaintyByType};
 use super::layout::UncertaintyKind::{InverseVariance, StandardDeviation, Variance};
 
-/// The kind of plane that a name stands for.
+/// The kind of plane that a name denotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PlaneKind {
     Image,
     Mask,
     Uncertainty(UncertaintyKind),
-    /// Uncertainties whose kind the card UTYPE states.
+    /// Uncertainties whose kind is in the card UTYPE.
     UncertaintyByType,
 }
 
-/// Names that decide, in capitals.
+/// Names that identify a plane, in upper case.
 const NAMES: [(&str, PlaneKind); 35] = [
     ("IMAGE", Image),
     ("SCI", Image),
@@ -68,7 +68,7 @@ const NAMES: [(&str, PlaneKind); 35] = [
     ("UNC", UncertaintyByType),
 ];
 
-/// Values of UTYPE that astropy writes, its short names, and their kinds.
+/// Values of UTYPE from astropy, its short names, and their kinds.
 const UTYPES: [(&str, UncertaintyKind); 7] = [
     ("StdDevUncertainty", StandardDeviation),
     ("std", StandardDeviation),
@@ -79,14 +79,14 @@ const UTYPES: [(&str, UncertaintyKind); 7] = [
     ("ivar", InverseVariance),
 ];
 
-/// Statement of an HDU on the kind of its uncertainties.
+/// Kind of the uncertainties stated by an HDU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StatedKind {
     /// Neither name nor UTYPE states a kind.
     Unstated,
-    /// The kind, and a sentence on the choice if name and UTYPE leave one.
+    /// The kind, with a note if name and UTYPE disagree or UTYPE is missing.
     Stated(UncertaintyKind, Option<String>),
-    /// UTYPE has a value that stands for no kind.
+    /// UTYPE has an unknown value.
     Unknown(String),
 }
 
@@ -109,7 +109,7 @@ pub(super) fn is_uncertainty(hdu: &Hdu) -> bool {
     matches!(kind_of(&hdu.name), Some(Uncertainty(_) | UncertaintyByType))
 }
 
-/// The kind of an HDU's uncertainties by UTYPE or else by its name.
+/// Kind of the uncertainties of an HDU, by UTYPE or else by name.
 pub(super) fn stated_kind(hdu: &Hdu) -> StatedKind {
     let by_name = kind_of(&hdu.name);
     let utype = hdu.header.text("UTYPE").map(str::trim).filter(|utype| !utype.is_empty());
@@ -128,9 +128,9 @@ pub(super) fn stated_kind(hdu: &Hdu) -> StatedKind {
         (Some(UncertaintyByType), Some(utype), None) => StatedKind::Unknown(utype.to_owned()),
         (Some(UncertaintyByType), None, None) => StatedKind::Stated(
             StandardDeviation,
-            Some(format!("{} has no UTYPE; it is taken for a standard deviation.", hdu.label())),
+            Some(format!("{} has no UTYPE; it is read as a standard deviation.", hdu.label())),
         ),
-        // UTYPE has other uses, too: a value that is no kind says nothing of a plane with a clear name.
+        // UTYPE has other uses too: an unknown value is ignored for a plane with a clear name.
         (Some(Uncertainty(kind)), _, None) => StatedKind::Stated(kind, None),
         _ => StatedKind::Unstated,
     }

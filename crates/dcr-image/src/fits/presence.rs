@@ -1,4 +1,4 @@
-//! Whether a file is there: a question whose failure is an error, not a no.
+//! Existence of files and folders, with lookup failures as errors.
 
 use std::fs;
 use std::io;
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use super::FitsError;
 
-/// Whether a path leads to something.
+/// Whether a path exists.
 ///
 /// # Errors
 ///
-/// [`FitsError::Io`] if the operating system cannot tell, as without permission or on a failing
-/// disk.
+/// [`FitsError::Io`] if the operating system cannot look the path up, e.g. without permission or on
+/// a failing disk.
 pub fn exists(path: &Path) -> Result<bool, FitsError> {
     Ok(metadata(path)?.is_some())
 }
 
-/// Whether a path leads to a file.
+/// Whether a path is a file.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn is_file(path: &Path) -> Result<bool, FitsError> {
     Ok(metadata(path)?.is_some_and(|metadata| metadata.is_file()))
 }
 
-/// Whether a path leads to a directory.
+/// Whether a path is a directory.
 ///
 /// # Errors
 ///
@@ -40,9 +40,7 @@ fn metadata(path: &Path) -> Result<Option<fs::Metadata>, FitsError> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }
-        Err(source) => {
-            Err(FitsError::Io { path: path.to_owned(), action: "find out whether it is there", source })
-        }
+        Err(source) => Err(FitsError::Io { path: path.to_owned(), action: "look it up", source }),
     }
 }
 
@@ -67,6 +65,6 @@ mod tests {
     fn path_that_nobody_can_tell_of_is_an_error() {
         // A name longer than any file system has.
         let error = exists(Path::new(&"x".repeat(5000))).unwrap_err().to_string();
-        assert!(error.contains("cannot find out whether it is there"), "{error}");
+        assert!(error.contains("cannot look it up"), "{error}");
     }
 }

@@ -1,9 +1,8 @@
-//! Reading a FITS file: its HDUs, headers, pixels and table cells.
+//! FITS file reader: HDUs, headers, pixels and table cells.
 //!
-//! No byte of a file reaches C code. The place of every HDU is checked when the file is opened
-//! ([`structure`](super::structure)), compressed tiles are decoded by a crate in checked Rust
-//! ([`tiles`](super::tiles)), and no size in a file is believed before it is compared with the
-//! file's length. A read error is an error, whatever was being read.
+//! No byte of a file reaches C code. Opening a file verifies the location of every HDU
+//! ([`structure`](super::structure)), compressed tiles are decoded by a crate in safe Rust
+//! ([`tiles`](super::tiles)), and every size in a file is checked against the length of the file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,22 +18,22 @@ use super::table::{CellPlace, TableLayout, column_number};
 use super::tiles::{DecodeError, TiledImage, is_tiled};
 use crate::header::Header;
 
-/// Bytes of pixels read at once.
+/// Read buffer for pixels in bytes.
 const PIECE: usize = 1 << 20;
 
-/// A FITS file open for reading, positioned at one of its HDUs.
+/// An open FITS file, positioned at one of its HDUs.
 #[derive(Debug)]
 pub(crate) struct FitsReader {
     source: Source,
     path: PathBuf,
     hdus: Vec<HduExtent>,
     current: usize,
-    /// Header and content of the current HDU, read when it was gone to.
+    /// Header and content of the current HDU, read on positioning.
     header: Header,
     content: Opened,
 }
 
-/// The content of an HDU, checked.
+/// Content of an HDU, verified.
 #[derive(Debug)]
 enum Opened {
     Image { bitpix: i64, axes: Vec<usize> },
@@ -43,18 +42,17 @@ enum Opened {
     Other,
 }
 
-/// Compares the sums of all HDUs of a file with their cards DATASUM and CHECKSUM, where they have
-/// them: for files that nobody edits.
+/// Verifies DATASUM and CHECKSUM of all HDUs of a file, where present: for files that no tool
+/// edits.
 ///
 /// # Errors
 ///
-/// [`FitsError::Checksum`] for the first HDU that has changed; another [`FitsError`] for a file
-/// that cannot be read.
+/// [`FitsError::Checksum`] for the first mismatch; another [`FitsError`] for an unreadable file.
 pub fn verify_checksums(path: &Path) -> Result<(), FitsError> {
     FitsReader::open(path)?.verify_checksums(true).map(|_| ())
 }
 
-/// What an HDU holds.
+/// Content type of an HDU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HduKind {
     /// An image, plain or tile-compressed, with the lengths of its axes (NAXIS1 first).
@@ -64,8 +62,8 @@ pub(crate) enum HduKind {
 }
 
 impl FitsReader {
-    /// Opens a file, gzipped or not, and finds its HDUs. The name is taken literally: no character
-    /// in it has a meaning.
+    /// Opens a file, gzipped or not, and finds its HDUs. The name is literal: no character in it is
+    /// special.
     pub(crate) fn open(path: &Path) -> Result<Self, FitsError> {
         let mut source = Source::open(path)?;
         let hdus = walk(path, &mut source)?;
@@ -82,7 +80,7 @@ impl FitsReader {
         self.hdus.len()
     }
 
-    /// Moves to an HDU (0 is the primary), checks its cards, and says what it holds.
+    /// Moves to an HDU (0 is the primary), verifies its cards, and returns its content type.
     pub(crate) fn go_to(&mut self, hdu: usize) -> Result<HduKind, FitsError> {
         let Some(extent) = self.hdus.get(hdu) else {
             let reason = format!("the file has {} HDUs, no HDU {hdu}; it has changed", self.hdus.len());
@@ -121,18 +119,18 @@ impl FitsReader {
         self.section(&[columns, rows], hdu)
     }
 
-    /// Reads all pixels of the current image HDU, whose axes have these lengths (NAXIS1 first,
-    /// which runs fastest).
+    /// Reads all pixels of the current image HDU with the given axis lengths (NAXIS1 first, which
+    /// varies fastest).
     pub(crate) fn all_pixels<T: Pixel>(&mut self, axes: &[usize], hdu: &str) -> Result<Vec<T>, FitsError> {
         let ranges: Vec<_> = axes.iter().map(|&length| 0..length).collect();
         self.section(&ranges, hdu)
     }
 
-    /// Reads ranges along the first axes (NAXIS1 first); axes beyond them have length 1.
+    /// Reads ranges along the first axes (NAXIS1 first); any further axes have length 1.
     fn section<T: Pixel>(&mut self, ranges: &[Range<usize>], hdu: &str) -> Result<Vec<T>, FitsError> {
         let (Opened::Image { bitpix, axes } | Opened::Tiles(TiledImage { bitpix, axes, .. })) = &self.content
         else {
-            return Err(self.content_error(hdu, "an image was expected, not a table".to_owned()));
+            return Err(self.content_error(hdu, "expected an image, found a table".to_owned()));
         };
         let whole = ranges.iter().cloned().chain(std::iter::repeat(0..1)).take(axes.len().max(ranges.len()));
         let ranges: Vec<_> = whole.collect();
@@ -140,12 +138,15 @@ impl FitsReader {
             range.start <= range.end && range.end <= axes.get(axis).copied().unwrap_or(1)
         };
         if !ranges.iter().enumerate().all(inside) {
-            return Err(self.content_error(hdu, format!("pixels {ranges:?} were asked of the axes {axes:?}")));
+            return Err(
+                self.content_error(hdu, format!("pixels {ranges:?} requested, but the axes are {axes:?}"))
+            );
         }
         if ranges.iter().any(Range::is_empty) {
             return Ok(Vec::new());
         }
-        // An integer image may mark its undefined pixels by BLANK; of a compressed one, ZBLANK is as good.
+        // BLANK marks undefined pixels of an integer image; ZBLANK is equivalent in a compressed
+        // one.
         let blanks: &[&str] = match (*bitpix > 0, &self.content) {
             (true, Opened::Tiles(_)) => &["BLANK", "ZBLANK"],
             (true, _) => &["BLANK"],
@@ -164,13 +165,13 @@ impl FitsReader {
             DecodeError::OutOfRange => self.out_of_range(format!("read pixels of {hdu}")),
             DecodeError::Io(source) => io_error(&self.path, "read it")(source),
             DecodeError::Data(reason) => {
-                self.damaged(self.current, format!("its compressed pixels cannot be decoded: {reason}"))
+                self.damaged(self.current, format!("the compressed pixels cannot be decoded: {reason}"))
             }
         })
     }
 
-    /// The number of a table's column, from 1, its name compared without case; `None` if it has
-    /// none of that name.
+    /// The number of a table column, from 1, by its name without case; `None` if the table lacks
+    /// it.
     pub(crate) fn column(&mut self, name: &str) -> Option<i32> {
         match &self.content {
             Opened::Table(_) | Opened::Other => column_number(&self.header, name),
@@ -182,7 +183,7 @@ impl FitsReader {
     pub(crate) fn cell<T: Pixel>(&mut self, column: i32, row: usize) -> Result<Vec<T>, FitsError> {
         let label = format!("HDU {}", self.current);
         let Opened::Table(table) = &self.content else {
-            return Err(self.content_error(&label, "a binary table was expected".to_owned()));
+            return Err(self.content_error(&label, "expected a binary table".to_owned()));
         };
         let hdu = &self.hdus[self.current];
         let damaged = |reason: String| self.damaged(self.current, reason);
@@ -200,7 +201,7 @@ impl FitsReader {
                 (offset, count, bitpix)
             }
         };
-        // Inside the data of the HDU, which the file holds.
+        // Within the data of the HDU, which the file is known to hold.
         let mut bytes = vec![0; (count * (bitpix.unsigned_abs() / 8)) as usize];
         let read = self.source.read_at(hdu.data + offset, &mut bytes);
         read.map_err(io_error(&self.path, "read it"))?;
@@ -210,21 +211,22 @@ impl FitsReader {
         Ok(values)
     }
 
-    /// The text in one cell of a table (row from 0), without blanks around it.
+    /// The text in one cell of a table (row from 0), trimmed.
     ///
     /// # Errors
     ///
-    /// [`FitsError`] if it cannot be read, or the cell holds no text or more than 1000 characters.
+    /// [`FitsError`] for an unreadable cell, one without text, or more than 1000 characters.
     pub(crate) fn text_cell(&mut self, column: i32, row: usize) -> Result<String, FitsError> {
         const LONGEST: u64 = 1000;
         let label = format!("HDU {}", self.current);
         let Opened::Table(table) = &self.content else {
-            return Err(self.content_error(&label, "a binary table was expected".to_owned()));
+            return Err(self.content_error(&label, "expected a binary table".to_owned()));
         };
         let (offset, length) =
             table.text_cell(column, row).map_err(|reason| self.damaged(self.current, reason))?;
         if length > LONGEST {
-            let reason = format!("column {column} has texts of {length} characters; {LONGEST} are allowed");
+            let reason =
+                format!("column {column} has texts of {length} characters; at most {LONGEST} are allowed");
             return Err(self.content_error(&label, reason));
         }
         let mut bytes = vec![0; length as usize];
@@ -234,13 +236,13 @@ impl FitsReader {
         Ok(String::from_utf8_lossy(&bytes[..end]).trim().to_owned())
     }
 
-    /// Compares the sums of all HDUs with their cards DATASUM and CHECKSUM, where they have them.
+    /// Verifies DATASUM and CHECKSUM of all HDUs, where present.
     ///
-    /// Returns the HDUs of which only CHECKSUM, and so the header, differs.
+    /// Returns the HDUs whose header alone differs from CHECKSUM.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Checksum`] for the first HDU whose data differ, if `strict` also for headers.
+    /// [`FitsError::Checksum`] for the first HDU whose data differ; with `strict` also for headers.
     pub(crate) fn verify_checksums(&mut self, strict: bool) -> Result<Vec<usize>, FitsError> {
         let mut edited = Vec::new();
         for hdu in &self.hdus {
@@ -269,7 +271,7 @@ impl FitsReader {
     }
 }
 
-/// Checks the cards of an HDU beyond its size.
+/// Verifies the cards of an HDU beyond its size.
 fn open_content(extent: &HduExtent, header: &Header) -> Result<Opened, String> {
     match &extent.content {
         Content::Image { bitpix, axes } => Ok(Opened::Image { bitpix: *bitpix, axes: axes.clone() }),
@@ -284,7 +286,7 @@ fn open_content(extent: &HduExtent, header: &Header) -> Result<Opened, String> {
     }
 }
 
-/// Reads ranges along all axes of an image that is not compressed.
+/// Reads ranges along all axes of an uncompressed image.
 fn plain_pixels<T: Pixel>(
     source: &mut Source,
     hdu: &HduExtent,
@@ -294,7 +296,7 @@ fn plain_pixels<T: Pixel>(
     scaling: &Scaling,
 ) -> Result<Vec<T>, DecodeError> {
     let size = (bitpix.unsigned_abs() / 8) as usize;
-    // No larger than the image, which the file holds.
+    // Bounded by the image, which the file is known to hold.
     let mut pixels = Vec::with_capacity(ranges.iter().map(ExactSizeIterator::len).product());
     let mut buffer = Vec::new();
     let mut take = |start: usize, count: usize| -> Result<(), DecodeError> {
@@ -309,7 +311,7 @@ fn plain_pixels<T: Pixel>(
         }
         Ok(())
     };
-    // The leading axes that are read whole, and one more, lie in one piece.
+    // Fully read leading axes, plus one more, are contiguous.
     let whole = ranges.iter().zip(axes).take_while(|&(range, &length)| range.len() == length).count();
     let run = ranges.len().min(whole + 1);
     let strides: Vec<usize> = axes

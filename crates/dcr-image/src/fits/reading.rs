@@ -1,4 +1,4 @@
-//! Reading of an exposure's pixels by box.
+//! Reading the pixels of an exposure by box.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::{FitsError, no_data, noise};
 use crate::header::{MaskCoding, UnknownValues};
 use crate::{BBox, MaskedImage};
 
-/// Rows that are read at a time where all are looked at.
+/// Rows read at a time in scans of the whole image.
 const STRIP_ROWS: usize = 512;
 
 impl ExposureFile {
@@ -29,7 +29,7 @@ impl ExposureFile {
         Ok(pixels)
     }
 
-    /// Reads the pixel values of a box; NaN where they are no data.
+    /// Reads the pixel values of a box; NaN for missing data.
     ///
     /// # Errors
     ///
@@ -44,11 +44,11 @@ impl ExposureFile {
     ///
     /// As [`ExposureFile::read`].
     pub fn read_mask(&self, part: BBox) -> Result<Array2<i32>, FitsError> {
-        // Pixels without data are known from all planes.
+        // The flag NO_DATA depends on all planes.
         Ok(self.read(part)?.mask)
     }
 
-    /// Reads the variance of a box; NaN where the uncertainty says that there are no data.
+    /// Reads the variance of a box; NaN for missing data.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl ExposureFile {
         if self.others.is_empty() { self.read_variances(part) } else { Ok(self.read(part)?.variance) }
     }
 
-    /// What gave cause to doubt in the rows that were read whole so far, each row counted once.
+    /// Findings in the rows read in full so far, each row counted once.
     #[must_use]
     pub fn findings(&self) -> Findings {
         let mut all = Findings::default();
@@ -65,8 +65,7 @@ impl ExposureFile {
         all
     }
 
-    /// What constant values fill borders and gaps, without all pixels being read; their number is
-    /// 0.
+    /// Constant values that fill borders and gaps, without reading all pixels; pixel counts are 0.
     ///
     /// # Errors
     ///
@@ -75,18 +74,18 @@ impl ExposureFile {
         let mut found = Findings::default();
         for file in self.parts() {
             let constant = file.constant()?;
-            let doubtful = match file.variance {
-                VarianceSource::Estimate(_) => &mut found.doubtful,
+            let questionable = match file.variance {
+                VarianceSource::Estimate(_) => &mut found.questionable,
                 VarianceSource::Plane(..) => &mut found.weighted,
             };
-            doubtful.extend(constant.doubtful.iter().map(|value| ((value + 0.0).to_bits(), 0)));
+            questionable.extend(constant.questionable.iter().map(|value| ((value + 0.0).to_bits(), 0)));
             found.no_data.extend(constant.values.iter().map(|value| ((value + 0.0).to_bits(), 0)));
         }
         Ok(found)
     }
 
-    /// The pixels of the first part. Rows that are read whole for the first time are counted in
-    /// what is found.
+    /// The pixels of the first part. Rows read in full for the first time are added to the
+    /// findings.
     fn read_own(&self, part: BBox) -> Result<MaskedImage, FitsError> {
         let fresh = self.seen.lock().claim(part, &self.bbox);
         let mut found = Findings::default();
@@ -104,14 +103,14 @@ impl ExposureFile {
             }
         });
         if fresh.contains(&true) {
-            self.find_doubtful(&image, &variance, &fresh, &mut found)?;
+            self.find_questionable(&image, &variance, &fresh, &mut found)?;
             self.seen.lock().findings.add(&found);
         }
         Ok(MaskedImage { bbox: part, image, mask, variance })
     }
 
-    /// The pixel values, NaN where they are no data. Runs of a constant that is none are told with
-    /// their row, value and number.
+    /// Pixel values with NaN for missing data. Runs of a constant value are reported with row,
+    /// value and length.
     fn read_values(
         &self,
         part: BBox,
@@ -125,7 +124,7 @@ impl ExposureFile {
             self.constant()?.mark(rows, columns, |columns, row| {
                 let mut pixels = image.slice_mut(s![row, columns]);
                 if let Some(value) = pixels.first().filter(|value| value.is_finite()) {
-                    // −0 is 0.
+                    // Maps −0 to 0.
                     constant(row, value + 0.0, pixels.len());
                 }
                 pixels.fill(f32::NAN);
@@ -137,7 +136,7 @@ impl ExposureFile {
         Ok(image)
     }
 
-    /// The variances of the first part.
+    /// Variances of the first part.
     fn read_variances(&self, part: BBox) -> Result<Array2<f32>, FitsError> {
         match &self.variance {
             VarianceSource::Plane(source, kind) => {
@@ -163,8 +162,8 @@ impl ExposureFile {
         }
     }
 
-    /// Counts pixels of constant values that are used, but may be no data.
-    fn find_doubtful(
+    /// Counts pixels of constant values that are used but may be missing data.
+    fn find_questionable(
         &self,
         image: &Array2<f32>,
         variance: &Array2<f32>,
@@ -173,10 +172,10 @@ impl ExposureFile {
     ) -> Result<(), FitsError> {
         let constant = self.constant()?;
         let (counts, estimated) = match self.variance {
-            VarianceSource::Estimate(_) => (&mut found.doubtful, true),
+            VarianceSource::Estimate(_) => (&mut found.questionable, true),
             VarianceSource::Plane(..) => (&mut found.weighted, false),
         };
-        for doubtful in &constant.doubtful {
+        for questionable in &constant.questionable {
             let mut count = 0;
             for ((image, variance), _) in
                 image.rows().into_iter().zip(variance.rows()).zip(fresh).filter(|(_, fresh)| **fresh)
@@ -184,18 +183,18 @@ impl ExposureFile {
                 count += image
                     .iter()
                     .zip(variance)
-                    .filter(|(value, v)| **value == *doubtful && (estimated || !v.is_nan()))
+                    .filter(|(value, v)| **value == *questionable && (estimated || !v.is_nan()))
                     .count();
             }
             if count > 0 {
-                *counts.entry((doubtful + 0.0).to_bits()).or_default() += count;
+                *counts.entry((questionable + 0.0).to_bits()).or_default() += count;
             }
         }
         Ok(())
     }
 
-    /// The constant values that fill borders and gaps, looked for once. With weights, these decide,
-    /// and what fills borders in spite of them is doubtful.
+    /// Constant values that fill borders and gaps, determined once. With weights, the weights
+    /// decide, and constant values with nonzero weight are questionable.
     fn constant(&self) -> Result<&Constant, FitsError> {
         if let Some(known) = self.constant.get() {
             return Ok(known);
@@ -218,16 +217,17 @@ impl ExposureFile {
                     let masked = self.read_rows::<f64>(mask, &sampled_rows(height))?;
                     blank(&mut sample, &masked, |value| *value != 0.0);
                 }
-                let mut doubtful = candidates(&sample);
-                let noisy = is_noisy(&sample, &doubtful);
-                doubtful.retain(|value| noisy && fills_rows(&sample, *value));
-                Constant::in_doubt(doubtful)
+                let mut questionable = candidates(&sample);
+                let noisy = is_noisy(&sample, &questionable);
+                questionable.retain(|value| noisy && fills_rows(&sample, *value));
+                Constant::questionable(questionable)
             }
         };
         Ok(self.constant.get_or_init(|| found))
     }
 
-    /// The noise of the image, from its middle, or from rows all over it if that has few data.
+    /// Noise of the image, from its centre, or from rows across the image if the centre has few
+    /// data.
     fn estimated_variance(&self) -> Result<f32, FitsError> {
         let middle = self.read_values(noise::sample(&self.bbox), |_, _, _| ())?;
         if 4 * middle.iter().filter(|value| value.is_finite()).count() >= middle.len() {
@@ -243,7 +243,7 @@ impl ExposureFile {
         Ok(noise::background_variance(&all))
     }
 
-    /// The size from which uncertainties stand for infinity, from some rows of them.
+    /// Threshold for infinite uncertainties, from a sample of rows.
     fn uncertainty_limit(&self, source: &PlaneSource, kind: UncertaintyKind) -> Result<f64, FitsError> {
         if let Some(known) = self.uncertainty_limit.get() {
             return Ok(*known);
@@ -253,7 +253,7 @@ impl ExposureFile {
         Ok(*self.uncertainty_limit.get_or_init(|| limit))
     }
 
-    /// The mask, its values judged in the file's own type before anything is converted.
+    /// The mask, decoded in the type of the file before any conversion.
     fn read_mask_values(
         &self,
         part: BBox,
@@ -269,7 +269,7 @@ impl ExposureFile {
             let values = reader.pixels::<f64>(rows, columns, &source.label)?;
             return Ok(decoded(part, &values, fresh, unknown, |value, unknown| decoder.real(value, unknown)));
         }
-        // The sign of a value is a bit of it.
+        // The sign bit is a mask bit.
         let own_bits = if (1..64).contains(&source.bitpix) { (1_i64 << source.bitpix) - 1 } else { -1 };
         let is_code = matches!(coding, MaskCoding::Codes(_));
         let decode = |value: i64, unknown: &mut UnknownValues| {
@@ -292,7 +292,7 @@ impl ExposureFile {
         Ok(decoded(part, &values, fresh, unknown, |value, unknown| decode(value as i64, unknown)))
     }
 
-    /// The part of a plane; numbers that the type cannot hold are NaN.
+    /// A part of a plane; numbers out of range of the type are NaN.
     fn read_plane<T: Pixel>(&self, source: &PlaneSource, part: BBox) -> Result<Array2<T>, FitsError> {
         let (mut reader, _, [rows, columns]) = self.reader_at(source, part)?;
         let pixels = reader.pixels(rows, columns, &source.label)?;
@@ -306,7 +306,7 @@ impl ExposureFile {
         rows.iter().map(|y| reader.pixels(*y..*y + 1, 0..source.shape.1, &source.label)).collect()
     }
 
-    /// A reader at a plane, whether its values are integers, and the rows and columns of a part.
+    /// A reader positioned at a plane, whether its values are integers, and the ranges of a part.
     fn reader_at(
         &self,
         source: &PlaneSource,
@@ -327,7 +327,7 @@ impl ExposureFile {
     }
 }
 
-/// The mask of a box from its values; unknown values of fresh rows are counted.
+/// The mask of a box from its values; unknown values of new rows are counted.
 fn decoded<T: Copy>(
     part: BBox,
     values: &[T],
@@ -346,7 +346,7 @@ fn decoded<T: Copy>(
     mask
 }
 
-/// Pixels, or `None` if the type they were read as does not hold them.
+/// Pixels, or `None` if they exceed the type they were read as.
 fn unless_out_of_range<T>(pixels: Result<Vec<T>, FitsError>) -> Result<Option<Vec<T>>, FitsError> {
     match pixels {
         Ok(pixels) => Ok(Some(pixels)),
@@ -355,7 +355,7 @@ fn unless_out_of_range<T>(pixels: Result<Vec<T>, FitsError>) -> Result<Option<Ve
     }
 }
 
-/// Makes values NaN where a plane says that they are no data.
+/// Sets values to NaN for missing data.
 fn blank<T>(values: &mut [Vec<f32>], plane: &[Vec<T>], without: impl Fn(&T) -> bool) {
     let pixels = values.iter_mut().flatten().zip(plane.iter().flatten());
     pixels.filter(|(_, other)| without(other)).for_each(|(value, _)| *value = f32::NAN);

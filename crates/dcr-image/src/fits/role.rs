@@ -1,4 +1,4 @@
-//! Uses of planes: mask, weights or PSF of an exposure.
+//! Roles of planes: mask, weights or PSF of an exposure.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::layout::Hdu;
 use super::placement::{distance_px, own_wcs, wcs};
 use super::plane_names::{is_mask, is_uncertainty};
 
-/// An exposure's own file and its image.
+/// The file of an exposure and its image.
 pub(super) struct Own<'a> {
     pub(super) path: &'a Path,
     pub(super) hdus: &'a [Hdu],
@@ -15,7 +15,7 @@ pub(super) struct Own<'a> {
     pub(super) shape: (usize, usize),
 }
 
-/// Use of a plane or file.
+/// Role of a plane or file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Weights,
@@ -24,7 +24,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// The use in messages.
+    /// Name of the role in messages.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Weights => "weights",
@@ -33,7 +33,7 @@ impl Role {
         }
     }
 
-    /// The setting that names files of this use.
+    /// The setting that names files of this role.
     pub(super) const fn setting(self) -> &'static str {
         match self {
             Self::Weights => "input.weights",
@@ -42,16 +42,16 @@ impl Role {
         }
     }
 
-    /// Names of HDUs of this use, in messages.
+    /// HDU names of this role, in messages.
     pub(super) const fn hdu_names(self) -> &'static str {
         match self {
-            Self::Weights => "WEIGHT, VARIANCE or likewise",
-            Self::Mask => "MASK, DQ or likewise",
+            Self::Weights => "WEIGHT, VARIANCE or similar",
+            Self::Mask => "MASK, DQ or similar",
             Self::Psf => "PSF",
         }
     }
 
-    /// Whether an HDU has this use by its name.
+    /// Whether an HDU has this role by its name.
     pub(super) fn is_named(self, hdu: &Hdu) -> bool {
         match self {
             Self::Weights => is_uncertainty(hdu),
@@ -61,7 +61,7 @@ impl Role {
     }
 }
 
-/// Distance in px between the WCS of an HDU and that of the image; `None` if one of them has none.
+/// Distance in px between the WCS of an HDU and of the image; `None` if one of them has none.
 pub(super) fn distance(own: &Own<'_>, hdus: &[Hdu], hdu: &Hdu) -> Option<f64> {
     let (image, other) = (wcs(own.hdus, own.image)?, own_wcs(hdus, hdu)?);
     Some(distance_px(&image, &other, own.shape))

@@ -1,27 +1,27 @@
-//! Stored numbers of images and tables as the numbers that they stand for.
+//! Conversion of stored numbers in images and tables to physical values.
 //!
-//! A stored value `v` stands for `BZERO + BSCALE · v`, or for an undefined pixel if it is an
-//! integer equal to BLANK (FITS 4.0, §4.4.2.5 and §5.3). Undefined, infinite and NaN pixels are NaN
-//! in real numbers. Integers are kept exact where BSCALE is 1.
+//! A stored value `v` represents `BZERO + BSCALE · v`, or an undefined pixel if it is an integer
+//! equal to BLANK (FITS 4.0, §4.4.2.5 and §5.3). Undefined, infinite and NaN pixels become NaN in
+//! real numbers. Integers stay exact for BSCALE = 1.
 
 use crate::header::{Header, Value};
 
-/// A number that pixels are converted to.
+/// Target type of the conversion.
 pub trait Pixel: Copy + Send + Sync {
-    /// 0.
+    /// Zero.
     const ZERO: Self;
     /// An undefined pixel; `None`: undefined pixels keep their stored value.
     const UNDEFINED: Option<Self>;
 
-    /// An integer, `None` if the type cannot hold it.
+    /// Conversion of an integer; `None` if out of range.
     fn from_integer(value: i64) -> Option<Self>;
 
-    /// An integer of up to 65 bits, `None` if the type cannot hold it.
+    /// Conversion of an integer of up to 65 bits; `None` if out of range.
     fn from_wide(value: i128) -> Option<Self> {
         i64::try_from(value).ok().and_then(Self::from_integer)
     }
 
-    /// A real number, truncated towards 0 for integer types; `None` if the type cannot hold it.
+    /// Conversion of a real number, truncated towards 0 for integer types; `None` if out of range.
     fn from_real(value: f64) -> Option<Self>;
 }
 
@@ -40,7 +40,7 @@ macro_rules! real_pixel {
             }
 
             fn from_real(value: f64) -> Option<Self> {
-                // A sum with 0 makes −0 an ordinary 0.
+                // Adding 0 turns −0 into 0.
                 let value = value as Self + 0.0;
                 Some(if value.is_finite() { value } else { Self::NAN })
             }
@@ -73,7 +73,7 @@ impl Pixel for i64 {
     }
 
     fn from_real(value: f64) -> Option<Self> {
-        // The largest i64 is not an f64; 2⁶³ is.
+        // The largest i64 is not representable in f64; 2⁶³ is.
         let value = value.trunc();
         (value >= Self::MIN as f64 && value < 2.0_f64.powi(63)).then_some(value as Self)
     }
@@ -92,21 +92,21 @@ impl Pixel for u64 {
     }
 
     fn from_real(value: f64) -> Option<Self> {
-        // The largest u64 is not an f64; 2⁶⁴ is.
+        // The largest u64 is not representable in f64; 2⁶⁴ is.
         let value = value.trunc();
         (value >= 0.0 && value < 2.0_f64.powi(64)).then_some(value as Self)
     }
 }
 
-/// A number as it is stored.
+/// Stored number type.
 pub(super) trait Stored: Copy {
-    /// Its bytes.
+    /// Size in bytes.
     const SIZE: usize;
 
     /// The number in `SIZE` big-endian bytes.
     fn from_bytes(bytes: &[u8]) -> Self;
 
-    /// The number it stands for; `None` if `T` cannot hold that.
+    /// The physical value; `None` if it is out of range of `T`.
     fn value<T: Pixel>(self, scaling: &Scaling) -> Option<T>;
 }
 
@@ -149,7 +149,7 @@ macro_rules! stored_real {
 stored_integer!(u8, i16, i32, i64);
 stored_real!(f32, f64);
 
-/// From stored numbers to those that they stand for.
+/// Conversion of stored numbers to physical values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scaling {
     conversion: Conversion,
@@ -160,7 +160,7 @@ pub(super) struct Scaling {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Conversion {
     Identity,
-    /// An integer is added: unsigned integers are stored so.
+    /// Integer offset, used for unsigned integers.
     Offset(i128),
     Linear {
         scale: f64,
@@ -169,27 +169,25 @@ enum Conversion {
 }
 
 impl Scaling {
-    /// The stored numbers themselves.
+    /// The identity conversion.
     const NONE: Self = Self { conversion: Conversion::Identity, blank: None };
 
-    /// The scaling by the cards BSCALE and BZERO (or TSCALn and TZEROn), and by the cards in which
-    /// the undefined value may stand, the first that is there.
+    /// The conversion by the cards BSCALE and BZERO (or TSCALn and TZEROn), and the first existing
+    /// card of those for the undefined value.
     ///
     /// # Errors
     ///
-    /// The card whose value makes no sense, and the reason.
+    /// The invalid card and the reason.
     pub(super) fn read(header: &Header, scale: &str, zero: &str, blanks: &[&str]) -> Result<Self, String> {
         let number = |keyword: &str, default: f64| match header.get(keyword) {
             None | Some(Value::Undefined) => Ok(default),
             Some(value) => {
-                value.as_f64().ok_or_else(|| format!("{keyword} = {value}; a finite number was expected"))
+                value.as_f64().ok_or_else(|| format!("{keyword} = {value}; expected a finite number"))
             }
         };
         let (factor, offset) = (number(scale, 1.0)?, number(zero, 0.0)?);
         if factor == 0.0 {
-            return Err(format!(
-                "{scale} = 0, with which all pixels are {zero}; another number was expected"
-            ));
+            return Err(format!("{scale} = 0, with which all pixels are {zero}; expected a nonzero number"));
         }
         // 2⁶³ is the offset of unsigned 64-bit integers.
         let whole = offset.fract() == 0.0 && offset.abs() <= 2.0_f64.powi(63);
@@ -236,7 +234,7 @@ impl Scaling {
     }
 }
 
-/// A stored number stands for one that the type asked for cannot hold.
+/// A value is out of range of the requested type.
 #[derive(Debug)]
 pub(super) struct OutOfRange;
 
@@ -253,7 +251,7 @@ pub(super) fn convert<S: Stored, T: Pixel>(
             T::ZERO
         })
     };
-    // The constant keeps the choice of the conversion out of the loop that most images take.
+    // A constant choice keeps the branch out of the inner loop of the common case.
     if *scaling == Scaling::NONE {
         out.extend(stored.map(|value| checked(value.value(&Scaling::NONE))));
     } else {

@@ -1,8 +1,7 @@
-//! Pixels that do not fit into memory, in a file that nobody sees.
+//! Scratch file for pixels that exceed the memory limit.
 //!
-//! The file has no name once it is made: it is gone when the program ends, however it ends. It
-//! holds, strip of rows by strip, the pixels of every exposure, so that all exposures' pixels of a
-//! few rows lie together.
+//! The file has no name after creation and disappears with the process, however it ends. It stores
+//! the pixels of all exposures strip by strip, so that the same rows of all exposures are adjacent.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,9 +13,9 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::FitsError;
 
-/// Rows of a strip.
+/// Rows per strip.
 const STRIP: usize = 64;
-/// Bytes of a pixel: `f32` and a byte of flags.
+/// Bytes per pixel: `f32` and one byte of flags.
 const BYTES_PER_PIXEL: usize = 5;
 
 /// Images and flags of exposures of one size, on disk.
@@ -29,16 +28,16 @@ pub struct ScratchFile {
 }
 
 impl ScratchFile {
-    /// Makes a file for so many exposures of `(rows, cols)` pixels in a folder on a disk with room
-    /// for them.
+    /// Creates a file for `exposures` exposures of `(rows, cols)` pixels, in a folder on a disk
+    /// with enough space.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it cannot be made.
+    /// [`FitsError::Io`] if the file cannot be created.
     pub fn create(folder: &Path, exposures: usize, shape: (usize, usize)) -> Result<Self, FitsError> {
         let io = |source| FitsError::Io {
             path: folder.to_owned(),
-            action: "make a file for pixels that memory has no room for in this folder",
+            action: "create a scratch file in this folder for pixels that exceed the memory limit",
             source,
         };
         let path = folder.join(format!("pixels-{}", std::process::id()));
@@ -51,11 +50,11 @@ impl ScratchFile {
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`], if the disk is full, say.
+    /// [`FitsError::Io`], e.g. for a full disk.
     ///
     /// # Panics
     ///
-    /// If the arrays are of other sizes than was promised.
+    /// If the arrays have other sizes than declared.
     pub fn write(
         &self,
         exposure: usize,
@@ -77,7 +76,7 @@ impl ScratchFile {
         Ok(())
     }
 
-    /// Reads rows of an exposure.
+    /// Reads a range of rows of an exposure.
     ///
     /// # Errors
     ///
@@ -100,7 +99,7 @@ impl ScratchFile {
         Ok((image, flags))
     }
 
-    /// The pieces of rows of an exposure, each inside one strip, with their places in the file.
+    /// Contiguous pieces of the rows of an exposure, each within one strip, with file offsets.
     fn parts(&self, exposure: usize, rows: Range<usize>) -> impl Iterator<Item = (Place, Range<usize>)> {
         let cols = self.shape.1;
         let block = STRIP * cols * BYTES_PER_PIXEL;
@@ -116,14 +115,14 @@ impl ScratchFile {
 
     fn error(&self, what: &str, source: io::Error) -> FitsError {
         let action = match what {
-            "write" => "write pixels that memory has no room for in this folder",
-            _ => "read back pixels that were put aside in this folder",
+            "write" => "write pixels to the scratch file in this folder",
+            _ => "read pixels from the scratch file in this folder",
         };
         FitsError::Io { path: self.folder.clone(), action, source }
     }
 }
 
-/// Bytes from the beginning of the file.
+/// Offset in bytes from the beginning of the file.
 struct Place {
     image: u64,
     flags: u64,

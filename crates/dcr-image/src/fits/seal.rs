@@ -1,4 +1,4 @@
-//! The file that says that the results beside it are complete and of one run.
+//! The seal: a file whose presence means that the results beside it are complete and of one run.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,10 +8,10 @@ use super::FitsError;
 use super::error::io_error;
 use super::folder::finish_interrupted;
 
-/// Bytes that such a file may have; a run of a thousand visits has some millions.
+/// Maximum size of the seal in bytes; a run of a thousand visits has a few million.
 const LONGEST: u64 = 1 << 28;
 
-/// The seal of results that are being read.
+/// The seal of results being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
     path: PathBuf,
@@ -19,12 +19,12 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Reads the seal called `name` of the results in a folder; `None` if the folder has none. What
-    /// a killed process left half-named there is finished first.
+    /// Reads the seal `name` of the results in a folder; `None` if there is none. Renames
+    /// interrupted by a kill are completed first.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] if it cannot be read, is no text or longer than 256 MiB;
+    /// [`FitsError::Io`] if the seal cannot be read, is not text or exceeds 256 MiB;
     /// [`FitsError::Busy`] if the results are being replaced.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, FitsError> {
         if super::is_dir(folder)? {
@@ -38,7 +38,7 @@ impl Seal {
         }
     }
 
-    /// The file.
+    /// Path of the seal.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -50,11 +50,11 @@ impl Seal {
         &self.text
     }
 
-    /// Refuses results that were replaced since the seal was read.
+    /// Verifies that the results were not replaced since the seal was read.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Replaced`]; [`FitsError::Io`] if the seal cannot be read any more.
+    /// [`FitsError::Replaced`]; [`FitsError::Io`] if the seal cannot be read again.
     pub fn check(&self) -> Result<(), FitsError> {
         match text_of(&self.path) {
             Ok(text) if text == self.text => Ok(()),
@@ -70,7 +70,7 @@ fn text_of(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
-        return Err(io::Error::other("it has more than 256 MiB, which no run writes"));
+        return Err(io::Error::other("the file exceeds 256 MiB, more than any run writes"));
     }
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Bytes of a FITS file: on disk, or unpacked in memory.
+//! Bytes of a FITS file, on disk or unpacked in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,9 +7,9 @@ use std::path::Path;
 use super::error::io_error;
 use super::{FitsError, gunzip};
 
-/// Bytes read to recognise a format.
+/// Number of bytes read to recognise a format.
 const BEGINNING: usize = 80;
-/// First bytes of formats that are not read, with their name and the command that unpacks them.
+/// First bytes of unsupported formats, with the name and the command that unpacks them.
 const OTHER_FORMATS: [(&[u8], &str, &str); 6] = [
     (b"BZh", "bzip2", "bunzip2"),
     (&[0x1f, 0x9d], "compress (.Z)", "uncompress"),
@@ -19,7 +19,7 @@ const OTHER_FORMATS: [(&[u8], &str, &str); 6] = [
     (b"PK\x03\x04", "zip", "unzip"),
 ];
 
-/// The bytes of one file. Offsets beyond its end are errors.
+/// The bytes of one file. Offsets beyond the end are errors.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A file on disk and its length.
@@ -29,13 +29,13 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Opens a regular file under its literal name; a gzipped one is unpacked into memory.
+    /// Opens a regular file under its literal name; unpacks a gzipped one into memory.
     ///
     /// # Errors
     ///
-    /// [`FitsError::Io`] with the reason of the operating system, for what is not a regular file (a
+    /// [`FitsError::Io`] with the reason of the operating system, for a file that is not regular (a
     /// pipe would block), and for gzip data that are damaged or too large; [`FitsError::NotFits`]
-    /// for other contents.
+    /// for other content.
     pub(super) fn open(path: &Path) -> Result<Self, FitsError> {
         let io = io_error(path, "open it for reading");
         let metadata = std::fs::metadata(path).map_err(&io)?;
@@ -43,7 +43,7 @@ impl Source {
             return Err(io(io::Error::other("it is a directory")));
         }
         if !metadata.is_file() {
-            return Err(io(io::Error::other("it is not a regular file; copy it to one")));
+            return Err(io(io::Error::other("it is not a regular file; copy it to a regular file")));
         }
         let mut file = File::open(path).map_err(&io)?;
         let mut beginning = Vec::with_capacity(BEGINNING);
@@ -87,7 +87,7 @@ impl Source {
     }
 }
 
-/// The beginning of a file that is not FITS, for the user; `None` for FITS.
+/// Description of the first bytes of a file that is not FITS; `None` for FITS.
 fn unknown_format(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"SIMPLE") {
         return None;
@@ -96,8 +96,10 @@ fn unknown_format(bytes: &[u8]) -> Option<String> {
         return Some("it is empty".to_owned());
     }
     if let Some((_, format, command)) = OTHER_FORMATS.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
-        return Some(format!("it is packed by {format}, which is not read; unpack it first ({command})"));
+        return Some(format!(
+            "it is compressed with {format}, which is not supported; unpack it first ({command})"
+        ));
     }
     let text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]).chars().take(12).collect();
-    Some(format!("it begins with {text:?}, not with SIMPLE"))
+    Some(format!("it begins with {text:?}; expected SIMPLE"))
 }

@@ -1,7 +1,7 @@
-//! Where each HDU of a file lies, checked against the length of the file.
+//! Locations of the HDUs of a file, verified against the length of the file.
 //!
-//! Every size in a header is doubted: a length that is negative or too large, an END card that is
-//! missing, or bytes after the last HDU would otherwise hide the HDUs that follow.
+//! Every size in a header is verified. Otherwise a negative or excessive length, a missing END
+//! card, or bytes after the last HDU could hide the HDUs that follow.
 //!
 //! # References
 //!
@@ -14,18 +14,18 @@ use super::error::io_error;
 use super::source::Source;
 use crate::header::{Card, Header};
 
-/// Bytes of a block, of which headers and data are whole numbers.
+/// Block size in bytes; headers and data are multiples of it.
 pub(super) const BLOCK: usize = 2880;
-/// Bytes of a card.
+/// Size of a card in bytes.
 const CARD: usize = 80;
-/// Most axes that the standard allows.
+/// Maximum number of axes in the standard.
 const MOST_AXES: i64 = 999;
-/// Bytes of a header beyond which its END card counts as lost.
+/// Maximum header size in bytes; beyond, the END card counts as missing.
 const LONGEST_HEADER: usize = 64 << 20;
-/// Bytes read at once when the end of a file is looked through.
+/// Read buffer for the end of a file in bytes.
 const PIECE: usize = 1 << 20;
 
-/// An HDU: its header and the place of its data.
+/// An HDU: its header and the location of its data.
 #[derive(Debug)]
 pub(super) struct HduExtent {
     /// Its number, 0 being the primary.
@@ -38,13 +38,13 @@ pub(super) struct HduExtent {
     pub(super) data: u64,
     /// Bytes of its data without padding.
     pub(super) data_length: u64,
-    /// Offset of what follows its padding.
+    /// Offset of the next HDU, after the padding.
     pub(super) end: u64,
-    /// Its content by its mandatory cards.
+    /// Content by the mandatory cards.
     pub(super) content: Content,
 }
 
-/// What the mandatory cards of an HDU describe.
+/// Content described by the mandatory cards of an HDU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// An image: bits per pixel (negative: real numbers) and the lengths of the axes.
@@ -59,8 +59,8 @@ pub(super) enum Content {
 ///
 /// # Errors
 ///
-/// [`FitsError::Damaged`] with the HDU, the byte and the card; [`FitsError::Truncated`] if the file
-/// ends before an HDU does; [`FitsError::Io`] if it cannot be read.
+/// [`FitsError::Damaged`] with HDU, byte and card; [`FitsError::Truncated`] if the file ends within
+/// an HDU; [`FitsError::Io`] if it cannot be read.
 pub(super) fn walk(path: &Path, source: &mut Source) -> Result<Vec<HduExtent>, FitsError> {
     let mut hdus = Vec::new();
     let mut start = 0;
@@ -77,7 +77,7 @@ pub(super) fn walk(path: &Path, source: &mut Source) -> Result<Vec<HduExtent>, F
     Ok(hdus)
 }
 
-/// The place of the HDU that is looked at, for messages.
+/// Location of the current HDU, for messages.
 struct Walker<'a> {
     path: &'a Path,
     index: usize,
@@ -93,7 +93,7 @@ impl Walker<'_> {
         source.read_at(offset, buffer).map_err(io_error(self.path, "read it"))
     }
 
-    /// Whether the bytes here begin an extension.
+    /// Whether an extension begins here.
     fn begins_extension(&self, source: &mut Source) -> Result<bool, FitsError> {
         const NAME: &[u8; 8] = b"XTENSION";
         let mut name = [0; NAME.len()];
@@ -104,7 +104,7 @@ impl Walker<'_> {
         Ok(name == *NAME)
     }
 
-    /// The end of a file after its last HDU may be padding, and nothing else.
+    /// Only padding may follow the last HDU.
     fn check_rest(&self, source: &mut Source) -> Result<(), FitsError> {
         let mut piece = vec![0; PIECE];
         let mut offset = self.start;
@@ -117,7 +117,7 @@ impl Walker<'_> {
                 return Err(self.damaged(
                     offset + at as u64,
                     format!(
-                        "an HDU that begins with XTENSION, or the end of the file, was expected, not {text:?}"
+                        "expected an HDU that begins with XTENSION, or the end of the file; found {text:?}"
                     ),
                 ));
             }
@@ -130,7 +130,7 @@ impl Walker<'_> {
         let (cards, data) = self.cards(source)?;
         let mandatory = Mandatory::read(self, &cards)?;
         let (content, data_length) = mandatory.content()?;
-        let too_long = || self.damaged(self.start, "its data are larger than any file");
+        let too_long = || self.damaged(self.start, "the data size exceeds any file");
         let end = data_length
             .checked_next_multiple_of(BLOCK as u64)
             .and_then(|length| length.checked_add(data))
@@ -153,7 +153,7 @@ impl Walker<'_> {
         loop {
             let offset = self.start + cards.len() as u64;
             if cards.len() > LONGEST_HEADER {
-                return Err(self.damaged(offset, "its header has no END card within 64 MiB"));
+                return Err(self.damaged(offset, "the header has no END card within 64 MiB"));
             }
             if source.length() - offset < BLOCK as u64 {
                 return Err(self.damaged(
@@ -168,11 +168,11 @@ impl Walker<'_> {
                     return Ok((cards, offset + BLOCK as u64));
                 }
                 if !name.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-                    return Err(self.damaged(at, "a header card was expected here, and an END card after it"));
+                    return Err(self.damaged(at, "expected a header card here, and an END card after it"));
                 }
-                // The header of the next HDU: this one has lost its END card.
+                // The next header begins: this one has lost its END card.
                 if number == 0 && !cards.is_empty() && (name == b"XTENSION" || name == b"SIMPLE  ") {
-                    return Err(self.damaged(at, "an END card was expected before the next header"));
+                    return Err(self.damaged(at, "expected an END card before the next header"));
                 }
                 cards.extend_from_slice(card);
             }
@@ -180,7 +180,7 @@ impl Walker<'_> {
     }
 }
 
-/// The cards that give an HDU its type and size.
+/// The cards that define type and size of an HDU.
 struct Mandatory<'a> {
     walker: &'a Walker<'a>,
     /// Offsets of the cards, parallel to those of `header`.
@@ -215,17 +215,17 @@ impl<'a> Mandatory<'a> {
         Ok(Self { walker, offsets, header })
     }
 
-    /// An error about a card, or about its absence.
+    /// An error about a card or its absence.
     fn wrong(&self, keyword: &str, expected: &str) -> FitsError {
         let at = self.header.iter().position(|card| card.keyword == keyword);
         match at.zip(self.header.get(keyword)) {
             Some((at, value)) => {
                 let text = value.to_string().replace(char::is_control, "?");
-                self.walker.damaged(self.offsets[at], format!("{keyword} = {text}; {expected} was expected"))
+                self.walker.damaged(self.offsets[at], format!("{keyword} = {text}; expected {expected}"))
             }
             None => self
                 .walker
-                .damaged(self.walker.start, format!("it has no card {keyword}; {expected} was expected")),
+                .damaged(self.walker.start, format!("card {keyword} is missing; expected {expected}")),
         }
     }
 
@@ -270,9 +270,8 @@ impl<'a> Mandatory<'a> {
         if !groups && gcount != 1 {
             return Err(self.wrong("GCOUNT", "1"));
         }
-        let length = data_length(bitpix, &axes[usize::from(groups)..], pcount, gcount).ok_or_else(|| {
-            self.walker.damaged(self.walker.start, "its axes have more pixels than any file")
-        })?;
+        let length = data_length(bitpix, &axes[usize::from(groups)..], pcount, gcount)
+            .ok_or_else(|| self.walker.damaged(self.walker.start, "the number of pixels exceeds any file"))?;
         let content = match kind {
             _ if groups => Content::Other,
             "" | "IMAGE" | "IUEIMAGE" => {
@@ -284,10 +283,10 @@ impl<'a> Mandatory<'a> {
             }
             "BINTABLE" | "A3DTABLE" | "TABLE" => {
                 if bitpix != 8 {
-                    return Err(self.wrong("BITPIX", "8, as of a table,"));
+                    return Err(self.wrong("BITPIX", "8 for a table"));
                 }
                 let &[row_length, rows] = axes.as_slice() else {
-                    return Err(self.wrong("NAXIS", "2, as of a table,"));
+                    return Err(self.wrong("NAXIS", "2 for a table"));
                 };
                 if kind == "TABLE" {
                     Content::Other
@@ -301,11 +300,11 @@ impl<'a> Mandatory<'a> {
     }
 }
 
-/// |BITPIX| / 8 · GCOUNT · (PCOUNT + ΠNAXISn), `None` where it overflows (FITS 4.0, eqs. 1 and 4).
+/// |BITPIX| / 8 · GCOUNT · (PCOUNT + ΠNAXISn), `None` on overflow (FITS 4.0, eqs. 1 and 4).
 fn data_length(bitpix: i64, axes: &[u64], pcount: u64, gcount: u64) -> Option<u64> {
     let pixels = match axes {
         [] => 0,
-        // A length of 0 makes the product 0, whatever the others are.
+        // A zero length makes the product zero.
         _ if axes.contains(&0) => 0,
         _ => axes.iter().try_fold(1_u64, |product, &length| product.checked_mul(length))?,
     };

@@ -1,4 +1,4 @@
-//! Binary tables: the columns by their cards, and the place of a cell's numbers.
+//! Binary tables: columns by their cards, and locations of cells.
 //!
 //! # References
 //!
@@ -8,15 +8,15 @@ use crate::header::Header;
 
 use super::samples::Scaling;
 
-/// Most columns that the standard allows.
+/// Maximum number of columns in the standard.
 const MOST_COLUMNS: i64 = 999;
 
-/// The layout of a binary table, checked.
+/// The layout of a binary table, verified.
 #[derive(Debug)]
 pub(super) struct TableLayout {
     pub(super) row_length: u64,
     pub(super) rows: u64,
-    /// Offset of the heap in the data, and its bytes.
+    /// Offset of the heap within the data, and its size in bytes.
     heap: (u64, u64),
     columns: Vec<Column>,
 }
@@ -31,24 +31,24 @@ struct Column {
 /// A TFORM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Form {
-    /// Elements in the row itself; for variable-length arrays 0 or 1 descriptors.
+    /// Number of elements per row; for variable-length arrays 0 or 1 descriptors.
     repeat: u64,
     /// Letter of the elements.
     letter: u8,
-    /// Bytes of the two numbers of a descriptor, `None` for columns of fixed length.
+    /// Size in bytes of the two numbers of a descriptor; `None` for columns of fixed length.
     descriptor: Option<u64>,
 }
 
-/// The place of the numbers of a cell.
+/// Location of the numbers of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CellPlace {
-    /// In the table's row: offset in the data, numbers, and their BITPIX.
+    /// In the row: offset in the data, count, and BITPIX.
     Row { offset: u64, count: u64, bitpix: i64 },
-    /// In the heap: offset and bytes of the descriptor, and the BITPIX of the numbers.
+    /// In the heap: offset and size of the descriptor, and BITPIX of the numbers.
     Heap { descriptor: u64, size: u64, bitpix: i64 },
 }
 
-/// The number of a column, from 1, by its TTYPE in any case; `None` if the table has none.
+/// The number of a column, from 1, by its TTYPE without case; `None` if the table lacks it.
 pub(super) fn column_number(header: &Header, name: &str) -> Option<i32> {
     let fields = header.i64("TFIELDS")?.clamp(0, MOST_COLUMNS) as i32;
     (1..=fields)
@@ -56,12 +56,12 @@ pub(super) fn column_number(header: &Header, name: &str) -> Option<i32> {
 }
 
 impl TableLayout {
-    /// The layout by TFIELDS, TFORMn and THEAP of a table with rows of these many bytes, and with
-    /// so many bytes after them.
+    /// The layout from TFIELDS, TFORMn and THEAP, for rows of `row_length` bytes followed by
+    /// `after` bytes.
     ///
     /// # Errors
     ///
-    /// The card that makes no sense, or does not fit NAXIS1, NAXIS2 or PCOUNT.
+    /// The invalid card, or the one that contradicts NAXIS1, NAXIS2 or PCOUNT.
     pub(super) fn read(header: &Header, row_length: u64, rows: u64, rest: u64) -> Result<Self, String> {
         let fields = header
             .i64("TFIELDS")
@@ -82,7 +82,7 @@ impl TableLayout {
             ));
         }
         if row_length == 0 && rows > 0 {
-            return Err(format!("NAXIS1 = 0, and yet NAXIS2 = {rows} rows"));
+            return Err(format!("NAXIS1 = 0, but NAXIS2 = {rows} rows"));
         }
         let main = row_length * rows;
         let heap = match header.get("THEAP") {
@@ -98,15 +98,15 @@ impl TableLayout {
         Ok(Self { row_length, rows, heap: (heap, main + rest - heap), columns })
     }
 
-    /// The place of a cell; the column's number starts at 1, the row's at 0.
+    /// Location of a cell; columns count from 1, rows from 0.
     ///
     /// # Errors
     ///
-    /// If there is no such cell, or it does not hold numbers.
+    /// For a missing cell, or one without numbers.
     pub(super) fn cell(&self, number: i32, row: usize) -> Result<CellPlace, String> {
         let (column, row) = (self.column(number)?, self.row(row)?);
         let bitpix = column.form.bitpix().ok_or_else(|| {
-            format!("TFORM{number} has the type {}; numbers were expected", char::from(column.form.letter))
+            format!("TFORM{number} has the type {}; expected numbers", char::from(column.form.letter))
         })?;
         let offset = row * self.row_length + column.offset;
         Ok(match column.form.descriptor {
@@ -116,19 +116,18 @@ impl TableLayout {
         })
     }
 
-    /// Offset in the data and bytes of a cell of text; the column's number starts at 1, the row's
-    /// at 0.
+    /// Offset and size in bytes of a text cell; columns count from 1, rows from 0.
     ///
     /// # Errors
     ///
-    /// If there is no such cell, or it does not hold text of fixed length.
+    /// For a missing cell, or one without text of fixed length.
     pub(super) fn text_cell(&self, number: i32, row: usize) -> Result<(u64, u64), String> {
         let (column, row) = (self.column(number)?, self.row(row)?);
         match column.form {
             Form { letter: b'A', descriptor: None, repeat } => {
                 Ok((row * self.row_length + column.offset, repeat))
             }
-            form => Err(format!("TFORM{number} has the type {}; text was expected", char::from(form.letter))),
+            form => Err(format!("TFORM{number} has the type {}; expected text", char::from(form.letter))),
         }
     }
 
@@ -144,11 +143,11 @@ impl TableLayout {
         inside.ok_or_else(|| format!("the table has {} rows, no row {row}", self.rows))
     }
 
-    /// The offset in the data of the array of a descriptor, and its numbers.
+    /// Offset in the data and count of the array of a descriptor.
     ///
     /// # Errors
     ///
-    /// If it reaches beyond the heap.
+    /// If the array exceeds the heap.
     pub(super) fn in_heap(&self, descriptor: &[u8], bitpix: i64) -> Result<(u64, u64), String> {
         let (count, at) = descriptor.split_at(descriptor.len() / 2);
         let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
@@ -170,7 +169,7 @@ impl TableLayout {
     ///
     /// # Errors
     ///
-    /// The card that makes no sense.
+    /// The invalid card.
     pub(super) fn scaling(header: &Header, number: i32) -> Result<Scaling, String> {
         let [scale, zero, null] = ["TSCAL", "TZERO", "TNULL"].map(|name| format!("{name}{number}"));
         Scaling::read(header, &scale, &zero, &[&null])
@@ -208,7 +207,7 @@ impl Form {
         }
     }
 
-    /// The numbers as a BITPIX; `None` for text, bits, logical and complex values.
+    /// Numbers as a BITPIX; `None` for text, bits, logical and complex values.
     const fn bitpix(self) -> Option<i64> {
         match self.letter {
             b'B' => Some(8),
@@ -222,11 +221,11 @@ impl Form {
     }
 }
 
-/// A card other than expected, or its absence, in words.
+/// Message about an unexpected or missing card.
 pub(super) fn unexpected(header: &Header, keyword: &str, expected: &str) -> String {
     match header.get(keyword) {
-        Some(value) => format!("{keyword} = {value}; {expected} was expected"),
-        None => format!("it has no card {keyword}; {expected} was expected"),
+        Some(value) => format!("{keyword} = {value}; expected {expected}"),
+        None => format!("card {keyword} is missing; expected {expected}"),
     }
 }
 

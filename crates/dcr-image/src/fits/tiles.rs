@@ -1,8 +1,8 @@
-//! Tile-compressed images: their cards, checked, and their pixels, decoded in checked code.
+//! Tile-compressed images: cards verified, pixels decoded in safe code.
 //!
-//! The crate `fits-well` decodes the tiles. It sees a file of one HDU that is made for it: a header
-//! of the cards that matter, checked here, and the table's bytes as they lie in the file. Cards of
-//! an observation, whatever their form, cannot disturb it, and no other HDU is looked at.
+//! The crate `fits-well` decodes the tiles from a synthetic file of one HDU: a header with the
+//! relevant, verified cards, and the bytes of the table. Other cards of an observation cannot
+//! disturb it, and it reads no other HDU.
 //!
 //! # References
 //!
@@ -24,23 +24,23 @@ use crate::header::{Card, Header, Value, format_card};
 const ALGORITHMS: [&str; 6] = ["RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS"];
 /// An older name of RICE_1.
 const OLD_RICE: &str = "RICE_ONE";
-/// Columns of which a tile's bytes may lie in one.
+/// Columns of which one may hold the bytes of a tile.
 const DATA_COLUMNS: [&str; 3] = ["COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA"];
-/// Keywords that the decoder needs, as they are or with a number behind.
+/// Keywords for the decoder, literal or with an index.
 const KEYWORDS: [&str; 15] = [
     "THEAP", "ZIMAGE", "ZBITPIX", "ZNAXIS", "ZTILE", "ZNAME", "ZVAL", "ZQUANTIZ", "ZDITHER0", "ZSCALE",
     "ZZERO", "ZBLANK", "ZMASKCMP", "BLANK", "TFIELDS",
 ];
 /// Keywords of columns.
 const COLUMN_KEYWORDS: [&str; 2] = ["TTYPE", "TFORM"];
-/// Most axes of a compressed image.
+/// Maximum number of axes of a compressed image.
 const MOST_AXES: i64 = 9;
-/// Bytes of pixels per byte of compressed data beyond which the header counts as damaged: constant
+/// Maximum ratio of pixel bytes to compressed bytes; beyond, the header counts as damaged. Constant
 /// images reach 10⁴ in large tiles.
 const LARGEST_RATIO: u64 = 20_000;
-/// Values of masks that PLIO_1 can hold; a damaged tile decodes to others.
+/// Maximum mask value in PLIO_1; damaged tiles decode to others.
 const PLIO_VALUES: Range<i32> = 0..1 << 24;
-/// Bytes read from the file at once.
+/// Read buffer in bytes.
 const BUFFER: usize = 1 << 17;
 
 /// A compressed image as its cards describe it.
@@ -56,14 +56,14 @@ pub(super) struct TiledImage {
     header: Vec<u8>,
 }
 
-/// The reason for which pixels cannot be decoded.
+/// The reason for a decoding failure.
 #[derive(Debug)]
 pub(super) enum DecodeError {
-    /// A value does not fit the type asked for.
+    /// A value is out of range for the requested type.
     OutOfRange,
     /// The file could not be read.
     Io(io::Error),
-    /// The compressed data make no sense.
+    /// The compressed data are invalid.
     Data(String),
 }
 
@@ -73,17 +73,17 @@ impl From<OutOfRange> for DecodeError {
     }
 }
 
-/// Whether the table of a header holds a compressed image.
+/// Whether a table header describes a compressed image.
 pub(super) fn is_tiled(header: &Header) -> bool {
     header.bool("ZIMAGE") == Some(true)
 }
 
 impl TiledImage {
-    /// Checks the cards of a compressed image against its table.
+    /// Verifies the cards of a compressed image against its table.
     ///
     /// # Errors
     ///
-    /// The card that makes no sense, its value, and what was expected.
+    /// The invalid card, its value, and the value expected.
     pub(super) fn read(header: &Header, table: &TableLayout, data_length: u64) -> Result<Self, String> {
         let bitpix = integer(header, "ZBITPIX", -64, 64, "8, 16, 32, 64, -32 or -64")?;
         if !matches!(bitpix, 8 | 16 | 32 | 64 | -32 | -64) {
@@ -111,9 +111,7 @@ impl TiledImage {
         }
         let bytes = pixels.saturating_mul(bitpix.unsigned_abs() / 8);
         if bytes > data_length.saturating_mul(LARGEST_RATIO) {
-            return Err(format!(
-                "its {pixels} pixels by the cards ZNAXISn cannot come from {data_length} compressed bytes"
-            ));
+            return Err(format!("{pixels} pixels (ZNAXISn) exceed any compression of {data_length} bytes"));
         }
         let algorithm = match header.text("ZCMPTYPE") {
             Some(OLD_RICE) => "RICE_1",
@@ -121,7 +119,7 @@ impl TiledImage {
             _ => return Err(unexpected(header, "ZCMPTYPE", "RICE_1, GZIP_1, GZIP_2, PLIO_1 or HCOMPRESS_1")),
         };
         if !DATA_COLUMNS.iter().any(|name| column_number(header, name).is_some()) {
-            return Err("it has no column COMPRESSED_DATA".to_owned());
+            return Err("the column COMPRESSED_DATA is missing".to_owned());
         }
         for number in 1..=header.i64("TFIELDS").unwrap_or(0) {
             for (keyword, plain) in [(format!("TSCAL{number}"), 1.0), (format!("TZERO{number}"), 0.0)] {
@@ -164,15 +162,13 @@ impl TiledImage {
         let region = image.view(ranges, &mut words).map_err(data)?;
         let mut out = Vec::new();
         let room = out.try_reserve_exact(count);
-        room.map_err(|_| DecodeError::Data(format!("there is no memory for its {count} pixels")))?;
+        room.map_err(|_| DecodeError::Data(format!("not enough memory for {count} pixels")))?;
         match region.samples() {
             View::U8(stored) => convert(stored.iter().copied(), scaling, &mut out)?,
             View::I16(stored) => convert(stored.iter().copied(), scaling, &mut out)?,
             View::I32(stored) => {
                 if self.is_plio && stored.iter().any(|value| !PLIO_VALUES.contains(value)) {
-                    return Err(DecodeError::Data(
-                        "PLIO_1 holds values from 0 to 16777215, not others".to_owned(),
-                    ));
+                    return Err(DecodeError::Data("PLIO_1 holds values from 0 to 16777215 only".to_owned()));
                 }
                 convert(stored.iter().copied(), scaling, &mut out)?;
             }
@@ -181,7 +177,7 @@ impl TiledImage {
             View::F64(stored) => convert(stored.iter().copied(), scaling, &mut out)?,
         }
         if out.len() != count {
-            return Err(DecodeError::Data(format!("{count} pixels were expected, not {}", out.len())));
+            return Err(DecodeError::Data(format!("expected {count} pixels, found {}", out.len())));
         }
         Ok(out)
     }
@@ -192,7 +188,7 @@ fn integer(header: &Header, keyword: &str, least: i64, most: i64, expected: &str
     value.ok_or_else(|| unexpected(header, keyword, expected))
 }
 
-/// An empty primary HDU, and the header of the table with the cards that matter.
+/// An empty primary HDU, and a table header with the relevant cards.
 fn decoder_header(header: &Header, algorithm: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let primary = [Card::new("SIMPLE", true), Card::new("BITPIX", 8_i64), Card::new("NAXIS", 0_i64)];

@@ -1,10 +1,10 @@
-//! The JSON tree of lsst-images files.
+//! JSON tree of lsst-images files.
 
 use super::FitsError;
 use super::layout::Hdu;
 use super::reader::FitsReader;
 
-/// The JSON tree of an lsst-images file, which holds what other files have in their cards.
+/// JSON tree of an lsst-images file, which replaces the cards of other files.
 pub(super) fn observation_tree(
     reader: &mut FitsReader,
     hdus: &[Hdu],
@@ -14,7 +14,7 @@ pub(super) fn observation_tree(
     };
     reader.go_to(hdu.index)?;
     let Some(column) = reader.column("JSON") else {
-        let reason = "it has no column JSON, which holds the tree in files of lsst-images".to_owned();
+        let reason = "the column JSON with the tree of lsst-images is missing".to_owned();
         return Err(FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason });
     };
     let bytes: Vec<u8> = reader.cell::<i32>(column, 0)?.into_iter().map(|byte| byte as u8).collect();
@@ -25,7 +25,7 @@ pub(super) fn observation_tree(
     })
 }
 
-/// Python writes numbers that are none as NaN and Infinity, which JSON does not have: null instead.
+/// Python writes NaN and Infinity, which are not JSON: replaced by null.
 fn without_nan(bytes: Vec<u8>) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let (mut in_string, mut i) = (false, 0);
@@ -38,7 +38,7 @@ fn without_nan(bytes: Vec<u8>) -> Vec<u8> {
                 i += word.len();
                 continue;
             }
-            // What a backslash escapes ends no string.
+            // An escaped quote does not end a string.
             (true, _) if bytes[i] == b'\\' && i + 1 < bytes.len() => {
                 out.push(bytes[i]);
                 i += 1;

@@ -1,4 +1,4 @@
-//! Writing exposures: named images, tables, cards, checksums; complete or not at all.
+//! Writing FITS files: images, tables, cards, checksums; completely or not at all.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{BBox, MaskPlanes, Wcs};
 /// Length of a FITS block in bytes.
 const BLOCK: usize = 2880;
 
-/// A file to be written: primary cards, then images, then tables.
+/// Content of a file: primary cards, then images, then tables.
 #[derive(Clone, Debug, Default)]
 pub struct ExposureToWrite<'a> {
     /// Cards of the primary HDU, which has no data.
@@ -71,12 +71,12 @@ pub enum ColumnValues {
     Images(Array3<f32>),
 }
 
-/// How to write a file.
+/// Options for writing a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// Whether a file of that name may be replaced.
+    /// Whether an existing file may be replaced.
     pub overwrite: bool,
-    /// Whether images are tile-compressed, without loss (GZIP_2).
+    /// Whether images are tile-compressed losslessly (GZIP_2).
     pub compress: bool,
 }
 
@@ -87,7 +87,7 @@ impl<'a> ImageHdu<'a> {
         Self { name: name.to_owned(), pixels, cards: Vec::new() }
     }
 
-    /// Adds the WCS and the place in the parent image.
+    /// Adds the WCS and the origin in the parent image.
     #[must_use]
     pub fn on_grid(mut self, wcs: &Wcs, bbox: &BBox) -> Self {
         self.cards.extend(wcs.to_cards((bbox.x0, bbox.y0)));
@@ -102,7 +102,7 @@ impl<'a> ImageHdu<'a> {
         self
     }
 
-    /// Adds the meaning of the mask bits as `MP_` cards.
+    /// Adds the mask planes as `MP_` cards.
     #[must_use]
     pub fn with_planes(mut self, planes: &MaskPlanes) -> Self {
         self.cards.extend(planes.iter().map(|(name, bit)| Card::new(&format!("MP_{name}"), i64::from(bit))));
@@ -118,13 +118,12 @@ impl<'a> ImageHdu<'a> {
 }
 
 /// Writes a file: under a temporary name in its folder, with CHECKSUM and DATASUM in every HDU,
-/// synced, then renamed. Whatever goes wrong, nothing is left behind and nothing appears under
-/// `path`.
+/// synced, then renamed. After an error no temporary file remains, and `path` is unchanged.
 ///
 /// # Errors
 ///
-/// [`FitsError::Exists`] if the file is there and may not be replaced; [`FitsError::Io`] with the
-/// reason, as for a full disk; [`FitsError::Content`] for a table whose columns differ in length.
+/// [`FitsError::Exists`] for an existing file that may not be replaced; [`FitsError::Io`] with the
+/// reason, e.g. a full disk; [`FitsError::Content`] for a table with columns of different length.
 pub fn write_exposure(
     path: &Path,
     exposure: &ExposureToWrite<'_>,
@@ -173,11 +172,10 @@ fn write_to(
     Ok(())
 }
 
-/// Takes the data of an HDU piece by piece.
+/// Receives the data of an HDU piece by piece.
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
-/// Writes one HDU. `data` is asked for its bytes twice: for their sum, which the header holds, and
-/// to be written.
+/// Writes one HDU. `data` is called twice: for the checksum in the header, and for writing.
 fn write_hdu(
     file: &mut impl Write,
     cards: &[Card],
@@ -193,7 +191,7 @@ fn write_hdu(
     let padding = vec![0_u8; length.next_multiple_of(BLOCK) - length];
     data_sum.add(&padding);
 
-    // Strings on several cards are a convention, which a header must name.
+    // The convention for strings over several cards must be named in the header.
     let long = cards.iter().any(|card| format_card(card).len() > 1);
     let convention = long.then(|| Card::new("LONGSTRN", "OGIP 1.0"));
     let header = |checksum: &str| {
@@ -280,7 +278,7 @@ impl ColumnValues {
         }
     }
 
-    /// Bytes of a cell. A string column has at least one character.
+    /// Size of a cell in bytes. A string column has at least one character.
     fn width(&self) -> usize {
         match self {
             Self::F64(_) | Self::I64(_) => 8,

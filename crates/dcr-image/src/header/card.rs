@@ -1,8 +1,8 @@
 //! One card of a FITS header: its keyword, its typed value and its comment.
 //!
-//! The parser is lenient where files in the wild are: lower-case keywords, `D` exponents, values
-//! out of their columns. It follows the FITS 4.0 standard §4 together with the HIERARCH and the
-//! long string (CONTINUE) conventions.
+//! The parser tolerates common deviations: lower-case keywords, `D` exponents, values outside their
+//! columns. It follows the FITS 4.0 standard §4 with the HIERARCH and the long string (CONTINUE)
+//! conventions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// A real number. A NaN or infinity has no FITS form and is written as an undefined value.
+    /// A real number. NaN and infinity have no FITS form and are written as undefined values.
     Float(f64),
     /// A character string without its trailing blanks.
     Text(String),
@@ -26,8 +26,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// As a number: integers are converted, strings that hold a finite number are parsed, and
-    /// everything else (a NaN or `'NaN'` included) is `None`.
+    /// The value as a number: integers and numeric strings are converted; everything else,
+    /// including NaN and `'NaN'`, is `None`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         let number = match self {
@@ -39,7 +39,7 @@ impl Value {
         number.filter(|value| value.is_finite())
     }
 
-    /// As an integer: a real number or string without a fraction counts.
+    /// The value as an integer: real numbers and strings without a fraction are converted.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         match self {
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// As text, if it is a string that is not blank.
+    /// The value as text, if it is a string that is not blank.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// As a logical value; the strings and integers that some writers use instead count.
+    /// The value as a logical; strings and integers used by some writers are converted.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         match self {
@@ -121,11 +121,11 @@ impl From<String> for Value {
 /// A keyword with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// The keyword in upper case; of a HIERARCH card, what follows that word.
+    /// The keyword in upper case; for a HIERARCH card, without that word.
     pub keyword: String,
     /// The value; the text of a COMMENT or HISTORY card.
     pub value: Value,
-    /// What follows the slash, or empty.
+    /// The comment after the slash; can be empty.
     pub comment: String,
 }
 
@@ -143,7 +143,7 @@ impl Card {
         self
     }
 
-    /// Whether the card is text for people (COMMENT, HISTORY, blank) rather than a keyword's value.
+    /// Whether the card is commentary (COMMENT, HISTORY, blank) rather than a keyword with a value.
     #[must_use]
     pub fn is_commentary(&self) -> bool {
         is_commentary(&self.keyword)
@@ -154,10 +154,10 @@ pub(super) fn is_commentary(keyword: &str) -> bool {
     matches!(keyword, "COMMENT" | "HISTORY" | "")
 }
 
-/// Parses the cards of a header, given as they stand in the file; stops at END.
+/// Parses the cards of a header, up to END.
 pub(crate) fn parse_cards(bytes: &[u8]) -> Vec<Card> {
     let mut cards: Vec<Card> = Vec::new();
-    // Whether the last string ended in an ampersand, so that a CONTINUE card goes on with it.
+    // Whether the last string ended in an ampersand, so that a CONTINUE card continues it.
     let mut continued = false;
     for raw in bytes.chunks(CARD_LENGTH) {
         let line = printable(raw);
@@ -184,8 +184,7 @@ pub(crate) fn parse_cards(bytes: &[u8]) -> Vec<Card> {
         };
         cards.push(card);
     }
-    // A lone ampersand that nothing continued is part of the string after all only by intent of its
-    // writer, which cannot be known; it is left out.
+    // A final ampersand without continuation is ambiguous; it is dropped.
     cards
 }
 
@@ -225,7 +224,7 @@ fn parse_card(line: &str, name: &str) -> Card {
     Card { keyword, value, comment: comment.to_owned() }
 }
 
-/// Splits the field after the value indicator into the value and its comment.
+/// Splits the field after the value indicator into value and comment.
 fn parse_value(field: &str) -> (Value, &str) {
     let field = field.trim_start();
     if let Some(rest) = field.strip_prefix('\'') {
@@ -237,7 +236,7 @@ fn parse_value(field: &str) -> (Value, &str) {
     (parse_token(token.trim()), comment.trim())
 }
 
-/// The string up to its closing quote, doubled quotes undone, and what follows it.
+/// The string up to its closing quote, with doubled quotes resolved, and the rest.
 fn parse_quoted(rest: &str) -> (String, &str) {
     let mut text = String::new();
     let mut left = rest;
@@ -256,7 +255,7 @@ fn parse_quoted(rest: &str) -> (String, &str) {
                     }
                 }
             }
-            // No closing quote: the rest of the card is the string.
+            // Without a closing quote, the rest of the card is the string.
             None => {
                 text.push_str(left.trim_end());
                 return (text, "");
@@ -272,15 +271,14 @@ fn parse_token(token: &str) -> Value {
         "F" => Value::Bool(false),
         _ => {
             token.parse().map(Value::Int).ok().or_else(|| parse_real(token).map(Value::Float)).unwrap_or_else(
-                // A complex number, or not a value of the standard: kept as it stands.
+                // A complex or nonstandard value is kept as text.
                 || Value::Text(token.to_owned()),
             )
         }
     }
 }
 
-/// A real number, with `D` allowed for the exponent. `NaN` and `inf` are numbers here; callers that
-/// want finite ones ask for that.
+/// A real number; `D` is allowed for the exponent. `NaN` and `inf` count as numbers here.
 fn parse_real(token: &str) -> Option<f64> {
     if token.contains(['d', 'D']) {
         return token.replace(['d', 'D'], "e").parse().ok();

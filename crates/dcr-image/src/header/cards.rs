@@ -1,4 +1,4 @@
-//! A header: the cards of one HDU, or of an image extension merged with its primary HDU.
+//! A header: the cards of one HDU, or of an image extension merged with the primary HDU.
 
 use super::card::{Card, Value};
 use super::wcs_keywords::is_wcs_keyword;
@@ -9,7 +9,7 @@ const STRUCTURE: [&str; 16] = [
     "BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM", "INHERIT",
 ];
 
-/// The cards of a header in their order. Lookups ignore case and find the first card of a name.
+/// The cards of a header in order. Lookups ignore case and return the first card of a name.
 ///
 /// ```
 /// use dcr_image::header::Header;
@@ -28,18 +28,18 @@ impl Header {
         Self { cards: Vec::new() }
     }
 
-    /// Parses the cards as they stand in a file, 80 bytes each, up to END.
+    /// Parses the cards of a file, 80 bytes each, up to END.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         Self { cards: super::card::parse_cards(bytes) }
     }
 
-    /// The header of an image as the INHERIT convention has it: the cards of its extension, then
-    /// those of the primary HDU that the extension does not have itself.
+    /// The header of an image by the INHERIT convention: the cards of its extension, then those of
+    /// the primary HDU that the extension lacks.
     ///
-    /// An extension without INHERIT inherits too, for that is what writers mean; `INHERIT = F` is
-    /// respected. Cards that describe data or a WCS are never inherited: half a WCS from elsewhere
-    /// is worse than none.
+    /// An extension without INHERIT inherits too, as most writers intend; `INHERIT = F` is
+    /// respected. Cards about data or WCS are never inherited, because a mixture of two WCS is
+    /// wrong.
     #[must_use]
     pub fn merged(primary: &Self, extension: &Self) -> Self {
         if extension.bool("INHERIT") == Some(false) {
@@ -54,7 +54,7 @@ impl Header {
         Self { cards: extension.cards.iter().chain(inherited).cloned().collect() }
     }
 
-    /// The cards in their order.
+    /// The cards in order.
     pub fn iter(&self) -> impl Iterator<Item = &Card> {
         self.cards.iter()
     }
@@ -70,7 +70,7 @@ impl Header {
         self.cards.push(card);
     }
 
-    /// Gives a keyword a value, in its place if it is there and at the end otherwise.
+    /// Sets the value of a keyword, in place if it exists, else at the end.
     pub fn set(&mut self, keyword: &str, value: impl Into<Value>) {
         let value = value.into();
         match self.cards.iter_mut().find(|card| card.keyword.eq_ignore_ascii_case(keyword)) {

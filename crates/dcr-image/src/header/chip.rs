@@ -1,19 +1,19 @@
-//! The CCD and exposure that an image is of: for choosing its part of a file that serves many, and
-//! for telling images of one exposure apart.
+//! Identity of the CCD and exposure of an image: selects its part of a shared file, and separates
+//! images of one exposure.
 
 use super::{Header, Value};
 
-/// Keywords, and columns of tables, with the name of a CCD.
+/// Keywords, and table columns, with the name of a CCD.
 const NAMES: [&str; 4] = ["CCDNAME", "DETPOS", "DET-NAME", "CHIPNAME"];
 /// The keyword that names an HDU, and often the CCD in it.
 const EXTENSION: &str = "EXTNAME";
 /// Keywords, and columns, with the number of a CCD.
 const NUMBERS: [&str; 3] = ["CCDNUM", "DETECTOR", "CHIPID"];
-/// Keywords, and columns, with the number of an exposure.
+/// Keywords, and table columns, with the number of an exposure.
 const EXPOSURES: [&str; 1] = ["EXPNUM"];
 
-/// Cards that number or name a detector, or a part of one. A camera has some of them; a card that
-/// names the whole camera (DETECTOR and DETNAME of some) does no harm beside one that differs.
+/// Cards with the number or name of a detector or a part of one. Cards that name the whole camera
+/// (DETECTOR and DETNAME of some) are harmless beside a card that differs.
 const CARDS: [&str; 26] = [
     "CCDNUM",
     "CCDNAME",
@@ -42,15 +42,15 @@ const CARDS: [&str; 26] = [
     "ESO DET CHIP1 ID",
     "EXTVER",
 ];
-/// Values of EXTNAME that name a kind of plane, not a detector.
+/// Values of EXTNAME that denote a kind of plane, not a detector.
 const PLANES: [&str; 8] = ["IMAGE", "SCI", "SCIENCE", "PRIMARY", "COMPRESSED_IMAGE", "DATA", "FLUX", "COADD"];
 
-/// Name and number of a CCD, and the number of its exposure, as far as they are known.
+/// Name and number of a CCD, and number of its exposure, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chip {
-    /// The name that a keyword made for it gives.
+    /// Name from a keyword dedicated to it.
     name: Option<String>,
-    /// EXTNAME, which may be that of the CCD, or of a plane (`SCI`).
+    /// EXTNAME: name of the CCD, or of a plane (`SCI`).
     extension: Option<String>,
     number: Option<i64>,
     exposure: Option<i64>,
@@ -62,8 +62,8 @@ impl Chip {
         Self::of(|name| header.text(name).map(str::to_owned), |name| header.i64(name))
     }
 
-    /// The CCD that any source of texts and integers by keyword describes. Case of the keywords is
-    /// that of headers.
+    /// The CCD described by any source of texts and integers by keyword, in the case used in
+    /// headers.
     pub(crate) fn of(
         mut text: impl FnMut(&str) -> Option<String>,
         mut number: impl FnMut(&str) -> Option<i64>,
@@ -95,26 +95,26 @@ impl Chip {
         Self { extension: name.map(str::to_owned), ..self }
     }
 
-    /// Whether name or number say that both are one CCD. Exposures do not matter.
+    /// Whether names or numbers identify both as one CCD, regardless of the exposure.
     pub(crate) fn is_same_ccd(&self, other: &Self) -> bool {
         let names = |chip: &Self| [chip.name.clone(), chip.extension.clone()].into_iter().flatten();
         names(self).any(|own| names(other).any(|name| own.eq_ignore_ascii_case(&name)))
             || (self.number.is_some() && self.number == other.number)
     }
 
-    /// Whether both are known to be of different exposures.
+    /// Whether both are known to belong to different exposures.
     pub(crate) fn is_other_exposure(&self, other: &Self) -> bool {
         matches!((self.exposure, other.exposure), (Some(own), Some(other)) if own != other)
     }
 
-    /// Whether both are known, by keywords made for it, to be of different CCDs or exposures.
+    /// Whether both are known, by dedicated keywords, to be of different CCDs or exposures.
     pub(crate) fn contradicts(&self, other: &Self) -> bool {
         let numbers = matches!((self.number, other.number), (Some(own), Some(other)) if own != other);
         let named = self.name.is_some() && other.name.is_some();
         self.is_other_exposure(other) || ((numbers || named) && !self.is_same_ccd(other))
     }
 
-    /// `CCD N11, number 42, of exposure 425859`.
+    /// Description, e.g. `CCD N11, number 42, of exposure 425859`.
     pub(crate) fn describe(&self) -> String {
         let mut parts = vec![];
         if let Some(name) = self.name.as_ref().or(self.extension.as_ref()) {
@@ -130,9 +130,9 @@ impl Chip {
     }
 }
 
-/// The cards that tell the detector, as `CCDNUM 1, CCDNAME S29`; `None` if there is none.
+/// The detector cards, e.g. `CCDNUM 1, CCDNAME S29`; `None` if there are none.
 ///
-/// Images of one exposure are of different detectors where this differs.
+/// Images of one exposure with different values come from different detectors.
 pub(crate) fn detector(header: &Header) -> Option<String> {
     let described = |card: &&str| match header.get(card)? {
         Value::Int(number) => Some(format!("{card} {number}")),

@@ -1,25 +1,25 @@
-//! Latitudes and longitudes as headers write them: numbers, and strings with a sign, a letter of
-//! the hemisphere, or both.
+//! Latitudes and longitudes in headers: numbers, and strings with a sign, a hemisphere letter, or
+//! both.
 
 use super::Value;
 use super::angle::parse_sexagesimal;
 
-/// A latitude or longitude, and what its text says of the way it counts.
+/// A latitude or longitude, with the sign convention of its text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Coordinate {
     /// Degrees, north or east positive where `lettered`.
     pub(super) degrees: f64,
-    /// Whether a letter says which way it counts.
+    /// Whether a letter states the hemisphere.
     pub(super) lettered: bool,
-    /// Whether there is a minus sign as well as a letter.
+    /// Whether the text has a minus sign as well as a letter.
     pub(super) signed_too: bool,
 }
 
-/// A coordinate whose letters are `positive` and `negative`, such as N and S.
+/// A coordinate with hemisphere letters `positive` and `negative`, such as N and S.
 ///
-/// A letter decides: "70.7 W" and "W 70:42:00" are −70.7. With a minus sign beside it, both say
-/// the same, for nobody writes the opposite of west: "-70.7 W" is −70.7, and so is "-70.7 E", in
-/// which the letter names the way that positive numbers count.
+/// A letter takes precedence: "70.7 W" and "W 70:42:00" are −70.7. With a minus sign as well, both
+/// are assumed to state the same: "-70.7 W" is −70.7, and so is "-70.7 E", where the letter states
+/// the direction of positive numbers.
 pub(super) fn coordinate(value: &Value, positive: char, negative: char) -> Option<Coordinate> {
     let Value::Text(text) = value else {
         return Some(Coordinate { degrees: value.as_f64()?, lettered: false, signed_too: false });
@@ -27,7 +27,7 @@ pub(super) fn coordinate(value: &Value, positive: char, negative: char) -> Optio
     let text = text.trim();
     let letter = |c: char| c.eq_ignore_ascii_case(&positive) || c.eq_ignore_ascii_case(&negative);
     let last = text.chars().next_back()?;
-    // "30d14m40s" ends in seconds, not in the south.
+    // "30d14m40s" ends in seconds, not in S for south.
     let seconds = last == 's' && text.contains(['d', 'm']) && !text.contains(['S', ' ']);
     let (rest, found) = if letter(last) && !seconds {
         (&text[..text.len() - last.len_utf8()], Some(last))

@@ -1,10 +1,10 @@
-//! The height of a telescope, from cards that may hold feet, or the telescope's altitude angle.
+//! Elevation of a telescope, from cards that may be in feet or hold the altitude angle.
 //!
-//! A unit in the card's text or in its comment counts. Heights above 5700 m, where nobody observes,
-//! are taken for feet if that gives a height that the pressure allows. A number below 5.7 that is
-//! not whole, as of heights in km, is taken for m, with a warning. A number up to 90 in a card
-//! whose name means both, such as ELEVATIO, is an angle where it is the altitude of the pointing.
-//! What is no height is not used, with a warning.
+//! A unit in the text or comment of the card is respected. Elevations above 5700 m, higher than any
+//! observatory, are read as feet if the pressure allows the result. A fractional number below 5.7,
+//! as for elevations in km, is read as m, with a warning. A number up to 90 in a card with two
+//! meanings, such as ELEVATIO, is an angle if it agrees with the altitude of the pointing. Unusable
+//! values are ignored, with a warning.
 
 use super::Value;
 use super::reading::Reading;
@@ -13,19 +13,19 @@ use super::weather;
 /// Metres in a foot and in a kilometre.
 const FOOT_M: f64 = 0.3048;
 const KILOMETRE_M: f64 = 1000.0;
-/// Heights in km that may be written without their unit.
+/// Elevations in km that may lack their unit.
 const MAYBE_KILOMETRES: std::ops::Range<f64> = 0.1..5.7;
-/// Largest difference between a number and the telescope's altitude that makes it that altitude.
+/// Maximum difference in degrees between a number and the altitude of the pointing for an angle.
 const ALTITUDE_DEG: f64 = 1.0;
-/// Largest difference in m between a card and the known height of an instrument's telescope.
+/// Maximum difference in m between a card and the known elevation of an instrument.
 const KNOWN_SITE_M: f64 = 500.0;
-/// Cards whose name may mean an angle.
+/// Cards whose name can mean an angle.
 const MAYBE_ANGLES: [&str; 4] = ["ELEVATIO", "ELEVATION", "ALTITUDE", "TELELEV"];
 
 impl Reading<'_> {
-    /// The height above sea level in m, from the first card that has one. `altitude_deg` is the
-    /// altitude of the pointing, as the header says or as it follows from time and place; `known_m`
-    /// the height of the instrument's telescope.
+    /// Elevation above sea level in m, from the first usable card. `altitude_deg` is the altitude
+    /// of the pointing, from the header or from time and position; `known_m` is the elevation of
+    /// the instrument's telescope.
     pub(super) fn elevation(
         &mut self,
         cards: &[&'static str],
@@ -38,7 +38,7 @@ impl Reading<'_> {
                 self.warn(
                     "elevation",
                     format!(
-                        "The header puts the telescope {elevation:.0} m high, but {} is at {known:.0} m, which is \
+                        "The header gives an elevation of {elevation:.0} m, but {} is at {known:.0} m, which is \
                          used.",
                         self.profile.name
                     ),
@@ -56,7 +56,7 @@ impl Reading<'_> {
                 Some(number) => number,
                 None => {
                     if super::angle::parse_sexagesimal(text).is_some() {
-                        self.not_a_height(card, &written, "is an angle");
+                        self.not_an_elevation(card, &written, "is an angle");
                     }
                     return None;
                 }
@@ -66,7 +66,11 @@ impl Reading<'_> {
         if let Some(unit_m) = unit_m {
             let elevation = number * unit_m;
             if !weather::ELEVATIONS.contains(&elevation) {
-                self.not_a_height(card, &written, "is no height at which telescopes stand (-420 to 5700 m)");
+                self.not_an_elevation(
+                    card,
+                    &written,
+                    "is not the elevation of an observatory (-420 to 5700 m)",
+                );
                 return None;
             }
             return Some(elevation);
@@ -74,15 +78,15 @@ impl Reading<'_> {
         if MAYBE_ANGLES.contains(&card) && (-90.0..=90.0).contains(&number) {
             match altitude_deg {
                 Some(altitude) if (altitude - number).abs() > ALTITUDE_DEG && card != "ALTITUDE" => {}
-                // Of this name it is an angle, as everywhere.
+                // A sexagesimal value under such a name is always an angle.
                 _ if card == "ALTITUDE" => return None,
                 Some(altitude) => {
                     let why = format!("is the altitude of the pointing ({altitude:.2}°)");
-                    self.not_a_height(card, &written, &why);
+                    self.not_an_elevation(card, &written, &why);
                     return None;
                 }
                 None => {
-                    self.not_a_height(card, &written, "may be the altitude of the pointing");
+                    self.not_an_elevation(card, &written, "may be the altitude of the pointing");
                     return None;
                 }
             }
@@ -102,7 +106,7 @@ impl Reading<'_> {
                 self.warn(
                     "elevation",
                     format!(
-                        "{card} = {written} is taken for m; if it is in km, give the site by input.site, as \
+                        "{card} = {written} is read as m; if it is in km, set input.site, e.g. \
                          {{ elevation_m = {:.0} }}.",
                         number * KILOMETRE_M
                     ),
@@ -115,16 +119,16 @@ impl Reading<'_> {
             self.warn(
                 "elevation",
                 format!(
-                    "{card} = {written} is above all telescopes if it is in m; it is taken for feet, {feet:.0} m."
+                    "{card} = {written} would be above all observatories in m; it is read as feet, {feet:.0} m."
                 ),
             );
             return Some(feet);
         }
-        self.not_a_height(card, &written, "is no height at which telescopes stand (-420 to 5700 m)");
+        self.not_an_elevation(card, &written, "is not the elevation of an observatory (-420 to 5700 m)");
         None
     }
 
-    /// The unit other than m that the comment of a card names, and its size in m.
+    /// Unit other than m in the comment of a card, and its size in m.
     fn unit_in_comment(&self, card: &str) -> Option<(&'static str, f64)> {
         let comment = self.header.card(card)?.comment.to_ascii_lowercase();
         let mut words = comment.split(|c: char| !c.is_ascii_alphanumeric());
@@ -135,18 +139,18 @@ impl Reading<'_> {
         })
     }
 
-    fn not_a_height(&mut self, card: &str, written: &str, why: &str) {
-        self.warn("elevation", format!("{card} = {written} {why}; it is not used as a height."));
+    fn not_an_elevation(&mut self, card: &str, written: &str, why: &str) {
+        self.warn("elevation", format!("{card} = {written} {why}; it is not used as an elevation."));
     }
 
-    /// Whether the header's pressure, if there is one, is that of a height.
+    /// Whether the pressure in the header is plausible at an elevation; true without one.
     fn pressure_allows(&self, elevation_m: f64) -> bool {
         let pressure = super::profile::first_number(self.header, self.profile.pressure);
         pressure.filter(|value| *value > 0.0).is_none_or(|value| weather::fits(value, elevation_m))
     }
 }
 
-/// The number of a text such as "2663", "2663 m" or "8737 ft", and the size of its unit in m.
+/// The number in a text such as "2663", "2663 m" or "8737 ft", and the size of its unit in m.
 fn number_and_unit(text: &str) -> Option<(f64, Option<f64>)> {
     let text = text.trim();
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).filter(|at| *at > 0);

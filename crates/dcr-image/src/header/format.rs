@@ -1,14 +1,14 @@
-//! Cards as text.
+//! Formatting of cards.
 
 use super::card::{CARD_LENGTH, Card, Value, is_commentary};
 
-/// Longest string that fits one card with its quotes.
+/// Maximum length of a string that fits one card with its quotes.
 const STRING_ROOM: usize = 68;
 
-/// The 80-character lines of a card: one, or for a string that does not fit, more with CONTINUE.
+/// The 80-character lines of a card: one, or several with CONTINUE for a long string.
 ///
-/// Characters outside printable ASCII become question marks, as FITS has none. A comment that does
-/// not fit is cut off. A number that is not finite becomes an undefined value.
+/// Non-ASCII characters become question marks, as FITS requires. A comment that does not fit is
+/// truncated. A number that is not finite becomes an undefined value.
 pub(crate) fn format_card(card: &Card) -> Vec<String> {
     let comment = printable(&card.comment);
     if is_commentary(&card.keyword) {
@@ -30,7 +30,7 @@ pub(crate) fn format_card(card: &Card) -> Vec<String> {
     if start.len() + quoted.len() + 2 <= CARD_LENGTH {
         return vec![padded(&with_comment(&format!("{start}'{quoted:<8}'"), &comment))];
     }
-    // One character of each line is for the ampersand.
+    // One character of each line is reserved for the ampersand.
     let first_room = (CARD_LENGTH - start.len()).saturating_sub(3).max(1);
     let mut lines = Vec::new();
     let mut left = quoted.as_str();
@@ -45,7 +45,7 @@ pub(crate) fn format_card(card: &Card) -> Vec<String> {
     lines
 }
 
-/// `KEYWORD = `, or `HIERARCH LONG NAME = ` for what is no standard keyword.
+/// `KEYWORD = `, or `HIERARCH LONG NAME = ` for a nonstandard keyword.
 fn start_of(keyword: &str) -> String {
     let standard = keyword.len() <= 8
         && keyword.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
@@ -61,7 +61,7 @@ fn format_number(value: &Value) -> String {
     }
 }
 
-/// The shortest text that reads back as the same number, always recognisable as real.
+/// The shortest text that reads back as the same number and is recognisable as real.
 fn format_real(value: f64) -> String {
     let plain = format!("{value:?}");
     let scientific = format!("{value:E}");
@@ -80,7 +80,7 @@ fn with_comment(line: &str, comment: &str) -> String {
     }
 }
 
-/// The longest piece of at most `room` characters that does not cut a doubled quote in two.
+/// The longest piece of at most `room` characters that does not split a doubled quote.
 fn break_at(text: &str, room: usize) -> usize {
     if text.len() <= room {
         return text.len();

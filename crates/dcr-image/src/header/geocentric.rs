@@ -1,10 +1,10 @@
-//! Geocentric coordinates of a telescope, as OBSGEO-X, -Y and -Z give them.
+//! Geocentric coordinates of a telescope (OBSGEO-X, -Y and -Z).
 
 use dcr_physics::{Angle, Site};
 
-/// Geodetic position of geocentric coordinates in m, on the WGS84 ellipsoid.
+/// Geodetic position for geocentric coordinates in m, on the WGS84 ellipsoid.
 ///
-/// Iterates Bowring's formula; good to a millimetre anywhere on Earth after three rounds.
+/// Bowring's formula; three iterations give millimetre accuracy anywhere on Earth.
 pub(super) fn from_geocentric([x, y, z]: [f64; 3]) -> Option<Site> {
     const SEMI_MAJOR_M: f64 = 6_378_137.0;
     const FLATTENING: f64 = 1.0 / 298.257_223_563;
@@ -18,7 +18,7 @@ pub(super) fn from_geocentric([x, y, z]: [f64; 3]) -> Option<Site> {
     for _ in 0..5 {
         let (sin, cos) = latitude.sin_cos();
         let normal = SEMI_MAJOR_M / (1.0 - ECCENTRICITY2 * sin * sin).sqrt();
-        // The form that is good at the poles and the equator alike.
+        // This form is accurate at the poles and the equator alike.
         height = axis_distance * cos + z * sin - normal * (1.0 - ECCENTRICITY2 * sin * sin);
         latitude = z.atan2(axis_distance * (1.0 - ECCENTRICITY2 * normal / (normal + height)));
     }

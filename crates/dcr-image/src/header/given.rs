@@ -1,10 +1,10 @@
-//! What a user states of exposures by hand: it wins over every header.
+//! Values that the user supplies for exposures; they take precedence over every header.
 
 use dcr_physics::{Angle, Assumption, Site, VisitInfo, WeatherReadings};
 
-/// Statements that win over the header's cards and over an instrument's own site.
+/// User values that take precedence over header cards and the known site of an instrument.
 ///
-/// Latitude and longitude go together; everything else may stand alone.
+/// Latitude and longitude go together; all other values are independent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Given {
     /// Geodetic latitude in degrees, north positive.
@@ -21,19 +21,19 @@ pub struct Given {
     pub humidity_percent: Option<f64>,
     /// Unit of the pixel values.
     pub unit: Option<String>,
-    /// Exposure that the header's zero point refers to.
+    /// Time that the zero point in the header refers to.
     pub zero_point_of: ZeroPointOf,
 }
 
-/// Exposure that a zero point refers to.
+/// Time that a zero point refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ZeroPointOf {
-    /// As the instrument's profile, the card's comment and the unit of the pixels say.
+    /// By the profile of the instrument, the comment of the card and the unit of the pixels.
     #[default]
     Auto,
     /// One second: 2.5 log10 of the exposure time is added for pixels in counts.
     Second,
-    /// The exposure: the card's number as it stands.
+    /// The exposure time: the value of the card is used unchanged.
     Exposure,
 }
 
@@ -43,7 +43,7 @@ impl Given {
         Some((Angle::from_degrees(self.latitude_deg?), Angle::from_degrees(self.longitude_deg?)))
     }
 
-    /// The air as far as it is given, with a note of each.
+    /// Weather values from the user, with a note on each.
     pub(super) fn of_the_air(&self, notes: &mut Vec<Assumption>) -> WeatherReadings {
         let mut noted = |quantity: &str, setting: &str, value: Option<f64>, unit: &str| {
             let text = |value: f64| format!("The {quantity} is that of {setting}, {value} {unit}.");
@@ -62,7 +62,7 @@ impl Given {
         }
     }
 
-    /// Replaces what is given in a visit that was not read from cards.
+    /// Replaces the corresponding values of a visit that does not come from cards.
     pub(super) fn replace_in(&self, visit: &mut VisitInfo) {
         let mut notes = Vec::new();
         let air = self.of_the_air(&mut notes);
@@ -83,7 +83,7 @@ impl Given {
                 quantity: "site".to_owned(),
                 text: match far {
                     Some(km) => format!("input.site is {km:.0} km from the file's own site; it is used."),
-                    None => "Of the site, what input.site gives is used.".to_owned(),
+                    None => "The values in input.site replace those of the site.".to_owned(),
                 },
                 warning: far.is_some(),
             });
@@ -92,7 +92,7 @@ impl Given {
     }
 }
 
-/// Distance between two sites along the Earth's surface, in km.
+/// Distance between two sites along the surface of the Earth, in km.
 pub(super) fn distance_km(a: &Site, b: &Site) -> f64 {
     const EARTH_RADIUS_KM: f64 = 6371.0;
     let (lat_a, lat_b) = (a.latitude.radians(), b.latitude.radians());

@@ -1,4 +1,4 @@
-//! Reads a header by a profile, and notes what had to be assumed, converted or doubted.
+//! Interpretation of a header by a profile, with notes on assumptions and contradictions.
 
 use dcr_physics::{Angle, Assumption, SkyPosition, VisitInfo, WeatherReadings};
 
@@ -9,14 +9,14 @@ use super::site::{Evidence, FoundSite};
 use super::time::Scale;
 use super::weather;
 
-/// Degrees that the Earth turns in a second of time.
+/// Rotation of the Earth in degrees per second.
 const DEGREES_PER_SECOND: f64 = 360.985_647 / 86_400.0;
-/// Largest difference between sec z and the AIRMASS card that rounding and the mean over an
-/// exposure explain.
+/// Maximum difference between sec z and AIRMASS that rounding and averaging over the exposure
+/// explain.
 const AIRMASS_TOLERANCE: f64 = 0.02;
 
 impl Reading<'_> {
-    /// All that the profile's cards tell; `unit` is that of the pixels.
+    /// All values of the profile's cards; `unit` is the unit of the pixels.
     pub(super) fn visit_info(mut self, unit: Option<&str>) -> VisitInfo {
         if let Some(remark) = self.profile.remark {
             self.warn("instrument", remark.to_owned());
@@ -97,7 +97,7 @@ impl Reading<'_> {
         cards.iter().find_map(|card| self.header.text(card)).map(str::to_owned)
     }
 
-    /// The time scale of the header's dates.
+    /// Time scale of the dates in the header.
     pub(super) fn scale(&mut self) -> Scale {
         let Some(text) = self.header.text("TIMESYS").map(str::to_ascii_uppercase) else {
             return self.profile.scale;
@@ -110,7 +110,7 @@ impl Reading<'_> {
                 self.warn(
                     "time",
                     format!(
-                        "TIMESYS = '{text}' is no time scale known here; {:?} is assumed.",
+                        "TIMESYS = '{text}' is an unknown time scale; {:?} is assumed.",
                         self.profile.scale
                     ),
                 );
@@ -178,7 +178,7 @@ impl Reading<'_> {
         })
     }
 
-    /// The air, by hand or by the header. A reading that is replaced is not looked at.
+    /// Weather from the user or from the header. Replaced readings are ignored.
     fn weather(&mut self, elevation_m: Option<f64>) -> WeatherReadings {
         let (header, profile) = (self.header, self.profile);
         let given = self.given.of_the_air(&mut self.notes);
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 }
 
-/// The airmass in the header, or that of its altitude, or that of time and place.
+/// Airmass from the header, else from its altitude, else from time and position.
 fn best_airmass(evidence: &Evidence, site: Option<FoundSite>) -> Option<f64> {
     let altitude_deg = || {
         let site = site?.site;

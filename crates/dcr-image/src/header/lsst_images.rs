@@ -1,4 +1,4 @@
-//! lsst-images files: what other files have in their cards is in a JSON tree, under `obs_info`.
+//! Headers of lsst-images files, which hold a JSON tree (`obs_info`) in place of cards.
 
 use dcr_physics::{Angle, Assumption, Instant, SkyPosition, VisitInfo, WeatherReadings};
 use serde_json::Value as Json;
@@ -6,13 +6,13 @@ use serde_json::Value as Json;
 use super::reading::Reading;
 use super::{Header, geocentric, profiles, weather};
 
-/// The description of the observation in a file's tree, if it has one.
+/// The description of the observation in the tree, if there is one.
 pub(super) fn observation(tree: &Json) -> Option<&Json> {
     tree.get("obs_info").filter(|observation| observation.is_object())
 }
 
-/// The visit that an `obs_info` describes. Angles are in degrees, times two-part Julian dates TAI,
-/// temperatures K, pressures hPa, the location geocentric in m; altitude and azimuth are those at
+/// The visit described by an `obs_info`. Angles are in degrees, times two-part Julian dates TAI,
+/// temperatures in K, pressures in hPa, the location geocentric in m; altitude and azimuth refer to
 /// the start.
 pub(super) fn visit_info(observation: &Json) -> VisitInfo {
     let number = |key: &str| observation[key].as_f64().filter(|value| value.is_finite());

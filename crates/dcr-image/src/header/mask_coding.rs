@@ -1,4 +1,4 @@
-//! How a file's mask values stand for defects: bits with names, bits known by heart, or codes.
+//! Meaning of the mask values of a file: named bits, bits known from documentation, or codes.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,21 @@ use super::Header;
 use crate::mask::canonical_plane;
 use crate::{MaskError, MaskPlanes};
 
-/// The coding of a mask. Whatever it is, decoded masks are bits of [`MaskCoding::planes`].
+/// Coding of a mask. Decoded masks always use the bits of [`MaskCoding::planes`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MaskCoding {
-    /// Bits whose names are in the header.
+    /// Bits named in the header.
     Named(MaskPlanes),
-    /// Bits that an instrument's documentation names.
+    /// Bits known from the documentation of an instrument.
     Bits(&'static [(u32, &'static str)]),
-    /// An enumeration: each pixel has one code, 0 being good.
+    /// An enumeration: one code per pixel, 0 being good.
     Codes(&'static [(i32, &'static str)]),
-    /// Anything but 0 is bad.
+    /// Every nonzero value is bad.
     NonZero,
 }
 
-/// NOIRLab Community Pipeline since PLVER V3.5.0 (DECam, Mosaic-3, 90Prime). A code that is not
-/// here is bad.
+/// NOIRLab Community Pipeline since PLVER V3.5.0 (DECam, Mosaic-3, 90Prime). Codes missing here are
+/// bad.
 const COMMUNITY_PIPELINE_CODES: [(i32, &str); 8] = [
     (1, "BAD"),
     (2, "NO_DATA"),
@@ -74,7 +74,7 @@ const PAN_STARRS_BITS: [(u32, &str); 14] = [
 ];
 
 impl MaskCoding {
-    /// Finds out from the header of a mask, its primary cards merged in.
+    /// Identifies the coding from the header of a mask, merged with its primary cards.
     pub(crate) fn of(header: &Header) -> Result<Self, MaskError> {
         let named = named_planes(header)?;
         if !named.is_empty() {
@@ -82,7 +82,8 @@ impl MaskCoding {
         }
         let instrument = header.text("INSTRUME").unwrap_or("").to_ascii_uppercase();
         if let Some(version) = header.text("PLVER") {
-            // The versions of the other cameras' pipelines are counted apart, and all write codes.
+            // The pipelines of the other cameras have version numbers of their own, and all write
+            // codes.
             let old =
                 instrument.starts_with("DECAM") && pipeline_version(version).is_some_and(|v| v < (3, 5));
             return Ok(if old {
@@ -108,7 +109,7 @@ impl MaskCoding {
         }
     }
 
-    /// How the values of the file become bits of `planes`, which holds [`MaskCoding::planes`].
+    /// Decodes values of the file into bits of `planes`, the result of [`MaskCoding::planes`].
     pub(crate) fn decoder(&self, planes: &MaskPlanes) -> MaskDecoder {
         let bits_of = |name: &str| planes.bits_of([name]);
         let bad = Some(bits_of("BAD")).filter(|bits| *bits != 0).unwrap_or_else(|| bits_of("NO_DATA"));
@@ -126,9 +127,9 @@ impl MaskCoding {
     }
 }
 
-/// Turns mask values into bits of planes. What is not 0 never becomes 0 for want of a name: bits
-/// that no plane has, codes that are not known, and numbers that are not whole are BAD (NO_DATA in
-/// a dictionary without that plane), and are counted as [`UnknownValues`].
+/// Decodes mask values into bits of planes. A nonzero value never becomes 0: bits without a plane,
+/// unknown codes and fractions become BAD (NO_DATA in a dictionary without that plane), and are
+/// counted as [`UnknownValues`].
 pub(crate) struct MaskDecoder {
     meaning: Meaning,
     bad: i32,
@@ -142,26 +143,26 @@ enum Meaning {
     NonZero,
 }
 
-/// Mask values of which nobody says what they mean.
+/// Mask values of unknown meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnknownValues {
-    /// Bits that no plane has.
+    /// Bits without a plane.
     pub(crate) bits: u64,
     /// Pixels with such a bit.
     pub(crate) bit_pixels: usize,
-    /// Codes that the enumeration does not have, some of them.
+    /// Codes missing from the enumeration (a sample).
     pub(crate) codes: BTreeSet<i64>,
     /// Pixels with such a code.
     pub(crate) code_pixels: usize,
-    /// Pixels with a number that is not whole, negative, or none, in a mask of bits or codes.
+    /// Pixels with a fraction, a negative number or NaN, in a mask of bits or codes.
     pub(crate) fraction_pixels: usize,
 }
 
 impl UnknownValues {
-    /// The most codes that are kept.
+    /// Maximum number of codes kept.
     const MOST_CODES: usize = 8;
 
-    /// Adds those of other pixels.
+    /// Adds the unknown values in other pixels.
     pub(crate) fn add(&mut self, other: &Self) {
         self.bits |= other.bits;
         self.bit_pixels += other.bit_pixels;
@@ -175,7 +176,7 @@ impl UnknownValues {
 }
 
 impl MaskDecoder {
-    /// The planes of an integer; the sign of one is a bit.
+    /// The planes of an integer; the sign bit is a mask bit.
     pub(crate) fn integer(&self, value: i64, unknown: &mut UnknownValues) -> i32 {
         if value == 0 {
             return 0;
@@ -203,9 +204,9 @@ impl MaskDecoder {
         }
     }
 
-    /// The planes of a real number, as resampling makes them: what is not 0 is BAD at least.
+    /// The planes of a real number, as after resampling: every nonzero value is at least BAD.
     pub(crate) fn real(&self, value: f64, unknown: &mut UnknownValues) -> i32 {
-        /// Whole numbers below are exact.
+        /// Below this value, integers are exact.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if value == 0.0 {
             0
@@ -229,8 +230,8 @@ impl MaskDecoder {
     }
 }
 
-/// The planes that a mask header names: `MP_<name>` = bit (afw), or `MSKNnnnn` = name with
-/// `MSKMnnnn` = value (lsst-images).
+/// Mask planes declared by a header: `MP_<name>` = bit (afw), or `MSKNnnnn` = name with `MSKMnnnn`
+/// = value (lsst-images).
 fn named_planes(header: &Header) -> Result<MaskPlanes, MaskError> {
     let mut named: Vec<(&str, i64)> = Vec::new();
     for card in header.iter() {
@@ -249,7 +250,7 @@ fn named_planes(header: &Header) -> Result<MaskPlanes, MaskError> {
             named.push((name, bit));
         }
     }
-    // Of synonyms in one file, the name that is ours keeps it.
+    // Among synonyms in one file, the canonical name keeps its bit.
     named.sort_by_key(|&(name, _)| canonical_plane(name) != name);
     let mut planes = MaskPlanes::new();
     for (name, bit) in named {
@@ -258,7 +259,7 @@ fn named_planes(header: &Header) -> Result<MaskPlanes, MaskError> {
     Ok(planes)
 }
 
-/// `V3.5.0` → (3, 5).
+/// Parses a version, e.g. `V3.5.0` → (3, 5).
 fn pipeline_version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text
         .trim_start_matches(['V', 'v'])

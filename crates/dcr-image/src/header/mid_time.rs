@@ -1,15 +1,15 @@
-//! The middle of an exposure, from all cards that tell of its time.
+//! Middle of an exposure, from all time cards of a header.
 //!
-//! The profile's cards are tried in their order, and the first usable one counts, with these rules:
+//! The cards of the profile are tried in order. The first usable one counts, with these rules:
 //!
-//! - A date at exactly midnight beside a card with the time of day is a date: both are used. Beside
-//!   any other card with a time it is passed over.
-//! - A date alone is used with a card that has the time of day as a number, if no other card has a
-//!   time.
-//! - Start and end beat a start and the exposure time where the two differ by more than a minute
-//!   and half the exposure time: EXPTIME is then that of one frame of a stack.
-//! - Every other card that gives a time is compared with the result. A difference above the
-//!   exposure time, a minute at least, is a warning.
+//! - A date at exactly midnight has no time of day. A card with the time of day completes it. Any
+//!   other card with date and time takes precedence over it.
+//! - A date without a time is completed by a card with the time of day as a number, if no other
+//!   card has date and time.
+//! - Start and end take precedence over start and exposure time if these differ by more than a
+//!   minute and half the exposure time: EXPTIME then refers to one frame of a stack.
+//! - Every other time card is compared with the result. A difference above the exposure time, and
+//!   of at least a minute, is a warning.
 
 use dcr_physics::Instant;
 
@@ -17,19 +17,19 @@ use super::profile::Time;
 use super::reading::Reading;
 use super::time::{Date, Scale};
 
-/// Least difference in seconds between two cards that is worth a warning.
+/// Minimum difference in seconds between two cards that causes a warning.
 const SLACK_S: f64 = 60.0;
-/// Longest exposure or stack, in seconds.
+/// Maximum duration of an exposure or stack, in seconds.
 const LONGEST_S: f64 = 86_400.0;
 
-/// Cards with a time of day that goes with the date of another card.
+/// Cards with a time of day that completes the date of another card.
 const TIMES_OF_DAY: [&str; 18] = [
     "TIME-OBS", "TIME_OBS", "TIMEOBS", "TIME-BEG", "UT-OBS", "UTC-OBS", "UTCOBS", "UT", "UTC", "UTSTART",
     "UT-START", "UTCSTART", "UTC-STAR", "UT-STR", "UTSHUT", "UTOPEN", "UT_START", "TIME",
 ];
 
-/// Times that are compared with the one that is used, besides those of the profile. JD is not among
-/// them: some instruments of known profiles write that of another moment.
+/// Time cards that are compared with the result, besides those of the profile. JD is not among
+/// them: some instruments with known profiles write another instant to it.
 const COMPARED: [Time; 14] = [
     Time::Mid("DATE-AVG"),
     Time::MidMjd("MJD-AVG"),
@@ -47,34 +47,34 @@ const COMPARED: [Time; 14] = [
     Time::BeginMjd("MJD"),
 ];
 
-/// Cards of the end of an exposure: ISO strings, modified Julian dates, and times of day.
+/// Cards for the end of an exposure: ISO strings, modified Julian dates, and times of day.
 const ENDS: [&str; 4] = ["DATE-END", "DATE_END", "DATEEND", "TAI-END"];
 const ENDS_MJD: [&str; 2] = ["MJD-END", "MJDEND"];
 const ENDS_OF_DAY: [&str; 8] =
     ["TIME-END", "TIME_END", "UT-END", "UTC-END", "UTEND", "UTCEND", "UTSTOP", "UT-STOP"];
 
-/// The middle of an exposure, and how long after its start that is.
+/// Middle of the exposure, and its offset from the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MidTime {
     pub(super) instant: Option<Instant>,
     pub(super) after_start_s: f64,
 }
 
-/// A time that a card, or two, give.
+/// A time from one or two cards.
 #[derive(Clone, Debug)]
-struct Found {
+struct CardTime {
     cards: String,
     date: Date,
     scale: Scale,
     is_middle: bool,
 }
 
-impl Found {
+impl CardTime {
     fn start(cards: impl Into<String>, date: Date, scale: Scale) -> Self {
         Self { cards: cards.into(), date, scale, is_middle: false }
     }
 
-    /// The middle of the exposure that follows.
+    /// The corresponding middle of the exposure.
     fn middle(&self, exposure_s: f64) -> Instant {
         let date = if self.is_middle { self.date } else { self.date.plus_seconds(exposure_s / 2.0) };
         date.on(self.scale)
@@ -82,20 +82,21 @@ impl Found {
 }
 
 impl Reading<'_> {
-    /// The middle of the exposure, from the profile's cards.
+    /// Middle of the exposure, from the cards of the profile.
     pub(super) fn mid_time(&mut self, exposure_s: Option<f64>) -> MidTime {
         let scale = self.scale();
-        let found: Vec<Found> = self.profile.time.iter().filter_map(|way| self.found(way, scale)).collect();
+        let found: Vec<CardTime> =
+            self.profile.time.iter().filter_map(|way| self.found(way, scale)).collect();
         let Some(chosen) = self.choose(&found, scale).or_else(|| self.date_and_number(scale)) else {
             let tried = self.profile.time.iter().map(cards_of).collect::<Vec<_>>().join(", ");
-            self.warn("time", format!("No date with a time was found; tried {tried}."));
+            self.warn("time", format!("The header has no date with a time; cards tried: {tried}."));
             return MidTime::default();
         };
         let length_s = self.length(&chosen, exposure_s);
         if length_s.is_none() && !chosen.is_middle {
             self.warn(
                 "time",
-                "The exposure time is not given; the time of its start is taken for its middle.".into(),
+                "The header has no exposure time; the start of the exposure is used as its middle.".into(),
             );
         }
         let length_s = length_s.unwrap_or(0.0);
@@ -103,8 +104,8 @@ impl Reading<'_> {
         MidTime { instant: Some(chosen.middle(length_s)), after_start_s: length_s / 2.0 }
     }
 
-    /// The time that one way gives, if its cards are usable.
-    fn found(&self, way: &Time, scale: Scale) -> Option<Found> {
+    /// The time by one way, if its cards are usable.
+    fn found(&self, way: &Time, scale: Scale) -> Option<CardTime> {
         let header = self.header;
         let parsed = |card: &str| header.text(card).and_then(Date::parse);
         let mjd = |card: &str, zero: f64| header.f64(card).and_then(|value| Date::from_mjd(value - zero));
@@ -116,7 +117,7 @@ impl Reading<'_> {
             Time::BeginEnd(begin, end) => {
                 let both = parsed(begin).zip(parsed(end));
                 let both = both.filter(|(begin, end)| (0.0..LONGEST_S).contains(&begin.seconds_until(*end)));
-                // Its middle is found from the end like that of every start.
+                // The middle is computed from the end as for every start.
                 (both.map(|(begin, _)| begin), scale, false)
             }
             Time::Begin(card) => (parsed(card), scale, false),
@@ -131,42 +132,42 @@ impl Reading<'_> {
                 (date, Scale::Tai, false)
             }
         };
-        Some(Found { cards: cards_of(way), date: date?, scale, is_middle })
+        Some(CardTime { cards: cards_of(way), date: date?, scale, is_middle })
     }
 
-    /// The first time that is no bare date, or else the first.
-    fn choose(&mut self, found: &[Found], scale: Scale) -> Option<Found> {
+    /// The first time with a time of day, else the first.
+    fn choose(&mut self, found: &[CardTime], scale: Scale) -> Option<CardTime> {
         let first = found.first()?;
         if !first.date.is_midnight() {
             return Some(first.clone());
         }
         if let Some((card, date)) = self.time_of_day(first.date) {
-            // Two cards that both say midnight mean it.
+            // If both cards state midnight, midnight is meant.
             if !date.is_midnight() {
                 self.warn(
                     "time",
                     format!(
-                        "{} gives exactly midnight and {card} another time of day: its date is used with the time \
+                        "{} is exactly midnight, and {card} has another time of day; its date is used with the time \
                          of {card}.",
                         first.cards
                     ),
                 );
             }
-            return Some(Found::start(format!("{} with {card}", first.cards), date, scale));
+            return Some(CardTime::start(format!("{} with {card}", first.cards), date, scale));
         }
         let other = found.iter().find(|found| !found.date.is_midnight());
         match other {
             Some(other) => self.warn(
                 "time",
                 format!(
-                    "{} gives exactly midnight, as dates without a time do; {} is used.",
+                    "{} is exactly midnight, like a date without a time; {} is used.",
                     first.cards, other.cards
                 ),
             ),
             None => self.warn(
                 "time",
                 format!(
-                    "{} gives exactly midnight, and no other card a time of day; it is used as it stands.",
+                    "{} is exactly midnight, and no other card has a time of day; it is used unchanged.",
                     first.cards
                 ),
             ),
@@ -174,9 +175,9 @@ impl Reading<'_> {
         Some(other.unwrap_or(first).clone())
     }
 
-    /// A date alone with the time of day from a card that is no text, which [`Self::found`] does
-    /// not take.
-    fn date_and_number(&mut self, scale: Scale) -> Option<Found> {
+    /// A date without a time, completed by a numeric time of day, which [`Self::found`] does not
+    /// accept.
+    fn date_and_number(&mut self, scale: Scale) -> Option<CardTime> {
         let date_card = self.profile.time.iter().find_map(|way| match *way {
             Time::Begin(card) | Time::BeginParts(card, _) => {
                 Some((card, self.header.text(card).and_then(Date::midnight_of)?))
@@ -189,15 +190,15 @@ impl Reading<'_> {
         self.warn(
             "time",
             format!(
-                "{date_card} gives a date alone: {card} is taken for the time of day, {:.5} h.",
+                "{date_card} has a date only; {card} is used as the time of day, {:.5} h.",
                 seconds / 3600.0
             ),
         );
-        Some(Found::start(format!("{date_card} with {card}"), date, scale))
+        Some(CardTime::start(format!("{date_card} with {card}"), date, scale))
     }
 
-    /// The time of day from a card of its own, on the day of `date`: a string, one with a date of
-    /// its own, hours below 24, or seconds.
+    /// The time of day on the day of `date`, from its own card: a string, possibly with a date,
+    /// hours below 24, or seconds.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;
@@ -216,16 +217,15 @@ impl Reading<'_> {
         })
     }
 
-    /// Seconds from start to end: the exposure time, or where the end says otherwise, the time
-    /// between start and end.
-    fn length(&mut self, chosen: &Found, exposure_s: Option<f64>) -> Option<f64> {
+    /// Seconds from start to end: the exposure time, unless the end contradicts it.
+    fn length(&mut self, chosen: &CardTime, exposure_s: Option<f64>) -> Option<f64> {
         if chosen.is_middle {
             return exposure_s;
         }
         let Some((card, span_s)) = self.until_end(chosen) else { return exposure_s };
         match exposure_s {
             Some(exposure_s) if (span_s - exposure_s).abs() <= SLACK_S.max(exposure_s / 2.0) => {
-                // The end of a single exposure is written after it was read out.
+                // The end card of a single exposure is written after readout.
                 let exact =
                     self.profile.time.iter().any(|way| cards_of(way) == chosen.cards && way.has_end());
                 Some(if exact { span_s } else { exposure_s })
@@ -246,7 +246,7 @@ impl Reading<'_> {
     }
 
     /// The card of the end, and the seconds from the start to it.
-    fn until_end(&self, chosen: &Found) -> Option<(&'static str, f64)> {
+    fn until_end(&self, chosen: &CardTime) -> Option<(&'static str, f64)> {
         let header = self.header;
         let iso = ENDS.iter().map(|&card| (card, header.text(card).and_then(Date::parse)));
         let mjd = ENDS_MJD.iter().map(|&card| (card, header.f64(card).and_then(Date::from_mjd)));
@@ -265,11 +265,11 @@ impl Reading<'_> {
         })
     }
 
-    /// Warns of the first card that gives another time.
+    /// Warns of the first card that contradicts the result.
     fn compare(
         &mut self,
-        chosen: &Found,
-        found: &[Found],
+        chosen: &CardTime,
+        found: &[CardTime],
         length_s: f64,
         exposure_s: Option<f64>,
         scale: Scale,

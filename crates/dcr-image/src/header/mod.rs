@@ -1,7 +1,8 @@
-//! Headers, and what the headers of each instrument mean.
+//! Headers, and their interpretation for each instrument.
 //!
-//! A [`Header`] is the cards of a file. [`VisitHeader`] is what they say of a visit, read by the
-//! profile of the instrument: one module of `profiles` for each, as data, interpreted in one place.
+//! A [`Header`] holds the cards of a file. [`VisitHeader`] is the visit that they describe, by the
+//! profile of the instrument. Each module of `profiles` is one profile, as data; [`interpret`]
+//! applies it.
 
 mod angle;
 mod card;

@@ -1,20 +1,20 @@
-//! The form of an instrument's profile: which cards say what, in which unit and sign.
+//! Profile of an instrument: cards, units and signs of its headers.
 //!
-//! A profile is data; [`interpret`](super::interpret) reads any header by it. Lists are tried in
-//! their order, and the first card with a usable value counts.
+//! A profile is data; [`interpret`](super::interpret) applies it to a header. Lists are tried in
+//! order, and the first card with a usable value counts.
 
 use super::Header;
 use super::angle::Unit;
 use super::time::Scale;
 
-/// Where an instrument's headers keep what we want to know.
+/// Locations of the required quantities in the headers of an instrument.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Profile {
-    /// As in messages.
+    /// Name of the instrument in messages.
     pub(super) name: &'static str,
     pub(super) instrument: &'static [&'static str],
     pub(super) filter: &'static [&'static str],
-    /// Numbers, or strings of which the digits count.
+    /// Cards with the visit number: numbers, or strings with digits.
     pub(super) visit: &'static [&'static str],
     pub(super) time: &'static [Time],
     /// The scale of times without TIMESYS.
@@ -23,7 +23,7 @@ pub(super) struct Profile {
     pub(super) pointing: &'static [Pointing],
     pub(super) altitude: &'static [Altitude],
     pub(super) azimuth: &'static [&'static str],
-    /// Where azimuth 0 is.
+    /// Origin of the azimuth.
     pub(super) azimuth_zero: AzimuthZero,
     pub(super) airmass: &'static [&'static str],
     pub(super) hour_angle: &'static [HourAngle],
@@ -34,7 +34,7 @@ pub(super) struct Profile {
     pub(super) longitude: &'static [&'static str],
     pub(super) longitude_sign: LongitudeSign,
     pub(super) elevation: &'static [&'static str],
-    /// The site, for headers that leave it out.
+    /// Default site for headers without one.
     pub(super) site: Option<FixedSite>,
     pub(super) temperature: &'static [&'static str],
     pub(super) pressure: &'static [&'static str],
@@ -42,12 +42,12 @@ pub(super) struct Profile {
     pub(super) corrector: &'static [Corrector],
     pub(super) fwhm_px: &'static [&'static str],
     pub(super) zero_point: &'static [ZeroPointCard],
-    /// What a person should know of all headers of this kind.
+    /// Remark for the user that applies to all headers of this kind.
     pub(super) remark: Option<&'static str>,
 }
 
 impl Profile {
-    /// A profile without cards, to be filled in.
+    /// A profile without cards.
     pub(super) const EMPTY: Self = Self {
         name: "",
         instrument: &["INSTRUME"],
@@ -80,7 +80,7 @@ impl Profile {
     };
 }
 
-/// A way in which headers give the time.
+/// A time card or combination of cards.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Time {
     /// ISO string, middle of the exposure.
@@ -104,7 +104,7 @@ pub(super) enum Time {
 }
 
 impl Time {
-    /// Whether the end is among the cards.
+    /// Whether the end of the exposure is among the cards.
     pub(super) const fn has_end(&self) -> bool {
         matches!(self, Self::BeginEnd(..))
     }
@@ -115,7 +115,7 @@ impl Time {
 pub(super) struct Pointing {
     pub(super) ra: &'static str,
     pub(super) dec: &'static str,
-    /// The unit of a right ascension that is a plain number.
+    /// Unit of a right ascension given as a number.
     pub(super) ra_number: Unit,
 }
 
@@ -136,9 +136,9 @@ pub(super) enum Altitude {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HourAngle {
     pub(super) card: &'static str,
-    /// The unit of a plain number.
+    /// Unit of a value given as a number.
     pub(super) number: Unit,
-    /// Whether it refers to the start of the exposure rather than its middle.
+    /// Whether the value refers to the start of the exposure rather than the middle.
     pub(super) at_start: bool,
 }
 
@@ -150,16 +150,16 @@ pub(super) enum AzimuthZero {
     SdssSouth,
 }
 
-/// Which way longitudes count.
+/// Sign convention of longitudes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LongitudeSign {
     East,
     West,
-    /// Sites differ: east unless the rest of the header says west.
+    /// Unknown: east, unless the rest of the header indicates west.
     Unsure,
 }
 
-/// A site known by heart: degrees, degrees east, metres.
+/// A known site: degrees, degrees east, metres.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FixedSite {
     pub(super) latitude: f64,
@@ -167,10 +167,10 @@ pub(super) struct FixedSite {
     pub(super) elevation: f64,
 }
 
-/// What the number of a zero point refers to.
+/// Time that a zero point refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Per {
-    /// The pixels as they stand.
+    /// The pixels as stored.
     Exposure,
     /// One second.
     Second,
@@ -181,32 +181,32 @@ pub(super) enum Per {
 pub(super) struct ZeroPointCard {
     pub(super) keyword: &'static str,
     pub(super) per: Per,
-    /// A card in mag per airmass, and the sign with which it is added for an airmass above 1.
+    /// A card in mag per airmass, with the sign of its term for an airmass above 1.
     pub(super) extinction: Option<(&'static str, f64)>,
 }
 
 impl ZeroPointCard {
-    /// A zero point of the exposure.
+    /// A zero point for the whole exposure.
     pub(super) const fn exposure(keyword: &'static str) -> Self {
         Self { keyword, per: Per::Exposure, extinction: None }
     }
 
-    /// A zero point of one second.
+    /// A zero point for one second.
     pub(super) const fn second(keyword: &'static str) -> Self {
         Self { keyword, per: Per::Second, extinction: None }
     }
 
-    /// With a card of the extinction, added with a sign.
+    /// The zero point with an extinction term.
     pub(super) const fn with_extinction(self, keyword: &'static str, sign: f64) -> Self {
         Self { extinction: Some((keyword, sign)), ..self }
     }
 }
 
-/// A card that tells whether a dispersion corrector is in the beam.
+/// A card about a dispersion corrector in the beam.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Corrector {
     pub(super) card: &'static str,
-    /// The values that say it is not, in upper case.
+    /// Values that mean no corrector, in upper case.
     pub(super) absent: &'static [&'static str],
 }
 

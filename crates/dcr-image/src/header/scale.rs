@@ -1,4 +1,4 @@
-//! The scale of pixel values: zero points, factors between exposures, and asinh compression.
+//! Scale of pixel values: zero points, relative factors, and asinh compression.
 //!
 //! # References
 //!
@@ -15,7 +15,7 @@ use super::profile::{Per, ZeroPointCard};
 use super::reading::Reading;
 use super::unit::{self, UnitKind};
 
-/// Words of a card's comment that say that its zero point is one of a second.
+/// Words in the comment of a card that mark the zero point of one second.
 const PER_SECOND_COMMENTS: [&str; 14] = [
     "per sec",
     "/sec",
@@ -34,11 +34,11 @@ const PER_SECOND_COMMENTS: [&str; 14] = [
 ];
 
 impl Reading<'_> {
-    /// The zero point of the pixel values as they stand, in mag.
+    /// Zero point of the pixel values as stored, in mag.
     ///
-    /// The number of a card that refers to one second gets 2.5 log10 of the exposure time, and the
-    /// header's extinction term, unless the pixels are counts per second themselves. `airmass` is
-    /// the best that is known.
+    /// For a card that refers to one second, 2.5 log10 of the exposure time and the extinction term
+    /// of the header are added, unless the pixels are counts per second. `airmass` is the best
+    /// known value.
     pub(super) fn zero_point(
         &mut self,
         unit: Option<&str>,
@@ -61,7 +61,7 @@ impl Reading<'_> {
             self.note(
                 "zero point",
                 format!(
-                    "{} = {number} refers to one second, but the pixels are in {}; it is taken as it stands.",
+                    "{} = {number} refers to one second, but the pixels are in {}; it is used unchanged.",
                     card.keyword,
                     unit.unwrap_or_default()
                 ),
@@ -72,8 +72,8 @@ impl Reading<'_> {
             self.warn(
                 "zero point",
                 format!(
-                    "{} = {number} refers to one second, but the header gives no exposure time; there is no zero \
-                     point for it.",
+                    "{} = {number} refers to one second, but the header has no exposure time; the zero \
+                     point is unknown.",
                     card.keyword
                 ),
             );
@@ -88,7 +88,7 @@ impl Reading<'_> {
         self.note(
             "zero point",
             format!(
-                "{} = {number} is the zero point of one second: with 2.5 log10 of {seconds} s{with_extinction} that \
+                "{} = {number} refers to one second; with 2.5 log10 of {seconds} s{with_extinction}, the zero point \
                  of the pixels is {zero_point:.3}.",
                 card.keyword
             ),
@@ -96,7 +96,7 @@ impl Reading<'_> {
         Some(zero_point)
     }
 
-    /// The term that a card of the extinction adds to a zero point for an airmass of 1.
+    /// The term of an extinction card for a zero point at airmass 1.
     fn extinction(&mut self, card: &ZeroPointCard, airmass: Option<f64>) -> Option<f64> {
         let (keyword, sign) = card.extinction?;
         let mag_per_airmass = self.header.f64(keyword)?;
@@ -105,15 +105,15 @@ impl Reading<'_> {
             None => {
                 self.warn(
                     "zero point",
-                    format!("{keyword} = {mag_per_airmass} is not applied, for the airmass is not known."),
+                    format!("{keyword} = {mag_per_airmass} is not applied, because the airmass is unknown."),
                 );
                 None
             }
         }
     }
 
-    /// The factor of FLXSCALE, which SCAMP makes and of which SWarp's resampled images are still
-    /// without; `None` where the header has none or says 1.
+    /// The factor FLXSCALE from SCAMP, which resampled images of SWarp still need; `None` if it is
+    /// missing or 1.
     pub(super) fn flux_scale(&mut self) -> Option<f64> {
         const CARD: &str = "FLXSCALE";
         let factor = self.header.f64(CARD)?;
@@ -121,7 +121,7 @@ impl Reading<'_> {
             self.warn(
                 "flux scale",
                 format!(
-                    "{CARD} = {factor} is no factor of a flux (more than 0 is expected); it is not used."
+                    "{CARD} = {factor} is not a flux factor (expected a positive number); it is ignored."
                 ),
             );
             return None;
@@ -129,7 +129,7 @@ impl Reading<'_> {
         if factor == 1.0 {
             return None;
         }
-        self.note("flux scale", format!("The pixels are yet to be multiplied by {CARD} = {factor}."));
+        self.note("flux scale", format!("The pixels need the factor {CARD} = {factor}, which is applied."));
         Some(factor)
     }
 }
@@ -148,11 +148,11 @@ pub(crate) struct AsinhScaling {
 }
 
 impl AsinhScaling {
-    /// The compression that a header describes, if it describes one.
+    /// The compression described by a header, if any.
     ///
     /// # Errors
     ///
-    /// What is wrong, if one of the two cards is missing or out of range.
+    /// The problem, if one of the two cards is missing or out of range.
     pub(crate) fn of(header: &Header) -> Result<Option<Self>, String> {
         if header.get("BSOFTEN").is_none() && header.get("BOFFSET").is_none() {
             return Ok(None);
@@ -172,10 +172,10 @@ impl AsinhScaling {
         }
     }
 
-    /// For the record.
+    /// Message for the record.
     pub(crate) fn note(self) -> Assumption {
         let text = format!(
-            "The pixels are asinh of flux (BSOFTEN = {}, BOFFSET = {}), which is undone.",
+            "The pixels are asinh-compressed (BSOFTEN = {}, BOFFSET = {}); they are converted to flux.",
             self.soften, self.offset
         );
         Assumption { quantity: "flux scale".to_owned(), text, warning: false }

@@ -1,5 +1,5 @@
-//! The observatory: where it stands, and which way its longitude counts, shown by the rest of the
-//! header.
+//! The observatory: its position, and the sign convention of its longitude, inferred from the rest
+//! of the header.
 
 use dcr_physics::{Angle, Instant, Site, SkyPosition};
 
@@ -11,28 +11,28 @@ use super::profiles::{LATITUDES, LONGITUDES};
 use super::reading::Reading;
 use super::time::earth_rotation_angle;
 
-/// Agreement of the hour angle or altitude with a longitude, in degrees: precession since 2000, a
-/// few minutes of an exposure, an approximate pointing. A wrong sign is off by tens of degrees.
+/// Tolerance in degrees between hour angle or altitude and a longitude: precession since 2000, a
+/// few minutes of exposure, an approximate pointing. A wrong sign differs by tens of degrees.
 const AGREEMENT_DEG: f64 = 3.0;
-/// Error of an airmass by rounding and by the mean over an exposure.
+/// Error of an airmass through rounding and averaging over the exposure.
 const AIRMASS_ERROR: f64 = 0.02;
-/// Distance in km at which two statements of a site are two sites.
+/// Distance in km above which two positions are different sites.
 const SAME_SITE_KM: f64 = 2.0;
-/// Distance in km from an instrument's own telescope that deserves a word.
+/// Distance in km from the known telescope of an instrument that causes a note.
 const SAME_OBSERVATORY_KM: f64 = 100.0;
 
-/// What a longitude must agree with.
+/// Quantities that a longitude must agree with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) mid_time: Option<Instant>,
-    /// The boresight, or the middle of the image.
+    /// Boresight, or centre of the image.
     pub(super) pointing: Option<SkyPosition>,
     pub(super) hour_angle: Option<Angle>,
     pub(super) altitude: Option<Angle>,
     pub(super) airmass: Option<f64>,
 }
 
-/// A site, and whether its height is known rather than taken for that of the sea.
+/// A site, and whether its elevation is known rather than assumed to be sea level.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FoundSite {
     pub(super) site: Site,
@@ -40,13 +40,13 @@ pub(super) struct FoundSite {
 }
 
 impl Reading<'_> {
-    /// The site: the user's, or that of the header's cards, or the profile's own.
+    /// The site: from the user, else from the header cards, else from the profile.
     pub(super) fn site(&mut self, evidence: Evidence) -> Option<FoundSite> {
         let notes = self.notes.len();
         let of_header = self.position(evidence);
         let position = match self.given.position() {
             Some(given) => {
-                // What was doubted about a position that is not used is of no interest.
+                // Notes about an unused position are dropped.
                 self.notes.truncate(notes);
                 Some(given)
             }
@@ -74,10 +74,10 @@ impl Reading<'_> {
         Some(FoundSite { site, elevation_known: elevation.is_some() })
     }
 
-    /// Latitude and longitude from the header's cards, or the profile's own.
+    /// Latitude and longitude from the header cards, or from the profile.
     fn position(&mut self, evidence: Evidence) -> Option<(Angle, Angle)> {
         let known = self.profile.site;
-        // An instrument that is known by heart has its own cards; others may use any.
+        // A known instrument has its own cards; others may use any.
         let any = |own: &[&'static str], all: &[&'static str]| -> Vec<&'static str> {
             let others = if known.is_none() { all } else { &[] };
             own.iter().chain(others).copied().collect()
@@ -110,7 +110,7 @@ impl Reading<'_> {
         Some((latitude, longitude))
     }
 
-    /// The first of some cards that has a coordinate up to `limit` degrees.
+    /// The first card with a coordinate of at most `limit` degrees.
     fn card_of(
         &self,
         cards: &[&'static str],
@@ -124,7 +124,7 @@ impl Reading<'_> {
         cards.iter().find_map(read)
     }
 
-    /// The site of the cards OBSGEO-X, -Y and -Z.
+    /// The site from OBSGEO-X, -Y and -Z.
     fn geocentric(&self) -> Option<Site> {
         let number = |card: &str| self.header.f64(card);
         from_geocentric([number("OBSGEO-X")?, number("OBSGEO-Y")?, number("OBSGEO-Z")?])
@@ -136,14 +136,14 @@ impl Reading<'_> {
             self.warn(
                 quantity,
                 format!(
-                    "{card} = {written} has both a sign and a letter; it is taken for {:.6}°, which both may say.",
+                    "{card} = {written} has both a sign and a letter; it is read as {:.6}°, where both agree.",
                     value.degrees
                 ),
             );
         }
     }
 
-    /// Warns where the cards of geocentric coordinates, or the profile, have another site.
+    /// Warns if geocentric coordinates or the profile contradict the site.
     fn compare_with_known(&mut self, latitude: Angle, longitude: Angle) {
         let site = Site { latitude, longitude, elevation_m: 0.0 };
         if let Some(other) = self.geocentric()
@@ -176,7 +176,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Says what the user's site and height replace.
+    /// Notes the values replaced by the user's site and elevation.
     fn compare_with_given(&mut self, site: &Site, of_header: Option<(Angle, Angle)>, header_m: Option<f64>) {
         if self.given.position().is_some() {
             let other = of_header.map(|(latitude, longitude)| Site { latitude, longitude, elevation_m: 0.0 });
@@ -199,7 +199,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The longitude east, by the profile's sign unless the rest of the header contradicts it.
+    /// Longitude east, with the sign convention of the profile unless the rest of the header
+    /// contradicts it.
     fn east_longitude(
         &mut self,
         card: &str,
@@ -210,7 +211,7 @@ impl Reading<'_> {
         let value = coordinate.degrees;
         let as_given = Angle::from_degrees(value).wrapped();
         let reversed = Angle::from_degrees(-value).wrapped();
-        // A letter is plainer than what is known of an instrument.
+        // A letter takes precedence over the known convention of an instrument.
         let sign = if coordinate.lettered { LongitudeSign::East } else { self.profile.longitude_sign };
         let (usual, other) = match sign {
             LongitudeSign::West => (reversed, as_given),
@@ -221,23 +222,28 @@ impl Reading<'_> {
         match (agrees(usual), agrees(other)) {
             (Some(false), Some(true)) => {
                 let way = if west(other) { "west" } else { "east" };
-                self.warn("longitude", format!("{card} = {value} counts {way}, as time and pointing show."));
+                self.warn(
+                    "longitude",
+                    format!("{card} = {value} counts {way}, according to time and pointing."),
+                );
                 other
             }
             (Some(false), Some(false)) => {
                 self.warn(
                     "longitude",
-                    format!("{card} = {value} does not fit the header's time and pointing, east or west; one of them is wrong."),
+                    format!("{card} = {value} contradicts the header's time and pointing, whether east or west; one of them is wrong."),
                 );
                 usual
             }
             (agreement, other_agreement) => {
-                // The other sign may be ruled out by the horizon alone.
+                // The horizon alone can exclude the other sign.
                 let shown = agreement.is_some() || other_agreement == Some(false);
                 if sign == LongitudeSign::Unsure && !shown {
                     self.warn(
                         "longitude",
-                        format!("{card} = {value} is taken to count east; nothing in the header shows it."),
+                        format!(
+                            "{card} = {value} is assumed to count east; the header has no further evidence."
+                        ),
                     );
                 } else if west(usual) {
                     self.note("longitude", format!("{card} = {value} counts west."));
@@ -249,8 +255,8 @@ impl Reading<'_> {
 }
 
 impl Evidence {
-    /// Whether hour angle, altitude or airmass come out as the header has them, or else above the
-    /// horizon; `None` if it cannot be told.
+    /// Whether hour angle, altitude or airmass agree with the header, or else the pointing is above
+    /// the horizon; `None` if unknown.
     fn agrees_with(&self, latitude: Angle, longitude: Angle) -> Option<bool> {
         if let (Some(expected), Some(sky)) = (self.hour_angle, self.pointing) {
             let hour_angle = self.hour_angle_at(longitude)?;
@@ -262,10 +268,10 @@ impl Evidence {
             return Some((altitude - expected.degrees()).abs() < AGREEMENT_DEG);
         }
         let Some(airmass) = self.airmass else {
-            // Nobody observes below the horizon.
+            // Pointings below the horizon are impossible.
             return (altitude < -AGREEMENT_DEG).then_some(false);
         };
-        // sec z says little of the altitude near the zenith: dz = d(sec z) / (sec z tan z).
+        // Near the zenith sec z hardly constrains the altitude: dz = d(sec z) / (sec z tan z).
         let airmass = airmass.max(1.0);
         let expected = airmass.recip().asin().to_degrees();
         let uncertain = (AIRMASS_ERROR / (airmass * (airmass * airmass - 1.0).sqrt()).max(1e-3)).to_degrees();
@@ -278,7 +284,7 @@ impl Evidence {
         Some(Angle::from_radians(sidereal - self.pointing?.ra.radians()).wrapped())
     }
 
-    /// The altitude of the pointing in degrees, without precession and refraction: good to 0.3°.
+    /// Altitude of the pointing in degrees, without precession and refraction; accurate to 0.3°.
     pub(super) fn altitude_deg(&self, latitude: Angle, longitude: Angle) -> Option<f64> {
         let hour_angle = self.hour_angle_at(longitude)?;
         let (sin_lat, cos_lat) = latitude.radians().sin_cos();

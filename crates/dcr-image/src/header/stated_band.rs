@@ -1,25 +1,24 @@
-//! The band as headers describe it.
+//! Band of an exposure as stated in its header.
 
 use dcr_physics::VisitInfo;
 
 use super::Header;
 
-/// The description of the band in the header of an exposure.
+/// Description of the band in a header.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatedBand {
     /// The effective wavelength of the band in nm (EFFWAVE).
     pub effective_nm: Option<f64>,
     /// The full width of the band in nm (BANDWID).
     pub bandwidth_nm: Option<f64>,
-    /// The wavelength in nm that the WCS holds for (REFWAVE).
+    /// Reference wavelength of the WCS in nm (REFWAVE).
     pub reference_nm: Option<f64>,
-    /// The filter's name.
+    /// Filter name.
     pub filter: Option<String>,
 }
 
 impl StatedBand {
-    /// The band in a header, with the filter of the exposure. Numbers that are not positive are
-    /// ignored.
+    /// The band in a header, with the filter of the exposure. Nonpositive numbers are ignored.
     #[must_use]
     pub fn of(header: &Header, visit: &VisitInfo) -> Self {
         let positive = |keyword| header.f64(keyword).filter(|nm| *nm > 0.0);

@@ -1,8 +1,8 @@
-//! Times as headers write them, brought to TAI.
+//! Times in headers, converted to TAI.
 
 use dcr_physics::{Angle, Instant};
 
-/// A time scale that headers use.
+/// Time scale of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
     Utc,
@@ -10,8 +10,8 @@ pub(super) enum Scale {
     Tt,
 }
 
-/// TAI − UTC in seconds from each date (modified Julian date, UTC) on, from IERS Bulletin C. No
-/// leap second has been announced after the last.
+/// TAI − UTC in seconds since each date (modified Julian date, UTC), from IERS Bulletin C. No later
+/// leap second has been announced.
 const LEAP_SECONDS: [(f64, f64); 28] = [
     (41_317.0, 10.0),
     (41_499.0, 11.0),
@@ -47,10 +47,10 @@ const TT_MINUS_TAI: f64 = 32.184;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Julian date of modified Julian date 0.
 const MJD_ZERO: f64 = 2_400_000.5;
-/// Dates that observations have: 1900 to 2200.
+/// Plausible dates of observations: 1900 to 2200.
 const PLAUSIBLE_MJD: std::ops::Range<f64> = 15_020.0..124_594.0;
 
-/// A date as whole days and seconds into the day, on no scale yet.
+/// A date as whole days and seconds of the day, without a time scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Date {
     /// Modified Julian date at midnight.
@@ -66,8 +66,8 @@ impl Date {
             .then(|| Self { day: mjd.floor(), seconds: (mjd - mjd.floor()) * SECONDS_PER_DAY })
     }
 
-    /// From an ISO string with date and time, `2018-08-09T00:26:30.8`, with `Z` or an offset to UTC
-    /// (`-0700`) if it has one. A date alone is no time.
+    /// Parses an ISO string with date and time, `2018-08-09T00:26:30.8`, with optional `Z` or
+    /// offset from UTC (`-0700`). A date without a time is rejected.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (date, time) = text.trim().split_once(['T', ' '])?;
         Self::from_parts(date, time)
@@ -78,7 +78,7 @@ impl Date {
         Some(Self::midnight_of(date)?.plus_seconds(Self::seconds_of_day(time)?))
     }
 
-    /// The midnight at which a date begins, whatever time of day follows it.
+    /// Midnight at the beginning of a date, whatever time of day follows.
     pub(super) fn midnight_of(date: &str) -> Option<Self> {
         let date = date.trim().split(['T', ' ']).next()?;
         Some(Self { day: day_of(date)?, seconds: 0.0 })
@@ -91,12 +91,12 @@ impl Date {
         Some((hours - offset_hours) * 3600.0)
     }
 
-    /// Whether this is a midnight to the last digit, as of a date that has no time.
+    /// Whether this is exactly midnight, as for a date without a time.
     pub(super) fn is_midnight(self) -> bool {
         self.seconds == 0.0
     }
 
-    /// The first instant from this one on with so many seconds into the day.
+    /// The first instant from this one on with the given seconds of the day.
     pub(super) fn next_at(self, seconds: f64) -> Self {
         let same_day = Self { seconds, ..self };
         if same_day.seconds_until(self) > 0.0 { same_day.plus_seconds(SECONDS_PER_DAY) } else { same_day }
@@ -110,7 +110,7 @@ impl Date {
         (other.day - self.day) * SECONDS_PER_DAY + other.seconds - self.seconds
     }
 
-    /// As an instant on the TAI scale, if it is on `scale`.
+    /// The instant on the TAI scale, for a date on `scale`.
     pub(super) fn on(self, scale: Scale) -> Instant {
         let tai = match scale {
             Scale::Tai => self,
@@ -126,12 +126,12 @@ impl Date {
     }
 }
 
-/// TAI − UTC at a date in UTC; before 1972, when it was no whole number, its first value.
+/// TAI − UTC at a date in UTC; before 1972, when it was fractional, its first value.
 fn tai_minus_utc(mjd: f64) -> f64 {
     LEAP_SECONDS.iter().rev().find(|(from, _)| mjd >= *from).map_or(10.0, |(_, seconds)| *seconds)
 }
 
-/// The Earth rotation angle, with UT1 taken for UTC, which is right to 15″ (IAU 2000).
+/// Earth rotation angle with UT1 = UTC, accurate to 15″ (IAU 2000).
 pub(super) fn earth_rotation_angle(instant: Instant) -> Angle {
     let utc_mjd = instant.jd1 - MJD_ZERO + instant.jd2;
     let utc = utc_mjd - tai_minus_utc(utc_mjd) / SECONDS_PER_DAY;

@@ -1,25 +1,25 @@
-//! Units of pixel values: which spellings are one unit, and which units are no flux.
+//! Units of pixel values: synonymous spellings, and units that are not a flux.
 //!
-//! Writers spell one unit in many ways: `adu`, `ADU`, `DN`, `counts`; `electron/s`, `e-/s`,
-//! `e s-1`. Units compare by a canonical spelling; what a coadd is written in keeps the spelling of
-//! the first exposure. Case is ignored, except for the prefix of Jy, where `mJy` and `MJy` differ.
+//! Spellings of one unit differ: `adu`, `ADU`, `DN`, `counts`; `electron/s`, `e-/s`, `e s-1`. Units
+//! are compared by a canonical spelling; a coadd keeps the spelling of its first exposure. Case is
+//! ignored, except for the prefix of Jy, where `mJy` and `MJy` differ.
 
-/// What a unit says of pixel values.
+/// Kind of a unit of pixel values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitKind {
     /// Counts or electrons of the whole exposure: they grow with the exposure time.
     Counts,
     /// Counts or electrons per second.
     CountRate,
-    /// Flux per solid angle: proportional to flux where pixels are of equal size.
+    /// Flux per solid angle: proportional to flux for pixels of equal size.
     SurfaceBrightness,
-    /// Magnitudes, logarithms and asinh: sums of such pixels mean nothing.
+    /// Magnitudes, logarithms and asinh: sums of such pixels are meaningless.
     NotFlux,
-    /// A flux, or a unit that is not known here.
+    /// A flux, or an unknown unit.
     Flux,
 }
 
-/// Words that name a scale that is not proportional to flux.
+/// Words for scales that are not proportional to flux.
 const NOT_FLUX: [&str; 17] = [
     "mag",
     "mags",
@@ -40,7 +40,7 @@ const NOT_FLUX: [&str; 17] = [
     "asinhmag",
 ];
 
-/// Spellings of one unit, the canonical one first. "DN" and "counts" are the "adu" of a detector.
+/// Spellings of one unit, the canonical one first. "DN" and "counts" mean the "adu" of a detector.
 const SYNONYMS: [&[&str]; 6] = [
     &["adu", "adus", "dn", "dns", "count", "counts", "ct", "cts", "cnts", "analogtodigitalunit"],
     &["electron", "electrons", "e-", "e", "el", "elec", "photoelectron", "photoelectrons"],
@@ -70,7 +70,7 @@ const PER_SECOND: [&str; 16] = [
     "persecond",
 ];
 
-/// Whether two units are one, whatever their spelling.
+/// Whether two units are synonymous.
 ///
 /// ```
 /// use dcr_image::header::unit::same;
@@ -82,7 +82,7 @@ pub fn same(a: &str, b: &str) -> bool {
     a == b || canonical(a) == canonical(b)
 }
 
-/// What a unit says of pixel values.
+/// Kind of a unit of pixel values.
 #[must_use]
 pub fn kind(unit: &str) -> UnitKind {
     let lower = unit.to_lowercase();
@@ -115,7 +115,7 @@ fn per_solid_angle(canonical: &str) -> bool {
     .any(|ending| canonical.ends_with(ending))
 }
 
-/// One spelling for every unit: lower case, no blanks, synonyms replaced, `/s` for "per second".
+/// Canonical spelling: lower case, no blanks, synonyms replaced, `/s` for "per second".
 fn canonical(unit: &str) -> String {
     let trimmed = unit.trim().trim_matches(['[', ']', '(', ')', '\'']);
     // The case of this prefix is a factor of 1e9.
@@ -133,11 +133,11 @@ fn canonical(unit: &str) -> String {
         None => (compact.as_str(), ""),
     };
     let known = |base: &str| SYNONYMS.iter().find(|names| names.contains(&base)).map(|names| names[0]);
-    // Some write what a value is for: "counts/pixel", "electron/pix".
+    // Some writers add the reference: "counts/pixel", "electron/pix".
     let bare = base.trim_end_matches("/pixel").trim_end_matches("/pix");
     match known(bare) {
         Some(name) => format!("{name}{per_second}"),
-        // "counts" alone ends in an s of its own.
+        // The s at the end of "counts" is not "per second".
         None => compact,
     }
 }

@@ -1,4 +1,4 @@
-//! What a header says of its visit, whatever the instrument.
+//! Header of a visit, for any instrument.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::reading::Reading;
 use super::unit::{self, UnitKind};
 use super::{Header, lsst_images, profiles};
 
-/// A visit as its file describes it, and the unit of its pixels.
+/// A visit as described by its file, and the unit of its pixels.
 ///
 /// ```
 /// use dcr_image::header::{Header, VisitHeader};
@@ -25,36 +25,36 @@ use super::{Header, lsst_images, profiles};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisitHeader {
-    /// The circumstances, with what was assumed.
+    /// Metadata of the visit, with assumptions.
     pub visit: VisitInfo,
     /// The unit of the pixel values (BUNIT).
     pub unit: Option<String>,
 }
 
-/// What a header is read with.
+/// Inputs for reading a header.
 #[derive(Clone, Copy, Debug)]
 pub struct VisitSource<'a> {
-    /// The file, whose name gives the visit number if the header has none.
+    /// File whose name gives the visit number if the header has none.
     pub path: &'a Path,
     /// The JSON tree of an lsst-images file.
     pub tree: Option<&'a serde_json::Value>,
-    /// Middle of the image, for headers without a pointing.
+    /// Centre of the image, for headers without a pointing.
     pub image_centre: Option<SkyPosition>,
-    /// What the user states by hand.
+    /// User values.
     pub given: &'a Given,
 }
 
 impl VisitHeader {
-    /// Reads a header by the profile of its instrument. What is missing stays `None`; what was
-    /// assumed, converted or doubted is in the visit's assumptions. The file's name gives the visit
-    /// number if the header has none. `tree` is the JSON tree of an lsst-images file.
+    /// Reads a header by the profile of its instrument. Missing quantities are `None`; assumptions,
+    /// conversions and contradictions are in the assumptions of the visit. The file name gives the
+    /// visit number if the header has none. `tree` is the JSON tree of an lsst-images file.
     #[must_use]
     pub fn read(header: &Header, path: &Path, tree: Option<&serde_json::Value>) -> Self {
         let given = Given::default();
         Self::read_with(header, &VisitSource { path, tree, image_centre: None, given: &given })
     }
 
-    /// Reads a header with the place of its image and with what the user states.
+    /// Reads a header with the position of its image and with user values.
     #[must_use]
     pub fn read_with(header: &Header, source: &VisitSource<'_>) -> Self {
         let profile = profiles::of(header);
@@ -82,23 +82,26 @@ impl VisitHeader {
     }
 }
 
-/// The unit of the pixels: the user's, or that of the header. Units that are no flux are warned of,
-/// and what is contradicted by hand is noted.
+/// Unit of the pixels: from the user, else from the header. Units that are not a flux cause a
+/// warning; a contradiction between user and header causes a note.
 fn unit_of(header: &Header, given: &Given) -> (Option<String>, Vec<Assumption>) {
     let note = |text: String, warning| Assumption { quantity: "unit".to_owned(), text, warning };
     let own = header.text("BUNIT").or_else(|| header.text("ZUNIT"));
     if let Some(given) = &given.unit {
-        let note = own.filter(|own| !unit::same(own, given)).map(|own| {
-            note(format!("The pixels are in {given}, as input.unit says, not in the header's {own}."), false)
-        });
+        let note = own
+            .filter(|own| !unit::same(own, given))
+            .map(|own| note(format!("The unit is {given}, from input.unit; the header has {own}."), false));
         return (Some(given.clone()), note.into_iter().collect());
     }
     let note = own.and_then(|own| match unit::kind(own) {
-        UnitKind::NotFlux => {
-            Some(note(format!("The pixels are in {own}, which is no flux: they do not add up."), true))
-        }
+        UnitKind::NotFlux => Some(note(
+            format!("The pixels are in {own}, which is not a flux; their sums are meaningless."),
+            true,
+        )),
         UnitKind::SurfaceBrightness => Some(note(
-            format!("The pixels are in {own}; they are taken for fluxes, as pixels of one size allow."),
+            format!(
+                "The pixels are in {own}; they are used as fluxes, which is correct for pixels of equal size."
+            ),
             false,
         )),
         _ => None,
@@ -106,7 +109,7 @@ fn unit_of(header: &Header, given: &Given) -> (Option<String>, Vec<Assumption>) 
     (own.map(str::to_owned), note.into_iter().collect())
 }
 
-/// The visit number from the cards, the file's name, or a hash of the name, in that order.
+/// Visit number from the cards, else the file name, else a hash of the name.
 fn visit_number(header: &Header, cards: &[&str], path: &Path) -> (u64, Option<Assumption>) {
     let number = |card: &&str| {
         let value = header.get(card)?;
@@ -125,7 +128,7 @@ fn visit_number(header: &Header, cards: &[&str], path: &Path) -> (u64, Option<As
     (number, Some(Assumption { quantity: "visit".to_owned(), text, warning: false }))
 }
 
-/// Rubin's visit number is made of the day and the number of the exposure in it.
+/// Rubin's visit number consists of the day and the number of the exposure.
 fn rubin_visit(header: &Header) -> Option<u64> {
     let day = header.get("DAYOBS")?.as_i64().filter(|day| (20_000_101..21_000_000).contains(day))?;
     let sequence = header.get("SEQNUM")?.as_i64().filter(|number| (0..100_000).contains(number))?;

@@ -1,6 +1,6 @@
-//! Keywords of a WCS.
+//! WCS keywords.
 
-/// Whether a keyword belongs to the WCS of an image or to its place in a parent image.
+/// Whether a keyword belongs to the WCS of an image or to its origin in a parent image.
 pub(crate) fn is_wcs_keyword(keyword: &str) -> bool {
     const PER_AXIS: [&str; 8] = ["CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA", "CUNIT", "LTV", "CNAME"];
     let stem = keyword.strip_suffix(|c: char| c.is_ascii_uppercase()).unwrap_or(keyword);
@@ -14,7 +14,7 @@ pub(crate) fn is_wcs_keyword(keyword: &str) -> bool {
         || matches!(keyword, "WCSAXES" | "LONPOLE" | "LATPOLE" | "WCSNAME")
 }
 
-/// Whether a text is digits and nothing else.
+/// Whether a text consists of digits.
 pub(crate) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -30,7 +30,7 @@ pub(crate) fn is_sip(keyword: &str) -> bool {
         .any(|root| keyword.strip_prefix(root).is_some_and(|rest| rest == "ORDER" || is_digit_pair(rest)))
 }
 
-/// Whether a keyword is that of a matrix in the old form, `PC001001`.
+/// Whether a keyword is a matrix element in the old form, `PC001001`.
 fn is_old_form(keyword: &str) -> bool {
     ["PC", "CD"]
         .iter()

@@ -1,33 +1,33 @@
-//! Weather readings: units told by what is plausible, since their comments are often wrong.
+//! Weather readings, with units inferred from plausibility because their comments are often wrong.
 
 use super::reading::Reading;
 
-/// Units that headers give pressures in, with their size in Pa.
+/// Units of pressures in headers, with their size in Pa.
 const PRESSURE_UNITS: [(&str, f64); 5] =
     [("Pa", 1.0), ("hPa", 100.0), ("kPa", 1000.0), ("Torr", 133.322_4), ("inHg", 3386.389)];
-/// Largest |ln| of a pressure over that of the standard atmosphere: storms reach 8 %, and the
-/// temperature of the column 4 % at 4 km.
+/// Maximum |ln| of a pressure over that of the standard atmosphere: storms reach 8 %, and the
+/// temperature of the air column 4 % at 4 km.
 const PRESSURE_TOLERANCE: f64 = 0.12;
-/// Where people observe, in m; the limits for a header without an elevation.
+/// Elevation range of observatories in m; the limits for a header without an elevation.
 pub(super) const ELEVATIONS: std::ops::RangeInclusive<f64> = -420.0..=5700.0;
 
-/// A temperature in °C; above 150 it is in K.
+/// Temperature in °C; values above 150 are in K.
 pub(super) fn celsius(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
     let (celsius, kelvin) = if value > 150.0 { (value - 273.15, true) } else { (value, false) };
     if !(-60.0..=60.0).contains(&celsius) {
         reading.warn(
             "temperature",
-            format!("The air temperature of {value} is neither °C nor K; it is not used."),
+            format!("The air temperature of {value} is implausible in °C and in K; it is not used."),
         );
         return None;
     }
     if kelvin {
-        reading.note("temperature", format!("The air temperature of {value} is taken for K."));
+        reading.note("temperature", format!("The air temperature of {value} is read as K."));
     }
     Some(celsius)
 }
 
-/// A pressure in Pa, in the unit that fits the elevation best.
+/// Pressure in Pa, in the unit that fits the elevation best.
 pub(super) fn pascal(reading: &mut Reading<'_>, value: f64, elevation_m: Option<f64>) -> Option<f64> {
     let misfit = |pascal: f64| match elevation_m {
         Some(elevation) => (pascal / standard_pressure(elevation)).ln().abs(),
@@ -48,16 +48,18 @@ pub(super) fn pascal(reading: &mut Reading<'_>, value: f64, elevation_m: Option<
         Some((unit, pascal)) => {
             reading.note(
                 "pressure",
-                format!("The pressure of {value} is taken for {unit}, as fits the elevation."),
+                format!("The pressure of {value} is read as {unit}, which fits the elevation."),
             );
             Some(pascal)
         }
         None => {
-            // Zeros and −1 stand for no data; others may be reduced to sea level.
+            // Zeros and −1 mean missing data; other values may be reduced to sea level.
             if value > 0.0 {
                 reading.warn(
                     "pressure",
-                    format!("The pressure of {value} fits the elevation in no unit; it is not used."),
+                    format!(
+                        "The pressure of {value} does not fit the elevation in any unit; it is not used."
+                    ),
                 );
             }
             None
@@ -65,13 +67,13 @@ pub(super) fn pascal(reading: &mut Reading<'_>, value: f64, elevation_m: Option<
     }
 }
 
-/// Whether a pressure is that of a height, in any unit.
+/// Whether a pressure fits an elevation, in any unit.
 pub(super) fn fits(value: f64, elevation_m: f64) -> bool {
     let standard = standard_pressure(elevation_m);
     PRESSURE_UNITS.iter().any(|(_, size)| (value * size / standard).ln().abs() < PRESSURE_TOLERANCE)
 }
 
-/// A relative humidity in percent; what lies outside 0 to 100 stands for no data.
+/// Relative humidity in percent; values outside 0 to 100 mean missing data.
 pub(super) fn percent(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
     if (0.0..=100.0).contains(&value) {
         return Some(value);
@@ -82,7 +84,7 @@ pub(super) fn percent(reading: &mut Reading<'_>, value: f64) -> Option<f64> {
     None
 }
 
-/// Pressure in Pa of the standard atmosphere of docs/algorithm.md §1.
+/// Pressure of the standard atmosphere in Pa (docs/algorithm.md §1).
 fn standard_pressure(elevation_m: f64) -> f64 {
     let kelvin = 273.15 + 19.0 - 6.5 * elevation_m / 1000.0;
     101_325.0 * (-9.806_65 * 0.028_964_4 * elevation_m / (8.314_47 * kelvin)).exp()

@@ -1,19 +1,17 @@
-//! Stamps from files: what is wrong with them, and their light brought to the middle pixel.
+//! Validation and centring of PSF stamps from files.
 //!
-//! # The centre
+//! # Definition of the centre
 //!
-//! A star's position is where the WCS puts it, and WCS are fitted to centroids of stars that are
-//! weighted with their core (SExtractor's XWIN_IMAGE, and near it X_IMAGE and fitted positions). So
-//! the centre of a PSF is the centre of its adaptive moments, for every stamp alike: neither noise
-//! at the edge of a stamp nor a wing to one side moves it. A stamp that has its centre more than
-//! [`CENTRED_PX`] off its middle is displaced, by Fourier interpolation, which keeps the sum.
-//! Stamps with even sides get odd ones.
+//! The WCS gives the position of a star, and is fitted to centroids weighted with the core
+//! (SExtractor's XWIN_IMAGE, similarly X_IMAGE and fitted positions). The centre of a PSF is
+//! therefore the centre of its adaptive moments, for every stamp: noise at the edge and one-sided
+//! wings do not affect it. A stamp centred more than [`CENTRED_PX`] off its middle is shifted by
+//! Fourier interpolation, which conserves the sum. Stamps with even sides get odd ones.
 //!
-//! # What is refused, and what is told
+//! # Errors and warnings
 //!
-//! A stamp without a peak is no PSF: flat, noise alone, half negative, or with its light in a
-//! corner. Told with a warning are a displacement above [`TOLD_PX`], negative light, and light on
-//! the border.
+//! A stamp without a peak is an error: flat, pure noise, half negative, or with its light in a
+//! corner. Shifts above [`WARN_PX`], negative light, and light on the border cause warnings.
 
 use std::f64::consts::PI;
 
@@ -21,41 +19,41 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::{Moments, Stamp, StampError};
 
-/// A stamp with its light nearer to the middle than this, in pixels, is used as it is: measured
-/// models of real exposures are that near, and ten times as much moves no coadd.
+/// Maximum offset in pixels of a stamp that is used unchanged: models of real exposures are this
+/// close, and ten times as much does not change a coadd.
 pub(super) const CENTRED_PX: f64 = 0.02;
-/// A displacement above this, in pixels, is warned of.
-const TOLD_PX: f64 = 0.1;
-/// Light further from the middle than this share of the side is in a corner.
+/// Shift in pixels above which to warn.
+const WARN_PX: f64 = 0.1;
+/// Distance from the middle, as a share of the side, beyond which light is in a corner.
 const FURTHEST: f64 = 0.25;
-/// Share of negative light, in the sum of absolute values, above which a stamp is warned of.
+/// Share of negative light, in the sum of absolute values, above which to warn.
 const MUCH_NEGATIVE: f64 = 0.1;
-/// Share of negative light above which a stamp is noise: of noise alone it is a half.
+/// Share of negative light above which a stamp is noise; pure noise has one half.
 const NOISE_NEGATIVE: f64 = 0.4;
-/// Light on the border over the peak above which a stamp is warned of.
+/// Ratio of border to peak above which to warn.
 const BRIGHT_BORDER: f64 = 0.05;
-/// Light on the border over the peak above which a stamp is flat.
+/// Ratio of border to peak above which a stamp is flat.
 const FLAT_BORDER: f64 = 0.5;
-/// Least height of the peak above the border, in standard deviations of the border's noise. The
-/// highest of 3 × 3 means of noise alone is at 1.5 to 2.
+/// Minimum height of the peak above the border, in standard deviations of the border. The highest
+/// mean of 3 × 3 pixels of pure noise reaches 1.5 to 2.
 const LEAST_PEAK: f64 = 5.0;
-/// Sides from which the border tells what is around a star.
+/// Minimum side for which the border represents the background.
 const LEAST_SIDE: usize = 7;
-/// Departure of a stamp's sum from 1 that is told.
+/// Deviation of the sum from 1 that causes a note.
 const OTHER_SUM: f64 = 0.05;
-/// Standard deviation over the median absolute difference of neighbours, of Gaussian noise.
+/// Standard deviation over median absolute difference of neighbours, for Gaussian noise.
 const SIGMA_PER_DIFFERENCE: f64 = 1.482_602 / std::f64::consts::SQRT_2;
-/// Most times that a stamp is displaced anew.
+/// Maximum number of centring iterations.
 const REPETITIONS: usize = 4;
 
-/// A place relative to the middle pixel, in pixels.
+/// A position relative to the middle pixel, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Offset {
     pub(super) dx: f64,
     pub(super) dy: f64,
 }
 
-/// Something about a PSF that a person should know.
+/// A note about a PSF.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Finding {
     pub(super) text: String,
@@ -63,7 +61,7 @@ pub(super) struct Finding {
 }
 
 impl Offset {
-    /// Where the light of a stamp is centred; `None` where that cannot be measured.
+    /// Position of the centre of light; `None` if it cannot be measured.
     pub(super) fn of(stamp: &Stamp) -> Option<Self> {
         let (rows, cols) = stamp.pixels().dim();
         let moments = stamp.moments().ok()?;
@@ -78,11 +76,11 @@ impl Offset {
         Self { dx: self.dx + other.dx, dy: self.dy + other.dy }
     }
 
-    /// The same, unless it is in a corner of a stamp of this shape.
+    /// The offset, unless it is in a corner of a stamp of this shape.
     ///
     /// # Errors
     ///
-    /// [`StampError::OffMiddle`] if it is.
+    /// [`StampError::OffMiddle`] for an offset in a corner.
     pub(super) fn checked(self, (rows, cols): (usize, usize)) -> Result<Self, StampError> {
         let far = |offset: f64, side: usize| offset.abs() > (FURTHEST * side as f64).max(1.0);
         if far(self.dx, cols) || far(self.dy, rows) {
@@ -91,30 +89,30 @@ impl Offset {
         Ok(self)
     }
 
-    /// What is to be said of it.
+    /// Note on the offset, if it is large.
     pub(super) fn finding(self) -> Option<Finding> {
         (self.length() > CENTRED_PX).then(|| Finding {
             text: format!(
-                "The PSF was centred ({:+.2}, {:+.2}) px off the middle of its stamp; it is brought to the \
-                 middle, for stars are where the WCS puts them.",
+                "The PSF was centred ({:+.2}, {:+.2}) px off the middle of its stamp; it is shifted to the \
+                 middle, the position of a star in the WCS.",
                 self.dx, self.dy
             ),
-            warning: self.length() > TOLD_PX,
+            warning: self.length() > WARN_PX,
         })
     }
 }
 
-/// A stamp from a file: checked, of odd sides, centred on its middle pixel and of sum 1.
+/// A stamp from a file: validated, odd-sided, centred on its middle pixel and of sum 1.
 ///
 /// # Errors
 ///
-/// [`StampError`] for no pixels, pixels that are not finite, a sum that is not positive, a stamp
-/// without a peak, and one with its light in a corner.
+/// [`StampError`] for an empty stamp, pixels that are not finite, a nonpositive sum, a missing
+/// peak, or light in a corner.
 pub(super) fn stamp_from_file(pixels: Array2<f64>) -> Result<(Stamp, Vec<Finding>), StampError> {
     let sum = checked_sum(pixels.view())?;
     let mut findings = peak_findings(pixels.view())?;
     if (sum - 1.0).abs() > OTHER_SUM {
-        let text = format!("The pixels of the PSF stamp add up to {sum:.4}; their sum is made 1.");
+        let text = format!("The pixels of the PSF stamp add up to {sum:.4}; they are normalised to 1.");
         findings.push(Finding { text, warning: false });
     }
     let (rows, cols) = pixels.dim();
@@ -127,8 +125,8 @@ pub(super) fn stamp_from_file(pixels: Array2<f64>) -> Result<(Stamp, Vec<Finding
         }
         findings.extend(off.finding());
     } else {
-        // Of an even side both the place between the two pixels in the middle and the second of
-        // these are usual.
+        // For an even side two conventions exist: the boundary between the two middle pixels, and
+        // the second of these.
         let nearest = |at: f64, side: usize| match side % 2 {
             1 => at - (side / 2) as f64,
             _ if at > (side / 2) as f64 - 0.25 => at - (side / 2) as f64,
@@ -139,7 +137,7 @@ pub(super) fn stamp_from_file(pixels: Array2<f64>) -> Result<(Stamp, Vec<Finding
         findings.extend(off.finding());
         findings.push(Finding {
             text: format!(
-                "The PSF stamp is {cols} × {rows} pixels; it is brought to odd sides, about its light."
+                "The PSF stamp is {cols} × {rows} pixels; it is resampled to odd sides about its centre."
             ),
             warning: false,
         });
@@ -147,7 +145,7 @@ pub(super) fn stamp_from_file(pixels: Array2<f64>) -> Result<(Stamp, Vec<Finding
     Ok((centred(&pixels, place)?, findings))
 }
 
-/// The sum of pixels that can be a PSF.
+/// The sum of the pixels, if they can be a PSF.
 fn checked_sum(pixels: ArrayView2<'_, f64>) -> Result<f64, StampError> {
     let (height, width) = pixels.dim();
     if pixels.is_empty() {
@@ -161,7 +159,7 @@ fn checked_sum(pixels: ArrayView2<'_, f64>) -> Result<f64, StampError> {
     if sum > 0.0 && sum.is_finite() { Ok(sum) } else { Err(StampError::Sum { sum }) }
 }
 
-/// Checks that a stamp of positive sum has a peak, and tells what is odd about it.
+/// Verifies that a stamp of positive sum has a peak, and notes anomalies.
 pub(super) fn peak_findings(pixels: ArrayView2<'_, f64>) -> Result<Vec<Finding>, StampError> {
     let mut findings = vec![];
     let mut told = |text: String| findings.push(Finding { text, warning: true });
@@ -174,7 +172,7 @@ pub(super) fn peak_findings(pixels: ArrayView2<'_, f64>) -> Result<Vec<Finding>,
     }
     if negative > MUCH_NEGATIVE {
         told(format!(
-            "Of the light of the PSF stamp, in absolute value, {:.0} % is negative: its background may be \
+            "The PSF stamp has {:.0} % negative light (in absolute value): its background may be \
              wrong.",
             100.0 * negative
         ));
@@ -230,8 +228,8 @@ fn median(values: &mut [f64]) -> f64 {
     if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
-/// The place of a stamp's light from its first pixel: the centre of the adaptive moments about the
-/// brightest pixel, or that pixel.
+/// Position of the light from the first pixel: centre of the adaptive moments about the brightest
+/// pixel, or that pixel.
 fn centre(pixels: ArrayView2<'_, f64>) -> Offset {
     let brightest = pixels.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).map_or((0, 0), |(at, _)| at);
     let start = (brightest.1 as f64, brightest.0 as f64);
@@ -241,7 +239,7 @@ fn centre(pixels: ArrayView2<'_, f64>) -> Offset {
     }
 }
 
-/// The stamp with odd sides about the place of its light, given from the first pixel.
+/// The stamp with odd sides about the position of its light, given from the first pixel.
 fn centred(pixels: &Array2<f64>, place: Offset) -> Result<Stamp, StampError> {
     let (rows, cols) = pixels.dim();
     let (middle_x, middle_y) = (place.dx.round(), place.dy.round());
@@ -260,14 +258,14 @@ fn centred(pixels: &Array2<f64>, place: Offset) -> Result<Stamp, StampError> {
     Ok(stamp)
 }
 
-/// An image of odd sides displaced by Fourier interpolation: exact for what is sampled well enough,
-/// and of the same sum.
+/// An image of odd sides shifted by Fourier interpolation: exact for well-sampled images, and
+/// conserving the sum.
 fn displaced(image: &Array2<f64>, by: Offset) -> Array2<f64> {
     let (rows, cols) = image.dim();
     shift_matrix(rows, by.dy).dot(image).dot(&shift_matrix(cols, by.dx).t())
 }
 
-/// The matrix that displaces `side` samples, an odd number, by a fraction: the Dirichlet kernel.
+/// The matrix that shifts `side` samples, an odd number, by a fraction: the Dirichlet kernel.
 fn shift_matrix(side: usize, by: f64) -> Array2<f64> {
     let n = side as f64;
     Array2::from_shape_fn((side, side), |(to, from)| {
@@ -403,7 +401,7 @@ mod tests {
         };
         let star = moffat((25, 25), (12.0, 12.0), 3.7);
         let told = texts(&star - 0.01);
-        assert!(told.iter().any(|(warning, text)| *warning && text.contains("% is negative")), "{told:?}");
+        assert!(told.iter().any(|(warning, text)| *warning && text.contains("% negative light")), "{told:?}");
         let told = texts(&star + 0.1);
         assert!(told.iter().any(|(warning, text)| *warning && text.contains("too small")), "{told:?}");
         let told = texts(&star * 1000.0 / star.sum());

@@ -1,10 +1,10 @@
 //! Errors of PSF stamps and models.
 
-/// An image that is no PSF.
+/// An invalid PSF.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StampError {
-    /// A side is even, so that no pixel is in the middle, or zero.
+    /// A side is zero or even, so that no pixel is in the middle.
     #[error(
         "the PSF stamp is {width} × {height} pixels; both sides must be odd, so that a pixel is in the middle"
     )]
@@ -14,13 +14,13 @@ pub enum StampError {
         /// Rows.
         height: usize,
     },
-    /// A pixel is not a number.
-    #[error("the PSF stamp has {count} pixels that are not finite; all must be")]
+    /// Some pixels are not finite.
+    #[error("{count} pixels of the PSF stamp are not finite; expected finite values")]
     NotFinite {
-        /// How many.
+        /// Number of such pixels.
         count: usize,
     },
-    /// The sum of the pixels cannot be made 1.
+    /// The sum cannot be normalised to 1.
     #[error("the pixels of the PSF stamp add up to {sum:e}; the sum must be above 0")]
     Sum {
         /// The sum.
@@ -29,19 +29,19 @@ pub enum StampError {
     /// The width cannot be measured.
     #[error("the width of the PSF stamp cannot be measured: {reason}")]
     Width {
-        /// What happened.
+        /// The reason.
         reason: &'static str,
     },
-    /// An image that is no star's.
-    #[error("the PSF stamp has no peak: {reason}; an image of one star, without its background, is needed")]
+    /// The image is not that of a star.
+    #[error("the PSF stamp has no peak: {reason}; expected an image of one star without background")]
     NoPeak {
-        /// What tells.
+        /// The indication.
         reason: String,
     },
     /// The light is in a corner.
     #[error(
         "the light of the PSF stamp of {width} × {height} pixels is centred ({dx:+.1}, {dy:+.1}) px off its middle; \
-         an image with the star in the middle is needed"
+         expected the star in the middle"
     )]
     OffMiddle {
         /// Along the columns, in pixels.
@@ -53,23 +53,23 @@ pub enum StampError {
         /// Rows.
         height: usize,
     },
-    /// A PSFEx model whose parts do not fit together, or that varies with something unknown.
+    /// Inconsistent parts of a PSFEx model, or variation with an unknown quantity.
     #[error("the PSFEx model cannot be used: {reason}")]
     Model {
-        /// What is wrong, and what to do.
+        /// The problem, and the remedy.
         reason: String,
     },
     /// A number of an analytic profile or model is out of range.
     #[error("{quantity} of the PSF is {got}; it must be {allowed}")]
     Profile {
-        /// Which number.
+        /// Name of the quantity.
         quantity: &'static str,
-        /// The number.
+        /// Its value.
         got: f64,
-        /// The range.
+        /// The allowed range.
         allowed: &'static str,
     },
-    /// A grid of stamps without any.
+    /// A grid of stamps without cells.
     #[error("a grid of PSF stamps needs at least one cell")]
     NoCells,
 }

@@ -1,4 +1,4 @@
-//! Centre and second moments of a Gaussian, as a measure of an image.
+//! Centre and second moments of a Gaussian that describes an image.
 
 /// 2√(2 ln 2).
 pub const FWHM_PER_SIGMA: f64 = 2.354_820_045_030_949_3;
@@ -16,7 +16,7 @@ pub struct Moments {
     pub xy: f64,
     /// Variance along the rows in px².
     pub yy: f64,
-    /// Flux of the Gaussian that fits best.
+    /// Flux of the best-fitting Gaussian.
     pub flux: f64,
 }
 

@@ -1,8 +1,8 @@
-//! A PSF as stamps on cells that cover an image, and the table that it is in a file.
+//! A PSF as stamps on a grid of cells, and its table in a file.
 //!
-//! The table is called PSF_GRID and has a row for each cell: `X0`, `Y0` (the first pixel of the
-//! cell, 0-based in the parent image), `WIDTH`, `HEIGHT`, `FWHM` (in px, for people) and `STAMP`, a
-//! column of images (`TDIM`) of one odd size, each of sum 1 and centred on its middle pixel.
+//! The table PSF_GRID has one row per cell: `X0`, `Y0` (first pixel of the cell, 0-based in the
+//! parent image), `WIDTH`, `HEIGHT`, `FWHM` (px, for information) and `STAMP`, a column of images
+//! (`TDIM`) of one odd size, each of sum 1 and centred on its middle pixel.
 
 use ndarray::{Array2, Array3, Axis, s};
 
@@ -17,7 +17,7 @@ pub(super) const TABLE: &str = "PSF_GRID";
 /// The columns of the cells' boxes, in the order of [`BBox::new`].
 const BOX_COLUMNS: [&str; 4] = ["X0", "Y0", "WIDTH", "HEIGHT"];
 
-/// Stamps on cells that cover an image.
+/// Stamps on a grid of cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StampGrid {
     cells: Vec<(BBox, Stamp)>,
@@ -39,7 +39,7 @@ impl StampGrid {
         &self.cells
     }
 
-    /// The stamp of the cell at `(x, y)`, or of the nearest cell for a place in none.
+    /// The stamp of the cell at `(x, y)`, or of the nearest cell.
     pub(super) fn nearest(&self, x: f64, y: f64) -> &Stamp {
         let distance = |bbox: &BBox| {
             let outside = |value: f64, first: i64, end: i64| {
@@ -56,7 +56,7 @@ impl StampGrid {
         &best.1
     }
 
-    /// The grid as a table, to be written beside an image. Smaller stamps get a border of zeros.
+    /// The grid as a table for a file. Smaller stamps get a border of zeros.
     #[must_use]
     pub fn table(&self) -> TableHdu {
         let side =
@@ -110,7 +110,7 @@ impl StampGrid {
         let (cols, rows) = image_shape(&hdu.header, stamp_column)
             .ok_or_else(|| content(format!("column STAMP has no TDIM{stamp_column} of two axes")))?;
         let count = hdu.header.i64("NAXIS2").and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-        // Not `with_capacity`: the count is the file's word.
+        // Not `with_capacity`: the count comes from an untrusted file.
         let (mut cells, mut found) = (vec![], vec![]);
         for row in 0..count {
             let mut number = |column: i32| -> Result<i64, FitsError> {

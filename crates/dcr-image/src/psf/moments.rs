@@ -6,15 +6,14 @@
 //! C = Σ W I (r − c)(r − c)ᵀ / Σ W I,
 //! ```
 //!
-//! are found together with the Gaussian that fits best: for a Gaussian image with covariance Q and
-//! a weight with M = Q, C = Q/2. So M ← 2C is repeated until it no longer moves, and Q = M. Wings
-//! and noise far from the centre have no weight.
+//! are determined together with the best-fitting Gaussian: for a Gaussian image with covariance Q
+//! and a weight with M = Q, C = Q/2. The iteration M ← 2C therefore converges to Q = M. Wings and
+//! noise far from the centre have no weight.
 //!
-//! Sums over pixels stand for integrals while the weighted image is wide against a pixel: widths
-//! are good to 7e-6 at a FWHM of 3 px, to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px the repetition
-//! runs away to nothing. The same equations say that the Gaussian fits the image best in the
-//! least-squares sense, and in that form (`narrow`) they hold for pixels of any size. So narrow
-//! images are fitted.
+//! Sums over pixels approximate integrals while the weighted image is wide compared to a pixel:
+//! widths are accurate to 7e-6 at a FWHM of 3 px, and to 6e-4 at [`NARROW_FWHM_PX`]; below 1.8 px
+//! the iteration diverges. The same equations state that the Gaussian is the least-squares fit to
+//! the image, which holds for pixels of any size. Narrow images are therefore fitted (`narrow`).
 //!
 //! # References
 //!
@@ -25,23 +24,23 @@ use ndarray::ArrayView2;
 use super::narrow::narrow_moments;
 use super::{Moments, StampError};
 
-/// FWHM in pixels below which sums over pixels no longer stand for integrals.
+/// FWHM in pixels below which sums no longer approximate integrals.
 const NARROW_FWHM_PX: f64 = 2.5;
-/// σ² of the first weight in px²: a FWHM of 4 px. Others lead to the same end.
+/// σ² of the initial weight in px², for a FWHM of 4 px. The result does not depend on it.
 const FIRST_VARIANCE: f64 = 3.0;
-/// Most repetitions; a stellar profile takes 10 to 30.
+/// Maximum number of iterations; a stellar profile takes 10 to 30.
 const MAX_REPETITIONS: usize = 300;
-/// Relative change of the determinant at which the moments have settled.
+/// Relative change of the determinant at convergence.
 const SETTLED: f64 = 1e-10;
-/// Smallest determinant in px⁴: narrower than the pixels themselves.
+/// Minimum determinant in px⁴: narrower than the pixels.
 const SMALLEST_DETERMINANT: f64 = 1e-3;
 
 impl Moments {
-    /// The adaptive moments of what is about the place `(x, y)`.
+    /// The adaptive moments about the position `(x, y)`.
     ///
     /// # Errors
     ///
-    /// [`StampError::Width`] if they do not settle there, as for pure noise.
+    /// [`StampError::Width`] if they do not converge there, as for pure noise.
     pub fn of(image: ArrayView2<'_, f64>, (x, y): (f64, f64)) -> Result<Self, StampError> {
         let wide = adaptive(image, (x, y));
         match &wide {
@@ -79,7 +78,7 @@ fn adaptive(image: ArrayView2<'_, f64>, (mut cx, mut cy): (f64, f64)) -> Result<
         xx = 2.0 * (sxx / flux - mx * mx);
         xy = 2.0 * (sxy / flux - mx * my);
         yy = 2.0 * (syy / flux - my * my);
-        // The weight pulls the centroid back by half of the offset.
+        // The weight reduces the centroid offset by half.
         cx += 2.0 * mx;
         cy += 2.0 * my;
         let new_determinant = xx * yy - xy * xy;
@@ -88,7 +87,7 @@ fn adaptive(image: ArrayView2<'_, f64>, (mut cx, mut cy): (f64, f64)) -> Result<
             return Err(StampError::Width { reason: "its light is not gathered about the middle" });
         }
         if (new_determinant / determinant - 1.0).abs() < SETTLED {
-            // A Gaussian seen through a weight of its own width keeps half of its light.
+            // A Gaussian weighted by a Gaussian of its own width keeps half of its light.
             return Ok(Moments { x: cx, y: cy, xx, xy, yy, flux: 2.0 * flux });
         }
     }

@@ -1,36 +1,36 @@
-//! The Gaussian that fits a narrow image best, by least squares (Levenberg and Marquardt).
+//! Least-squares fit of a Gaussian to a narrow image (Levenberg–Marquardt).
 //!
-//! The image is `A exp(−½ |L⁻¹ r|²)` about a centre, with `L` the lower triangle whose square is
-//! the covariance. Its diagonal is kept positive by fitting logarithms.
+//! The model is `A exp(−½ |L⁻¹ r|²)` about a centre, with a lower triangular `L` whose square is
+//! the covariance. Logarithms keep its diagonal positive.
 
 use ndarray::ArrayView2;
 
 use super::Moments;
 
-/// Amplitude, centre, and the triangle: `[A, x, y, ln L₁₁, L₂₁, ln L₂₂]`.
+/// Amplitude, centre and triangle: `[A, x, y, ln L₁₁, L₂₁, ln L₂₂]`.
 const PARAMETERS: usize = 6;
-/// Pixels to each side of the centre that are fitted: all that a narrow image reaches.
+/// Pixels on each side of the centre included in the fit: the extent of a narrow image.
 const REACH_PX: isize = 7;
-/// Pixels around the centre in which the fit must tell most of what is there.
+/// Pixels around the centre in which the quality of the fit is assessed.
 const CORE_PX: f64 = 3.0;
-/// Share of the squared image in the core that a fit may leave; of noise it leaves more than a
-/// half.
+/// Maximum share of the squared image in the core that a fit may leave; for pure noise it exceeds
+/// one half.
 const MOST_LEFT: f64 = 0.5;
-/// The narrowest Gaussian that pixels tell, as its σ in pixels along the narrower axis: its
-/// neighbours have 4e-6 of the peak.
+/// Minimum σ in pixels along the narrower axis that pixels can constrain: the neighbours have 4e-6
+/// of the peak.
 const NARROWEST_PX: f64 = 0.2;
-/// The widest that is fitted, as its σ in pixels.
+/// Maximum σ in pixels of a fit.
 const WIDEST_PX: f64 = 4.0;
-/// σ of the first guess in pixels.
+/// Initial σ in pixels.
 const FIRST_SIGMA_PX: f64 = 0.8;
 const MAX_STEPS: usize = 200;
-/// Change of all parameters at which the fit has settled.
+/// Change of all parameters at convergence.
 const SETTLED: f64 = 1e-11;
 
 type Vector = [f64; PARAMETERS];
 type Matrix = [Vector; PARAMETERS];
 
-/// Centre and moments of the best Gaussian about a place; `None` if none fits.
+/// Centre and moments of the best-fitting Gaussian about a position; `None` if the fit fails.
 pub(super) fn narrow_moments(image: ArrayView2<'_, f64>, place: (f64, f64)) -> Option<Moments> {
     let fit = Window::about(image, place)?;
     let mut at = [fit.peak, fit.start.0, fit.start.1, FIRST_SIGMA_PX.ln(), 0.0, FIRST_SIGMA_PX.ln()];
@@ -46,7 +46,7 @@ pub(super) fn narrow_moments(image: ArrayView2<'_, f64>, place: (f64, f64)) -> O
             settled = step.iter().zip(&at).all(|(s, v)| s.abs() <= SETTLED * v.abs().max(1.0));
             (at, cost, damping) = (next, next_cost, damping * 0.3);
         } else {
-            // Where no step is downhill any more, the bottom is reached to rounding.
+            // Without a downhill step, the minimum is reached to rounding.
             settled = damping > 1e8;
             damping *= 10.0;
         }
@@ -67,7 +67,7 @@ pub(super) fn narrow_moments(image: ArrayView2<'_, f64>, place: (f64, f64)) -> O
     Some(Moments { x, y, xx, xy, yy, flux: std::f64::consts::TAU * amplitude * l11 * l22 })
 }
 
-/// The pixels that are fitted.
+/// The pixels of the fit.
 struct Window {
     /// Column, row and value.
     pixels: Vec<(f64, f64, f64)>,
@@ -76,7 +76,7 @@ struct Window {
 }
 
 impl Window {
-    /// The pixels about the brightest one within a pixel and a half of a place.
+    /// The pixels about the brightest one within 1.5 pixels of a position.
     fn about(image: ArrayView2<'_, f64>, (x, y): (f64, f64)) -> Option<Self> {
         let value = |column: isize, row: isize| {
             let at = (usize::try_from(row).ok()?, usize::try_from(column).ok()?);
@@ -97,7 +97,7 @@ impl Window {
         self.pixels.iter().map(|&(x, y, value)| (value - model(at, x, y).0).powi(2)).sum()
     }
 
-    /// The normal equations' matrix and right-hand side.
+    /// Matrix and right-hand side of the normal equations.
     fn normal(&self, at: &Vector) -> (Matrix, Vector) {
         let (mut matrix, mut vector) = (Matrix::default(), Vector::default());
         for &(x, y, value) in &self.pixels {
@@ -112,7 +112,7 @@ impl Window {
         (matrix, vector)
     }
 
-    /// Whether the fit tells most of what is in the core.
+    /// Whether the fit explains most of the light in the core.
     fn tells(&self, at: &Vector) -> bool {
         let core = self.pixels.iter().filter(|(x, y, _)| (x - at[1]).hypot(y - at[2]) <= CORE_PX);
         let (mut all, mut left) = (0.0, 0.0);
@@ -124,7 +124,7 @@ impl Window {
     }
 }
 
-/// The Gaussian at a pixel, and its slopes along the parameters.
+/// The Gaussian at a pixel, and its derivatives.
 fn model(&[amplitude, x0, y0, l11, l21, l22]: &Vector, x: f64, y: f64) -> (f64, Vector) {
     let (l11, l22) = (l11.exp(), l22.exp());
     let u = (x - x0) / l11;

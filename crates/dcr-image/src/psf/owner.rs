@@ -4,24 +4,25 @@ use crate::BBox;
 use crate::fits::{FitsError, FitsReader, Hdu};
 use crate::header::{Chip, Header};
 
-/// The exposure that a PSF belongs to: where its pixels lie, and what tells its CCD from others.
+/// Identity of the exposure of a PSF: its pixels and its CCD.
 #[derive(Clone, Debug)]
 pub struct PsfOwner<'a> {
     pub(super) bbox: &'a BBox,
     pub(super) chip: Chip,
-    /// Which of how many images of its file the exposure is, from 0, if it is one of several.
+    /// Index of the exposure among the images of its file, from 0, and their number, if there are
+    /// several.
     pub(super) image: Option<(usize, usize)>,
 }
 
 impl<'a> PsfOwner<'a> {
-    /// An exposure of which nothing is known but where its pixels lie.
+    /// An exposure of unknown identity with these pixels.
     #[must_use]
     pub fn of_box(bbox: &'a BBox) -> Self {
         Self { bbox, chip: Chip::default(), image: None }
     }
 
-    /// An exposure with this header, in one of the HDUs of its file. `planes`: some of the others
-    /// are its own mask or variance, not images of other CCDs.
+    /// An exposure with this header, in one of the HDUs of its file. `planes` lists HDUs that are
+    /// its mask or variance, not images of other CCDs.
     pub(crate) fn of_image(
         bbox: &'a BBox,
         header: &Header,
@@ -38,7 +39,7 @@ impl<'a> PsfOwner<'a> {
     }
 }
 
-/// The error of an HDU whose content makes no PSF.
+/// Error of an HDU whose content is not a PSF.
 pub(super) fn content(reader: &FitsReader, hdu: &Hdu, reason: String) -> FitsError {
     FitsError::Content { path: reader.path().to_owned(), hdu: hdu.label(), reason }
 }

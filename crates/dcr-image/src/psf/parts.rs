@@ -1,17 +1,17 @@
-//! The PSF of an exposure that is joined from parts: that of the part that covers a place.
+//! PSF of an exposure joined from parts: that of the part that covers a position.
 
 use ndarray::Array2;
 
 use super::{Psf, PsfParts};
 use crate::BBox;
 
-/// Side of the cells that are of one part, in px.
+/// Side in px of the cells that belong to one part.
 pub const PART_CELL: usize = 16;
 
 impl PsfParts {
-    /// PSFs of the cells of [`PART_CELL`] px that `bbox` has. A cell without a number, or with that
-    /// of a part without a PSF, gets the nearest one's. `None` if no part has a PSF, or no cell a
-    /// part with one.
+    /// PSFs on the cells of [`PART_CELL`] px within `bbox`. A cell without an index, or whose part
+    /// has no PSF, gets the PSF of the nearest cell. `None` if no part has a PSF, or no cell
+    /// belongs to a part with one.
     #[must_use]
     pub fn new(bbox: BBox, parts: &Array2<Option<u16>>, psfs: Vec<Option<Psf>>) -> Option<Self> {
         let mut numbers = Vec::with_capacity(psfs.len());
@@ -24,7 +24,7 @@ impl PsfParts {
         Some(Self { bbox, cells: spread(own)?, psfs: known })
     }
 
-    /// The PSF at pixel coordinates `(x, y)` of the parent; outside of the image that of its rim.
+    /// The PSF at parent pixel coordinates `(x, y)`; outside the image, that of the nearest cell.
     #[must_use]
     pub fn at(&self, x: f64, y: f64) -> &Psf {
         let cell = |at: f64, origin: i64, count: usize| {
@@ -43,8 +43,8 @@ impl PsfParts {
     }
 }
 
-/// Fills each empty cell with the nearest number, counted in steps along rows and columns; `None`
-/// if all are empty.
+/// Fills each empty cell with the nearest index, counted in steps along rows and columns; `None` if
+/// all are empty.
 fn spread(mut cells: Array2<Option<u16>>) -> Option<Array2<u16>> {
     let (rows, columns) = cells.dim();
     let mut queue: std::collections::VecDeque<(usize, usize)> =

@@ -1,10 +1,9 @@
-//! PSF models made by PSFEx: images whose pixels are polynomials of the place.
+//! PSF models of PSFEx: images whose pixels are polynomials of the position.
 //!
-//! The model on its own grid of steps of PSF_SAMP pixels is Σ P_k(x, y)·image_k, with the terms
-//! that [`polynomial`] describes, x and y counted from 1. The value of a pixel is that model at the
-//! pixel's centre (PSFEx models include the pixel), by Lanczos-4 interpolation, as PSFEx itself
-//! does. A model whose light is centred off its middle is sampled about where its light is
-//! (`centring` says when).
+//! The model on its own grid of steps of PSF_SAMP pixels is Σ P_k(x, y)·image_k, with the terms of
+//! [`polynomial`], and x and y counted from 1. A pixel value is the model at the pixel centre
+//! (PSFEx models include the pixel response), by Lanczos-4 interpolation as in PSFEx. A model whose
+//! light is off-centre is sampled about the centre of its light (see `centring`).
 //!
 //! # References
 //!
@@ -20,7 +19,7 @@ pub(super) use polynomial::{AxisCards, Polynomial};
 
 /// Half the width of the interpolation kernel, in steps of the model.
 const LANCZOS: f64 = 4.0;
-/// Most times that the centre is looked for.
+/// Maximum number of centring iterations.
 const RECENTRINGS: usize = 4;
 
 /// A PSFEx model.
@@ -31,7 +30,7 @@ pub struct PsfEx {
     polynomial: Polynomial,
     /// Step of the model's grid in pixels.
     step: f64,
-    /// What to subtract from parent coordinates to get those of the model, from 1.
+    /// Offset from parent coordinates to model coordinates, which count from 1.
     origin: [f64; 2],
 }
 
@@ -40,8 +39,9 @@ impl PsfEx {
     ///
     /// # Errors
     ///
-    /// [`StampError`] if the images are not as many as the polynomial has terms (images of zeros
-    /// may follow), are empty, hold what is no number, or if the step is out of range.
+    /// [`StampError`] if the number of images differs from the number of terms (trailing images of
+    /// zeros are allowed), for empty images or values that are not finite, and for a step out of
+    /// range.
     pub(super) fn new(
         terms: Array3<f64>,
         polynomial: Polynomial,
@@ -74,7 +74,7 @@ impl PsfEx {
         Ok(Self { terms, polynomial, step, origin: [x0 as f64 - 1.0, y0 as f64 - 1.0] })
     }
 
-    /// The stamp at pixel coordinates `(x, y)` of the parent.
+    /// The stamp at parent pixel coordinates `(x, y)`.
     pub(super) fn stamp_at(&self, x: f64, y: f64) -> Result<Stamp, StampError> {
         let model = self.model_at(x, y);
         let mut about = Offset::default();
@@ -87,8 +87,7 @@ impl PsfEx {
         Ok(stamp)
     }
 
-    /// The stamp at `(x, y)` about the model's own middle, wherever its light is centred, not
-    /// normalised.
+    /// The stamp at `(x, y)` about the middle of the model, not centred and not normalised.
     pub(super) fn raw_at(&self, x: f64, y: f64) -> Array2<f64> {
         self.pixels(&self.model_at(x, y), Offset::default())
     }
@@ -106,11 +105,11 @@ impl PsfEx {
         Stamp::new(self.pixels(model, about))
     }
 
-    /// The model at the pixels around the place `about`, in pixels from its middle.
+    /// The model at the pixels around the position `about`, in pixels from its middle.
     fn pixels(&self, model: &Array2<f64>, about: Offset) -> Array2<f64> {
         let (rows, columns) = model.dim();
         let half_of = |length: usize| ((length / 2) as f64 * self.step).floor().max(1.0) as usize;
-        // Separable: first along the rows, then along the columns.
+        // Separable interpolation: first along the rows, then along the columns.
         let across = self.resample(model.view(), half_of(columns), about.dx);
         self.resample(across.t(), half_of(rows), about.dy).t().to_owned()
     }
@@ -118,7 +117,7 @@ impl PsfEx {
     /// Interpolates each row at whole pixels, −half to half, from `about` pixels beyond the middle.
     fn resample(&self, model: ArrayView2<'_, f64>, half: usize, about: f64) -> Array2<f64> {
         let (rows, length) = model.dim();
-        // PSFEx has its centre at the pixel length/2, rounded down, whether the length is odd or not.
+        // In PSFEx the centre is at pixel length/2, rounded down, for odd and even lengths.
         let middle = (length / 2) as f64;
         let mut out = Array2::zeros((rows, 2 * half + 1));
         for (column, mut values) in out.axis_iter_mut(Axis(1)).enumerate() {

@@ -1,11 +1,11 @@
-//! PSFEx models in the tables of a file, and which of several is an exposure's.
+//! PSFEx models in the tables of a file, and the choice of an exposure's model.
 //!
-//! PSFEx writes a table PSF_DATA for each extension of its catalogue, its numbers in cards;
-//! pipelines merge those of many CCDs into one table with a row for each, the numbers in columns.
-//! All are candidates. Of several the one is taken whose name or number is that of the exposure's
-//! CCD (columns or cards CCDNAME, CCDNUM, …, or EXTNAME), and whose exposure is not another. Where
-//! nothing is named, tables as many as the exposure's file has images go with these in order. All
-//! else is refused: a model of another CCD is as wrong as it is plausible.
+//! PSFEx writes a table PSF_DATA for each extension of its catalogue, with numbers in cards.
+//! Pipelines merge those of many CCDs into one table with a row for each, and numbers in columns.
+//! All are candidates. The model whose name or number is that of the exposure's CCD is chosen
+//! (columns or cards CCDNAME, CCDNUM, …, or EXTNAME), unless its exposure differs. Unnamed tables,
+//! as many as the file has images, correspond to these in order. All other cases are errors,
+//! because the model of another CCD would be plausible but wrong.
 
 use ndarray::{Array3, s};
 
@@ -18,25 +18,24 @@ use crate::header::Chip;
 
 /// The column of the models' images.
 const IMAGES: &str = "PSF_MASK";
-/// The name that PSFEx gives every table.
+/// The name of every table of PSFEx.
 const TABLE: &str = "PSF_DATA";
-/// Most rows of a table: more than any camera has CCDs.
+/// Maximum number of rows: more than any camera has CCDs.
 const MOST_ROWS: i64 = 100_000;
 
-/// A model in a file: a row of a table.
+/// A candidate model: a row of a table.
 struct Candidate<'a> {
     hdu: &'a Hdu,
     row: usize,
     chip: Chip,
 }
 
-/// The PSFEx model of an exposure in a file, if there are PSFEx models. `hdus` are those it may be
-/// in.
+/// The PSFEx model of an exposure in a file, if there are PSFEx models. `hdus` lists the HDUs to
+/// search.
 ///
 /// # Errors
 ///
-/// [`FitsError::Content`] for a model that cannot be used, or if nothing tells which is the
-/// exposure's.
+/// [`FitsError::Content`] for an unusable model, or if the choice is ambiguous.
 pub(super) fn find_psfex<'a>(
     reader: &mut FitsReader,
     hdus: impl Iterator<Item = &'a Hdu>,
@@ -75,7 +74,7 @@ pub(super) fn find_psfex<'a>(
     Ok(Some(model))
 }
 
-/// The candidate that is the exposure's.
+/// The candidate for the exposure.
 fn choose<'b, 'a>(
     candidates: &'b [Candidate<'a>],
     owner: &PsfOwner<'_>,
@@ -107,7 +106,7 @@ fn choose<'b, 'a>(
         reader,
         first.hdu,
         format!(
-            "of the {} PSFEx models ({}{more}) {which} the exposure's ({}); name its HDU in brackets behind the \
+            "of the {} PSFEx models ({}{more}) {which} that of the exposure ({}); give the HDU in brackets after the \
              file, as in input.psfs = \"{{dir}}/{{stem}}.psf[2]\", or give files with one model each",
             candidates.len(),
             shown.join(", "),
@@ -122,7 +121,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Refuses a model that makes no PSF in the middle of the exposure, and tells what is odd about it.
+/// Refuses a model without a valid PSF at the centre of the exposure, and notes anomalies.
 fn check(model: &PsfEx, owner: &PsfOwner<'_>, findings: &mut Vec<Finding>) -> Result<(), StampError> {
     let (x, y) = owner.bbox.centre();
     let raw = model.raw_at(x, y);
@@ -132,7 +131,7 @@ fn check(model: &PsfEx, owner: &PsfOwner<'_>, findings: &mut Vec<Finding>) -> Re
     model.stamp_at(x, y).map(|_| ())
 }
 
-/// A row of a table, and the table's cards: what is not in these is in the row.
+/// A row of a table with its cards: values missing in the cards are in the row.
 struct Row<'r, 'h> {
     reader: &'r mut FitsReader,
     hdu: &'h Hdu,
@@ -160,10 +159,10 @@ impl Row<'_, '_> {
 
     fn needed(&mut self, name: &str) -> Result<f64, FitsError> {
         let value = self.number(name)?;
-        value.ok_or_else(|| self.refuse(format!("the PSFEx model has no {name}, as card or column")))
+        value.ok_or_else(|| self.refuse(format!("the PSFEx model has neither a card nor a column {name}")))
     }
 
-    /// A number that counts something.
+    /// A nonnegative integer value.
     fn count(&mut self, name: &str, most: usize) -> Result<Option<usize>, FitsError> {
         let Some(value) = self.number(name)? else { return Ok(None) };
         if value >= 0.0 && value <= most as f64 && value.fract() == 0.0 {
@@ -176,10 +175,9 @@ impl Row<'_, '_> {
         content(self.reader, self.hdu, reason)
     }
 
-    /// The CCD that the model is of. The name of the table is that of a CCD unless it is PSFEx's
-    /// own.
+    /// The CCD of the model. The name of the table names the CCD, unless it is PSFEx's own.
     fn chip(&mut self) -> Chip {
-        // Rows come before cards: a merged table has one set of cards.
+        // Rows take precedence over cards: a merged table has one set of cards.
         let mut texts = |name: &str| {
             let column = self.reader.column(name)?;
             self.reader.text_cell(column, self.row).ok().filter(|text| !text.is_empty())
@@ -235,14 +233,16 @@ impl Row<'_, '_> {
                     let key = ["X_IMAGE", "Y_IMAGE"][n - 1];
                     findings.push(Finding {
                         text: format!(
-                            "The PSFEx model does not name its axis {n} (POLNAME{n}); taken as {key}."
+                            "The PSFEx model does not name its axis {n} (POLNAME{n}); {key} is assumed."
                         ),
                         warning: true,
                     });
                     key.to_owned()
                 }
                 None => {
-                    return Err(self.refuse(format!("the PSFEx model has no POLNAME{n}, as card or column")));
+                    return Err(
+                        self.refuse(format!("the PSFEx model has neither a card nor a column POLNAME{n}"))
+                    );
                 }
             };
             axes.push(AxisCards {
@@ -255,22 +255,21 @@ impl Row<'_, '_> {
         let of_axes = axes.iter().map(|axis| axis.group).max().unwrap_or(0);
         let groups = self.count("POLNGRP", 100)?.unwrap_or(of_axes);
         let mut degrees = Vec::with_capacity(groups);
-        // Without axes there are no groups, whatever is left in the cards.
+        // Without axes there are no groups, whatever the cards contain.
         for group in (1..=groups).filter(|_| count > 0) {
             let name = format!("POLDEG{group}");
             let degree = self.count(&name, 100)?;
-            let missing = || self.refuse(format!("the PSFEx model has no {name}, as card or column"));
+            let missing = || self.refuse(format!("the PSFEx model has neither a card nor a column {name}"));
             degrees.push(degree.ok_or_else(missing)?);
         }
         Polynomial::new(&axes, &degrees).map_err(|error| self.refuse(error.to_string()))
     }
 
-    /// The images, in the order of the terms: laid out by TDIM, or else PSFAXISn; of a layout that
-    /// is larger than PSFAXISn, as tables have that models of several sizes were merged into, the
-    /// first part.
+    /// The images in the order of the terms, in the layout of TDIM or else PSFAXISn. If the layout
+    /// exceeds PSFAXISn, as in merged tables of models of several sizes, the first part.
     fn terms(&mut self) -> Result<Array3<f64>, FitsError> {
         let Some(column) = self.reader.column(IMAGES) else {
-            return Err(self.refuse(format!("it has no column {IMAGES}")));
+            return Err(self.refuse(format!("the column {IMAGES} is missing")));
         };
         let values: Vec<f64> = self.reader.cell(column, self.row)?;
         let axes = [self.count("PSFAXIS1", 1 << 20)?, self.count("PSFAXIS2", 1 << 20)?];
@@ -282,7 +281,7 @@ impl Row<'_, '_> {
         let written = self.written_axes(column);
         let size = |axes: &[usize; 3]| axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(*axis));
         let whole = |axes: &[usize; 3]| size(axes) == Some(values.len()) && !values.is_empty();
-        // Images of all terms may be stacked along the second axis of two.
+        // Images of all terms can be stacked along the second of two axes.
         let images_in = |axes: [usize; 3]| match axes {
             [width, height, 1] => {
                 let count = values.len().checked_div(width.checked_mul(height)?)?;
@@ -304,7 +303,7 @@ impl Row<'_, '_> {
         };
         let Some([width, height, count]) = layout else {
             return Err(self.refuse(format!(
-                "the {} numbers of {IMAGES} are no images of the size that TDIM or PSFAXISn tell",
+                "the {} numbers of {IMAGES} do not fit the image size in TDIM or PSFAXISn",
                 values.len()
             )));
         };
@@ -326,7 +325,7 @@ impl Row<'_, '_> {
         Ok(part.to_owned())
     }
 
-    /// Up to three axes of a column's TDIM, further ones of length 1.
+    /// Up to three axes of a column's TDIM; further ones have length 1.
     fn written_axes(&self, column: i32) -> Option<[usize; 3]> {
         let text = self.hdu.header.text(&format!("TDIM{column}"))?;
         let axes: Option<Vec<usize>> =

@@ -12,12 +12,12 @@ use super::{Psf, Stamp, StampError, StampGrid};
 use crate::BBox;
 use crate::fits::{FitsError, FitsReader, Hdu, HduKind, inventory, survey};
 
-/// Most numbers of a grid of stamps: a gigabyte of them.
+/// Maximum number of values in a grid of stamps: one gigabyte.
 const MOST_NUMBERS: usize = 1 << 27;
 
 impl Psf {
-    /// Opens a file that holds a PSF for the image `bbox`, as [`Psf::open_for`], of which nothing
-    /// else is known. What is odd about it is not told.
+    /// Opens a file that holds a PSF for the image `bbox`, as [`Psf::open_for`] for an exposure of
+    /// unknown identity, without notes.
     ///
     /// # Errors
     ///
@@ -28,13 +28,13 @@ impl Psf {
 
     /// Opens a file that holds the PSF of an exposure: a PSFEx model (a column PSF_MASK, in any
     /// case), a grid of stamps (the table PSF_GRID, or an image PSF of four axes), an HDU called
-    /// PSF, or else the first image. Stamps are checked, and centred on their middle pixel; what
-    /// was done and what is odd goes into `notes`.
+    /// PSF, or else the first image. Stamps are validated and centred on their middle pixel;
+    /// changes and anomalies go into `notes`.
     ///
     /// # Errors
     ///
-    /// [`FitsError`], which names the file and HDU, if there is none, it is malformed or no PSF, or
-    /// if there are several models and nothing tells which is the exposure's.
+    /// [`FitsError`] with file and HDU for a missing, malformed or invalid PSF, and for several
+    /// models without a criterion.
     pub fn open_for(
         path: &Path,
         owner: &PsfOwner<'_>,
@@ -45,7 +45,7 @@ impl Psf {
         Self::among(&mut reader, &hdus, owner, notes)
     }
 
-    /// Reads the PSF that some HDUs of a file hold, as [`Psf::open_for`].
+    /// Reads the PSF in some HDUs of a file, as [`Psf::open_for`].
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Psf {
     }
 
     /// The PSF in an exposure's own file: the PSFEx model, the grid of stamps, the image HDU called
-    /// PSF, or a Gaussian of the width that the header gives, which is noted.
+    /// PSF, or a Gaussian of the width in the header, with a note.
     pub(crate) fn in_file(
         reader: &mut FitsReader,
         hdus: &[Hdu],
@@ -97,7 +97,7 @@ impl Psf {
         }))
     }
 
-    /// A PSF that an HDU says it is, by its columns or its name.
+    /// A PSF identified by the columns or name of its HDU.
     fn find(
         reader: &mut FitsReader,
         hdus: &[Hdu],
@@ -126,8 +126,8 @@ impl Finding {
         Assumption { quantity: "PSF".to_owned(), text: self.text, warning: self.warning }
     }
 
-    /// What was found about the stamps of a grid, each text once, with the number of cells that it
-    /// holds for. Texts have figures; that of the first cell stands for all.
+    /// Notes on the stamps of a grid, each once, with the number of cells. Figures are those of the
+    /// first cell.
     pub(super) fn of_cells(cells: Vec<Vec<Self>>) -> Vec<Self> {
         let count = cells.len();
         let with = cells.iter().filter(|findings| findings.iter().any(|finding| finding.warning)).count();
@@ -144,8 +144,8 @@ impl Finding {
     }
 }
 
-/// The axes of an image PSF of four axes: stamps on cells that divide the image evenly, as in files
-/// of lsst-images.
+/// The axes of an image PSF of four axes: stamps on cells that divide the image evenly, as in
+/// lsst-images.
 fn cell_axes(hdu: &Hdu) -> Option<[usize; 4]> {
     match &hdu.kind {
         HduKind::Image { axes, .. } if hdu.name.eq_ignore_ascii_case("PSF") => {
@@ -183,7 +183,7 @@ fn read_cells(
                 cells.push((cell, stamp));
                 found.push(findings);
             }
-            // Cells without a PSF hold no numbers, or none above 0.
+            // Cells without a PSF have no finite or no positive values.
             Ok(Err(StampError::NotFinite { .. } | StampError::Sum { .. })) => {}
             Ok(Err(error)) => return Err(content(reader, hdu, format!("cell {}: {error}", number + 1))),
             Err(reason) => return Err(content(reader, hdu, reason)),

@@ -1,4 +1,4 @@
-//! A PSF as an image.
+//! PSF stamps.
 
 use ndarray::Array2;
 
@@ -11,13 +11,12 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// A stamp from an image of any positive sum, which is made 1. Negative pixels are kept: noise
-    /// has them.
+    /// A stamp from an image of any positive sum, normalised to 1. Negative pixels, as from noise,
+    /// are kept.
     ///
     /// # Errors
     ///
-    /// [`StampError`] for even or zero sides, pixels that are not finite, and a sum that is not
-    /// positive.
+    /// [`StampError`] for even or zero sides, pixels that are not finite, and a nonpositive sum.
     pub fn new(mut pixels: Array2<f64>) -> Result<Self, StampError> {
         let (height, width) = pixels.dim();
         if height % 2 == 0 || width % 2 == 0 {
@@ -46,7 +45,7 @@ impl Stamp {
     ///
     /// # Errors
     ///
-    /// [`StampError::Width`] if the moments do not settle, as for pure noise.
+    /// [`StampError::Width`] if the moments do not converge, as for pure noise.
     pub fn fwhm_px(&self) -> Result<f64, StampError> {
         self.moments().map(|moments| moments.fwhm_px())
     }

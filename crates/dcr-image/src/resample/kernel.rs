@@ -1,30 +1,30 @@
-//! Weights of interpolation kernels, from a table.
+//! Tabulated interpolation kernels.
 
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// Positions between two pixels for which weights are tabulated. Linear interpolation between them
-/// is good to 1e-6.
+/// Number of subpixel phases in the table. Linear interpolation between them is accurate to 1e-6.
 const PHASES: usize = 1024;
 
-/// How values between pixels are made.
+/// Interpolation kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WarpKernel {
-    /// Linear along both axes: blurs, but nothing rings.
+    /// Bilinear: blurs, but does not ring.
     Bilinear,
     /// sinc(x) sinc(x/3), 6 × 6 pixels.
     #[default]
     Lanczos3,
     /// sinc(x) sinc(x/4), 8 × 8 pixels.
     Lanczos4,
-    /// sinc(x) sinc(x/5), 10 × 10 pixels: the truest for sharp stars, and the widest around holes.
+    /// sinc(x) sinc(x/5), 10 × 10 pixels: the most accurate for sharp stars, with the widest loss
+    /// around holes.
     Lanczos5,
 }
 
 impl WarpKernel {
-    /// How many px from its centre the kernel ends.
+    /// Radius of the kernel in px.
     #[must_use]
     pub const fn reach(self) -> usize {
         match self {
@@ -41,7 +41,7 @@ impl WarpKernel {
         match self {
             _ if x.abs() >= reach => 0.0,
             Self::Bilinear => 1.0 - x.abs(),
-            // At whole numbers the sine is 0 only to rounding.
+            // At integers the sine is zero only to rounding.
             _ if x.fract() == 0.0 => f64::from(u8::from(x == 0.0)),
             _ => {
                 let (a, b) = (PI * x, PI * x / reach);
@@ -51,7 +51,7 @@ impl WarpKernel {
     }
 }
 
-/// The weights of the taps for each position between two pixels.
+/// Weights for each subpixel phase.
 #[derive(Clone, Debug)]
 pub(super) struct WeightTable {
     reach: usize,
@@ -60,7 +60,7 @@ pub(super) struct WeightTable {
 }
 
 impl WeightTable {
-    /// The table of a kernel that is stretched by a factor of 1 or more.
+    /// The table of a kernel stretched by a factor of at least 1.
     pub(super) fn new(kernel: WarpKernel, stretch: f64) -> Self {
         let reach = (kernel.reach() as f64 * stretch).ceil() as usize;
         let mut rows = Vec::with_capacity((PHASES + 1) * 2 * reach);
@@ -81,19 +81,19 @@ impl WeightTable {
     }
 }
 
-/// The taps about one coordinate.
+/// Kernel weights about one coordinate.
 #[derive(Clone, Debug)]
 pub(super) struct Taps<'a> {
     table: &'a WeightTable,
     pub(super) weights: Vec<f32>,
 }
 
-/// Where taps lie.
+/// Location of the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TapPlace {
     /// The pixel before the coordinate.
     pub(super) base: i64,
-    /// The first tap's pixel.
+    /// The pixel of the first weight.
     pub(super) first: i64,
 }
 

@@ -1,9 +1,9 @@
-//! Where the pixels of one grid lie in another: exact at nodes, interpolated between them.
+//! Positions of the pixels of one grid in another: exact at nodes, interpolated between them.
 //!
-//! Nodes lie evenly, the outermost on the outermost pixels. Between four of them positions are
-//! bilinear, whose error is an eighth of the second difference between neighbouring nodes along
-//! each axis; nodes are added until that is below [`TOLERANCE_PX`]. A tangential projection of any
-//! size and usual distortions stay well below 1e-3 px with the first nodes.
+//! Nodes are evenly spaced, with the outermost ones on the outermost pixels. Positions between four
+//! nodes are bilinear; the error is an eighth of the second difference between neighbouring nodes
+//! along each axis. Nodes are added until it is below [`TOLERANCE_PX`]. A tangential projection of
+//! any size and usual distortions stay well below 1e-3 px with the initial nodes.
 
 use std::ops::Range;
 
@@ -11,39 +11,39 @@ use ndarray::Array2;
 
 use crate::{BBox, Wcs};
 
-/// The error of positions, in source pixels, that is aimed at.
+/// Target error of positions, in source pixels.
 const TOLERANCE_PX: f64 = 2e-4;
-/// The first distance between nodes in px.
+/// Initial distance between nodes in px.
 const FIRST_SPACING_PX: f64 = 32.0;
-/// Further than this from the origin no image has pixels.
+/// Maximum distance from the origin at which an image can have pixels.
 const FAR_PX: f64 = 1e9;
-/// Nodes are not put nearer to one another.
+/// Minimum distance between nodes.
 const LEAST_SPACING_PX: f64 = 2.0;
 
-/// The places of the pixels of a box in the pixel coordinates of another image.
+/// Positions of the pixels of a box in the pixel coordinates of another image.
 #[derive(Clone, Debug)]
 pub struct PositionMap {
     bbox: BBox,
     /// Distance between nodes along x and y.
     spacing: [f64; 2],
-    /// `[row, column]`; NaN where there is none.
+    /// `[row, column]`; NaN without a position.
     nodes: Array2<[f64; 2]>,
 }
 
-/// The place of an output pixel in the source.
+/// Position of an output pixel in the source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
     /// Column in the source's parent coordinates.
     pub x: f64,
-    /// Row likewise.
+    /// Row in the source's parent coordinates.
     pub y: f64,
     /// The area of the output pixel in source pixels.
     pub area: f64,
 }
 
 impl PositionMap {
-    /// The places of the pixels `bbox` of an image with the WCS `output` in an image with the WCS
-    /// `source`, which has pixels in `limits` only: far from there nodes need not be close.
+    /// Positions of the pixels `bbox` of an image with the WCS `output` in an image with the WCS
+    /// `source`. The source has pixels in `limits` only; far from there, nodes can be sparse.
     #[must_use]
     pub fn new(output: &Wcs, bbox: BBox, source: &Wcs, limits: &BBox) -> Self {
         let of = |x: f64, y: f64| {
@@ -61,7 +61,7 @@ impl PositionMap {
     }
 
     fn with_spacing(bbox: BBox, spacing_px: f64, of: impl Fn(f64, f64) -> [f64; 2]) -> Self {
-        // Three at least, so that there are second differences.
+        // At least three nodes, for second differences.
         let count = |length: usize| ((length as f64 - 1.0) / spacing_px).ceil().max(2.0) as usize + 1;
         let (rows, cols) = (count(bbox.height), count(bbox.width));
         let step = |length: usize, count: usize| (length as f64 - 1.0).max(1.0) / (count as f64 - 1.0);
@@ -72,7 +72,7 @@ impl PositionMap {
         Self { bbox, spacing, nodes }
     }
 
-    /// The largest error of interpolation near `limits`.
+    /// Maximum interpolation error near `limits`.
     fn error_px(&self, limits: &BBox) -> f64 {
         let (rows, cols) = self.nodes.dim();
         let margin = FIRST_SPACING_PX as usize;
@@ -110,7 +110,7 @@ impl PositionMap {
         self.bbox
     }
 
-    /// The place of one output pixel.
+    /// Position of one output pixel.
     ///
     /// # Panics
     ///
@@ -122,12 +122,12 @@ impl PositionMap {
         out
     }
 
-    /// Calls `take` with the number, from 0, and the place of each pixel of a part of a row; those
-    /// without a place are left out.
+    /// Calls `take` with index (from 0) and position of each pixel of a part of a row; pixels
+    /// without a position are skipped.
     ///
     /// # Panics
     ///
-    /// If the part reaches beyond the box.
+    /// If the part exceeds the box.
     pub fn each_in_row(&self, y: i64, columns: Range<i64>, mut take: impl FnMut(usize, Place)) {
         assert!(
             self.bbox.contains(columns.start, y) && self.bbox.contains(columns.end - 1, y),
@@ -159,7 +159,7 @@ impl PositionMap {
         }
     }
 
-    /// The pixels of `limits` that output pixels lie on or near, within `margin`; `None` if there
+    /// The pixels of `limits` on or near which output pixels lie, within `margin`; `None` if there
     /// are none.
     #[must_use]
     pub fn source_box(&self, limits: &BBox, margin: usize) -> Option<BBox> {
@@ -173,7 +173,7 @@ impl PositionMap {
             x0.floor() as i64..x1.ceil() as i64 + 1,
             y0.floor() as i64..y1.ceil() as i64 + 1,
         );
-        // A rotated hull may touch the limits where no output pixel does.
+        // A rotated footprint may touch the limits where no output pixel does.
         let touches = || {
             (0..self.bbox.height).any(|row| {
                 let mut any = false;

@@ -1,4 +1,4 @@
-//! A PSF in the pixels of another grid.
+//! Resampling of a PSF to another pixel grid.
 
 use ndarray::Array2;
 
@@ -6,15 +6,15 @@ use super::SAME_SIZE;
 use super::kernel::{Taps, WarpKernel, WeightTable};
 use crate::psf::{Stamp, StampError};
 
-/// The largest side of a stamp; a map that asks for more is no map between images of one sky.
+/// Maximum side of a stamp; larger requests indicate an invalid map.
 const LARGEST_SIDE: usize = 1001;
 
-/// The stamp in a grid in which a step of `(1, 0)` is the step `(matrix[0][0], matrix[1][0])` in
-/// the stamp's own, and `(0, 1)` is `(matrix[0][1], matrix[1][1])`.
+/// The stamp in a grid whose step `(1, 0)` is the step `(matrix[0][0], matrix[1][0])` in the
+/// stamp's own grid, and whose `(0, 1)` is `(matrix[0][1], matrix[1][1])`.
 ///
 /// # Errors
 ///
-/// [`StampError`] if the map has no inverse, or leaves nothing of the stamp.
+/// [`StampError`] for a singular map, or an empty result.
 pub fn warp_stamp(stamp: &Stamp, matrix: [[f64; 2]; 2], kernel: WarpKernel) -> Result<Stamp, StampError> {
     let pixels = stamp.pixels();
     let [[xx, xy], [yx, yy]] = matrix;
@@ -25,7 +25,7 @@ pub fn warp_stamp(stamp: &Stamp, matrix: [[f64; 2]; 2], kernel: WarpKernel) -> R
     }
     let (rows, cols) = pixels.dim();
     let (half_y, half_x) = ((rows / 2) as f64, (cols / 2) as f64);
-    // The corners of the stamp, in the new grid.
+    // Corners of the stamp in the new grid.
     let half = |along_x: f64, along_y: f64| {
         ((along_x.abs() * half_x + along_y.abs() * half_y) / area).ceil() as usize
     };

@@ -1,18 +1,16 @@
-//! The cards that make a WCS: which they are, and one consistent set of them.
+//! Selection of one consistent WCS description from the cards of a header.
 //!
-//! Headers carry left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial
-//! under the name TAN. Here one description is chosen by these rules, so that what follows need not
-//! guess:
+//! Headers contain left-overs: CDELT beside CD, CD beside PC, SIP beside TPV, SCAMP's polynomial
+//! under the name TAN. One description is selected by these rules:
 //!
-//! - The matrix is PC with CDELT, in its old form PC00i00j as well, before CD (CD00i00j), before
-//!   CDELT with CROTA2. A matrix whose pixels have no plausible size gives way to one whose have.
+//! - The matrix is PC with CDELT (also in its old form PC00i00j), else CD (CD00i00j), else CDELT
+//!   with CROTA2. A matrix with an implausible pixel size yields to one with a plausible size.
 //! - PC without CDELT has CDELT = 1.
-//! - SIP terms count under any projection but TPV, as astropy has it.
+//! - SIP terms apply under any projection but TPV, as in astropy.
 //! - PV terms under TAN are a TPV polynomial if there are terms above the fourth, or if the linear
 //!   ones are near 1, which no parameter of TAN is.
 //!
-//! The descriptions that were passed over are kept as [`Rival`]s, to be compared with the chosen
-//! one.
+//! Rejected descriptions are kept as [`Rival`]s, for comparison with the selected one.
 
 use dcr_physics::SkyPosition;
 
@@ -29,26 +27,26 @@ pub(super) enum Frame {
     Fk5,
 }
 
-/// One consistent description, its CRPIX in 1-based parent coordinates.
+/// A consistent description, with CRPIX in 1-based parent coordinates.
 #[derive(Clone, Debug)]
 pub(super) struct WcsCards {
     cards: Vec<Card>,
     pub(super) frame: Frame,
 }
 
-/// Another description that the header has as well.
+/// A rejected description of the same header.
 #[derive(Clone, Debug)]
 pub(super) struct Rival {
-    /// The cards it is made of, as in messages.
+    /// Its cards, for messages.
     pub(super) named: &'static str,
-    /// Those that were preferred.
+    /// The preferred cards.
     pub(super) preferred: &'static str,
-    /// Difference that passes, in pixels per pixel of the image's side.
+    /// Tolerated difference, in pixels per pixel of the image side.
     pub(super) tolerance: f64,
     pub(super) cards: WcsCards,
 }
 
-/// The chosen description, what it was chosen from, and doubts that need no comparison.
+/// The selected description, the rejected ones, and notes that need no comparison.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     pub(super) cards: WcsCards,
@@ -58,7 +56,7 @@ pub(super) struct Selection {
 }
 
 impl WcsCards {
-    /// Picks the description out of a header and moves its CRPIX by the image's origin.
+    /// Selects the description and shifts its CRPIX by the origin of the image.
     pub(super) fn select(
         header: &Header,
         (x0, y0): (f64, f64),
@@ -89,14 +87,15 @@ impl WcsCards {
             });
             for card in rest {
                 if card.value.as_f64().is_none() {
-                    // Strings such as A_DMAX's unit have no place here; a number that cannot be read does.
+                    // Strings are ignored where no number is expected (e.g. the unit A_DMAX);
+                    // elsewhere an unreadable number is an error.
                     return Err(WcsError::Missing { keyword: card.keyword.clone() });
                 }
                 if !cards.iter().any(|known| known.keyword == card.keyword) {
                     cards.push(card.clone());
                 }
             }
-            // Numbers that a writer put in quotes are numbers.
+            // Quoted numbers count as numbers.
             for card in &mut cards {
                 if let (Value::Text(_), Some(number)) = (&card.value, card.value.as_f64()) {
                     card.value = Value::Float(number);
@@ -105,7 +104,7 @@ impl WcsCards {
             Ok(Self { cards, frame })
         };
         let chosen = &matrices[0];
-        // Of pixels that are far too small no difference is left to tell their size.
+        // For very small pixels a relative difference is meaningless.
         let in_degrees = [1, 2].iter().all(|axis| axis_unit(header, *axis) == "deg");
         if in_degrees && chosen.arcsec() > 0.0 {
             size_is_plausible(chosen.arcsec())?;
@@ -130,7 +129,7 @@ impl WcsCards {
         Ok(Selection { cards: described(&chosen.cards, polynomial)?, rivals, polynomial, notes })
     }
 
-    /// The same place, scale and rotation without the polynomials.
+    /// The same position, scale and rotation without the polynomials.
     pub(super) fn undistorted(&self) -> Self {
         let kept =
             self.cards.iter().filter(|card| !is_sip(&card.keyword) && !distortion::is_pv(&card.keyword));
@@ -167,7 +166,7 @@ impl WcsCards {
         (crpix("CRPIX1"), crpix("CRPIX2"))
     }
 
-    /// The place on the sky of the reference pixel.
+    /// Sky position of the reference pixel.
     pub(super) fn reference_sky(&self) -> SkyPosition {
         let value = |keyword: &str| {
             let card = self.cards.iter().find(|card| card.keyword == keyword);
@@ -179,7 +178,7 @@ impl WcsCards {
         SkyPosition::from_degrees(ra, dec)
     }
 
-    /// The cards with the reference pixel moved by `(dx, dy)`.
+    /// The cards with the reference pixel shifted by `(dx, dy)`.
     pub(super) fn moved(&self, dx: f64, dy: f64) -> Vec<Card> {
         let mut cards = self.cards.clone();
         for card in &mut cards {
@@ -196,20 +195,20 @@ impl WcsCards {
     }
 }
 
-/// The type of an axis in upper case, which must be of right ascension or declination.
+/// Axis type in upper case; must be right ascension or declination.
 fn axis_type(header: &Header, axis: u8) -> Result<String, WcsError> {
     let keyword = format!("CTYPE{axis}");
     let ctype = header.text(&keyword).ok_or(WcsError::Missing { keyword })?.to_ascii_uppercase();
     if !(ctype.starts_with("RA--") || ctype.starts_with("DEC-")) {
         return Err(WcsError::Unsupported {
             found: format!("CTYPE{axis} = '{ctype}'"),
-            wanted: "axes of right ascension and declination are needed",
+            wanted: "expected axes of right ascension and declination",
         });
     }
     Ok(ctype)
 }
 
-/// Degrees under any of the names they are given; other units as they stand.
+/// Degrees under any of their names; other units are returned unchanged.
 fn axis_unit(header: &Header, axis: u8) -> String {
     match header.text(&format!("CUNIT{axis}")) {
         Some(unit) if !unit.to_ascii_lowercase().starts_with("deg") => unit.to_owned(),
@@ -218,9 +217,9 @@ fn axis_unit(header: &Header, axis: u8) -> String {
 }
 
 fn frame_of(header: &Header) -> Result<Frame, WcsError> {
-    const WANTED: &str = "ICRS, or FK5 at equinox 2000, is needed";
+    const WANTED: &str = "expected ICRS, or FK5 at equinox 2000";
     let system = header.text("RADESYS").or_else(|| header.text("RADECSYS")).map(str::to_ascii_uppercase);
-    // 'J2000' is not a number, but no riddle either.
+    // 'J2000' is not a number, but unambiguous.
     let equinox = header
         .get("EQUINOX")
         .and_then(|value| value.as_f64().or_else(|| value.as_text()?.trim_start_matches('J').parse().ok()));

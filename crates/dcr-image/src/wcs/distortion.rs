@@ -1,29 +1,28 @@
-//! The polynomials of a WCS: SIP before the matrix, or TPV after it, whatever the header calls
-//! them.
+//! Distortion polynomials of a WCS: SIP before the matrix, or TPV after it, under any name.
 
 use crate::header::{Header, is_digits, is_sip};
 
-/// Difference of two distortions that is none, in pixels per pixel of the image's side: fits of SIP
-/// to TPV agree to some hundredths of a pixel in 4000.
+/// Tolerated difference of two distortions, in pixels per pixel of the image side: SIP fits of TPV
+/// agree to some hundredths of a pixel in 4000.
 pub(super) const SAME_DISTORTION: f64 = 1e-4;
-/// Largest departure from 1 of the linear term of a TPV polynomial.
+/// Maximum deviation from 1 of the linear term of a TPV polynomial.
 const NEAR_ONE: f64 = 0.5;
 
-/// Which polynomial a description has.
+/// Kind of polynomial of a description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Polynomial {
-    /// None; PV cards are not taken either.
+    /// None; PV cards are ignored too.
     None,
     /// None; PV cards are parameters of the projection.
     Parameters,
     /// SIP.
     Sip,
-    /// TPV, under its name or that of TAN.
+    /// TPV, under its own name or as TAN.
     Tpv,
 }
 
 impl Polynomial {
-    /// That of a header with these axis types.
+    /// The polynomial of a header with these axis types.
     pub(super) fn of(header: &Header, types: &[String; 2], notes: &mut Vec<String>) -> Self {
         let both = |ending: &str| types.iter().all(|ctype| ctype.ends_with(ending));
         if both("-TPV") {
@@ -35,7 +34,7 @@ impl Polynomial {
             }
             if has_linear_terms(header) {
                 notes.push(
-                    "PVi_1 near 1 under the name TAN are a polynomial, as SCAMP writes; they are read as TPV.".into(),
+                    "PVi_1 near 1 under the name TAN are a polynomial, as written by SCAMP; they are read as TPV.".into(),
                 );
                 return Self::Tpv;
             }
@@ -47,18 +46,18 @@ impl Polynomial {
             if header.get("A_ORDER").is_some() && header.get("B_ORDER").is_some() {
                 return Self::Sip;
             }
-            notes.push("A_i_j or B_i_j stand without A_ORDER and B_ORDER, and are not used.".into());
+            notes.push("A_i_j or B_i_j without A_ORDER and B_ORDER are ignored.".into());
         }
         if both("-TAN")
             && (0..=4).any(|term| header.f64(&format!("PV2_{term}")).is_some_and(|value| value != 0.0))
         {
-            notes.push("TAN has no parameters PV2_m, and those of the header are no polynomial near 1; they are not used.".into());
+            notes.push("TAN has no parameters PV2_m, and those of the header are not a polynomial near 1; they are ignored.".into());
             return Self::None;
         }
         Self::Parameters
     }
 
-    /// The type of an axis with the name of this polynomial.
+    /// Axis type with the name of this polynomial.
     pub(super) fn axis_type(self, ctype: &str) -> String {
         let plain = ctype.strip_suffix("-SIP").unwrap_or(ctype);
         match self {
@@ -69,7 +68,7 @@ impl Polynomial {
         }
     }
 
-    /// Whether a card belongs to it.
+    /// Whether a card belongs to the polynomial.
     pub(super) fn takes(self, keyword: &str) -> bool {
         match self {
             Self::None => false,
@@ -78,7 +77,7 @@ impl Polynomial {
         }
     }
 
-    /// The other polynomial that the header has as well.
+    /// The other polynomial in the header, if any.
     pub(super) fn rival(self, header: &Header) -> Option<Self> {
         match self {
             Self::Tpv => has_sip(header).then_some(Self::Sip),
@@ -87,7 +86,7 @@ impl Polynomial {
         }
     }
 
-    /// Its cards, as in messages.
+    /// Its cards, for messages.
     pub(super) const fn named(self) -> &'static str {
         match self {
             Self::Sip => "SIP (A_i_j, B_i_j)",
@@ -97,7 +96,7 @@ impl Polynomial {
     }
 }
 
-/// Whether a keyword is one of a projection's parameters.
+/// Whether a keyword is a parameter of a projection.
 pub(super) fn is_pv(keyword: &str) -> bool {
     ["PV1_", "PV2_"].iter().any(|root| keyword.strip_prefix(root).is_some_and(is_digits))
 }
@@ -113,8 +112,8 @@ pub(super) fn has_sip(header: &Header) -> bool {
     })
 }
 
-/// SCAMP before 2.0 wrote the TPV polynomial under the name TAN. TAN itself has no terms beyond the
-/// fourth on its longitude axis, so those give it away.
+/// SCAMP before 2.0 wrote the TPV polynomial under the name TAN. TAN has no terms beyond the fourth
+/// on its longitude axis, so these identify it.
 fn has_scamp_terms(header: &Header) -> bool {
     header
         .iter()
@@ -122,9 +121,8 @@ fn has_scamp_terms(header: &Header) -> bool {
         .any(|term| term.parse::<u32>().is_ok_and(|term| term > 4))
 }
 
-/// Whether the linear terms are those of a polynomial near identity. Of TAN's own parameters PV1_1
-/// and PV1_2 are native coordinates of the reference point in degrees, 0 and 90, and PV2_m are
-/// none.
+/// Whether the linear terms are those of a polynomial near identity. In TAN, PV1_1 and PV1_2 are
+/// native coordinates of the reference point in degrees, 0 and 90, and PV2_m do not exist.
 fn has_linear_terms(header: &Header) -> bool {
     let near_one = |keyword: &str| header.f64(keyword).map(|value| (value - 1.0).abs() < NEAR_ONE);
     match (near_one("PV1_1"), near_one("PV2_1")) {

@@ -10,46 +10,46 @@ pub enum WcsError {
         /// The keyword.
         keyword: String,
     },
-    /// The coordinates are of a kind that is not handled.
+    /// Unsupported coordinates.
     #[error("the WCS has {found}; {wanted}")]
     Unsupported {
-        /// What the header has.
+        /// The finding in the header.
         found: String,
-        /// What would do.
+        /// The supported alternatives.
         wanted: &'static str,
     },
     /// The cards contradict each other or are out of range.
-    #[error("the WCS cards make no coordinate system: {reason}")]
+    #[error("the WCS cards are inconsistent: {reason}")]
     Invalid {
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// The cards make a coordinate system that no image of the sky has.
-    #[error("the WCS is implausible: it has {found}, expected are {expected}")]
+    /// The cards describe an implausible coordinate system.
+    #[error("the WCS is implausible: it has {found}; expected {expected}")]
     Implausible {
-        /// What follows from the cards.
+        /// The property that follows from the cards.
         found: String,
-        /// What images have, and what to correct.
+        /// The plausible range, and the cards to correct.
         expected: &'static str,
     },
-    /// A pixel that has no place on the sky in this projection.
-    #[error("pixel ({x}, {y}) has no place on the sky: {reason}")]
+    /// A pixel outside the domain of the projection.
+    #[error("pixel ({x}, {y}) has no sky position: {reason}")]
     PixelUnmapped {
         /// Column in parent coordinates.
         x: f64,
         /// Row in parent coordinates.
         y: f64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A place on the sky that has no pixel in this projection.
-    #[error("RA {ra_deg}°, Dec {dec_deg}° has no place in the image: {reason}")]
+    /// A sky position outside the domain of the projection.
+    #[error("RA {ra_deg}°, Dec {dec_deg}° has no pixel position: {reason}")]
     SkyUnmapped {
         /// Right ascension in degrees.
         ra_deg: f64,
         /// Declination in degrees.
         dec_deg: f64,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The map is not invertible at a pixel.

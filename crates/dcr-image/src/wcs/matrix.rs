@@ -1,17 +1,17 @@
-//! The linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in the forms that headers
-//! have.
+//! Linear part of a WCS: PC with CDELT, CD, or CDELT with CROTA2, in all their forms.
 
 use super::WcsError;
 use super::pixel_size::PIXEL_ARCSEC;
 use crate::header::{Card, Header};
 
-/// Difference of two matrices that is rounding, in pixels per pixel of the image's side: 0.01 px in
-/// 1000.
+/// Difference of two matrices that counts as rounding, in pixels per pixel of the image side: 0.01
+/// px in 1000.
 const SAME_MATRIX: f64 = 1e-5;
-/// Difference from CROTA2, which many writers round to degrees or leave behind: half a degree.
+/// Tolerated difference from CROTA2, which many writers round to degrees or do not update: half a
+/// degree.
 const SAME_ROTATION: f64 = 0.01;
 
-/// The elements, and their values where they are not given in PC and CD.
+/// Elements, with their defaults in PC and CD.
 const ELEMENTS: [(&str, &str, f64, f64); 4] = [
     ("1_1", "001001", 1.0, 0.0),
     ("1_2", "001002", 0.0, 0.0),
@@ -24,11 +24,11 @@ const ELEMENTS: [(&str, &str, f64, f64); 4] = [
 pub(super) struct Matrix {
     pub(super) named: &'static str,
     pub(super) cards: Vec<Card>,
-    /// Difference from another that passes, in pixels per pixel.
+    /// Tolerated difference from another form, in pixels per pixel.
     pub(super) tolerance: f64,
 }
 
-/// All forms that the header has, the preferred one first.
+/// All forms in the header, the preferred one first.
 pub(super) fn candidates(header: &Header, notes: &mut Vec<String>) -> Result<Vec<Matrix>, WcsError> {
     let mut found = Vec::new();
     for (root, old, named) in [
@@ -50,7 +50,7 @@ pub(super) fn candidates(header: &Header, notes: &mut Vec<String>) -> Result<Vec
             found.push(Matrix { named, cards, tolerance: SAME_MATRIX });
         }
     }
-    // CROTA2 beside a matrix counts as a statement only if it says something.
+    // CROTA2 beside a matrix is compared only if it is nonzero.
     let rotation = header.f64("CROTA2");
     let steps = header.f64("CDELT1").is_some() && header.f64("CDELT2").is_some();
     if found.is_empty() || (steps && rotation.is_some_and(|angle| angle != 0.0)) {
@@ -62,18 +62,18 @@ pub(super) fn candidates(header: &Header, notes: &mut Vec<String>) -> Result<Vec
         if let (true, None, Some(angle)) = (found.is_empty(), rotation, header.f64("CROTA1"))
             && angle != 0.0
         {
-            notes.push(format!("CROTA1 = {angle} stands without CROTA2, and is not used."));
+            notes.push(format!("CROTA1 = {angle} without CROTA2 is ignored."));
         }
         found.push(Matrix { named: "CDELT with CROTA2", cards, tolerance: SAME_ROTATION });
     }
-    // PC = 1 and CDELT = 1 are left over where a CD has the size of a pixel.
+    // PC = 1 and CDELT = 1 are left-overs beside a CD with a plausible pixel size.
     if let Some(first) = found.iter().position(Matrix::is_plausible) {
         found[..=first].rotate_right(1);
     }
     Ok(found)
 }
 
-/// The elements of a matrix, if the header has any of them.
+/// Elements of a matrix, if the header has any of them.
 fn elements(header: &Header, root: &str, old: bool) -> Option<Vec<Card>> {
     let keyword = |new: &str, old_form: &str| format!("{root}{}", if old { old_form } else { new });
     let given = |(new, old_form, _, _): &(&str, &str, f64, f64)| header.f64(&keyword(new, old_form));
@@ -88,12 +88,12 @@ fn elements(header: &Header, root: &str, old: bool) -> Option<Vec<Card>> {
 }
 
 impl Matrix {
-    /// Whether the pixels have a size that images of the sky have, in degrees.
+    /// Whether the pixel size, in degrees, is plausible.
     fn is_plausible(&self) -> bool {
         PIXEL_ARCSEC.contains(&self.arcsec())
     }
 
-    /// The side of a square with the area of a pixel, if the matrix is in degrees.
+    /// Side of a square with the area of a pixel, for a matrix in degrees.
     pub(super) fn arcsec(&self) -> f64 {
         let value = |keyword: &str, default: f64| {
             let card = self.cards.iter().find(|card| card.keyword == keyword);
@@ -107,7 +107,7 @@ impl Matrix {
     }
 }
 
-/// The number of a card that a WCS needs.
+/// Value of a required card.
 ///
 /// # Errors
 ///

@@ -1,21 +1,19 @@
-//! The place of an image in its parent: the linear WCS "A" of afw, and IRAF's LTV.
+//! Origin of an image in its parent: the linear WCS "A" of afw, and LTV of IRAF.
 
 use crate::header::{Card, Header};
 
-/// The parent coordinates of an image's first pixel, or (0, 0) if the header has none.
+/// Parent coordinates of the first pixel of an image, or (0, 0) if the header has none.
 ///
-/// The linear WCS "A" is read first (`CRVALnA` is the parent coordinate of pixel `CRPIXnA`; old
-/// files have CRVAL1A and CRVAL2A alone), then `LTVn`, the negative of the origin. Both count only
-/// if they are whole numbers and, for LTV, if the image is not binned: anything else is another use
-/// of those keywords.
+/// The linear WCS "A" comes first (`CRVALnA` is the parent coordinate of pixel `CRPIXnA`; old files
+/// have CRVAL1A and CRVAL2A only), then `LTVn`, the negative of the origin. Both must be integers,
+/// and for LTV the image must not be binned: other values are another use of these keywords.
 #[must_use]
 pub fn image_origin(header: &Header) -> (i64, i64) {
     let both = |axis: fn(&Header, u8) -> Option<i64>| Some((axis(header, 1)?, axis(header, 2)?));
     both(linear_wcs_origin).or_else(|| both(ltv_origin)).unwrap_or((0, 0))
 }
 
-/// The cards that say where an array with its first pixel at `(x0, y0)` lies in its parent, in both
-/// forms.
+/// The cards for the origin `(x0, y0)` of an array in its parent, in both forms.
 #[must_use]
 pub fn origin_cards((x0, y0): (i64, i64)) -> Vec<Card> {
     let mut cards = vec![

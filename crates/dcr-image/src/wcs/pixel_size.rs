@@ -1,12 +1,11 @@
-//! Sizes of pixels that images of the sky have.
+//! Plausible pixel sizes.
 
 use super::WcsError;
 
-/// Sizes of pixels on the sky, in arcsec: space telescopes with interpolated pixels to all-sky
-/// cameras.
+/// Pixel sizes on the sky in arcsec, from oversampled space telescopes to all-sky cameras.
 pub(super) const PIXEL_ARCSEC: std::ops::RangeInclusive<f64> = 0.001..=600.0;
 
-/// Refuses a size of pixels in arcsec that no telescope has.
+/// Refuses an implausible pixel size in arcsec.
 ///
 /// # Errors
 ///

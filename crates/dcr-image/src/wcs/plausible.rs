@@ -1,7 +1,6 @@
-//! Whether a WCS is one of an image of the sky: pixel size, shape, and what distortions do over the
-//! image.
+//! Plausibility of a WCS: pixel size and shape, and distortions over the image.
 //!
-//! What no telescope has is refused; what few have is doubted.
+//! Impossible values are errors; unusual values cause warnings.
 
 use dcr_physics::{Angle, SkyPosition};
 
@@ -9,16 +8,16 @@ use super::pixel_size::size_is_plausible;
 use super::{Jacobian, Wcs, WcsError};
 use crate::header::Header;
 
-/// Largest ratio of a pixel's axes that passes without a word, and at all.
+/// Ratio of the axes of a pixel above which to warn, and above which to refuse.
 const AXIS_RATIO: (f64, f64) = (3.0, 1000.0);
-/// Largest change of the pixel's side over an image, relative.
+/// Relative change of the pixel side over an image above which to warn.
 const CHANGE: f64 = 0.2;
-/// Largest displacement by distortion: a part of the distance from the reference point, and
-/// degrees.
+/// Displacement by distortion above which to warn: as a share of the distance from the reference
+/// point, and in degrees.
 const DISPLACED: (f64, f64) = (0.1, 0.05);
-/// Largest distance of the middle of an image from the reference point of TAN, in degrees.
+/// Distance in degrees of the image centre from the reference point of TAN above which to warn.
 const FROM_REFERENCE_DEG: f64 = 15.0;
-/// Side in px of an image whose header does not tell its size.
+/// Side in px assumed for an image of unknown size.
 const UNKNOWN_SIDE: f64 = 1000.0;
 
 /// The area of an image in parent pixel coordinates.
@@ -29,8 +28,8 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// That of an image with its first pixel at `(x0, y0)`; around the reference pixel where the
-    /// header does not tell the size.
+    /// The area of an image with its first pixel at `(x0, y0)`; around the reference pixel if the
+    /// size is unknown.
     pub(super) fn of(header: &Header, (x0, y0): (f64, f64), reference: (f64, f64)) -> Self {
         let side = |axis: u8| {
             let of = |root: &str| header.f64(&format!("{root}{axis}")).filter(|side| *side >= 1.0);
@@ -45,7 +44,7 @@ impl Area {
         }
     }
 
-    /// The longer side in px.
+    /// Length of the longer side in px.
     pub(super) fn side(&self) -> f64 {
         2.0 * self.half.0.max(self.half.1) + 1.0
     }
@@ -57,15 +56,14 @@ impl Area {
     }
 }
 
-/// The doubts about a WCS over an image.
+/// Warnings about a WCS over an image.
 ///
 /// # Errors
 ///
-/// [`WcsError::Implausible`] for pixels of a size or shape that no telescope has and for
-/// distortions that fold the image; [`WcsError::PixelUnmapped`] if its middle has no place on the
-/// sky.
-pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<String>, WcsError> {
-    let mut doubts = Vec::new();
+/// [`WcsError::Implausible`] for impossible pixel sizes or shapes and for distortions that fold the
+/// image; [`WcsError::PixelUnmapped`] if its centre has no sky position.
+pub(super) fn warnings(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<String>, WcsError> {
+    let mut warnings = Vec::new();
     let (x, y) = area.centre;
     let middle = wcs.jacobian(x, y)?;
     let side = middle.determinant().abs().sqrt();
@@ -78,11 +76,11 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
         });
     }
     if ratio > AXIS_RATIO.0 {
-        doubts.push(format!("A pixel is {ratio:.1} times as long as it is wide on the sky."));
+        warnings.push(format!("A pixel is {ratio:.1} times as long as it is wide on the sky."));
     }
     let mut change: f64 = 0.0;
     for (x, y) in area.corners() {
-        // Corners of all-sky images may lie outside the sky.
+        // Corners of all-sky images can lie outside the sky.
         let Ok(corner) = wcs.jacobian(x, y) else { continue };
         if corner.determinant() * middle.determinant() < 0.0 {
             return Err(WcsError::Implausible {
@@ -97,7 +95,7 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
             .fold(change, |most, x| most.max(x - 1.0));
     }
     if change > CHANGE && plain.is_some() {
-        doubts.push(format!(
+        warnings.push(format!(
             "The size or shape of pixels changes by {:.0} % over the image; the distortion terms may be left over \
              (input.distortion = \"none\" drops them).",
             100.0 * change
@@ -107,27 +105,27 @@ pub(super) fn doubts(wcs: &Wcs, plain: Option<&Wcs>, area: &Area) -> Result<Vec<
     let place = wcs.pixel_to_sky(x, y)?;
     let away = separation_deg(reference, place);
     if away > FROM_REFERENCE_DEG && wcs.cards.text("CTYPE1").contains("-T") {
-        doubts
+        warnings
             .push(format!("The middle of the image is {away:.1}° from the reference point CRVAL1, CRVAL2."));
     }
     if let Some(plain) = plain.and_then(|plain| plain.pixel_to_sky(x, y).ok()) {
         let displaced = separation_deg(plain, place);
         if displaced > DISPLACED.0 * away + DISPLACED.1 {
-            doubts.push(format!(
+            warnings.push(format!(
                 "The distortion terms move the middle of the image by {displaced:.2}° \
                  (input.distortion = \"none\" drops them)."
             ));
         }
     }
-    Ok(doubts)
+    Ok(warnings)
 }
 
-/// The ratio of the axes of the ellipse that a circle of pixels is on the sky.
+/// Axis ratio of the ellipse on the sky that corresponds to a circle of pixels.
 fn axis_ratio(jacobian: &Jacobian) -> f64 {
     let Jacobian { east_x, east_y, north_x, north_y } = *jacobian;
     let sum = east_x.powi(2) + east_y.powi(2) + north_x.powi(2) + north_y.powi(2);
     let determinant = jacobian.determinant().abs();
-    // The singular values have this product and this sum of squares.
+    // Product and sum of squares of the singular values.
     let difference = (sum * sum - 4.0 * determinant * determinant).max(0.0).sqrt();
     ((sum + difference) / (2.0 * determinant)).abs()
 }

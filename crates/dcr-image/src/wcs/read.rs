@@ -1,4 +1,4 @@
-//! From the cards of a header to a WCS, with what had to be chosen on the way.
+//! Construction of a WCS from the cards of a header, with notes on the choices made.
 
 use dcr_physics::Angle;
 
@@ -8,18 +8,18 @@ use super::plausible::{self, Area};
 use super::{Distortions, Wcs, WcsError};
 use crate::header::{Header, Value};
 
-/// Side in pixels of the least area over which two descriptions of one image are compared: a cutout
-/// may be too small for their difference to show.
+/// Minimum side in pixels of the area over which two descriptions are compared: in a small cutout
+/// their difference could be invisible.
 const LEAST_SIDE_PX: f64 = 1000.0;
 
 impl Wcs {
     /// Reads the primary WCS of an image header whose first pixel is `(x0, y0)` of the parent; see
     /// [`image_origin`](super::image_origin).
     ///
-    /// TAN with or without SIP, TPV (also under the name TAN, as SCAMP wrote it) and the other
-    /// projections of FITS; PC with CDELT, a CD matrix (both in their old forms PC00i00j and
-    /// CD00i00j as well), or CDELT with CROTA. A missing RADESYS is taken for ICRS. Where cards
-    /// contradict each other, [`Wcs::notes`] says which were used.
+    /// TAN with or without SIP, TPV (also under the name TAN, as written by SCAMP) and the other
+    /// projections of FITS; PC with CDELT, a CD matrix (both also in the old forms PC00i00j and
+    /// CD00i00j), or CDELT with CROTA. A missing RADESYS means ICRS. For contradictory cards,
+    /// [`Wcs::notes`] names those used.
     ///
     /// ```
     /// use dcr_image::Wcs;
@@ -49,7 +49,7 @@ impl Wcs {
     /// # Errors
     ///
     /// [`WcsError`] for missing cards, axes other than RA and Dec, an equinox other than 2000, and
-    /// cards that make no coordinate system of an image of the sky.
+    /// an inconsistent or implausible coordinate system.
     pub fn from_header(header: &Header, origin: (i64, i64)) -> Result<Self, WcsError> {
         Self::read(header, origin, Distortions::Header)
     }
@@ -65,7 +65,7 @@ impl Wcs {
             WcsCards::select(header, origin, distortions == Distortions::Header)?;
         let mut wcs = Self::of_cards(cards)?;
         wcs.notes = notes;
-        // A matrix of zeros or a reference pixel far from the sky shows here rather than later.
+        // A matrix of zeros or a reference pixel far from the sky is detected here.
         let (x, y) = wcs.cards.reference_pixel();
         wcs.zenith_direction(x, y, Angle::default())?;
         let area = Area::of(header, origin, (x, y));
@@ -79,12 +79,12 @@ impl Wcs {
             let most = plain.as_ref().map_or(0.0, |plain| wcs.most_apart(plain, &area, 1.0));
             wcs.notes.push(format!(
                 "CTYPE1 = '{}' names no SIP, but A_i_j and B_i_j are there; they are applied, and move pixels by up to \
-                 {most:.1} px. Images that were resampled have such terms left over: input.distortion = \"none\" drops \
+                 {most:.1} px. In a resampled image such terms are left over; input.distortion = \"none\" drops \
                  them.",
                 header.text("CTYPE1").unwrap_or_default()
             ));
         }
-        wcs.notes.extend(plausible::doubts(&wcs, plain.as_ref(), &area)?);
+        wcs.notes.extend(plausible::warnings(&wcs, plain.as_ref(), &area)?);
         Ok(wcs)
     }
 
@@ -108,14 +108,14 @@ impl Wcs {
             _ => {
                 return Err(WcsError::Unsupported {
                     found: format!("CTYPE1 = '{}'", cards.text("CTYPE1")),
-                    wanted: "a celestial projection such as TAN, TAN-SIP or TPV is needed",
+                    wanted: "expected a celestial projection such as TAN, TAN-SIP or TPV",
                 });
             }
         };
         Ok(Self { inner, cards, longitude_first, notes: Vec::new() })
     }
 
-    /// How a description that was passed over differs from this one, if it does.
+    /// Difference of a rejected description from this one, if significant.
     fn contradiction(&self, rival: &Rival, area: &Area) -> Option<String> {
         let Rival { named, preferred, tolerance, cards } = rival;
         let apart = Self::of_cards(cards.clone())
@@ -131,8 +131,8 @@ impl Wcs {
         Some(format!("The header has both {preferred} and {named}, which {by}; {preferred} is used."))
     }
 
-    /// The largest distance in pixels from another WCS at the corners of an area of `least_px` a
-    /// side at least; infinite if a point has no place in the other.
+    /// Maximum distance in pixels from another WCS at the corners of an area of at least `least_px`
+    /// a side; infinite if the other cannot map a point.
     fn most_apart(&self, other: &Self, area: &Area, least_px: f64) -> f64 {
         let wanted = area.side().max(least_px) / area.side();
         let ((x, y), corners) = (area.centre, area.corners());

@@ -112,18 +112,18 @@ fn mandatory_cards_out_of_range_name_the_card_and_its_byte() {
         assert!(error.contains(&named) && error.contains(expected), "{keyword} = {value}: {error}");
     }
     let error = file.with(1, "NAXIS1", "1099511627776").error();
-    assert!(error.contains("is cut short") && error.contains("HDU 1 needs"), "{error}");
+    assert!(error.contains("is truncated") && error.contains("HDU 1 needs"), "{error}");
 }
 
 #[test]
 fn header_that_lost_its_end_is_named() {
     let file = Bytes::small(false);
     let error = file.with_line(0, "END", b"").error();
-    assert!(error.contains("HDU 0 is damaged (byte 2880): an END card was expected"), "{error}");
+    assert!(error.contains("HDU 0 is damaged (byte 2880): expected an END card"), "{error}");
     let error = file.with_line(3, "END", b"").error();
     assert!(error.contains("HDU 3 is damaged"), "{error}");
     let error = file.with_line(1, "CRVAL1", b"\0\0\0\0").error();
-    assert!(error.contains("HDU 1 is damaged") && error.contains("a header card was expected"), "{error}");
+    assert!(error.contains("HDU 1 is damaged") && error.contains("expected a header card"), "{error}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn bytes_after_the_last_hdu_are_padding_or_an_error() {
     }
     // One row fewer than were written: what is left is not padding.
     let error = Bytes::small(false).with(3, "NAXIS2", "10").error();
-    assert!(error.contains("the end of the file, was expected"), "{error}");
+    assert!(error.contains("the end of the file; found"), "{error}");
 }
 
 #[test]
@@ -197,10 +197,10 @@ fn cards_of_compressed_images_are_checked() {
         assert!(error.contains("HDU 1 ") && error.contains(expected), "{keyword} = {value}: {error}");
     }
     let error = file.with_line(1, "BUNIT", b"TSCAL1  =                  1.5").error();
-    assert!(error.contains("TSCAL1 = 1.5; no scaling"), "{error}");
+    assert!(error.contains("TSCAL1 = 1.5; expected no scaling"), "{error}");
     // A tile of all columns as one huge row is bounded by the compressed bytes.
     let error = file.with(1, "ZNAXIS1", "99999999999").with(1, "ZTILE1", "99999999999").error();
-    assert!(error.contains("cannot come from"), "{error}");
+    assert!(error.contains("exceed any compression"), "{error}");
 }
 
 /// Descriptors and payloads of compressed tiles: an error or the right pixels, never a crash.
@@ -324,7 +324,7 @@ fn gzipped_files_are_read_up_to_a_limit() {
 
     let bytes = std::fs::read(folder.path().join("a.fits.gz")).unwrap();
     let path = Bytes(bytes[..bytes.len() / 2].to_vec()).write(&folder, "cut.fits.gz");
-    assert!(open(&path).unwrap_err().to_string().contains("damaged or cut short"));
+    assert!(open(&path).unwrap_err().to_string().contains("damaged or truncated"));
     let path = Bytes(b"BZh91AY&SY".to_vec()).write(&folder, "a.fits.bz2");
     assert!(open(&path).unwrap_err().to_string().contains("bunzip2"));
 }

@@ -142,7 +142,7 @@ fn mask_bits_without_a_name_are_bad_and_told_once() {
         file.read(BBox::new(0, 0, 1, 2)).unwrap();
         let told = file.findings().list();
         assert_eq!((told.len(), told[0].quantity, told[0].pixels), (1, "mask", 2));
-        assert!(told[0].text.contains("no plane names (6, 15)"), "{}", told[0].text);
+        assert!(told[0].text.contains("without a plane name (6, 15)"), "{}", told[0].text);
     }
     // A real number is a set of bits only if it is whole.
     let file =
@@ -180,7 +180,7 @@ fn borders_of_a_constant_are_no_data_where_no_weights_tell() {
         }
         let told = file.findings().list();
         assert_eq!((told.len(), told[0].quantity, told[0].pixels), (1, "pixels", count), "{name}");
-        assert!(told[0].text.contains("taken for no data"), "{}", told[0].text);
+        assert!(told[0].text.contains("treated as missing data"), "{}", told[0].text);
         assert_eq!(file.look().unwrap().list()[0].text, told[0].text);
         // The estimate of the noise is that of the pixels with data.
         let whole = estimated(&folder.file("whole.fits", &padded(100, 120, fill, |_, _| false))).unwrap();

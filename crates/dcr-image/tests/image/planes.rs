@@ -315,12 +315,12 @@ fn ccds_without_names_are_refused_and_lend_each_other_nothing() {
     // Not that of HDU 3: the image has no noise, and so no data.
     assert_eq!(mask, ["NO_DATA"]);
     assert!(
-        warnings.iter().any(|text| text.contains("HDU 3 has a WCS of its own: it is not taken for the mask"))
+        warnings.iter().any(|text| text.contains("HDU 3 has a WCS of its own: it is not used as the mask"))
     );
     assert!(
         warnings
             .iter()
-            .any(|text| text.contains("HDU 2 has a WCS of its own: it is not taken for the variance"))
+            .any(|text| text.contains("HDU 2 has a WCS of its own: it is not used as the variance"))
     );
 }
 
@@ -363,7 +363,7 @@ fn unnamed_extension_with_the_images_unit_is_another_image() {
     };
     assert_eq!(read(&with("adu**2"), &OpenOptions::default()).0, 4.0);
     let text = message(&with("ADU"), &OpenOptions::default());
-    assert!(text.contains("HDU 2 has the image's unit (BUNIT): it is no variance"), "{text}");
+    assert!(text.contains("HDU 2 has the image's unit (BUNIT): not a variance"), "{text}");
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn unnamed_extension_with_negative_pixels_is_no_variance() {
     };
     let sky = Array2::from_shape_fn(SHAPE, |(y, x)| if (x + y) % 2 == 0 { -1.5 - x as f32 } else { 2.0 });
     let text = message(&with(sky), &OpenOptions::default());
-    assert!(text.contains("HDU 2 has negative pixels: it is no variance"), "{text}");
+    assert!(text.contains("HDU 2 has negative pixels: not a variance"), "{text}");
     // One negative value may mark pixels without data.
     let mut marked = Array2::from_elem(SHAPE, 4.0);
     marked.row_mut(3).fill(-1.0);
@@ -412,7 +412,7 @@ fn planes_of_another_place_are_refused_and_small_differences_reported() {
     beside(0.5);
     assert_eq!(
         read(&path, &OpenOptions::default()).2,
-        ["There is no mask; only pixels without a number or weight count as bad."]
+        ["There is no mask; only pixels without a value or weight are bad."]
     );
     beside(1.5);
     let (variance, _, warnings) = read(&path, &OpenOptions::default());
@@ -493,9 +493,9 @@ fn links_to_nowhere_are_named_with_their_target() {
     let path = folder.file("x.fits", vec![("", Content::Real(7.0), tan_cards())]);
     std::os::unix::fs::symlink("gone.fits", folder.path("link.fits")).unwrap();
     let text = message(&folder.path("link.fits"), &estimate());
-    assert!(text.contains("link.fits: this link leads to gone.fits, which is not there"), "{text}");
+    assert!(text.contains("link.fits: this link points to gone.fits, which does not exist"), "{text}");
     std::os::unix::fs::symlink("gone.fits", folder.path("x.weight.fits")).unwrap();
-    assert!(message(&path, &estimate()).contains("x.weight.fits: this link leads to gone.fits"));
+    assert!(message(&path, &estimate()).contains("x.weight.fits: this link points to gone.fits"));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn directory_text_and_empty_files_are_no_fits() {
         [("empty.fits", &b""[..]), ("text.fits", b"This is no FITS file.\n"), ("zeros.fits", &[0; 5760])]
     {
         let text = message(&folder.file(name, bytes));
-        assert!(text.contains("this is no FITS file: it "), "{text}");
+        assert!(text.contains("not a FITS file: it "), "{text}");
     }
 }
 
@@ -366,7 +366,7 @@ fn psf_malformed_names_file_and_hdu() {
         ("flat.fits", Array2::ones((4, 5)), "has no peak: all of its pixels are equal"),
         ("flat_9.fits", Array2::from_elem((9, 9), 0.3), "has no peak: its border is at 100 %"),
         ("zero.fits", Array2::zeros((5, 5)), "the sum must be above 0"),
-        ("nan.fits", Array2::from_elem((5, 5), f64::NAN), "25 pixels that are not finite"),
+        ("nan.fits", Array2::from_elem((5, 5), f64::NAN), "25 pixels of the PSF stamp are not finite"),
     ] {
         let text = write(name, stamp);
         assert!(text.contains(name) && text.contains("HDU 4 (PSF)") && text.contains(reason), "{text}");

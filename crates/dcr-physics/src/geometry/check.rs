@@ -1,4 +1,4 @@
-//! Holds the derived altitude against what the header says of altitude and airmass.
+//! Comparison of the derived altitude with altitude and airmass in the header.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,30 +7,29 @@ use super::origin::GeometryOrigin;
 use super::ways;
 use crate::{Angle, Assumption, Site, SkyPosition, VisitInfo};
 
-/// The largest difference of altitude that passes, in degrees, besides the motion during the
-/// exposure.
+/// Tolerance of the altitude in degrees, in addition to the motion during the exposure.
 const ALTITUDE_DEG: f64 = 0.5;
-/// The largest difference of airmass that passes, besides the same.
+/// Tolerance of the airmass, in addition to the motion during the exposure.
 const AIRMASS: f64 = 0.02;
-/// Allowance in degrees for a header's altitude that is compared with that of the image's middle:
-/// the boresight of a mosaic camera may be so far from a single detector. An altitude with the
-/// wrong sign of longitude is off by tens of degrees.
+/// Tolerance in degrees for a header altitude compared at the image centre: the boresight of a
+/// mosaic camera can be that far from a single detector. An altitude from a longitude of the wrong
+/// sign differs by tens of degrees.
 const CENTRE_DEG: f64 = 2.5;
-/// The sky's motion, in degrees per second.
+/// Apparent rotation of the sky, in degrees per second.
 const SKY_DEG_PER_S: f64 = 360.985_6 / 86_400.0;
 
-/// The place at which a header's altitude and airmass are checked.
+/// Position at which altitude and airmass are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckedPlace {
-    /// The pointing that the header gives.
+    /// The pointing in the header.
     Boresight,
-    /// The middle of the image, for headers without a pointing.
+    /// Centre of the image, for headers without a pointing.
     ImageCentre,
 }
 
 impl CheckedPlace {
-    /// The boresight of a visit, or else the middle of its image.
+    /// Boresight of a visit, else the centre of its image.
     pub(super) fn of(visit: &VisitInfo) -> Option<(Self, SkyPosition)> {
         let boresight = ways::boresight(visit).map(|place| (Self::Boresight, place));
         boresight.or_else(|| Some((Self::ImageCentre, visit.image_centre?)))
@@ -48,45 +47,45 @@ impl std::fmt::Display for CheckedPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Boresight => "the boresight",
-            Self::ImageCentre => "the middle of the image",
+            Self::ImageCentre => "the image centre",
         })
     }
 }
 
-/// A derived geometry that contradicts the header it was derived from.
+/// Contradiction between a derived geometry and its header.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
-    /// What the zenith was derived from.
+    /// Source of the zenith.
     pub origin: GeometryOrigin,
-    /// The place that was looked at.
+    /// The position evaluated.
     pub at: CheckedPlace,
-    /// The apparent altitude of that place that follows.
+    /// Derived apparent altitude.
     pub altitude: Angle,
-    /// The altitude that the header gives.
+    /// Altitude in the header.
     pub header_altitude: Option<Angle>,
-    /// The airmass that follows, the secant of the zenith distance.
+    /// Derived airmass, the secant of the zenith distance.
     pub airmass: f64,
-    /// The airmass that the header gives.
+    /// Airmass in the header.
     pub header_airmass: Option<f64>,
-    /// Whether the header agrees when the sign of the site's longitude is changed.
+    /// Whether the header agrees with the opposite sign of the site's longitude.
     pub longitude_looks_west_positive: bool,
 }
 
 impl Disagreement {
-    /// The same in words.
+    /// The contradiction as text.
     pub(super) fn assumption(&self) -> Assumption {
         let mut header = Vec::new();
         header.extend(self.header_altitude.map(|altitude| format!("altitude {:.2}°", altitude.degrees())));
         header.extend(self.header_airmass.map(|airmass| format!("airmass {airmass:.3}")));
         let hint = if self.longitude_looks_west_positive {
-            " With the sign of the longitude changed they agree: longitude looks west-positive."
+            " With the sign of the longitude changed they agree: the longitude seems to be west-positive."
         } else {
             ""
         };
         Assumption {
             quantity: "altitude".into(),
             text: format!(
-                "By {} {} is at altitude {:.2}°, airmass {:.3}, but the header says {}.{hint}",
+                "According to {}, {} is at altitude {:.2}°, airmass {:.3}, but the header says {}.{hint}",
                 self.origin,
                 self.at,
                 self.altitude.degrees(),
@@ -98,7 +97,7 @@ impl Disagreement {
     }
 }
 
-/// How `sky`, derived for a place by `origin`, contradicts the header, if it does.
+/// Contradiction between `sky`, derived for a position by `origin`, and the header, if any.
 pub(super) fn disagreement(
     visit: &VisitInfo,
     origin: GeometryOrigin,
@@ -119,8 +118,8 @@ pub(super) fn disagreement(
     })
 }
 
-/// A place's sky with the sign of the site's longitude changed, if the way uses the longitude, and
-/// that sky is above the horizon and agrees with the header.
+/// The local sky with the opposite sign of the site's longitude, if the source uses the longitude,
+/// and if that sky is above the horizon and agrees with the header.
 pub(super) fn with_other_longitude_sign(
     visit: &VisitInfo,
     origin: GeometryOrigin,
@@ -137,11 +136,10 @@ pub(super) fn with_other_longitude_sign(
     (sky.altitude.radians() > 0.0 && agrees(visit, &sky, at.allowance_deg())).then_some(sky)
 }
 
-/// Whether the header's altitude and airmass, which may be those of the start of the exposure,
-/// allow `sky`.
+/// Whether `sky` is compatible with altitude and airmass in the header, which may refer to the
+/// start of the exposure.
 ///
-/// `allowance_deg` is added to the motion during the exposure. A header without either allows
-/// everything.
+/// `allowance_deg` is added to the motion during the exposure. A header with neither is compatible.
 fn agrees(visit: &VisitInfo, sky: &LocalSky, allowance_deg: f64) -> bool {
     let exposure_s = visit.exposure_s.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(0.0);
     let motion_deg = SKY_DEG_PER_S * exposure_s / 2.0 + allowance_deg;

@@ -8,7 +8,7 @@ use crate::refraction::{LOWEST_ALTITUDE_DEG, Refraction, ZenithExpansion};
 use crate::sphere::{aberrated, angle_from_pole, combine, direction, dot, position_angle, separation};
 use crate::{Angle, Site, SkyPosition, VisitInfo, Wavelength};
 
-/// The sky at one place as the telescope sees it.
+/// The local sky as seen by the telescope.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalSky {
     /// Apparent (refracted) altitude; negative below the horizon.
@@ -18,9 +18,8 @@ pub struct LocalSky {
     /// Position angle of the zenith in ICRS, North through East, in [−180°, 180°]: what images
     /// need, whose WCS are in ICRS.
     pub parallactic_angle: Angle,
-    /// The same from the hour circle of date, at the apparent place: the parallactic angle of
-    /// textbooks, observers and headers. Equal to the former where the zenith is known without
-    /// precession.
+    /// The parallactic angle at the apparent place, from the hour circle of date, as in textbooks
+    /// and headers. Equal to the position angle above where the zenith is known without precession.
     pub parallactic_angle_of_date: Angle,
 }
 
@@ -28,7 +27,7 @@ pub struct LocalSky {
 pub(super) fn local_sky(zenith: &Zenith, air: &VisualRefraction, place: SkyPosition) -> LocalSky {
     let seen = aberrated(direction(place), zenith.velocity);
     let altitude = air.apparent(std::f64::consts::FRAC_PI_2 - separation(seen, zenith.direction));
-    // The direction towards the zenith, as the telescope sees it, brought back to ICRS a little way along.
+    // The direction towards the zenith in ICRS, from a small step along the apparent direction.
     let upwards = combine(1.0, zenith.direction, -dot(seen, zenith.direction), seen);
     let length = dot(upwards, upwards).sqrt();
     let parallactic_angle = if length > 0.0 {
@@ -48,11 +47,11 @@ pub(super) fn local_sky(zenith: &Zenith, air: &VisualRefraction, place: SkyPosit
     }
 }
 
-/// Length of the step towards the zenith, in radians: short against the curvature of aberration
-/// (1e-4 per radian), long against rounding.
+/// Length of the step towards the zenith, in radians: short compared to the curvature of aberration
+/// (1e-4 per radian), long compared to rounding.
 const UPWARD_STEP: f64 = 1e-5;
 
-/// Refraction as pointing models have it: for visible light.
+/// Refraction for visible light, as in pointing models.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct VisualRefraction {
     model: ZenithExpansion<StoneOwens>,
@@ -61,10 +60,10 @@ pub(super) struct VisualRefraction {
 impl VisualRefraction {
     const WAVELENGTH: Wavelength = Wavelength::from_nm(550.0);
 
-    /// In the air of a visit at its site, as far as they are known; the rest is a standard
-    /// atmosphere.
+    /// The air over the site of a visit, with unknown quantities from a standard atmosphere.
     pub(super) fn of(visit: &VisitInfo, site: Option<Site>) -> Self {
-        // Without a site, any will do: what is not known cancels between true and apparent at the boresight.
+        // Without a site any will do: the error cancels between true and apparent altitude at the
+        // boresight.
         let anywhere = Site { latitude: Angle::default(), longitude: Angle::default(), elevation_m: 0.0 };
         let site = site.unwrap_or(anywhere);
         let (weather, _) = visit.weather.complete(site.elevation_m);
@@ -82,9 +81,10 @@ impl VisualRefraction {
         }
     }
 
-    /// The apparent altitude of a true one, in radians.
+    /// The apparent altitude for a true one, in radians.
     pub(super) fn apparent(&self, true_altitude: f64) -> f64 {
-        // The lift changes by at most 1/25 of a change of altitude, at 5°: each pass gains a digit or more.
+        // The refraction changes by at most 1/25 of a change of altitude, at 5°: each iteration
+        // gains a digit or more.
         let mut apparent = true_altitude;
         for _ in 0..12 {
             apparent = true_altitude + self.lift(apparent);
@@ -92,7 +92,7 @@ impl VisualRefraction {
         apparent.min(std::f64::consts::FRAC_PI_2)
     }
 
-    /// The true altitude of an apparent one, in radians.
+    /// The true altitude for an apparent one, in radians.
     pub(super) fn true_altitude(&self, apparent: f64) -> f64 {
         apparent - self.lift(apparent)
     }

@@ -1,37 +1,36 @@
-//! The quantities of a header that the zenith is derived from.
+//! Header quantities from which the zenith is derived.
 
 use serde::{Deserialize, Serialize};
 
-/// What to derive the zenith from.
+/// Choice of the header quantities for the zenith.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GeometrySource {
-    /// The first way that the header allows, in the order of [`GeometryOrigin`].
+    /// The first usable source, in the order of [`GeometryOrigin`].
     #[default]
     Auto,
-    /// The time, or else the Earth rotation angle.
+    /// The time, else the Earth rotation angle.
     Time,
-    /// The angles in the header, for headers whose time is not to be trusted: altitude and
-    /// parallactic angle first, then altitude and azimuth, the same with the airmass, and the hour
-    /// angle.
+    /// The angles in the header, for headers with an unreliable time: altitude and parallactic
+    /// angle, else altitude and azimuth, the same with airmass, else the hour angle.
     Header,
 }
 
-/// What the zenith was derived from, in the order of preference.
+/// Source of the zenith, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GeometryOrigin {
-    /// The header's own Earth rotation angle, and the site.
+    /// Earth rotation angle in the header, and site.
     EarthRotationAngle,
-    /// The time of mid-exposure, and the site.
+    /// Time of mid-exposure, and site.
     Time,
-    /// The hour angle, and the site's latitude.
+    /// Hour angle, and latitude of the site.
     HourAngle,
-    /// Altitude and azimuth, and the site's latitude.
+    /// Altitude and azimuth, and latitude of the site.
     AltitudeAzimuth,
     /// Altitude and parallactic angle.
     AltitudeParallacticAngle,
-    /// Airmass and azimuth, and the site's latitude.
+    /// Airmass and azimuth, and latitude of the site.
     AirmassAzimuth,
     /// Airmass and parallactic angle.
     AirmassParallacticAngle,

@@ -1,4 +1,4 @@
-//! The ways from a header's quantities to the zenith point.
+//! Derivation of the zenith point from header quantities.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -9,12 +9,12 @@ use crate::atmosphere::HEIGHTS_M;
 use crate::sphere::{ICRS_POLE, direction, towards};
 use crate::{Angle, Assumption, Instant, Site, SkyPosition, VisitInfo};
 
-/// The largest airmass that is believed; about 4° altitude.
+/// Maximum plausible airmass, about 4° altitude.
 const LARGEST_AIRMASS: f64 = 15.0;
-/// Airmasses may be rounded below 1 at the zenith.
+/// Minimum airmass, with rounding at the zenith.
 const SMALLEST_AIRMASS: f64 = 0.99;
 
-/// The ways to try, in order.
+/// The sources to try, in order.
 pub(super) const fn order(source: GeometrySource) -> &'static [GeometryOrigin] {
     use GeometryOrigin::{
         AirmassAzimuth, AirmassParallacticAngle, AltitudeAzimuth, AltitudeParallacticAngle,
@@ -37,7 +37,7 @@ pub(super) const fn order(source: GeometrySource) -> &'static [GeometryOrigin] {
     }
 }
 
-/// The zenith by one way, or what the header lacks for it.
+/// The zenith from one source, or the missing quantities.
 pub(super) fn zenith(
     visit: &VisitInfo,
     origin: GeometryOrigin,
@@ -68,7 +68,7 @@ pub(super) fn zenith(
     zenith.ok_or(header.lacks)
 }
 
-/// What a way takes for granted.
+/// Assumptions of a source.
 pub(super) fn assumptions(origin: GeometryOrigin) -> Vec<Assumption> {
     let (quantity, text, warning) = match origin {
         GeometryOrigin::EarthRotationAngle => (
@@ -113,12 +113,12 @@ pub(super) fn assumptions(origin: GeometryOrigin) -> Vec<Assumption> {
     vec![Assumption { quantity: quantity.into(), text: text.into(), warning }]
 }
 
-/// The boresight, where it is a place on the sky.
+/// The boresight, if it is a valid sky position.
 pub(super) fn boresight(visit: &VisitInfo) -> Option<SkyPosition> {
     visit.boresight.filter(|place| place.ra.radians().is_finite() && is_latitude(place.dec))
 }
 
-/// The site, where it is a place on Earth; an impossible height counts as sea level.
+/// The site, if it is on Earth; an impossible elevation counts as sea level.
 pub(super) fn site(visit: &VisitInfo) -> Option<Site> {
     let site =
         visit.site.filter(|site| site.longitude.radians().is_finite() && is_latitude(site.latitude))?;
@@ -126,12 +126,12 @@ pub(super) fn site(visit: &VisitInfo) -> Option<Site> {
     Some(Site { elevation_m: if possible { site.elevation_m } else { 0.0 }, ..site })
 }
 
-/// The apparent altitude in the header, where it is above the horizon.
+/// The apparent altitude in the header, if it is above the horizon.
 pub(super) fn altitude(visit: &VisitInfo) -> Option<Angle> {
     visit.altitude.filter(|altitude| altitude.degrees() > 0.0 && altitude.degrees() <= 90.0 + 1e-9)
 }
 
-/// The airmass in the header, where it is one.
+/// The airmass in the header, if it is valid.
 pub(super) fn airmass(visit: &VisitInfo) -> Option<f64> {
     visit.airmass.filter(|airmass| (SMALLEST_AIRMASS..=LARGEST_AIRMASS).contains(airmass))
 }
@@ -140,14 +140,14 @@ fn is_latitude(angle: Angle) -> bool {
     angle.degrees().abs() <= 90.0 + 1e-9
 }
 
-/// A header being asked for one thing after another, and what it could not answer.
+/// Lookup of header quantities that records the missing ones.
 struct Header<'a> {
     visit: &'a VisitInfo,
     lacks: Vec<String>,
 }
 
 impl Header<'_> {
-    /// RA of the zenith = Earth rotation angle + longitude, as `lsst.afw` has it.
+    /// RA of the zenith = Earth rotation angle + longitude, as in `lsst.afw`.
     fn by_earth_rotation_angle(&mut self) -> Option<Zenith> {
         let rotation = self.angle("Earth rotation angle", self.visit.earth_rotation_angle);
         let site = self.site();
@@ -223,7 +223,7 @@ impl Header<'_> {
         self.known(name, given.map(Angle::degrees), given.filter(|angle| angle.radians().is_finite()))
     }
 
-    /// `usable`, noting it as lacking where there is none.
+    /// `usable`; records the quantity as missing if there is none.
     fn known<G: std::fmt::Debug, T>(&mut self, name: &str, given: Option<G>, usable: Option<T>) -> Option<T> {
         if usable.is_none() {
             self.lacks.push(match given {
@@ -235,19 +235,19 @@ impl Header<'_> {
     }
 }
 
-/// A zenith point known without the motion of the Earth.
+/// A zenith point without the motion of the Earth.
 fn at_rest(point: SkyPosition) -> Zenith {
     Zenith { direction: direction(point), velocity: [0.0; 3], pole: ICRS_POLE }
 }
 
-/// The zenith point seen from the boresight at its zenith distance, towards `q`.
+/// The zenith point at its zenith distance from the boresight, towards `q`.
 fn at_distance(boresight: SkyPosition, true_altitude: f64, q: Angle) -> Zenith {
     let direction = towards(boresight, q, FRAC_PI_2 - true_altitude);
     Zenith { direction, velocity: [0.0; 3], pole: ICRS_POLE }
 }
 
-/// The parallactic angle at a true altitude and azimuth (North through East), from the triangle of
-/// zenith, pole and star; everything in radians.
+/// Parallactic angle for a true altitude and azimuth (North through East), from the spherical
+/// triangle of zenith, pole and star; all in radians.
 fn parallactic_angle(altitude: f64, azimuth: f64, latitude: f64) -> f64 {
     let (sin_alt, cos_alt) = altitude.sin_cos();
     let (sin_az, cos_az) = azimuth.sin_cos();

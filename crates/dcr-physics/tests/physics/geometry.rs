@@ -131,7 +131,7 @@ fn geometry_with_a_west_positive_longitude_is_below_the_horizon_and_says_why() {
     };
     assert!((altitude_deg + 32.0).abs() < 1.0, "{altitude_deg}");
     assert!((altitude_with_other_longitude_sign_deg.unwrap() - 30.3).abs() < 0.5);
-    assert!(error.to_string().contains("longitude looks west-positive"), "{error}");
+    assert!(error.to_string().contains("longitude seems to be west-positive"), "{error}");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn geometry_without_enough_says_what_is_missing() {
     let error = ZenithGeometry::resolve(&visit, GeometrySource::Auto).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot tell where the zenith was: \
+        "cannot determine the zenith: \
          by Earth rotation angle lacks Earth rotation angle, site; \
          by time lacks time, site; \
          by hour angle lacks hour angle, latitude of the site; \

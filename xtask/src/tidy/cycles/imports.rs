@@ -1,4 +1,4 @@
-//! Paths in code that lead from one module to another.
+//! Imports and paths that lead from one module to another.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, ExprCall, ImplItem, Item, ItemMod, ItemUse, Macro, Pa
 
 use super::scopes::{Crate, attributes, is_for_tests, names_of};
 
-/// Edges of a crate: from file to file, with the lines of the importing file that make them.
+/// Edges of a crate: from file to file, with the lines that cause them.
 pub(super) type Edges = BTreeMap<(usize, usize), Vec<usize>>;
 
 /// All edges of a crate, each with its lines in order.
@@ -28,13 +28,13 @@ pub(super) fn imports(modules: &Crate) -> Edges {
 /// Walks the code of one module.
 struct Visitor<'a> {
     modules: &'a Crate,
-    /// The module that the code belongs to.
+    /// The module of the code.
     scope: usize,
     edges: &'a mut Edges,
 }
 
 impl Visitor<'_> {
-    /// Notes where a path leads, if to another file.
+    /// Records the target of a path, if it is another file.
     fn note(&mut self, path: &[String], line: usize) {
         let Some(target) = self.modules.resolve(self.scope, path) else { return };
         let file = |scope: usize| self.modules.scopes[scope].file;
@@ -43,12 +43,12 @@ impl Visitor<'_> {
         }
     }
 
-    /// Notes a path of one name, which an import or a glob brings in.
+    /// Records a path of one name, from an import or a glob.
     fn note_name(&mut self, name: &str, line: usize) {
         self.note(&[name.to_owned()], line);
     }
 
-    /// Notes the paths among the tokens of a macro's call.
+    /// Records the paths in the tokens of a macro call.
     fn note_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = vec![];
         let (mut line, mut colons) = (0, 0);
@@ -111,7 +111,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         for import in names_of(item) {
-            // A glob names the module before its `*`.
+            // A glob refers to the module before its `*`.
             let path = import.path.strip_suffix(&["*".to_owned()]).unwrap_or(&import.path);
             let target = self.modules.resolve(self.scope, path);
             let own = target.is_some_and(|target| self.modules.is_below(target, self.scope));

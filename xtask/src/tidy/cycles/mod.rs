@@ -1,4 +1,4 @@
-//! Module cycles inside a crate: the modules of a crate, one per file, import in one direction.
+//! Module cycles inside a crate: modules, one per file, must import in one direction.
 //!
 //! An edge leads from module `a` to module `b` where code of `a` outside its tests names an item of
 //! `b` by a path. Re-exports are followed to the module that defines the item, and a re-export of a
@@ -17,7 +17,7 @@ use petgraph::graphmap::DiGraphMap;
 use imports::{Edges, imports};
 use scopes::Crate;
 
-/// Lines of each edge that a message names at most.
+/// Maximum number of lines per edge in a message.
 const LINES_PER_EDGE: usize = 4;
 
 /// One breach per cycle, over all crates below `root`.

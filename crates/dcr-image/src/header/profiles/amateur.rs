@@ -1,7 +1,7 @@
-//! MicroObservatory, and the cards of MaxIm DL and its kin (SBFITSEXT).
+//! MicroObservatory, and cards of MaxIm DL and related software (SBFITSEXT).
 //!
-//! MicroObservatory's DATE-OBS is local time with an offset, its LST-OBS is wrong, its hour angle
-//! is in degrees, its RA and Dec are of date although EQUINOX says 2000, its longitude counts west.
+//! MicroObservatory: DATE-OBS is local time with an offset, LST-OBS is wrong, the hour angle is in
+//! degrees, RA and Dec are of date although EQUINOX says 2000, and longitudes count west.
 
 use super::angle::Unit;
 use super::generic::{ELEVATIONS, LATITUDES, LONGITUDES};
@@ -22,7 +22,7 @@ pub(super) const MICRO_OBSERVATORY: Profile = Profile {
     temperature: &["TELTEMP"],
     humidity: &["TELHUM"],
     remark: Some(
-        "RA and Dec of the header are of date, not of 2000; the image's WCS is better for positions.",
+        "RA and Dec of the header refer to the equinox of date, not 2000; the WCS gives better positions.",
     ),
     ..Profile::EMPTY
 };

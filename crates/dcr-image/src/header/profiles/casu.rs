@@ -1,7 +1,7 @@
 //! Images of the Cambridge survey unit: INT WFC, WFCAM, VISTA.
 //!
-//! The zero point is of one second at airmass 1, and EXTINCT is to be taken off beyond. Of these,
-//! the names of the cards are from the documentation, and no real header was seen.
+//! The zero point refers to one second at airmass 1; EXTINCT is subtracted for higher airmass. The
+//! card names are from the documentation; no real header was available.
 
 use super::generic::GENERIC;
 use super::profile::{Profile, ZeroPointCard};

@@ -1,6 +1,6 @@
 //! MegaPrime at CFHT: altitude, azimuth and hour angle at the start, pressure in mbar.
 //!
-//! Zero points are of one second at airmass 1; PHOT_K is negative.
+//! Zero points refer to one second at airmass 1; PHOT_K is negative.
 
 use super::angle::Unit;
 use super::profile::{Altitude, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard};

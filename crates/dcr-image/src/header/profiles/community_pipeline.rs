@@ -1,7 +1,7 @@
 //! NOIRLab's Community Pipeline: DECam, Mosaic-3 and Bok 90Prime.
 //!
-//! Longitudes count west, in spite of DECam's comment; PRESSURE is in hPa, in spite of DECam's
-//! "Torr". Times are UTC of the start; HA, ZD and AZ are those of the start as well.
+//! Longitudes count west, contrary to DECam's comment; PRESSURE is in hPa, contrary to DECam's
+//! "Torr". Times are UTC of the start; HA, ZD and AZ also refer to the start.
 
 use super::angle::Unit;
 use super::profile::{

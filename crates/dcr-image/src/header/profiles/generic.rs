@@ -1,10 +1,10 @@
-//! Headers of unknown origin, and of SWarp, which keeps what it was told to: the cards that many
-//! instruments use.
+//! Headers of unknown origin and of SWarp, which copies selected cards: the cards common to many
+//! instruments.
 
 use super::angle::Unit;
 use super::profile::{Altitude, Corrector, HourAngle, LongitudeSign, Pointing, Profile, Time, ZeroPointCard};
 
-/// Cards of the telescope's latitude, of observatories, archives, and camera and mount software.
+/// Latitude cards of observatories, archives, and camera and mount software.
 pub(crate) const LATITUDES: &[&str] = &[
     "OBS-LAT",
     "OBSGEO-B",
@@ -23,7 +23,7 @@ pub(crate) const LATITUDES: &[&str] = &[
     "LAT",
     "ESO TEL GEOLAT",
 ];
-/// Cards of its longitude.
+/// Longitude cards.
 pub(crate) const LONGITUDES: &[&str] = &[
     "OBS-LONG",
     "OBSGEO-L",
@@ -53,7 +53,7 @@ pub(crate) const LONGITUDES: &[&str] = &[
     "LON",
     "ESO TEL GEOLON",
 ];
-/// Cards of its height. ALTITUDE is one in some headers, and the telescope's altitude in most.
+/// Elevation cards. ALTITUDE is an elevation in some headers, and an angle in most.
 pub(crate) const ELEVATIONS: &[&str] = &[
     "OBS-ELEV",
     "OBSGEO-H",

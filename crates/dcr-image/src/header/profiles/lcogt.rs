@@ -1,5 +1,5 @@
-//! Las Cumbres Observatory (BANZAI). The names of the cards are from its documentation. L1ZP is
-//! fitted to magnitudes of the flux of one second.
+//! Las Cumbres Observatory (BANZAI), with card names from its documentation. L1ZP is fitted to
+//! magnitudes of the flux per second.
 
 use super::profile::{Altitude, Pointing, Profile, Time, ZeroPointCard};
 

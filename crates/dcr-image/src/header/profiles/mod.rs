@@ -1,4 +1,4 @@
-//! The profiles of instruments, and how a header is told to be of one.
+//! Profiles of instruments, and the choice of the profile for a header.
 
 mod amateur;
 mod casu;
@@ -23,7 +23,7 @@ pub(super) fn of(header: &Header) -> &'static Profile {
     let has = |keyword: &str| header.get(keyword).is_some();
     let upper = |keyword: &str| header.text(keyword).unwrap_or("").to_ascii_uppercase();
     let (instrument, telescope) = (upper("INSTRUME"), upper("TELESCOP"));
-    // Processed by afw: its own cards tell more than the instrument's, which lie beside them.
+    // Headers processed by afw: its own cards are better than those of the instrument beside them.
     if has("BORE-RA") || has("BORE-ALT") || has("BORE-AIRMASS") {
         return &rubin::AFW;
     }

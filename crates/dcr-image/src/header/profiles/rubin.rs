@@ -1,8 +1,8 @@
 //! Rubin: exposures written by afw, and raw headers.
 //!
-//! afw gives BORE-AZ and BORE-ALT at the start of the exposure in spite of their comments, times in
-//! TAI, pressure in Pa. Our simulated fields write the same cards. Raw headers have altitude,
-//! azimuth and hour angle at the start; AMSTART is 0 when the telescope did not track.
+//! afw writes BORE-AZ and BORE-ALT for the start of the exposure, contrary to their comments, times
+//! in TAI, and pressure in Pa. The simulated fields use the same cards. Raw headers have altitude,
+//! azimuth and hour angle at the start; AMSTART is 0 if the telescope did not track.
 
 use super::angle::Unit;
 use super::profile::{Altitude, HourAngle, Pointing, Profile, Time, ZeroPointCard};
@@ -12,7 +12,7 @@ pub(super) const AFW: Profile = Profile {
     name: "an afw exposure",
     instrument: &["INSTRUMENT", "INSTRUME"],
     filter: &["FILTER", "FILTER01"],
-    // EXPID counts exposures and detectors together.
+    // EXPID numbers exposures and detectors together.
     visit: &["VISIT", "IDNUM", "EXPNUM", "EXPID"],
     time: &[
         Time::Mid("DATE-AVG"),

@@ -1,8 +1,8 @@
 //! SDSS, ZTF and Pan-STARRS.
 //!
-//! SDSS drifts the sky over its camera, so that the rows of a frame are of different times; its
-//! azimuth is 180° minus the card, and its time scale TAI. Of ZTF and Pan-STARRS, the names of the
-//! cards are from their documentation, and no real header was seen.
+//! SDSS drift-scans the sky, so that the rows of a frame have different times; its azimuth is 180°
+//! minus the card, and its time scale is TAI. The card names of ZTF and Pan-STARRS are from their
+//! documentation; no real header was available.
 
 use super::angle::Unit;
 use super::profile::{Altitude, AzimuthZero, FixedSite, HourAngle, Pointing, Profile, Time, ZeroPointCard};
@@ -19,7 +19,9 @@ pub(super) const SDSS: Profile = Profile {
     azimuth: &["AZ"],
     azimuth_zero: AzimuthZero::SdssSouth,
     site: Some(FixedSite { latitude: 32.780_361, longitude: -105.820_417, elevation: 2788.0 }),
-    remark: Some("This is a drift scan: the rows of the frame are of different times, of which one is used."),
+    remark: Some(
+        "This is a drift scan: the rows of the frame have different times, and one time is used for all.",
+    ),
     ..Profile::EMPTY
 };
 
@@ -59,7 +61,7 @@ pub(super) const PAN_STARRS: Profile = Profile {
     airmass: &["FPA.AIRMASS", "AIRMASS"],
     site: Some(FixedSite { latitude: 20.7071, longitude: -156.2559, elevation: 3055.0 }),
     temperature: &["FPA.TEMP"],
-    // Of one second in warps and stacks alike.
+    // Zero points refer to one second, in warps and stacks alike.
     zero_point: &[ZeroPointCard::second("FPA.ZP")],
     ..Profile::EMPTY
 };

@@ -1,28 +1,28 @@
-//! The polynomial by which a PSFEx model varies: its axes, and the order of its terms.
+//! Polynomial of the variation of a PSFEx model: its axes, and the order of its terms.
 //!
-//! Axis `n` is a key of the catalogue that the model was made from (POLNAMEn), normalised to
-//! `(value − POLZEROn)/POLSCALn`. It belongs to the group POLGRPn; the exponents of a group's axes
-//! add up to at most the group's degree, POLDEGg. The terms are all products that these bounds
-//! allow, the exponent of the first axis running fastest: 1, u, u², v, uv, v² for two axes in one
+//! Axis `n` is a key of the source catalogue (POLNAMEn), normalised to `(value −
+//! POLZEROn)/POLSCALn`. It belongs to the group POLGRPn; the exponents of the axes of a group add
+//! up to at most the degree of the group, POLDEGg. The terms are all products within these bounds,
+//! with the exponent of the first axis varying fastest: 1, u, u², v, uv, v² for two axes in one
 //! group of degree 2, and 1, u, v, uv for two groups of degree 1.
 //!
-//! Only positions on the image are known at a pixel. A key that is something else is refused,
-//! unless the degree of its group is 0.
+//! At a pixel, only the position on the image is known. Other keys are errors, unless the degree of
+//! their group is 0.
 
 use super::super::StampError;
 
-/// Most axes of a model.
+/// Maximum number of axes of a model.
 pub(super) const MOST_AXES: usize = 4;
-/// The highest degree of a group.
+/// Maximum degree of a group.
 pub(super) const HIGHEST_DEGREE: usize = 20;
-/// Keys of positions along x: barycentre, windowed, fitted, and the brightest pixel.
+/// Keys of positions along x: barycentre, windowed, fitted, brightest pixel.
 const ALONG_X: [&str; 6] =
     ["X_IMAGE", "X_IMAGE_DBL", "XWIN_IMAGE", "XPSF_IMAGE", "XMODEL_IMAGE", "XPEAK_IMAGE"];
 /// Keys of positions along y.
 const ALONG_Y: [&str; 6] =
     ["Y_IMAGE", "Y_IMAGE_DBL", "YWIN_IMAGE", "YPSF_IMAGE", "YMODEL_IMAGE", "YPEAK_IMAGE"];
 
-/// An axis as a file describes it.
+/// An axis of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct AxisCards {
     /// POLNAMEn.
@@ -39,7 +39,7 @@ pub(in super::super) struct AxisCards {
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) struct Polynomial {
     axes: Vec<Axis>,
-    /// The exponents of every axis in each term.
+    /// Exponents of every axis in each term.
     exponents: Vec<Vec<i32>>,
 }
 
@@ -54,17 +54,17 @@ struct Axis {
 enum Along {
     X,
     Y,
-    /// A key that is no position, in a group of degree 0.
+    /// A key that is not a position, in a group of degree 0.
     Nothing,
 }
 
 impl Polynomial {
-    /// The polynomial of axes whose groups have these degrees, the first for group 1.
+    /// The polynomial for axes whose groups have these degrees, the first for group 1.
     ///
     /// # Errors
     ///
     /// [`StampError::Model`] for too many axes, a group without a degree, a degree above
-    /// [`HIGHEST_DEGREE`], a scale that is 0 or not finite, and a key that is no position on the
+    /// [`HIGHEST_DEGREE`], a scale that is 0 or not finite, and a key that is not a position on the
     /// image.
     pub(in super::super) fn new(axes: &[AxisCards], degrees: &[usize]) -> Result<Self, StampError> {
         let refuse = |reason: String| Err(StampError::Model { reason });
@@ -113,7 +113,7 @@ impl Polynomial {
         self.exponents.len()
     }
 
-    /// The values of the terms at the pixel `(x, y)`, counted from 1 as PSFEx does.
+    /// The values of the terms at the pixel `(x, y)`, counted from 1 as in PSFEx.
     pub(in super::super) fn values(&self, x: f64, y: f64) -> Vec<f64> {
         let axis = |axis: &Axis| match axis.along {
             Along::X => (x - axis.zero) / axis.scale,
@@ -126,7 +126,7 @@ impl Polynomial {
     }
 }
 
-/// The exponents of all terms, those of the first axis running fastest.
+/// The exponents of all terms, with the first axis varying fastest.
 fn exponents(groups: &[usize], degrees: &[usize]) -> Vec<Vec<i32>> {
     let mut terms = vec![];
     let mut term = vec![0; groups.len()];

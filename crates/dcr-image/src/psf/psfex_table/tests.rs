@@ -235,7 +235,10 @@ fn one_of_several_tables_is_that_of_the_ccd() {
     ] {
         let error = opened(tables, &header, image).unwrap_err();
         assert!(error.contains("of the 3 PSFEx models") && error.contains("HDU 3 (PSF_DATA)"), "{error}");
-        assert!(error.contains("none is known to be the exposure's") && error.contains("psf[2]"), "{error}");
+        assert!(
+            error.contains("none is known to be that of the exposure") && error.contains("psf[2]"),
+            "{error}"
+        );
     }
 }
 
