@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("instrument {}", visit.instrument.clone().unwrap_or_else(unknown));
     println!("band       {}", visit.filter.clone().unwrap_or_else(unknown));
     let time = visit.mid_time.and_then(|time| time.utc());
-    println!("time       {} UTC, {:?} s", time.unwrap_or_else(unknown), visit.exposure_s);
+    let exposed = visit.exposure_s.map_or_else(unknown, |seconds| format!("{seconds} s"));
+    println!("time       {} UTC, exposed {exposed}", time.unwrap_or_else(unknown));
 
     let place = exposure.wcs().pixel_to_sky(x, y)?;
     let sky = ZenithGeometry::resolve(visit, GeometrySource::Auto)?.at(place);
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     match exposure.psf() {
         Some(psf) => println!("PSF        {:.2} px FWHM", psf.fwhm_px(x, y)?),
-        None => println!("PSF        {:?} px FWHM, by the header", visit.psf_fwhm_px),
+        None => println!("PSF        unknown"),
     }
     for assumption in &visit.assumptions {
         println!("assumed    {}: {}", assumption.quantity, assumption.text);
