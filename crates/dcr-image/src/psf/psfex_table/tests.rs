@@ -177,7 +177,7 @@ fn models_that_cannot_be_evaluated_are_refused_with_the_reason() {
         reason(vec![star(); 3], cards)
     };
     for name in ["POLDEG1", "POLZERO2", "POLSCAL1", "PSF_SAMP"] {
-        assert!(without(name).contains(&format!("has no {name}, as card or column")), "{name}");
+        assert!(without(name).contains(&format!("has neither a card nor a column {name}")), "{name}");
     }
     let with = |name: &str, value: f64| {
         let mut cards = cards(3, &position, &[1]);
