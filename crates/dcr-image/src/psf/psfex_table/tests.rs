@@ -273,7 +273,7 @@ fn row_of_a_merged_table_is_that_of_ccd_and_exposure() {
     let ambiguous = [Card::new("CCDNAME", "N1")];
     let error = opened(vec![table(&ccds(), vec![], columns())], &ambiguous, None).unwrap_err();
     assert!(error.contains("several may be"), "{error}");
-    // Alone in its file, a model of another CCD or exposure is used, and told of.
+    // Alone in its file, a model of another CCD or exposure is used, with a warning.
     let alone = vec![texts("ccdname", &["N1"]), integers("expnum", &[7])];
     let alone = table(&[vec![gaussian(4.0, 0.0)]], constant(), alone);
     let (_, notes) = opened(vec![alone], &exposure("N1", 8), None).unwrap();
