@@ -1,10 +1,4 @@
-//! The `dcr` command: coadds and templates free of differential chromatic refraction.
-//!
-//! Parses arguments and settings, calls `dcr-coadd`, `dcr-difference` and `dcr-report`, shows
-//! progress and prints one summary. Results go to stdout; messages, progress and errors to stderr.
-//! Exit codes: 0 success, 1 failure, 2 usage error, 3 finished but inputs were dropped, most of a
-//! visit was unused or subregions did not converge, 128 + n stopped by signal n (130 Ctrl-C, 143
-//! terminated).
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod commands;

@@ -89,15 +89,13 @@ impl Artefacts {
         };
         if config.artefacts.rarity().few(visits as f64) == 0 {
             let plural = if visits == 1 { "" } else { "s" };
-            let text = format!(
-                "Artefacts were not looked for: of {visits} visit{plural} nobody can say which is wrong."
-            );
+            let text = format!("No search for artefacts: {visits} visit{plural} cannot show which is wrong.");
             log.warn("artefacts", text);
             return Ok(none);
         }
         if config.artefacts.find == FindArtefacts::Matched && config.model.subfilters == 1 {
-            let text = "Artefacts were not looked for: one subfilter does not tell them from what refraction displaces. \
-                        Set artefacts.find = \"static_sky\", if there is little of it.";
+            let text = "No search for artefacts: with one subfilter they look like features displaced by refraction. \
+                        Set artefacts.find = \"static_sky\" if refraction is small.";
             log.warn("artefacts", text);
             return Ok(none);
         }
@@ -156,7 +154,7 @@ impl Artefacts {
             let share = pixels.len() as f64 / (*good).max(1) as f64;
             if share > MUCH {
                 let text = format!(
-                    "{:.1} % of its good pixels do not agree with the other visits and were left out. If they are no trails, its PSF, \
+                    "{:.1} % of its good pixels contradict the other visits and were left out. Unless they are trails, its PSF, \
                      zero point or WCS may be wrong.",
                     100.0 * share
                 );
@@ -191,7 +189,7 @@ impl PatchState {
         log.warn(
             subject,
             format!(
-                "Neither PSF nor its width is known: artefacts were looked for as if it were the others' mean, and {UNKNOWN_FWHM_PX} px wide. \
+                "The PSF is unknown, and so is its width: the search for artefacts assumes the mean PSF of the other visits, or a FWHM of {UNKNOWN_FWHM_PX} px. \
                  Where seeing differs, bright stars may be taken for artefacts; state PSF-FWHM in the header, or set artefacts.find = \"off\"."
             ),
         );

@@ -1,11 +1,12 @@
-//! The configuration: every setting with its default, and the preset that repeats LSST's DcrAssembleCoaddTask.
+//! Configuration: every setting with its default, and the preset that repeats LSST's
+//! DcrAssembleCoaddTask.
 //!
-//! Settings stand in tables, as in the file that `dcr config` prints. Each is documented once, at its field;
-//! [`KEYS`] has the same words for that file. [`AssembleConfig::validate`] is called once, when all sources of
-//! settings have been merged; behind it, values are taken for granted.
+//! Settings stand in tables, as in the file that `dcr config` prints. Each is documented once, at
+//! its field; [`KEYS`] repeats these texts for that file. [`AssembleConfig::validate`] is called
+//! once, after all sources of settings are merged; later code relies on it.
 //!
-//! Defaults are what is right where DcrAssembleCoaddTask is not (docs/algorithm.md §12);
-//! [`AssembleConfig::reference`] is that implementation, faults included.
+//! Defaults correct the known faults of DcrAssembleCoaddTask (docs/algorithm.md §12);
+//! [`AssembleConfig::reference`] reproduces it, faults included.
 
 mod artefacts;
 mod band;
@@ -55,7 +56,7 @@ pub use template::{MatchConfig, TemplateVariance};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AssembleConfig {
-    /// What the warps were taken through.
+    /// The band of the warps.
     pub band: BandConfig,
     /// The subfilters and how the air displaces them.
     pub model: ModelConfig,
@@ -67,23 +68,23 @@ pub struct AssembleConfig {
     pub coadd: CoaddConfig,
     /// The PSF of the coadds.
     pub psf: PsfConfig,
-    /// What spoils single exposures.
+    /// Artefacts of single exposures.
     pub artefacts: ArtefactConfig,
     /// Matched templates.
     pub template: MatchConfig,
-    /// Differences, and what is left in them.
+    /// Differences and their residuals.
     pub subtract: DifferenceConfig,
-    /// What to make of files and headers.
+    /// Interpretation of files and headers.
     pub input: InputConfig,
     /// How results are written.
     pub output: OutputConfig,
-    /// The curve in the file that `band.throughput` names, read by whoever touches files.
+    /// The curve in the file that `band.throughput` names, read by the caller.
     #[serde(skip)]
     pub throughput: Option<Throughput>,
-    /// The regions in the file that `coadd.bright_objects` names, read likewise.
+    /// The regions in the file that `coadd.bright_objects` names, read by the caller.
     #[serde(skip)]
     pub bright_objects: Vec<SkyRegion>,
-    /// The weights in the file that `coadd.visit_weights` names, by visit, read likewise.
+    /// The weights in the file that `coadd.visit_weights` names, by visit, read by the caller.
     #[serde(skip)]
     pub visit_weights: Option<BTreeMap<u64, f64>>,
 }
@@ -107,7 +108,7 @@ pub const KEYS: [&[Key]; 11] = [
 pub const PRESETS: [&str; 2] = ["default", "reference"];
 
 impl AssembleConfig {
-    /// LSST's DcrAssembleCoaddTask, faults included, so that its numbers can be met.
+    /// Settings of LSST's DcrAssembleCoaddTask, faults included, to reproduce its numbers.
     #[must_use]
     pub fn reference() -> Self {
         let ours = Self::default();
@@ -147,11 +148,11 @@ impl AssembleConfig {
         }
     }
 
-    /// Refuses values that cannot be meant.
+    /// Refuses values out of range.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], naming the key, the value and what is allowed.
+    /// [`ConfigError`] with the key, the value and the allowed range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.band.validate()?;
         self.model.validate()?;
@@ -165,11 +166,11 @@ impl AssembleConfig {
     }
 }
 
-/// Whether there is a table or a setting `key`, given as `table` or `table.name`.
+/// Accepts an existing table or setting `key`, given as `table` or `table.name`.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Unknown`] with the nearest that there is.
+/// [`ConfigError::Unknown`] with the closest existing name.
 pub fn check_key(key: &str) -> Result<(), ConfigError> {
     let tables = KEYS.iter().filter_map(|keys| keys.first()).map(|key| key.table.to_owned());
     let settings = KEYS.iter().copied().flatten().map(|key| format!("{}.{}", key.table, key.name));
@@ -181,7 +182,7 @@ pub fn check_key(key: &str) -> Result<(), ConfigError> {
     Err(ConfigError::Unknown { key: key.into(), nearest: nearest(key, &known) })
 }
 
-/// The name most like `key`: by its last part if that is known in another table, else by edit distance.
+/// The name closest to `key`: one with the same last part in another table, else by edit distance.
 fn nearest(key: &str, known: &[String]) -> Option<String> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     if let Some(elsewhere) = known.iter().find(|name| last(name) == last(key)) {
@@ -199,7 +200,8 @@ fn nearest(key: &str, known: &[String]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The names in the tables are those that serde knows, in the same order, or are not set by default.
+    /// The names in the tables are those of serde, in the same order; settings without a default
+    /// have an example.
     #[test]
     fn keys_are_those_of_the_structs() {
         let json = serde_json::to_value(AssembleConfig::default()).unwrap();

@@ -68,7 +68,7 @@ fn warnings(inspection: &Inspection) -> Vec<String> {
         let shown: Vec<&str> = twice.iter().take(3).map(String::as_str).collect();
         let more = if twice.len() > 3 { format!(" and {} more", twice.len() - 3) } else { String::new() };
         warnings.push(format!(
-            "several files have one visit number, and their headers do not tell detectors apart: {}{more}",
+            "several files share a visit number, and their headers do not name different detectors: {}{more}",
             shown.join("; ")
         ));
     }

@@ -1,16 +1,13 @@
-//! DCR-free coadds of a patch of sky, from warps.
-//!
-//! [`assemble`] opens warps, [`coadd`] makes the coadds in memory, and [`assemble`] writes them:
-//! exposures are checked against each other and weighted, a starting coadd is made or read, each
-//! subfilter's displacement in each visit is computed, artefacts are found, and the solver's planes
-//! become coadds with mask, variance, PSF and metadata. [`model::Model`] is the result from which
-//! templates are made.
-//!
-//! [`inspect`](inspect::inspect) lists exposures without coadding them; [`config`] holds every
-//! setting.
-//!
-//! This crate touches files only through [`dcr_image::fits`], and prints nothing: progress and
-//! warnings go to a [`Monitor`] and into the [`Summary`].
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Exposures`]: crate::Exposures
+//! [`Model`]: crate::model::Model
+//! [`Monitor`]: crate::Monitor
+//! [`Summary`]: crate::Summary
+//! [`assemble`]: crate::assemble()
+//! [`coadd`]: crate::coadd()
+//! [`config`]: crate::config
+//! [`inspect`]: crate::inspect::inspect
+#![doc = include_str!("../README.md")]
 
 mod artefacts;
 mod assemble;

@@ -74,7 +74,7 @@ pub enum DifferenceError {
         expected: String,
     },
     /// A PSF is needed and missing.
-    #[error("{}: neither it nor its template tells the PSF that is needed; set input.psfs", path.display())]
+    #[error("{}: the PSF is unknown, for the exposure and for its template; set input.psfs", path.display())]
     NoPsf {
         /// The exposure.
         path: PathBuf,

@@ -1,8 +1,9 @@
-//! Matched templates and difference images.
-//!
-//! [`matched_templates`] predicts exposures from the subfilter models that [`dcr_coadd::assemble`]
-//! wrote. [`subtract`] subtracts the prediction from the exposure and lists the residuals.
-//! [`review`] compares a finished run with its own exposures.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Review`]: crate::review::Review
+//! [`matched_templates`]: crate::matched_templates
+//! [`subtract`]: crate::subtract()
+//! [`template`]: crate::template()
+#![doc = include_str!("../README.md")]
 
 mod error;
 mod model;

@@ -145,7 +145,7 @@ impl Review {
     fn n_image(&self) -> Option<Array2<f32>> {
         let run = &self.run;
         let mut sum: Array2<f32> = Array2::zeros(self.bbox().shape());
-        // The variances stand before these images, where nobody looks for theirs.
+        // These images have no variance of their own; the variance HDUs precede them.
         let options = OpenOptions {
             image_hdu: Some("N_IMAGE".into()),
             missing_variance: MissingVariance::Estimate,

@@ -1,17 +1,7 @@
-//! Plans of fast Fourier transforms in single and double precision.
-//!
-//! The transforms of [`rustfft`] are generic and compiled in the crate that plans them, which takes
-//! half as long as compiling the solvers. This crate compiles them once, apart from code that
-//! changes often. Nothing here is generic.
-//!
-//! ```
-//! use dcr_fft::{Planner32, num_complex::Complex32};
-//!
-//! let mut planner = Planner32::new();
-//! let mut line = vec![Complex32::new(1.0, 0.0); 9];
-//! planner.forward(9).process(&mut line);
-//! assert!((line[0].re - 9.0).abs() < 1e-6 && line[1].norm() < 1e-6);
-//! ```
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Planner32`]: crate::Planner32
+//! [`Planner64`]: crate::Planner64
+#![doc = include_str!("../README.md")]
 
 use std::sync::Arc;
 

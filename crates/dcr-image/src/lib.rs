@@ -1,9 +1,16 @@
-//! Survey images: masked images, WCS, PSF, FITS files, instrument headers.
-//!
-//! Pixel coordinates are 0-based parent coordinates everywhere (see [`bbox`]). The module [`fits`]
-//! is the only one that touches files, and the only one with `unsafe` code. A header keyword that
-//! says something of a visit is named in [`header`] and nowhere else; [`fits`], [`wcs`] and [`psf`]
-//! know those of the file format itself (NAXIS, EXTNAME, CRPIX, PSF_SAMP, …).
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Exposure`]: crate::Exposure
+//! [`ExposureFile`]: crate::ExposureFile
+//! [`ExposureInMemory`]: crate::ExposureInMemory
+//! [`MaskPlanes`]: crate::MaskPlanes
+//! [`Psf`]: crate::Psf
+//! [`VisitHeader`]: crate::header::VisitHeader
+//! [`Wcs`]: crate::Wcs
+//! [`fits`]: crate::fits
+//! [`header`]: crate::header
+//! [`resample`]: crate::resample
+//! [`write_exposure`]: crate::fits::write_exposure
+#![doc = include_str!("../README.md")]
 
 pub mod bbox;
 mod exposure;

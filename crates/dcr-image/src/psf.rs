@@ -39,6 +39,20 @@ const HALF_SIDE_FWHM: f64 = 4.5;
 const MAX_FWHM_PX: f64 = 200.0;
 
 /// A point spread function.
+///
+/// ```
+/// use dcr_image::{Psf, Stamp};
+///
+/// let psf = Psf::Moffat { fwhm_px: 4.0, beta: 3.0 };
+/// let stamp = psf.stamp_at(0.0, 0.0)?;
+/// assert!((stamp.pixels().sum() - 1.0).abs() < 1e-12);
+///
+/// // The image of a star is a PSF as well. Pixels widen it.
+/// let measured = Psf::Stamp(Stamp::new(stamp.pixels() * 5.0)?);
+/// let fwhm_px = measured.fwhm_px(0.0, 0.0)?;
+/// assert!(fwhm_px > 4.0 && fwhm_px < 4.4);
+/// # Ok::<(), dcr_image::psf::StampError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Psf {

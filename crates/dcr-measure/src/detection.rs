@@ -23,8 +23,8 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// Groups of at least `min_pixels` connected pixels above `threshold`, in standard deviations of
-    /// an image smoothed with a Gaussian PSF of standard deviation `psf_sigma` px.
+    /// Groups of at least `min_pixels` connected pixels above `threshold`, in standard deviations
+    /// of an image smoothed with a Gaussian PSF of standard deviation `psf_sigma` px.
     #[must_use]
     pub const fn new(psf_sigma: f64, threshold: f64, min_pixels: usize) -> Self {
         Self { psf_sigma, threshold: threshold as f32, min_pixels, grow_px: 0.0 }

@@ -270,8 +270,8 @@ impl GlitchCount {
         let (pixels, is) = if self.pixels == 1 { ("pixel", "is") } else { ("pixels", "are") };
         let exposures = if self.exposures == 1 { "exposure" } else { "exposures" };
         Some(format!(
-            "{} {pixels} of {} {exposures} cannot be light through the PSF and {is} left out; the largest is {sigmas:+.3e} σ from the sky, \
-             at x {x}, y {y} of {name}. Hot pixels, broken columns and cosmic rays belong into the exposure's mask.",
+            "{} {pixels} of {} {exposures} cannot be light (sharper than the PSF) and {is} left out; the largest is {sigmas:+.3e} σ from the sky, \
+             at x {x}, y {y} of {name}. Hot pixels, broken columns and cosmic rays belong in the exposure's mask.",
             self.pixels, self.exposures
         ))
     }

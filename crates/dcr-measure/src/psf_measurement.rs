@@ -106,7 +106,7 @@ impl PsfQuality {
 /// A field with too few stars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{stars} stars to measure the PSF from were found, of {candidates} bright isolated sources, and psf.min_stars = {needed} are needed"
+    "found {stars} stars for the PSF among {candidates} bright isolated sources; psf.min_stars = {needed} are needed"
 )]
 pub struct TooFewStars {
     /// Stars found.

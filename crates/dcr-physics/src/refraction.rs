@@ -71,6 +71,21 @@ use crate::{Angle, Site, Wavelength, Weather};
 pub const LOWEST_ALTITUDE_DEG: f64 = 5.0;
 
 /// Refraction model, by its name in configurations.
+///
+/// ```
+/// use dcr_physics::{Angle, RefractionModel, Site, Wavelength, Weather};
+///
+/// let (latitude, longitude) = (Angle::from_degrees(-30.24), Angle::from_degrees(-70.75));
+/// let site = Site { latitude, longitude, elevation_m: 2663.0 };
+/// let weather = Weather::standard(site.elevation_m);
+/// let (blue, red) = (Wavelength::from_nm(405.0), Wavelength::from_nm(552.0));
+/// let altitude = Angle::from_degrees(45.0);
+///
+/// let stone = RefractionModel::StoneOwens.at(&site, &weather).differential(blue, red, altitude)?;
+/// let ciddor = RefractionModel::Ciddor.at(&site, &weather).differential(blue, red, altitude)?;
+/// assert!(stone.arcsec() > 0.7 && (stone.arcsec() - ciddor.arcsec()).abs() < 0.001);
+/// # Ok::<(), dcr_physics::RefractionError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -100,6 +115,27 @@ impl RefractionModel {
 }
 
 /// Refraction of light by the air over one site.
+///
+/// Implement the trait for other models of the air:
+///
+/// ```
+/// use dcr_physics::{Angle, Refraction, RefractionError, Wavelength};
+///
+/// /// A flat atmosphere with a refractivity after Cauchy.
+/// struct Flat;
+///
+/// impl Refraction for Flat {
+///     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError> {
+///         let refractivity = 2.0e-4 * (1.0 + 0.0057 * wavelength.inverse_um().powi(2));
+///         Ok(Angle::from_radians(refractivity / altitude.radians().tan()))
+///     }
+/// }
+///
+/// let (blue, red) = (Wavelength::from_nm(400.0), Wavelength::from_nm(550.0));
+/// let lift = Flat.differential(blue, red, Angle::from_degrees(45.0))?;
+/// assert!(lift.arcsec() > 0.6 && lift.arcsec() < 0.8);
+/// # Ok::<(), RefractionError>(())
+/// ```
 pub trait Refraction {
     /// The refraction of light seen at the apparent altitude `altitude`: true minus apparent zenith
     /// distance.

@@ -2,8 +2,8 @@
 
 use crate::run_summary::{RunSummary, Visit};
 
-/// The displacement of the band's blue edge against its red edge in the pixels of a visit,
-/// `[dx, dy]`; `None` if it is not known, or if there is one subfilter only.
+/// Displacement of the band's blue edge relative to its red edge in the pixels of a visit, `[dx,
+/// dy]`; `None` if unknown, or for one subfilter.
 ///
 /// From the middle of the first subfilter to that of the last is `(N − 1)/N` of the band.
 pub(crate) fn across_band(visit: &Visit) -> Option<[f64; 2]> {
@@ -22,21 +22,21 @@ pub(crate) fn length([x, y]: [f64; 2]) -> f64 {
     x.hypot(y)
 }
 
-/// What a set of visits has of displacements.
+/// Spread of the displacements of a set of visits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     /// The largest in any visit, in px.
     pub(crate) largest_px: f64,
     /// The largest difference between two visits, in px.
     pub(crate) between_px: f64,
-    /// Root mean square distance from the mean, in px: what tells colours apart.
+    /// DCR leverage in px: rms distance of the displacements from their mean.
     pub(crate) rms_px: f64,
     /// The visits whose displacement is known.
     pub(crate) visits: usize,
 }
 
 impl Spread {
-    /// Of a run; `None` if no visit's displacement is known.
+    /// The spread for a run; `None` if no visit's displacement is known.
     pub(crate) fn of(summary: &RunSummary) -> Option<Self> {
         let all: Vec<[f64; 2]> = summary.visits.iter().filter_map(across_band).collect();
         let n = all.len() as f64;

@@ -1,4 +1,4 @@
-//! Everything that the page tells, gathered from a run's folder and its exposures.
+//! The content of the page, gathered from a run's folder and its exposures.
 
 use std::path::{Path, PathBuf};
 
@@ -17,27 +17,26 @@ use crate::picture::{Picture, Stretch, block, composite, counts, flux, shrink};
 use crate::run_summary::{RunSummary, Visit};
 use crate::views::Views;
 
-/// PSFs are matched for the differences if the widest is wider than the narrowest by more than this
-/// factor.
+/// Ratio of the widest to the narrowest PSF above which PSFs are matched for the differences.
 const SEEING_VARIES: f64 = 1.1;
-/// The most pixels of exposures that are worked on at a time: some 100 bytes each.
+/// Maximum pixels of exposures in work at a time, at about 100 bytes each.
 const PIXELS_AT_A_TIME: usize = 1 << 24;
 /// The longest side of a picture of a subfilter, and of the one in colours.
 const SUBFILTER_PX: usize = 480;
 const COMPOSITE_PX: usize = 720;
 
-/// All that is to be told.
+/// The content of the page.
 pub(crate) struct Findings {
     pub(crate) summary: RunSummary,
     pub(crate) bbox: BBox,
     pub(crate) unit: String,
     /// In the order of the summary's visits.
     pub(crate) visits: Vec<Finding>,
-    /// The visits of which there are pictures, the one that the plain coadd fits worst first.
+    /// Visits with pictures, the worst fit of the standard coadd first.
     pub(crate) shown: Vec<Shown>,
-    /// Whether there is a plain coadd, and if it is one indeed.
+    /// Kind of the standard coadd.
     pub(crate) plain_coadd: PlainCoadd,
-    /// Whether PSFs were to be matched.
+    /// True if PSF matching was requested.
     pub(crate) psfs_matched: bool,
     /// Significance of a detection.
     pub(crate) threshold: f64,
@@ -46,7 +45,7 @@ pub(crate) struct Findings {
     pub(crate) stars: Vec<Star>,
 }
 
-/// What exposures are compared with.
+/// The coadd that exposures are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainCoadd {
     /// The run has written it.
@@ -56,7 +55,7 @@ pub(crate) enum PlainCoadd {
     Missing,
 }
 
-/// What was found of a visit.
+/// Result for a visit.
 pub(crate) enum Finding {
     /// It was looked at.
     Seen(Seen),
@@ -64,7 +63,7 @@ pub(crate) enum Finding {
     Missing(String),
 }
 
-/// What is left of an exposure.
+/// Residuals of an exposure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) plain: Option<Left>,
@@ -73,14 +72,14 @@ pub(crate) struct Seen {
 
 /// A visit with its pictures.
 pub(crate) struct Shown {
-    /// What it stands for, with a capital.
+    /// Its rank, capitalised.
     pub(crate) rank: &'static str,
     /// Its place in the summary.
     pub(crate) visit: usize,
     pub(crate) views: Views,
 }
 
-/// What is left of it less one template.
+/// Statistics of the difference with one template.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Left {
     pub(crate) counts: Option<ResidualCounts>,
@@ -89,7 +88,7 @@ pub(crate) struct Left {
     pub(crate) usable: f64,
     /// Fraction of the exposure's good pixels that were searched.
     pub(crate) searched: f64,
-    /// Whether its PSF was matched.
+    /// True if its PSF was matched.
     pub(crate) psf_matched: bool,
 }
 
@@ -99,17 +98,17 @@ pub(crate) struct CoaddPictures {
     pub(crate) subfilters: Vec<Picture>,
     /// In colours; `None` of a single subfilter.
     pub(crate) composite: Option<Picture>,
-    /// The visits that reached each pixel, the fewest and the most.
+    /// Number of visits in each pixel, with minimum and maximum.
     pub(crate) n_image: Option<(Picture, f32, f32)>,
 }
 
 impl Findings {
-    /// Looks at the run in `folder`, whose `summary.json` is given.
+    /// Reviews the run in `folder`, whose `summary.json` is given.
     ///
     /// # Errors
     ///
     /// [`DifferenceError`] if the coadds cannot be read, or the monitor asks to stop. Exposures
-    /// that are not there, or cannot be read, are findings.
+    /// that are missing or unreadable are findings.
     pub(crate) fn gather(
         folder: &Path,
         summary: RunSummary,
@@ -172,13 +171,12 @@ impl Findings {
         })
     }
 
-    /// The visits that were looked at, from the one that the plain coadd fits worst to that which
-    /// it fits best, by their places in the summary.
+    /// Indices of the reviewed visits, from the worst to the best fit of the standard coadd.
     pub(crate) fn ranked(&self) -> Vec<usize> {
         ranked(&self.visits)
     }
 
-    /// What was found of a visit, if it was looked at.
+    /// Result for a visit, if it was reviewed.
     pub(crate) fn seen(&self, visit: usize) -> Option<&Seen> {
         match self.visits.get(visit)? {
             Finding::Seen(seen) => Some(seen),
@@ -199,8 +197,8 @@ impl Findings {
             .collect()
     }
 
-    /// Detections in all visits: less the plain coadd, and less the matched templates. `None` where
-    /// nobody counted.
+    /// Detections in all visits, with the standard coadd and with the matched templates. `None`
+    /// where they were not counted.
     pub(crate) fn detections(&self) -> (Option<usize>, Option<usize>) {
         let all = (0..self.visits.len()).filter_map(|i| self.seen(i));
         let total = |of: fn(&Seen) -> Option<Left>| {
@@ -230,8 +228,8 @@ fn ranked(visits: &[Finding]) -> Vec<usize> {
     seen.into_iter().map(|(i, _)| i).collect()
 }
 
-/// The worst, the median and the best of ranked visits, each with its name, as far as there are
-/// three.
+/// The worst, median and best of ranked visits, each with its name; fewer for less than three
+/// visits.
 fn ranks(ranked: &[usize]) -> Vec<(&'static str, usize)> {
     match *ranked {
         [] => vec![],
@@ -243,7 +241,7 @@ fn ranks(ranked: &[usize]) -> Vec<(&'static str, usize)> {
     }
 }
 
-/// What `work` makes of each visit, in their order: as many side by side as there is memory for.
+/// Results of `work` for each visit, in order, with as many in parallel as fit in memory.
 fn in_groups<T: Send>(
     visits: &[usize],
     bbox: &BBox,
@@ -263,7 +261,7 @@ fn in_groups<T: Send>(
     Ok(out)
 }
 
-/// Whether widths differ so much that differences without matching would show the seeing.
+/// True if widths differ so much that differences without matching show the seeing.
 fn seeing_varies(visits: &[Visit]) -> bool {
     let widths: Vec<f64> = visits.iter().filter_map(|visit| visit.psf_fwhm_px).collect();
     let widest = widths.iter().copied().fold(0.0, f64::max);
@@ -271,11 +269,12 @@ fn seeing_varies(visits: &[Visit]) -> bool {
     widest > SEEING_VARIES * narrowest
 }
 
-/// Where an exposure is: as the summary says, or as it says from the run's folder or one above it.
+/// Path of an exposure: that of the summary, resolved from the run's folder or one above it if
+/// needed.
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if the operating system cannot tell.
+/// [`DifferenceError`] for an error of the operating system.
 fn located(file: &Path, folder: &Path) -> Result<Option<PathBuf>, DifferenceError> {
     let base = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     for path in std::iter::once(file.to_owned()).chain(base.ancestors().map(|above| above.join(file))) {
@@ -303,12 +302,12 @@ fn files_of(visit: &Visit, folder: &Path) -> Result<Option<Vec<PathBuf>>, Differ
     Ok(Some(files))
 }
 
-/// What is found in an exposure; that of one that is not there, or no longer fits, is the reason.
+/// Result for an exposure. A missing or unfitting exposure gives the reason.
 ///
 /// # Errors
 ///
-/// [`DifferenceError`] if the operating system fails to read it: the page would be another next
-/// time.
+/// [`DifferenceError`] if the operating system fails to read it, since a retry would give another
+/// page.
 fn look(
     exposures: &Exposures<'_>,
     visit: &Visit,

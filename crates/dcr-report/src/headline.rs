@@ -1,4 +1,4 @@
-//! What a person must know first, in plain words.
+//! The main result, in plain words.
 
 use crate::findings::{Findings, Left, PlainCoadd};
 use crate::words::{counted, fixed, grouped, listed};
@@ -6,7 +6,7 @@ use crate::words::{counted, fixed, grouped, listed};
 /// Differences between visits below this many px move nothing that could be seen.
 const NEGLIGIBLE_PX: f64 = 0.05;
 
-/// The headline, and what belongs beside it.
+/// The headline with its explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Headline {
     /// One or two sentences.
@@ -52,7 +52,7 @@ fn displacement(findings: &Findings) -> Option<String> {
     })
 }
 
-/// What is left of the worst visit.
+/// The residuals of the worst visit.
 fn worst(findings: &Findings) -> Option<String> {
     let i = *findings.ranked().first()?;
     let (visit, seen) = (&findings.summary.visits[i], findings.seen(i)?);
@@ -87,7 +87,7 @@ fn worst(findings: &Findings) -> Option<String> {
     })
 }
 
-/// What is compared, for those who hear of it for the first time.
+/// Explanation of the comparison, for new users.
 fn meaning(findings: &Findings) -> Option<String> {
     if findings.ranked().is_empty() || findings.plain_coadd == PlainCoadd::Missing {
         return None;

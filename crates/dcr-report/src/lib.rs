@@ -1,13 +1,8 @@
-//! The page that shows what a run of `dcr assemble` did: one HTML file without anything outside it.
-//!
-//! [`report`] looks at the run through its own exposures ([`dcr_difference::review`]), and tells
-//! first what a person must know: how far refraction moved blue light against red, and what that
-//! leaves in differences with and without a model of it. Then follow what went in, the convergence,
-//! the coadds, single visits, all visits by airmass, colours of stars, and all numbers as tables.
-//!
-//! Pictures are PNG inside the page, plots SVG; a few lines of script blink pictures and copy
-//! tables, and the page is whole without them. Nothing is fetched: its content policy forbids it.
-//! Files are read through [`dcr_coadd`]; writing the page is the caller's.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`Report`]: crate::Report
+//! [`ReportError`]: crate::ReportError
+//! [`report`]: crate::report
+#![doc = include_str!("../README.md")]
 
 mod displacement;
 mod findings;
@@ -34,13 +29,13 @@ use crate::run_summary::RunSummary;
 pub struct Report {
     /// The page.
     pub html: String,
-    /// What it says first.
+    /// The headline.
     pub headline: String,
     /// The exposures that could not be looked at, each with the reason.
     pub missing: Vec<String>,
 }
 
-/// Why there is no page.
+/// The reason for a missing page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
@@ -54,12 +49,12 @@ pub enum ReportError {
 
 /// Makes the page of the run in `folder`, given the text of its `summary.json`.
 ///
-/// Exposures are looked for where the summary says, from the working directory, the run's folder,
-/// and those above it; those that are not there are listed, and the page does without them.
+/// Exposures are searched for at the paths of the summary, relative to the working directory, the
+/// run's folder, and those above it; missing ones are listed and left out.
 ///
 /// # Errors
 ///
-/// [`ReportError`] if the summary is not of `dcr assemble`, if the coadds cannot be read, or if the
+/// [`ReportError`] if the summary is not of `dcr assemble`, the coadds cannot be read, or the
 /// monitor asks to stop.
 pub fn report(folder: &Path, summary: &str, monitor: &dyn Monitor) -> Result<Report, ReportError> {
     let summary = RunSummary::parse(summary).map_err(ReportError::Summary)?;

@@ -1,8 +1,7 @@
-//! What `summary.json` says of a run.
+//! Content of `summary.json`.
 //!
-//! The page is also made for runs of other versions, so what a file lacks is taken for unknown, and
-//! what it has besides is passed over; only that it is of `dcr assemble` is demanded. Numbers that
-//! are none stand as null in JSON.
+//! The page is also made for runs of other versions: missing fields count as unknown, and
+//! additional ones are ignored. Only the origin, `dcr assemble`, is required. NaN is null in JSON.
 
 use std::path::PathBuf;
 
@@ -86,7 +85,7 @@ pub(crate) struct Visit {
     pub(crate) assumptions: Vec<Assumption>,
 }
 
-/// What was assumed, converted or doubted.
+/// An assumption, conversion or doubt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Assumption {
@@ -94,7 +93,7 @@ pub(crate) struct Assumption {
     pub(crate) warning: bool,
 }
 
-/// Something to be minded.
+/// A warning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Warning {
@@ -122,7 +121,7 @@ pub(crate) struct Iteration {
     pub(crate) metric: Option<f64>,
 }
 
-/// What the joint method found.
+/// Results of the joint solver.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Joint {
@@ -140,7 +139,7 @@ pub(crate) struct Joint {
     pub(crate) tiles: Vec<Tile>,
 }
 
-/// What the joint method found out about a visit.
+/// Results of the joint solver for a visit.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct JointVisit {
@@ -152,7 +151,7 @@ pub(crate) struct JointVisit {
     pub(crate) chi2: Option<f64>,
 }
 
-/// The errors left after each iteration in a tile, in units of the weighted coadd's noise per
+/// Errors remaining after each iteration in a tile, in units of the weighted coadd's noise per
 /// pixel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -177,7 +176,7 @@ impl RunSummary {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, if it is not JSON, or not of `dcr assemble`.
+    /// The reason, if it is not JSON, or not of `dcr assemble`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
@@ -194,7 +193,7 @@ impl RunSummary {
 }
 
 impl Tile {
-    /// Where it is.
+    /// Its file name or path.
     pub(crate) fn name(&self) -> String {
         let [row, col] = self.origin;
         format!("tile at row {row}, column {col}")

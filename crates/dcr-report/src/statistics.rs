@@ -3,8 +3,8 @@
 /// 1/0.6745: standard deviation of a normal distribution with a median absolute deviation of 1.
 const SIGMA_PER_MAD: f32 = 1.482_602_2;
 
-/// The median of the numbers among some values, and their standard deviation by the median absolute
-/// deviation; `None` of none.
+/// Median of the finite values, and their standard deviation from the median absolute deviation;
+/// `None` without any.
 pub(crate) fn median_and_scatter(values: impl IntoIterator<Item = f32>) -> Option<(f32, f32)> {
     let mut values: Vec<f32> = values.into_iter().filter(|value| value.is_finite()).collect();
     let centre = at_rank(&mut values, 0.5)?;

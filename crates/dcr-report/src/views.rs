@@ -1,5 +1,5 @@
-//! What is shown of one visit: the exposure and both differences, small as a whole, and a part at
-//! full resolution.
+//! Pictures of one visit: the exposure and both differences, reduced as a whole, and a part at full
+//! resolution.
 
 use dcr_difference::review::{Remainder, ResidualMark, VisitReview};
 use dcr_image::BBox;
@@ -11,7 +11,7 @@ use crate::picture::{Picture, Stretch, block, differences, flux, shrink};
 pub(crate) const WHOLE_PX: usize = 560;
 /// The side of a part that is shown at full resolution.
 pub(crate) const PART_PX: usize = 360;
-/// The most residuals that are marked in a picture, the most significant.
+/// Maximum number of marked residuals in a picture, most significant first.
 const MOST_MARKS: usize = 250;
 
 /// The pictures of a visit.
@@ -20,7 +20,7 @@ pub(crate) struct Views {
     pub(crate) exposure: View,
     pub(crate) plain: Option<View>,
     pub(crate) matched: View,
-    /// The part with most residuals, unless the whole is shown at full resolution anyway.
+    /// The part with most residuals, unless the whole is shown at full resolution.
     pub(crate) part: Option<Part>,
     /// Pixels along each side that became one; 1 is full resolution.
     pub(crate) block: usize,
@@ -76,7 +76,7 @@ impl Part {
     }
 }
 
-/// The differences in the same grey with their marks, that with the plain coadd if there is one.
+/// The differences in one grey scale with their marks; that with the standard coadd is optional.
 fn pair(
     review: &VisitReview,
     bbox: &BBox,
@@ -124,7 +124,7 @@ fn inside(residual: &ResidualMark, bbox: &BBox) -> bool {
     bbox.contains(residual.x.round() as i64, residual.y.round() as i64)
 }
 
-/// The box of [`PART_PX`] with the most residuals, about one of them; the middle if there are none.
+/// The box of [`PART_PX`] with the most residuals, around one of them; the middle without any.
 fn fullest(residuals: &[ResidualMark], bbox: &BBox) -> BBox {
     let (width, height) = (bbox.width.min(PART_PX), bbox.height.min(PART_PX));
     let about = |x: f64, y: f64| {

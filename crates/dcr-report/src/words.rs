@@ -1,6 +1,6 @@
 //! Numbers as people write them.
 
-/// With so many digits behind the point, and a dash for what is not known.
+/// The number with `digits` decimals, or a dash for `None`.
 pub(crate) fn fixed(value: Option<f64>, digits: usize) -> String {
     match value.filter(|value| value.is_finite()) {
         None => "–".into(),
@@ -29,7 +29,7 @@ pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
-/// Names in a row, the last few left out if there are many.
+/// Names in a list, abbreviated to the first `most`.
 pub(crate) fn listed(names: &[String], most: usize) -> String {
     match names.len() {
         n if n > most + 1 => format!("{} and {} more", names[..most].join(", "), n - most),

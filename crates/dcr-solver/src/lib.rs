@@ -1,9 +1,13 @@
-//! Models of the sky in subfilters, from displaced exposures.
-//!
-//! Arrays in, arrays out: the crate knows pixels, weights and displacements, but no sky
-//! coordinates, headers, mask planes or visit names. [`kernel`] has the operations on planes,
-//! [`iterative`] the iteration of DMTN-037, [`joint`] the joint least-squares solver, and
-//! [`linalg`] dense linear algebra.
+// Links of the README lead to docs.rs; in this documentation they lead to the items.
+//! [`iterative`]: crate::iterative
+//! [`joint`]: crate::joint
+//! [`joint_template`]: crate::joint::joint_template
+//! [`kernel`]: crate::kernel
+//! [`linalg`]: crate::linalg
+//! [`shift_add`]: crate::kernel::shift_add
+//! [`solve`]: crate::iterative::solve()
+//! [`solve_joint`]: crate::joint::solve_joint
+#![doc = include_str!("../README.md")]
 
 pub mod iterative;
 pub mod joint;

@@ -213,7 +213,7 @@ impl Test<'_> {
         let around =
             Region { rows: own.clone(), cols: 0..cols }.grown(test.reach() + settings.matched_grow, &whole);
         let pixels = self.store.pixels(visit, &around).map_err(CoaddError::from)?;
-        // What has all of its light, of which those are compared that are good and mean something.
+        // Rows whose prediction is complete; only valid, unmasked pixels among them are tested.
         let (prediction, mut compared) = self.prediction(visit, &around);
         let mut residual = Array2::zeros(around.shape());
         Zip::from(&mut residual)

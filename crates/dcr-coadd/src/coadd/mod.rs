@@ -1,4 +1,4 @@
-//! The coadds: plain coadd, starting coadd, solved planes with mask, variance and PSF.
+//! The coadds: standard coadd, starting coadd, solved planes with mask, variance and PSF.
 
 pub(crate) mod coadd_psfs;
 pub(crate) mod mean;

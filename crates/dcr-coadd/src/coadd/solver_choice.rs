@@ -48,8 +48,8 @@ impl Solver {
         log.warn(
             "method",
             format!(
-                "{} of {} visits ({}) have no image or model of their PSF: the iterative method is taken, which takes all \
-                 visits to have the same. input.psfs says where PSFs are; solver.method = \"iterative\" says that this is meant.",
+                "{} of {} visits ({}) have no image or model of their PSF: the iterative method is used, which assumes one \
+                 PSF for all visits. Set input.psfs to name the PSFs, or solver.method = \"iterative\" to confirm this choice.",
                 without.len(),
                 inputs.visits.len(),
                 first.name()

@@ -1,4 +1,4 @@
-//! `[artefacts]`: what spoils single exposures, and how it is found.
+//! `[artefacts]`: the search for artefacts of single exposures.
 
 use dcr_solver::Rarity;
 use serde::{Deserialize, Serialize};
@@ -9,67 +9,80 @@ use super::{ConfigError, refuse};
 table! {
     /// How artefacts are looked for.
     pub struct ArtefactConfig = "artefacts" {
-        /// How artefacts that no mask tells of (cosmic rays, satellites' trails) are found, to be left out: "matched", each
-        /// exposure against what a first model predicts for it; "static_sky", each at a common PSF against the clipped mean of
-        /// all, as DcrAssembleCoaddTask does, which takes what refraction displaces for artefacts; or "off".
-        /// With solver.method = "joint" that solver's own rounds of clipping (joint.clip_rounds) are "matched", and come after
-        /// "static_sky" as well; "off" turns them off.
+        /// Search for unmasked artefacts (cosmic rays, satellite trails), which are left out of the
+        /// coadd: "matched" compares each exposure with the prediction of a first model;
+        /// "static_sky" compares each, at a common PSF, with the clipped mean of all, as LSST's
+        /// DcrAssembleCoaddTask does, and so takes features displaced by refraction for artefacts;
+        /// or "off". With solver.method = "joint" the clipping rounds of that solver
+        /// (joint.clip_rounds) are "matched", and follow "static_sky" as well; "off" turns them
+        /// off.
         find: FindArtefacts = FindArtefacts::Matched,
-        /// "matched": a pixel is suspected when it departs from its prediction by more than this many sigma, alone or
-        /// smoothed with the PSF, and by more than matched_fraction besides. Lower it for fainter trails.
+        /// "matched": a pixel is suspected when it departs from its prediction by more than this
+        /// many sigma, alone or smoothed with the PSF, and by more than matched_fraction besides.
+        /// Lower it for fainter trails.
         matched_sigmas: f64 = 5.0,
-        /// "matched": what is added to that threshold, as a fraction of the prediction around the pixel. Raise it where PSFs
-        /// are poor; 0.2 leaves artefacts on sources.
+        /// "matched": added to that threshold, as a fraction of the prediction around the pixel.
+        /// Raise it where PSFs are poor; 0.2 leaves artefacts on sources.
         matched_fraction: f64 = 0.05,
-        /// "matched": suspected pixels are grown by this many px. Raise it where the rims of trails remain.
+        /// "matched": suspected pixels are grown by this many px. Raise it where the rims of trails
+        /// remain.
         matched_grow: usize = 1,
-        /// "matched": one round for each entry, the thresholds multiplied by it: the first is held against the template
-        /// coadd, every further one against a model made without what the round before suspected.
+        /// "matched": one round per entry, with the thresholds multiplied by it. The first round
+        /// compares with the starting coadd, every further one with a model made without the pixels
+        /// suspected before.
         matched_rounds: Vec<f64> = vec![3.0, 1.0],
-        /// "matched": iterations of those models. Raise it if stars of strong colours are suspected.
+        /// "matched": iterations of those models. Raise it if stars of strong colours are
+        /// suspected.
         matched_iterations: usize = 3,
-        /// Whether straight streaks of satellites and aeroplanes are looked for besides, away from sources and before either solver: those too
-        /// faint to be found pixel by pixel, and the wings of bright ones. Turn it off for fields of straight filaments.
+        /// Search for straight streaks of satellites and aeroplanes, away from sources and before
+        /// either solver: streaks too faint for single pixels, and the wings of bright ones. Turn
+        /// it off for fields of straight filaments.
         streaks: bool = true,
-        /// Streaks: least significance, in standard deviations, of all of a streak's light together. Lower it for fainter streaks; at 6 noise makes
-        /// some.
+        /// Streaks: minimum significance of all of a streak's light together, in standard
+        /// deviations. Lower it for fainter streaks; at 6 noise makes some.
         streak_significance: f64 = 8.0,
-        /// Streaks: least length, in px. Raise it where short straight objects are taken for streaks.
+        /// Streaks: minimum length in px. Raise it where short straight objects are taken for
+        /// streaks.
         streak_min_length: f64 = 60.0,
-        /// "static_sky": FWHM, in px, of the PSF that exposures are brought to. Unset: that of the broadest. Set it
-        /// if a single exposure is far broader than the rest.
+        /// "static_sky": FWHM, in px, of the common PSF of the exposures. Unset: that of the
+        /// broadest. Set it if a single exposure is far broader than the rest.
         psf_fwhm_px: Option<f64> = None; "5.5",
-        /// "static_sky": rejection, in standard deviations, of the clipped mean that the static sky is. Lower it where artefacts
-        /// remain in it.
+        /// "static_sky": rejection, in standard deviations, of the clipped mean. Lower it where
+        /// artefacts remain in it.
         clip_sigma: f64 = 2.5,
         /// "static_sky": passes of that rejection. More than 3 change little.
         clip_iterations: usize = 3,
-        /// "static_sky": a pixel is suspected when it departs from the static sky by this many standard deviations, of its
-        /// variance scaled to the noise found. Lower it for fainter artefacts.
+        /// "static_sky": a pixel is suspected when it departs from the static sky by this many
+        /// standard deviations of its variance, scaled to the noise found. Lower it for fainter
+        /// artefacts.
         detection_threshold: f64 = 7.5,
-        /// "static_sky": fewest connected pixels of a suspicion. Lower it for single hot pixels.
+        /// "static_sky": minimum connected pixels of a detection. Lower it for single hot pixels.
         detection_min_pixels: usize = 4,
-        /// "static_sky": suspicions are grown by this many sigma of the PSF. Raise it where rims remain.
+        /// "static_sky": detections are grown by this many sigma of the PSF. Raise it where rims
+        /// remain.
         detection_grow: f64 = 0.4,
-        /// "static_sky": a suspicion that lies on these mask planes, but for prefilter_ratio of its pixels, is none.
+        /// "static_sky": a detection is dropped if all but prefilter_ratio of its pixels have one
+        /// of these mask planes.
         prefilter_mask_planes: Vec<String> = ["NO_DATA", "BAD", "SUSPECT"].map(str::to_owned).to_vec(),
-        /// "static_sky": the share of a suspicion's pixels that must be off those planes. There is little reason to change it.
+        /// "static_sky": minimum share of a detection's pixels outside those planes. There is
+        /// little reason to change it.
         prefilter_ratio: f64 = 0.05,
-        /// "static_sky": suspicions that lie inside a source that stands out of the static sky by so many standard deviations
-        /// per pixel are dropped. Unset: none is.
+        /// "static_sky": detections inside a source that exceeds the static sky by this many
+        /// standard deviations per pixel are dropped. Unset: none is.
         source_threshold: Option<f64> = Some(300.0),
-        /// Those sources are grown by this many sigma of the PSF. Raise it if the rims of bright stars are suspected.
+        /// Those sources are grown by this many sigma of the PSF. Raise it if the rims of bright
+        /// stars are suspected.
         source_grow: f64 = 2.4,
-        /// What is suspected in few exposures is an artefact: in at most this many, and max_fraction_epochs_high of those with
-        /// data more. Raise it where trails cross often.
+        /// Maximum number of exposures that share an artefact; with more exposures with data,
+        /// max_fraction_epochs_high of them. Raise it where trails cross often.
         max_epochs: usize = 2,
-        /// But in no more than this fraction of them: with five exposures in two, with two in none. Lower it
-        /// to be more careful where exposures are few.
+        /// Maximum fraction of the exposures that share an artefact: with five exposures two, with
+        /// two none. Lower it to be more careful where exposures are few.
         max_fraction_epochs_low: f64 = 0.4,
         /// See max_epochs. Raise it for hundreds of exposures with many trails.
         max_fraction_epochs_high: f64 = 0.03,
-        /// The share of a group of suspected pixels that must be suspected in few exposures. Lower it to
-        /// find trails that cross variable stars.
+        /// Minimum share of a group of suspected pixels that few exposures share. Lower it to find
+        /// trails that cross variable stars.
         spatial_threshold: f64 = 0.5,
     }
 }
@@ -87,7 +100,7 @@ pub enum FindArtefacts {
 }
 
 impl ArtefactConfig {
-    /// What is seen in few exposures.
+    /// The epoch-count rule.
     pub(crate) fn rarity(&self) -> Rarity {
         Rarity {
             most: self.max_epochs as f64,

@@ -1,4 +1,4 @@
-//! `[band]`: what the warps were taken through.
+//! `[band]`: the band of the warps.
 
 use std::path::PathBuf;
 
@@ -11,28 +11,32 @@ use super::{ConfigError, refuse};
 table! {
     /// The band. Without any of these settings the warps' own headers are asked.
     pub struct BandConfig = "band" {
-        /// Name of the band. A built-in name (listed above) brings its wavelengths along; any other name needs the two
-        /// numbers below. Set it where headers do not tell the band, or tell it wrongly.
-        /// Unset: the headers' EFFWAVE and BANDWID, or the wavelengths in DECam's FILTER.
+        /// Name of the band. A built-in name (listed above) has its wavelengths; any other name
+        /// needs the two numbers below. Set it where headers do not state the band, or state a
+        /// wrong one. Unset: the headers' EFFWAVE and BANDWID, or the wavelengths in DECam's
+        /// FILTER.
         name: Option<String> = None; "\"lsst-g\"",
-        /// Middle of the band, in nm. Set it for a band that is not built in, or to override the built-in number.
+        /// Middle of the band, in nm. Set it for a band that is not built in, or to override the
+        /// built-in number.
         effective_wavelength_nm: Option<f64> = None; "478.5",
         /// Full width of the band, in nm, all subfilters together. Set it as the middle.
         bandwidth_nm: Option<f64> = None; "147.0",
-        /// A throughput curve: a text file of two columns, wavelength in nm and transmission. With it each
-        /// subfilter is weighted by the light that arrives in it; without it the band is a top hat. Set it where you have
-        /// the curve of telescope, filter and detector, above all for bands with sloping sides (u): LSST's g and u as top
-        /// hats leave stars longer along the refraction, by 0.004 and 0.006 in ellipticity.
+        /// A throughput curve: a text file of two columns, wavelength in nm and transmission. With
+        /// it each subfilter is weighted by the light that arrives in it; without it the band is a
+        /// top hat. Set it where you have the curve of telescope, filter and detector, above all
+        /// for bands with sloping sides (u): LSST's g and u as top hats leave stars longer along
+        /// the refraction, by 0.004 and 0.006 in ellipticity.
         throughput: Option<PathBuf> = None; "\"total_g.dat\"",
-        /// The wavelength whose light the exposures' WCS places rightly: "effective", "flat_spectrum_mean" (of the
-        /// throughput) or { nm = 480.0 }. The data cannot tell it: templates do not depend on it, colours do, by 0.06 mag
-        /// per nm in g with three subfilters. Set it to the mean over the stars that the astrometry was fitted to, if you
-        /// know it. Unset: the headers' REFWAVE, or "effective".
+        /// Wavelength at which the exposures' WCS is exact: "effective", "flat_spectrum_mean" (of
+        /// the throughput) or { nm = 480.0 }. The data leave it undetermined: templates do not
+        /// depend on it, colours do, by 0.06 mag per nm in g with three subfilters. Set it to the
+        /// mean over the stars of the astrometric fit, if you know it. Unset: the headers' REFWAVE,
+        /// or "effective".
         reference_wavelength: Option<ReferenceWavelength> = None; "\"effective\"",
     }
 }
 
-/// The middle and width in nm, from the cards or from a filter that tells them.
+/// Middle and width in nm, from the cards or from a filter name that includes them.
 fn stated_numbers(stated: &StatedBand) -> Option<(f64, f64)> {
     let cards = stated.effective_nm.zip(stated.bandwidth_nm);
     cards.or_else(|| decam_numbers(stated.filter.as_deref()?))
@@ -45,18 +49,18 @@ pub struct ResolvedBand {
     pub band: Band,
     /// The wavelength whose light is not displaced.
     pub reference: Wavelength,
-    /// What was taken from where.
+    /// Origin of the band's properties.
     pub notes: Vec<Assumption>,
 }
 
 impl BandConfig {
-    /// The band of the warps: from these settings, or else from what their headers say.
+    /// The band of the warps, from these settings or else from the headers.
     ///
-    /// `curve` is the content of [`BandConfig::throughput`], which whoever touches files has read.
+    /// `curve` is the content of [`BandConfig::throughput`], read by the caller.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if neither tells, or if the numbers make no band.
+    /// [`ConfigError`] if neither states a band, or the numbers make none.
     pub fn resolve(
         &self,
         curve: Option<&Throughput>,

@@ -52,7 +52,8 @@ impl From<ByteSize> for String {
 }
 
 impl std::fmt::Display for ByteSize {
-    /// In the largest binary unit that leaves no fraction, so that parsing gives the same number back.
+    /// In the largest binary unit that leaves no fraction, so that parsing gives the same number
+    /// back.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (name, unit) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
             if self.0.is_multiple_of(unit) && self.0 > 0 {

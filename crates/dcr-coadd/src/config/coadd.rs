@@ -13,69 +13,78 @@ use super::{ConfigError, refuse};
 table! {
     /// How the visits are combined.
     pub struct CoaddConfig = "coadd" {
-        /// Width and height, in px, of the parts of the patch that have one displacement per visit and subfilter each.
-        /// The result hardly depends on it. Make them smaller where pixels are larger than 1″ and the airmass is beyond 2:
-        /// refraction then changes within 512 px.
+        /// Width and height, in px, of the parts of the patch with one displacement per visit and
+        /// subfilter. The result hardly depends on it. Make them smaller where pixels are larger
+        /// than 1″ and the airmass is above 2: refraction then changes within 512 px.
         subregion_size: [usize; 2] = [512, 512],
-        /// Whether visits count by the inverse of their noise variance; if not, all alike. Turn it off where the
-        /// variances of the exposures cannot be compared.
+        /// Weight of a visit: the inverse of its noise variance, or equal for all if off. Turn it
+        /// off where the variances of the exposures cannot be compared.
         weight_visits: bool = true,
-        /// Whether weights are multiplied by the airmass. Turn it on for better colours at the price of noise, where few
-        /// of many visits have a high airmass.
+        /// Multiply weights by the airmass. Turn it on for better colours at the price of noise,
+        /// where few of many visits have a high airmass.
         airmass_weight: bool = false,
-        /// A file of the visits' weights: a visit's number and its weight in each line, # before comments. Set it to weight
-        /// them by what you know of them; every visit must be in it, and the two settings above are without effect.
-        /// Unset: weights by these.
+        /// A file of the visits' weights: a visit's number and its weight in each line, # before
+        /// comments. Set it to use weights of your own; every visit must be in it, and the two
+        /// settings above are without effect. Unset: weights by these.
         visit_weights: Option<PathBuf> = None; "\"weights.txt\"",
-        /// Names of the mask planes whose pixels carry no data. Add the planes of your files that mark artefacts (CR,
-        /// for instance); names of lsst-images (SATURATED, COSMIC_RAY) count as afw's. CLIPPED must stay out: what differs
-        /// because of refraction is clipped, and tells the colours.
+        /// Names of the mask planes whose pixels carry no data. Add the planes of your files that
+        /// mark artefacts (CR, for instance); names of lsst-images (SATURATED, COSMIC_RAY) count as
+        /// afw's. CLIPPED must stay out: pixels displaced by refraction are clipped, and carry the
+        /// colours.
         bad_mask_planes: Vec<String> = names(["NO_DATA", "BAD", "SAT"]),
-        /// Names of the mask planes that the coadd does not get. Add those that mean nothing in a coadd.
+        /// Names of the mask planes that the coadd does not get. Add those that mean nothing in a
+        /// coadd.
         remove_mask_planes: Vec<String> = names(["NOT_DEBLENDED", "EDGE"]),
-        /// Names of the mask planes of the pixels that decide convergence, and near which the model is free. In the plain
-        /// coadd that is made here sources are detected and flagged DETECTED; a template that is given brings its own mask.
-        /// Change it if that one calls sources otherwise.
+        /// Names of the mask planes of the pixels that decide convergence, and near which the model
+        /// is free. Sources are detected in the standard coadd and flagged DETECTED; a given
+        /// starting coadd brings its own mask. Change it if that mask names sources otherwise.
         convergence_mask_planes: Vec<String> = names(["DETECTED"]),
-        /// Mask planes that the coadd gets where more than this fraction of the weight has them, good pixels or not.
-        /// Lower a fraction to flag more, raise it to flag less; other planes are passed on wherever a good pixel has them.
+        /// Mask planes that the coadd gets where more than this fraction of the weight has them,
+        /// good pixels or not. Lower a fraction to flag more, raise it to flag less; other planes
+        /// are passed on wherever a good pixel has them.
         mask_propagation_thresholds: BTreeMap<String, f64> = BTreeMap::from([("SAT".into(), 0.1)]),
-        /// A DS9 region file (circles, boxes, ellipses and polygons, in fk5, icrs, or image coordinates) of bright objects. Their pixels
-        /// are flagged BRIGHT_OBJECT in the coadds; put that among bad_mask_planes, and they are not used at all.
+        /// A DS9 region file (circles, boxes, ellipses and polygons, in fk5, icrs, or image
+        /// coordinates) of bright objects. Their pixels are flagged BRIGHT_OBJECT in the coadds;
+        /// add that to bad_mask_planes to leave them out.
         bright_objects: Option<PathBuf> = None; "\"bright.reg\"",
-        /// Whether pixels without data are filled from their neighbours; they stay flagged NO_DATA. Turn it off to have
-        /// NaN there.
+        /// Fill pixels without data from their neighbours; they stay flagged NO_DATA. Turn it off
+        /// to have NaN there.
         interpolate: bool = true,
-        /// Variance of the subfilters: "propagated" from the inputs, or "template" (the template's divided by their
-        /// number, as DcrAssembleCoaddTask has it). Change it only to compare with that.
+        /// Variance of the subfilters: "propagated" from the inputs, or "template" (that of the
+        /// starting coadd divided by their number, as in LSST's DcrAssembleCoaddTask). Change it
+        /// only to compare with that.
         variance: OutputVariance = OutputVariance::Propagated,
-        /// How the visits make the plain coadd: "clipped_mean", "mean" (visit after visit, in the memory of one) or "median" (with
-        /// 25 % more noise). Take "mean" where artefacts are masked and memory is short, "median" where they are not masked.
+        /// Statistic of the standard coadd: "clipped_mean", "mean" (visit after visit, in the
+        /// memory of one) or "median" (with 25 % more noise). Take "mean" where artefacts are
+        /// masked and memory is short, "median" where they are not masked.
         statistic: Statistic = Statistic::ClippedMean,
-        /// Rejection, in standard deviations, of the clipped mean that makes the plain coadd. Lower it where artefacts
-        /// remain in the coadd; too low, it rejects what refraction displaces.
+        /// Rejection, in standard deviations, of the clipped mean. Lower it where artefacts remain
+        /// in the coadd; too low, it rejects light displaced by refraction.
         clip_sigma: f64 = 2.5,
         /// Passes of that rejection. 0 turns it off; more than 3 change little.
         clip_iterations: usize = 3,
-        /// Detection threshold, in standard deviations of the smoothed plain coadd. Lower it if faint sources keep their
-        /// dipoles, raise it if noise is detected. A template whose mask marks sources needs no detection.
+        /// Detection threshold, in standard deviations of the smoothed standard coadd. Lower it if
+        /// faint sources keep their dipoles, raise it if noise is detected. A given starting coadd
+        /// whose mask marks sources needs no detection.
         detection_threshold: f64 = 5.0,
-        /// Fewest connected pixels of a detection. Raise it if single bad pixels are detected.
+        /// Minimum connected pixels of a detection. Raise it if single bad pixels are detected.
         detection_min_pixels: usize = 5,
-        /// Detections are grown by this many σ of the PSF. Raise it if wings of bright stars keep dipoles.
+        /// Detections are grown by this many σ of the PSF. Raise it if wings of bright stars keep
+        /// dipoles.
         detection_grow: f64 = 2.4,
-        /// Whether the PSF of the coadd is averaged over the sharper half of the visits only. Turn it off if the PSF in
-        /// the coadd's files comes out sharper than its stars.
+        /// Average the PSF of the coadd over the sharper half of the visits only. Turn it off if
+        /// the PSF in the coadd's files comes out sharper than its stars.
         select_psfs: bool = true,
-        /// Largest difference, in px, between the grids of two exposures that count as one grid. Raise it, to 0.1 at
-        /// most, for grids that differ by rounding in their headers; else warp the exposures to one grid.
+        /// Maximum difference, in px, between the grids of two exposures that count as one grid.
+        /// Raise it, to 0.1 at most, for grids that differ by rounding in their headers; else warp
+        /// the exposures to one grid.
         grid_tolerance_px: f64 = 0.01,
-        /// The most memory that a run may take. Unset: half of what is free. Lower it where several runs share a machine; a
-        /// patch that cannot be solved within it is refused, with what it needs.
+        /// Memory limit of a run. Unset: half of the free memory. Lower it where several runs share
+        /// a machine; a patch that does not fit is refused with its requirement.
         memory_limit: Option<ByteSize> = None; "\"6GiB\"",
-        /// Where the pixels of the visits are while the patch is solved: in "memory", on "disk" (5 bytes for each pixel and
-        /// visit in a file in the folder of the results, gone afterwards), or "auto": in memory if they fit. Set "disk" to
-        /// leave memory to others.
+        /// Place of the visits' pixels during the solve: in "memory", on "disk" (5 bytes per pixel
+        /// and visit in a temporary file in the folder of the results), or "auto": in memory if
+        /// they fit. Set "disk" to leave memory to others.
         pixels_in: PixelsIn = PixelsIn::Auto,
     }
 }

@@ -2,7 +2,7 @@
 
 use dcr_physics::BandError;
 
-/// Names of bands that differ in so many letters may be meant for one another.
+/// Maximum edit distance of misspelt band names.
 const MISSPELT: usize = 1;
 
 /// A setting that cannot be meant.
@@ -16,15 +16,15 @@ pub enum ConfigError {
         key: String,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed values.
         allowed: String,
     },
-    /// There is no such setting.
+    /// An unknown setting.
     #[error("unknown setting {key}{}", nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
     Unknown {
-        /// What was given.
+        /// The given name.
         key: String,
-        /// The known setting that is most like it.
+        /// The closest known setting.
         nearest: Option<String>,
     },
     /// A mask plane that no file has and that is not known.
@@ -37,12 +37,12 @@ pub enum ConfigError {
         key: String,
         /// The name given.
         plane: String,
-        /// The name that is most like it.
+        /// The closest known name.
         nearest: Option<String>,
         /// The planes of the files.
         there: String,
     },
-    /// Neither the configuration nor the headers tell the band.
+    /// Neither the configuration nor the headers state the band.
     #[error(
         "{}: set band.name to one of {known}; or band.effective_wavelength_nm and band.bandwidth_nm",
         untold(name.as_deref(), filter.as_deref(), known)
@@ -69,7 +69,7 @@ fn untold(name: Option<&str>, filter: Option<&str>, known: &str) -> String {
         }
         (None, Some(filter)) => {
             format!(
-                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not tell them"
+                "the wavelengths of filter {filter:?} are not known, and the warps' headers do not state them"
             )
         }
         (None, None) => "no band is set, and the warps' headers name none".into(),

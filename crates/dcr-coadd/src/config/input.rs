@@ -1,4 +1,4 @@
-//! `[input]`: what to make of files and headers.
+//! `[input]`: interpretation of files and headers.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts name HDUs in brackets")]
 
@@ -17,19 +17,20 @@ use super::{ConfigError, refuse};
 table! {
     /// How exposures are read.
     pub struct InputConfig = "input" {
-        /// What tells where the zenith was: "auto" (the best that each header has), "time" (and the site), or
-        /// "header" (its altitude and parallactic angle or azimuth). Set it where a header contradicts itself: "header" if
-        /// its time is wrong, "time" if its angles are.
+        /// Source of the zenith's direction: "auto" (the best in each header), "time" (and the
+        /// site), or "header" (its altitude and parallactic angle or azimuth). Set it where a
+        /// header contradicts itself: "header" if its time is wrong, "time" if its angles are.
         geometry: GeometrySource = GeometrySource::Auto,
-        /// What to do where that contradicts the header's own altitude or airmass: "refuse" or "warn". Change it after
-        /// you have looked which of the two is right, and set geometry accordingly.
+        /// Response where that contradicts the header's own altitude or airmass: "refuse" or
+        /// "warn". Change it after you have checked which of the two is right, and set geometry
+        /// accordingly.
         on_disagreement: OnDisagreement = OnDisagreement::Refuse,
         /// The telescope: latitude and longitude (east positive) in degrees, which go together, and
         /// height in m, which may stand alone. It wins over headers and over the known sites of
         /// instruments. Set it where those say nothing, or are wrong.
         site: Option<SiteConfig> = None; "{ latitude_deg = -30.24464, longitude_deg = -70.74942, elevation_m = 2663.0 }",
-        /// Air pressure at the telescope (not reduced to sea level) in hPa, for all exposures. It wins
-        /// over headers.
+        /// Air pressure at the telescope (not reduced to sea level) in hPa, for all exposures. It
+        /// overrides headers.
         pressure_hpa: Option<f64> = None; "744.0",
         /// Air temperature in °C, for all exposures. It wins over headers.
         temperature_c: Option<f64> = None; "10.0",
@@ -38,58 +39,63 @@ table! {
         /// Distortion polynomials (SIP, TPV) of headers: "header" (they are applied) or "none". Set
         /// "none" where they were left over in resampled images, as a warning says.
         distortion: Distortion = Distortion::Header,
-        /// The image's HDU, by name, name and EXTVER ("SCI,2") or number, as a string. Set it where a file has several
-        /// images. Unset: IMAGE, SCI, or the first image; files of several CCDs are refused.
+        /// The image's HDU, by name, name and EXTVER ("SCI,2") or number, as a string. Set it where
+        /// a file has several images. Unset: IMAGE, SCI, or the first image; files of several CCDs
+        /// are refused.
         image_hdu: Option<String> = None; "\"SCI\"",
-        /// Files of weights, one for each exposure: {dir} and {stem} stand for the exposure's folder and its name
-        /// without extension. Brackets at the end name an HDU, as image_hdu does: "{dir}/{stem}.fits[WGT]" is one of
-        /// the exposure's own file. Set it where weights are called otherwise than SWarp or the DECam pipeline call
-        /// them. Unset: the uncertainties in the exposure's own file, or a file beside it so called.
+        /// Files of weights, one per exposure: {dir} and {stem} stand for the exposure's folder and
+        /// its name without extension. Brackets at the end name an HDU, as in image_hdu:
+        /// "{dir}/{stem}.fits[WGT]" is one of the exposure's own file. Set it where weights have
+        /// other names than those of SWarp or the DECam pipeline. Unset: the uncertainties in the
+        /// exposure's own file, or a file beside it with such a name.
         weights: Option<String> = None; "\"{dir}/{stem}.weight.fits\"",
-        /// Content of weight files: "inverse_variance" (as SWarp and the DECam pipeline write), "variance" or
-        /// "standard_deviation". Set it where names do not tell. Unset: by the card UTYPE, the HDU's name or the
-        /// file's (x.rms.fits holds standard deviations), or else inverse variances.
+        /// Content of weight files: "inverse_variance" (as SWarp and the DECam pipeline write),
+        /// "variance" or "standard_deviation". Set it where names do not state it. Unset: by the
+        /// card UTYPE, the name of the HDU or of the file (x.rms.fits holds standard deviations),
+        /// or else inverse variances.
         weights_hold: Option<WeightsHold> = None; "\"standard_deviation\"",
-        /// Files of masks, or HDUs of files, named as weights are. Set it where masks are in files of their own that
-        /// are not found.
+        /// Files of masks, or HDUs of files, named like weights. Set it where masks are in separate
+        /// files that are not found.
         masks: Option<String> = None; "\"{dir}/{stem}.mask.fits\"",
-        /// Files of PSFs (an image, or a PSFEx model), or HDUs of files, named as weights are. Set it to have PSFs in
-        /// the coadd and the differences, which most formats do not bring along.
+        /// Files of PSFs (an image, or a PSFEx model), or HDUs of files, named like weights. Set it
+        /// to have PSFs in the coadd and the differences; most formats lack them.
         psfs: Option<String> = None; "\"{dir}/{stem}.psf\"",
-        /// What to do about an image without any uncertainty: "refuse", or "estimate" one from its noise, the same in
-        /// every pixel. Set "estimate" for images without weights whose sky is flat.
+        /// Response to an image without any uncertainty: "refuse", or "estimate" one from its
+        /// noise, equal in every pixel. Set "estimate" for images without weights whose sky is
+        /// flat.
         missing_variance: WithoutVariance = WithoutVariance::Refuse,
-        /// Whether the sums DATASUM and CHECKSUM of inputs that have them are verified: data that changed since they were
-        /// written are refused, edited headers are warned of. Set true after copies that may have failed. It nearly doubles the
-        /// time of reading plain images, and refuses files that a tool cut out or edited and whose sums it left as they were.
-        /// Files of a run are always verified.
+        /// Verify the sums DATASUM and CHECKSUM of inputs that have them: data changed since they
+        /// were written are refused, edited headers are warned of. Set true after copies that may
+        /// have failed. It nearly doubles the time of reading plain images, and refuses files that
+        /// a tool cut out or edited without updating their sums. Files of a run are always
+        /// verified.
         verify_checksums: bool = false,
-        /// Unit of the pixel values, for all exposures. It wins over BUNIT. Set it for headers without one, or with a
-        /// wrong one.
+        /// Unit of the pixel values, for all exposures. It overrides BUNIT. Set it for headers
+        /// without one, or with a wrong one.
         unit: Option<String> = None; "\"nJy\"",
-        /// Whether exposures are scaled to one zero point: "off" (they are calibrated alike) or "header" (by the
+        /// Scale exposures to one zero point: "off" (they are calibrated alike) or "header" (by the
         /// magnitude zero points in the headers). Set "header" for exposures in counts.
         zero_point: ZeroPoint = ZeroPoint::Off,
         /// Time that the zero points in headers refer to: "auto" (as the instrument and the card's
-        /// comment say, or else the exposure), "second" (2.5 log10 of the exposure time is added for
-        /// pixels in counts) or "exposure". Set it for headers that do not say.
+        /// comment say, or else the exposure), "second" (2.5 log10 of the exposure time is added
+        /// for pixels in counts) or "exposure". Set it for headers that do not state it.
         zero_point_of: ZeroPointOf = ZeroPointOf::Auto,
-        /// The zero point in mag that exposures are scaled to with zero_point = "header". Set 31.4 to get nJy of AB magnitudes.
-        /// Unset: that of the first exposure.
+        /// Zero point in mag to which exposures are scaled with zero_point = "header". Set 31.4 to
+        /// get nJy of AB magnitudes. Unset: that of the first exposure.
         common_zero_point_mag: Option<f64> = None; "31.4",
-        /// Numbers of the visits to use, of those given. Set it to make a coadd of a selection; `--visits FILE` reads them
-        /// from a file. Unset: all.
+        /// Numbers of the visits to use, of those given. Set it to make a coadd of a selection;
+        /// `--visits FILE` reads them from a file. Unset: all.
         visits: Option<Vec<u64>> = None; "[1001, 1002, 1005]",
     }
 }
 
-/// What to do about a header that contradicts itself.
+/// Response to a header that contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDisagreement {
     /// Fail, and say how to decide.
     Refuse,
-    /// Go on with what [`InputConfig::geometry`] gives, with a warning.
+    /// Continue with [`InputConfig::geometry`] and a warning.
     Warn,
 }
 
@@ -105,7 +111,7 @@ pub struct SiteConfig {
     pub elevation_m: Option<f64>,
 }
 
-/// What to make of distortion polynomials.
+/// Treatment of distortion polynomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distortion {
@@ -115,11 +121,11 @@ pub enum Distortion {
     None,
 }
 
-/// What a header's zero point refers to.
+/// Reference time of a header's zero point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ZeroPointOf {
-    /// What instrument, comment and unit say.
+    /// As instrument, comment and unit state.
     Auto,
     /// One second.
     Second,
@@ -127,7 +133,7 @@ pub enum ZeroPointOf {
     Exposure,
 }
 
-/// What weight files hold.
+/// Content of weight files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightsHold {
@@ -139,7 +145,7 @@ pub enum WeightsHold {
     StandardDeviation,
 }
 
-/// What to do about an image without uncertainty.
+/// Response to an image without uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutVariance {
@@ -149,7 +155,7 @@ pub enum WithoutVariance {
     Estimate,
 }
 
-/// Whether exposures are scaled to one another.
+/// Scaling of exposures to a common zero point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ZeroPoint {
@@ -196,7 +202,7 @@ impl InputConfig {
         [of("weight", &self.weights), of("mask", &self.masks), of("PSF", &self.psfs)].into_iter().flatten()
     }
 
-    /// What is stated by hand and wins over headers.
+    /// Values from the settings that override headers.
     fn given(&self) -> Given {
         let site = self.site.unwrap_or_default();
         Given {

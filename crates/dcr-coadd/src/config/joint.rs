@@ -1,4 +1,5 @@
-//! `[joint]`: the settings of the joint solver, which are those of [`JointConfig`] with the words for the configuration file.
+//! `[joint]`: the settings of the joint solver ([`JointConfig`]), with their texts for the
+//! configuration file.
 
 use dcr_solver::joint::JointConfig;
 
@@ -14,42 +15,42 @@ pub(super) const KEYS: &[Key] = &[
     key("sharpening_limit", "Largest amplification of a mode when a visit is sharper than the model."),
     key(
         "seeing_exponent",
-        "How a visit's PSF widens with wavelength: width ∝ λ to this power. -0.2 is the atmosphere's; 0 for\n\
+        "Dependence of a visit's PSF on wavelength: width ∝ λ to this power. -0.2 is the atmosphere's; 0 for\n\
          stamps of unknown colour or optics that dominate. It hardly touches templates; colours change by 0.02\n\
          mag for 0.1.",
     ),
     key(
         "psf_includes_dcr",
-        "Whether PSFs were measured on stars that the air had already smeared by refraction, so that a mean\n\
-         star's smearing is taken out of them: true, false, or \"auto\", which is true for PSFEx models, made from\n\
+        "PSFs include the refraction of the stars they were measured on, and the smearing of a mean star is\n\
+         removed from them: true, false, or \"auto\", which is true for PSFEx models, made from\n\
          the exposures' own stars, and false for stamps and grids. Set true for stamps of stars in the\n\
          exposures; without it colours are lost. Set false for PSFEx models of stars that were corrected for\n\
          refraction.",
     ),
     key(
         "uniform_width",
-        "First solve: how far a subfilter may depart from the flat spectrum, in units of the weighted coadd's\n\
-         noise per pixel. Small values make colours faint and have them clipped as artefacts; 5 is loose.",
+        "First solve: prior scale of a subfilter's departure from the flat spectrum, in units of the weighted\n\
+         coadd's noise per pixel. Small values make colours faint and have them clipped as artefacts; 5 is loose.",
     ),
     key(
         "total_floor",
-        "Weight of a prior on the total, in units of the data's: holds it where no visit has data. In the first\n\
-         solve it holds it to 0, in the final one to the first's. Raise it, to 0.01, where the solve runs into its\n\
+        "Weight of a prior on the summed flux, in units of the data's; it matters where no visit has data. The\n\
+         first solve is held to 0, the final one to the result of the first. Raise it, to 0.01, where the solve runs into its\n\
          limit of iterations around holes of more than a thousand pixels.",
     ),
     key(
         "colour_width",
-        "Final solve: how far colours may depart from the flat spectrum in proportion to the light that is there.\n\
+        "Final solve: prior scale of colours about the flat spectrum, in proportion to the flux.\n\
          1 to 4 give the same templates; larger values make the colours of faint sources noisier and less biased.",
     ),
     key(
         "colour_damping",
-        "Final solve: each further term of the spectrum (curvature after slope, ) may depart this much less than\n\
-         the one before. At 1, five subfilters are noise.",
+        "Final solve: factor on the prior scale of each further term of the spectrum (slope, curvature, …)\n\
+         relative to the previous one. At 1, five subfilters are noise.",
     ),
     key(
         "colour_floor",
-        "Final solve: the same freedom in empty sky, in units of the weighted coadd's noise per pixel.",
+        "Final solve: prior scale of colours in empty sky, in units of the weighted coadd's noise per pixel.",
     ),
     key(
         "clip_rounds",
@@ -63,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "clip_fraction",
-        "What is added to that threshold, as a fraction of the prediction around the pixel. Raise it where PSFs\n\
+        "Added to that threshold, as a fraction of the prediction around the pixel. Raise it where PSFs\n\
          are poor or narrower than 1.8 px; 0.2 leaves artefacts on sources.",
     ),
     key("clip_grow", "Clipped pixels are grown by this many pixels."),
@@ -91,7 +92,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "source_tolerance",
-        "Final solve: stop when the error that is left, measured likewise, is below this.",
+        "Final solve: stop when the error that is left, in the same units, is below this.",
     ),
     key(
         "padding",

@@ -7,11 +7,11 @@ use super::table::table;
 table! {
     /// How files are written.
     pub struct OutputConfig = "output" {
-        /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy and ds9). Take "gzip" to
-        /// save disk for writing time.
+        /// Compression of images: "none", or "gzip" (tiles, without loss; read by cfitsio, astropy
+        /// and ds9). Take "gzip" to save disk space at the cost of writing time.
         compression: Compression = Compression::None,
-        /// Whether input_map.fits is written, which tells for every pixel the visits that are good there. Turn it on for
-        /// pipelines that need to know.
+        /// Write input_map.fits, which has the visits with good data in every pixel. Turn it on for
+        /// pipelines that need it.
         input_map: bool = false,
     }
 }

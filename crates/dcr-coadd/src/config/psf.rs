@@ -4,27 +4,31 @@ use super::table::table;
 use super::{ConfigError, refuse};
 
 table! {
-    /// What PSF the coadds are given.
+    /// The PSF of the coadds.
     pub struct PsfConfig = "psf" {
-        /// Side, in px, of the cells of the grid of PSF stamps in the coadds' files. Each cell has the average of the PSFs
-        /// of the visits that have good pixels there, or what was measured for its middle. Make it smaller where chips of
-        /// visits end inside the patch or PSFs vary within it.
+        /// Side, in px, of the cells of the grid of PSF stamps in the coadds' files. Each cell has
+        /// the mean PSF of the visits with good pixels there, or the PSF measured for its middle.
+        /// Make it smaller where chips of visits end inside the patch or PSFs vary within it.
         grid_spacing: usize = 512,
-        /// How the width of the PSF goes with wavelength: as λ to this power. The files of subfilters get PSFs scaled so; −0.2
-        /// is turbulent air. Set 0 where optics make the PSF. The joint method has its own, joint.seeing_exponent.
+        /// Power of the wavelength by which the width of the PSF scales. The files of subfilters
+        /// get PSFs scaled by it; −0.2 is turbulent air. Set 0 where optics dominate the PSF. The
+        /// joint method has its own, joint.seeing_exponent.
         seeing_exponent: f64 = -0.2,
-        /// Whether the PSF is measured from the stars in the coadd, instead of being averaged from those of the visits. Turn it on
-        /// where the visits' PSFs are missing or doubtful, and the patch has stars enough; if it has not, the averaged PSF
-        /// stays, with a warning. The joint method knows the PSF of its planes: there it is a check of the visits' PSFs.
-        /// It varies over the patch as far as stars' sizes and shapes tell, with 6 stars or more linearly and with 12 as a
-        /// parabola; how good it is stands in the header of the PSF.
+        /// Measure the PSF from the stars in the coadd, instead of averaging those of the visits.
+        /// Turn it on where the visits' PSFs are missing or doubtful, and the patch has enough
+        /// stars; if it has not, the mean PSF stays, with a warning. The joint method knows the PSF
+        /// of its planes; the measurement then checks the visits' PSFs. The PSF varies over the
+        /// patch as far as sizes and shapes of stars require, with 6 stars or more linearly and
+        /// with 12 as a parabola; the header of the PSF has the quality.
         measure: bool = false,
-        /// Detection threshold of the stars that are measured, in standard deviations of the smoothed coadd. Lower it where too
-        /// few are found.
+        /// Detection threshold of the measured stars, in standard deviations of the smoothed coadd.
+        /// Lower it where too few are found.
         threshold: f64 = 50.0,
-        /// Fewest connected pixels beyond the threshold of such a star. Lower it where stars are narrower than 2.5 px.
+        /// Minimum connected pixels above the threshold of such a star. Lower it where stars are
+        /// narrower than 2.5 px.
         min_pixels: usize = 25,
-        /// Fewest stars to measure a PSF from. Lower it to 1, at the risk of a galaxy, where there are not more.
+        /// Minimum stars for a PSF. Lower it to 1, at the risk of a galaxy, where there are not
+        /// more.
         min_stars: usize = 5,
     }
 }

@@ -20,12 +20,14 @@ pub struct SolverConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Joint for more than one subfilter, where every visit has an image or model of its PSF and no setting asks for the other; else iterative.
+    /// Joint for more than one subfilter, if every visit has an image or model of its PSF and no
+    /// setting is specific to the iterative method; else iterative.
     #[default]
     Auto,
     /// The iteration of DMTN-037 (docs/algorithm.md §6).
     Iterative,
-    /// All visits at once as a least-squares problem, each with its own PSF (docs/algorithm.md §13); its settings are those of `[joint]`.
+    /// All visits at once as a least-squares problem, each with its own PSF (docs/algorithm.md
+    /// §13); its settings are those of `[joint]`.
     Joint,
 }
 
@@ -34,14 +36,14 @@ impl SolverConfig {
         key(
             "method",
             "The solver: \"joint\" (all visits at once, each with its own PSF; its settings are those of [joint]), \"iterative\" (the\n\
-             iteration of DMTN-037, which takes all visits to have the same PSF; the settings below are its), or \"auto\": joint\n\
+             iteration of DMTN-037, which assumes one PSF for all visits; the settings below belong to it), or \"auto\": joint\n\
              for more than one subfilter if every visit has an image or model of its PSF and no setting of the iterative method\n\
              is changed. Take \"iterative\" to be several times faster in constant seeing, or to compare with DcrAssembleCoaddTask.",
         ),
         key(
             "order",
             "Interpolation of every shift: spline order 1, 3 or 5, or \"fourier\". 1 saves a third of the time and blurs;\n\
-             \"fourier\" is exact and many times slower, and a bad pixel that no mask marks\n\
+             \"fourier\" is exact and many times slower, and an unmasked bad pixel\n\
              rings through its row and column.",
         ),
         unset(
@@ -63,7 +65,7 @@ impl SolverConfig {
         ),
         key(
             "use_convergence",
-            "Whether the metric decides at all; if not, max_iterations are made. Turn it off to compare runs of equal length.",
+            "Stop by the metric; if off, max_iterations are made. Turn it off to compare runs of equal length.",
         ),
         unset(
             "base_gain",
@@ -81,8 +83,8 @@ impl SolverConfig {
         ),
         key(
             "use_model_weights",
-            "Whether the model is free near detected sources only and the plain coadd elsewhere. Turn it off for nebulae,\n\
-             or other light that is not detected; the subfilters get noisier.",
+            "Free the model near detected sources only, and keep the starting coadd elsewhere. Turn it off for nebulae\n\
+             and other undetected light; the subfilters get noisier.",
         ),
         key(
             "model_weights_width",
@@ -95,7 +97,8 @@ impl SolverConfig {
         ),
         key(
             "iteration_clamp",
-            "Form of that limit: \"symmetric\" or \"reference\" (DcrAssembleCoaddTask's, to repeat its numbers).",
+            "Form of that limit: \"symmetric\" or \"reference\" (that of LSST's DcrAssembleCoaddTask, to repeat its\n\
+             numbers).",
         ),
         key(
             "regularize_model_frequency",
@@ -104,8 +107,8 @@ impl SolverConfig {
         ),
         key(
             "frequency_clamp",
-            "Form of that limit: \"conserving\" (of flux) or \"reference\" (DcrAssembleCoaddTask's, to repeat its\n\
-             numbers; it makes flux).",
+            "Form of that limit: \"conserving\" (of flux) or \"reference\" (that of LSST's DcrAssembleCoaddTask, to\n\
+             repeat its numbers; it creates flux).",
         ),
         key(
             "regularization_width",
@@ -118,8 +121,8 @@ impl SolverConfig {
         ),
         key(
             "edge",
-            "What a sample beyond the edge of the data is worth: \"no_weight\", or \"zero\" (a measured 0, as\n\
-             DcrAssembleCoaddTask has it; edges go wrong). Change it only to compare with that.",
+            "Samples beyond the edge of the data: \"no_weight\", or \"zero\" (a measured 0, as in LSST's\n\
+             DcrAssembleCoaddTask; edges go wrong). Change it only to compare with that.",
         ),
         key(
             "reference_bookkeeping",

@@ -1,4 +1,4 @@
-//! `[subtract]`: how `dcr subtract` takes differences and finds what is left in them.
+//! `[subtract]`: difference images of `dcr subtract`, and their residuals.
 
 pub use dcr_measure::residuals::Background;
 use serde::{Deserialize, Serialize};
@@ -7,29 +7,32 @@ use super::table::table;
 use super::{ConfigError, refuse};
 
 table! {
-    /// How differences are made, and what counts as a residual.
+    /// Difference images and the detection of residuals.
     pub struct DifferenceConfig = "subtract" {
-        /// Residuals stand out of the noise by at least this many standard deviations. Lower it to find fainter
+        /// Detection threshold of residuals, in standard deviations. Lower it to find fainter
         /// changes; false ones grow quickly below 5.
         threshold: f64 = 5.0,
-        /// Whether template and exposure are brought to one PSF first, by convolving the sharper of the two; `--match`
-        /// says the same. Turn it on where the seeing of the exposure is not that of the coadd.
+        /// Match the PSFs of template and exposure first, by convolving the sharper of the two, as
+        /// `--match` does. Turn it on where the seeing of the exposure is not that of the coadd.
         match_psf: bool = false,
-        /// Order of the polynomial by which the matching kernel varies over the exposure: 0 (it does not) to 2. Raise it
-        /// where the PSF varies over the exposure; 1 and 2 need three bright sources for each of 3 or 6 terms.
+        /// Order of the polynomial by which the matching kernel varies over the exposure: 0
+        /// (constant) to 2. Raise it where the PSF varies over the exposure; 1 and 2 need three
+        /// bright sources for each of 3 or 6 terms.
         kernel_order: usize = 0,
-        /// Order of the polynomial that is fitted with the kernel to the background between the two: 0 to 2. Raise it
-        /// where one of them has a sloping sky. Without PSF matching none is fitted.
+        /// Order of the polynomial fitted with the kernel to the background between the two: 0 to
+        /// 2. Raise it where one of them has a sloping sky. Without PSF matching none is fitted.
         background_order: usize = 0,
-        /// What is taken out of the difference before residuals are sought: "plane" (a slope where it is certain, else the
-        /// median), "constant" (the median) or "none". Fitted where there are no sources. The difference's file keeps it.
+        /// Background subtracted before the search for residuals: "plane" (a slope where it is
+        /// certain, else the median), "constant" (the median) or "none". Fitted away from sources.
+        /// The difference's file keeps it.
         background: Background = Background::Plane,
-        /// Mask planes, of exposure or template, whose pixels can have no residual. Of a template, planes that tell of
-        /// single visits (CR, SUSPECT, INTRP, EDGE, CLIPPED, …) do not count: other visits have data there. Add the planes
-        /// of your files that mark artefacts.
+        /// Mask planes, of exposure or template, whose pixels can have no residual. Planes of a
+        /// template that describe single visits (CR, SUSPECT, INTRP, EDGE, CLIPPED, …) do not
+        /// count: other visits have data there. Add the planes of your files that mark artefacts.
         bad_mask_planes: Vec<String> = ["NO_DATA", "BAD", "SAT", "CR", "SUSPECT"].map(str::to_owned).to_vec(),
-        /// Residuals as a table: "ecsv" (CSV with units and types, for astropy) or "csv". The difference's file has
-        /// them as a FITS table in any case. Take "csv" for readers that do not know comments.
+        /// Residuals as a table: "ecsv" (CSV with units and types, for astropy) or "csv". The
+        /// difference's file has them as a FITS table in any case. Take "csv" for readers without
+        /// support for comments.
         table: TableFormat = TableFormat::Ecsv,
     }
 }

@@ -7,13 +7,13 @@ pub struct Key {
     pub table: &'static str,
     /// Its name there.
     pub name: &'static str,
-    /// What it is, in which unit, and when to change it; one or more lines.
+    /// Meaning, unit, and when to change it; one or more lines.
     pub about: &'static str,
     /// A value as TOML, for a setting that is not set by default.
     pub example: Option<&'static str>,
 }
 
-/// Declares a struct of settings with its defaults, and `KEYS`, which explains each field in the words of its
+/// Declares a struct of settings with its defaults, and `KEYS`, which explains each field by its
 /// documentation. A field whose default is `None` ends in `; "example"`.
 macro_rules! table {
     (

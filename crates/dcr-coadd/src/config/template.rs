@@ -8,22 +8,25 @@ use serde::{Deserialize, Serialize};
 use super::table::table;
 
 table! {
-    /// How a matched template is made from the subfilters. Band and refraction are those of the coadd.
+    /// Matched templates made from the subfilters. Band and refraction are those of the coadd.
     pub struct MatchConfig = "template" {
-        /// Interpolation of the shifts: spline order 1, 3 or 5, or "fourier" (exact, but a bad pixel that no mask marks
-        /// rings through its row and column). 1 blurs; there is little reason to change 3.
+        /// Interpolation of the shifts: spline order 1, 3 or 5, or "fourier" (exact, but an
+        /// unmasked bad pixel rings through its row and column). 1 blurs; there is little reason to
+        /// change 3.
         order: Interpolation = Interpolation::Spline(Order::CUBIC),
-        /// Whether every subfilter is displaced as two halves; if not, none is. Turn it off to save time, at the price of
-        /// sharpness at high airmass.
+        /// Displace every subfilter as two halves; if off, none. Turn it off to save time, at the
+        /// price of sharpness at high airmass.
         split_subfilters: bool = true,
-        /// Variance: "propagated", or "reference" (times the number of subfilters, as DcrAssembleCoaddTask has
-        /// it). Change it only to compare with that.
+        /// Variance: "propagated", or "reference" (times the number of subfilters, as in LSST's
+        /// DcrAssembleCoaddTask). Change it only to compare with that.
         variance: TemplateVariance = TemplateVariance::Propagated,
-        /// Interpolation onto exposures that do not lie on the coadd's pixels: "lanczos3", "lanczos4", "lanczos5" or
-        /// "bilinear". Take a higher order for stars sharper than 2.5 px FWHM; it reaches further around holes.
+        /// Interpolation onto exposures on other pixels than the coadd's: "lanczos3", "lanczos4",
+        /// "lanczos5" or "bilinear". Take a higher order for stars sharper than 2.5 px FWHM; it
+        /// reaches further around holes.
         warp: WarpKernel = WarpKernel::Lanczos3,
-        /// Whether templates from a joint run are displaced by the offset that fits their exposure best, where that lies on
-        /// the coadd's pixels. Turn it off if the exposure's astrometry is better than its stars can tell.
+        /// Register templates of a joint run: shift them by the offset that best fits their
+        /// exposure, where that lies on the coadd's pixels. Turn it off if the exposure's
+        /// astrometry is better than a fit to its stars.
         register: bool = true,
     }
 }
@@ -34,6 +37,6 @@ table! {
 pub enum TemplateVariance {
     /// The sum of the subfilters' variances, through the squared weights of the interpolation.
     Propagated,
-    /// The same times the number of subfilters.
+    /// The propagated variance times the number of subfilters.
     Reference,
 }

@@ -19,7 +19,7 @@ pub enum InputError {
     },
     /// Pixels that are magnitudes or logarithms.
     #[error(
-        "{}: its pixels are in {unit:?}, which is no flux, and do not add up; convert them to flux, or set input.unit if \
+        "{}: its pixels are in {unit:?}, which is not a flux; convert them to flux, or set input.unit if \
          the card is wrong", path.display()
     )]
     NotFlux {
@@ -57,7 +57,7 @@ pub enum InputError {
     },
     /// Two files with one visit number.
     #[error(
-        "{} and {} both say that they are visit {visit}; leave one out, or correct the card", first.display(), second.display()
+        "{} and {} both have the visit number {visit}; leave one out, or correct the card", first.display(), second.display()
     )]
     SameVisit {
         /// The number.
@@ -69,7 +69,7 @@ pub enum InputError {
     },
     /// Two files with one visit number that are no parts of one exposure.
     #[error(
-        "{} and {} both say that they are visit {visit}, but they are no parts of one exposure: {reason}; leave one \
+        "{} and {} both have the visit number {visit}, but are not parts of one exposure: {reason}; leave one \
          out, or correct the card", first.display(), second.display()
     )]
     NotOneVisit {

@@ -1,4 +1,5 @@
-//! The geometry of a patch: cells, displacements by refraction, and predictions by displaced planes.
+//! The geometry of a patch: cells, displacements by refraction, and predictions by displaced
+//! planes.
 
 pub mod basis;
 pub mod cells;

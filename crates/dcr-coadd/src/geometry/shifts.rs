@@ -166,7 +166,7 @@ impl ShiftPlan {
         let too_low = |source: RefractionError| InputError::Refraction { path: path.to_owned(), source };
         let air: &dyn Refraction = sky.air.as_ref();
         match self.rule {
-            // One subfilter is no model of DCR: it is the plain coadd, each exposure where its WCS says.
+            // One subfilter is no model of DCR: it is the standard coadd, each exposure where its WCS says.
             ShiftRule::Integrated if self.grid.subfilters().len() == 1 => {
                 Ok(vec![SubfilterShift::whole(PixelShift::default())])
             }

@@ -85,7 +85,7 @@ impl Sample {
             ((f64::from(pixel.value) - plane.at(pixel.place)) / f64::from(pixel.variance).sqrt()) as f32
         };
         let mut relative: Vec<f32> = self.pixels.iter().map(relative).collect();
-        // Sources that nobody has detected are on the other side.
+        // Undetected sources are on the other side.
         let noise =
             quantile_of_pixels(&mut relative, 0.5) - quantile_of_pixels(&mut relative, ONE_SIGMA_BELOW);
         let mut variances: Vec<f32> = self.pixels.iter().map(|pixel| pixel.variance).collect();
@@ -126,7 +126,7 @@ fn warn_of_levels(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let (Some(common), Some(sigma)) = (common, sigma) else { return };
     if common.abs() > COMMON * sigma {
         let text = format!(
-            "The sky of the visits has a median level of {common:.4}, {:+.1} σ of a pixel. Coadding takes it for light of sources: \
+            "The sky of the visits has a median level of {common:.4}, {:+.1} σ of a pixel. The coadd takes it for the light of sources: \
              subtract the background first.",
             common / sigma
         );
@@ -136,7 +136,7 @@ fn warn_of_levels(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let Some((different, most, visit)) = beyond(departures, DIFFERENT) else { return };
     let text = format!(
         "The level of the sky in {different} of {} visits differs from that of the others by more than {DIFFERENT} σ of a pixel, most in {visit}: \
-         {most:+.1} σ. Subtract the background first: what differs is left in differences, or found to be artefacts.",
+         {most:+.1} σ. Subtract the background first: the difference remains in difference images, or is clipped as artefacts.",
         levels.len(),
     );
     log.warn("background", text);
@@ -151,7 +151,7 @@ fn warn_of_slopes(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let Some((sloping, most, visit)) = beyond(slopes, SLOPING) else { return };
     let text = format!(
         "The sky in {sloping} of {} visits slopes by more than {SLOPING} σ of a pixel from side to side, most in {visit}: {most:.1} σ. Subtract the \
-         background first: a slope goes into the coadd, and is left in differences.",
+         background first: a slope enters the coadd and remains in difference images.",
         skies.len(),
     );
     log.warn("background", text);
@@ -162,7 +162,7 @@ fn warn_of_noise(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let ratios = || skies.iter().filter_map(|s| Some((s.sky.noise_ratio?, s.visit.as_str())));
     if let Some((noisy, most, visit)) = beyond(ratios(), MOST_NOISE) {
         let text = format!(
-            "The noise of the sky in {noisy} of {} visits exceeds what the variances say by more than {MOST_NOISE}, most in {visit}: {most:.2} times. \
+            "The noise of the sky in {noisy} of {} visits exceeds the stated noise by a factor of more than {MOST_NOISE}, most in {visit}: {most:.2}. \
              Weights and errors rest on the variances: check their scale (input.weights_hold, gain), or set input.missing_variance.",
             skies.len(),
         );
@@ -171,7 +171,7 @@ fn warn_of_noise(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let inverse = ratios().filter(|(ratio, _)| *ratio >= 0.0).map(|(ratio, visit)| (ratio.recip(), visit));
     if let Some((quiet, most, visit)) = beyond(inverse, LEAST_NOISE.recip()) {
         let text = format!(
-            "The noise of the sky in {quiet} of {} visits is less than {LEAST_NOISE} of what the variances say, least in {visit}: {:.2e}. \
+            "The noise of the sky in {quiet} of {} visits is less than {LEAST_NOISE} of the stated noise, least in {visit}: {:.2e}. \
              Resampling leaves 0.6 to 0.9 of it in each pixel; less is a wrong scale of the variances (input.weights_hold, gain).",
             skies.len(),
             most.recip()

@@ -83,12 +83,13 @@ impl Input {
     }
 }
 
-/// Opens the files of the exposures in the order given; files that are CCDs of one visit are joined.
+/// Opens the files of the exposures in the order given; files that are CCDs of one visit are
+/// joined.
 ///
 /// # Errors
 ///
-/// [`CoaddError`] for the first file, in that order, that cannot be opened, does not belong to those
-/// before it, or has the visit number of another without being a CCD of the same exposure.
+/// [`CoaddError`] for the first file, in that order, that cannot be opened, does not belong to
+/// those before it, or has the visit number of another without being a CCD of the same exposure.
 pub fn open_exposures(
     paths: &[PathBuf],
     config: &AssembleConfig,

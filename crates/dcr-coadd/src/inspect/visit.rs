@@ -115,7 +115,7 @@ pub struct Psf {
 /// [`FitsError`] if it cannot be read. Other missing properties are reported among the assumptions.
 pub(super) fn inspect(path: &Path, config: &AssembleConfig) -> Result<VisitInspection, FitsError> {
     let options = OpenOptions {
-        // A look is free: what assembling would refuse is told.
+        // Inspection reports defects that assembling refuses.
         missing_variance: MissingVariance::Estimate,
         ..config.input.open_options(path)
     };

@@ -1,12 +1,12 @@
 //! `model.fits`: a model as one FITS file that stands alone.
 //!
-//! The primary header holds the cards of the run ([`RunMetadata`]) and MODELFMT, the version of this
-//! layout. For both solvers the file has the images MASK and PSF, with the table PSF_GRID where the
-//! PSF varies. A model of the iterative solver adds PLANE_0, … and VARIANCE_0, …: flux and variance
-//! of each subfilter, blue to red. A model of the joint solver adds PLANE_0, … (with a border of
-//! BORDER px around the patch), COVERED, COVERAGE, FREEDOM (the prior scale), SOURCE_NOISE,
-//! COVARIANCE and WIDTHS, FIDUCIAL (the PSF of the planes), and as diagnostics the images
-//! COLOUR_ERROR and DATA_FRACTION and the table VISITS.
+//! The primary header holds the cards of the run ([`RunMetadata`]) and MODELFMT, the version of
+//! this layout. For both solvers the file has the images MASK and PSF, with the table PSF_GRID
+//! where the PSF varies. A model of the iterative solver adds PLANE_0, … and VARIANCE_0, …: flux
+//! and variance of each subfilter, blue to red. A model of the joint solver adds PLANE_0, … (with a
+//! border of BORDER px around the patch), COVERED, COVERAGE, FREEDOM (the prior scale),
+//! SOURCE_NOISE, COVARIANCE and WIDTHS, FIDUCIAL (the PSF of the planes), and as diagnostics the
+//! images COLOUR_ERROR and DATA_FRACTION and the table VISITS.
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ impl PatchState {
         let cells = PsfCells { patch: survey.inputs.bbox, cells: &survey.psf_cells };
         let psf = coadd_psf(&sources_of_psf, &cells, template.psf.as_ref(), config.coadd.select_psfs)?;
         if psf.stamp.is_none() {
-            log.warn("PSF", "No visit has a PSF whose width can be told: the coadds have none either.");
+            log.warn("PSF", "No visit has a PSF of known width, so the coadds have none.");
         }
         let left_out = vec![vec![]; survey.inputs.visits.len()];
         let state =
@@ -144,10 +144,10 @@ impl PatchState {
             return;
         }
         let text = match self.solver {
-            Solver::Joint => {
-                "Nothing is detected in the coadd: there is no light to tell colours or offsets by."
+            Solver::Joint => "No source is detected in the coadd: colours and offsets are unconstrained.",
+            Solver::Iterative => {
+                "No source is detected in the starting coadd: every subfilter is its share of it."
             }
-            Solver::Iterative => "Nothing is detected in the template: all subfilters are its shares.",
         };
         log.warn("sources", text);
     }

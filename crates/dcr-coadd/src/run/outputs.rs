@@ -46,7 +46,7 @@ impl Writer {
             return Ok(());
         }
         let Some(seal) = Seal::read(folder, SUMMARY)? else { return Ok(()) };
-        // A summary that cannot be parsed is of nobody, and may be replaced.
+        // A summary that cannot be parsed belongs to no command, and may be replaced.
         let summary: serde_json::Value = serde_json::from_str(seal.text()).unwrap_or_default();
         let of = Self::ALL.iter().find(|(_, _, key)| summary.get(key).is_some());
         match of {

@@ -29,9 +29,9 @@ impl Patches {
     ///
     /// # Errors
     ///
-    /// [`DifferenceError`] if there is no model, or one that differs from the first in what all must
-    /// share. A folder without `summary.json` holds an incomplete run, and one with the summary of
-    /// another run holds files of several.
+    /// [`DifferenceError`] if there is no model, or one that differs from the first in what all
+    /// must share. A folder without `summary.json` holds an incomplete run, and one with the
+    /// summary of another run holds files of several.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, DifferenceError> {
         let mut models: Vec<Model> = Vec::with_capacity(paths.len());
         let mut seals = vec![];

@@ -196,15 +196,15 @@ impl Subtracted<'_> {
         }
         if let Some(slope) = self.found.background_slope.filter(|slope| *slope > SLOPING) {
             let text = format!(
-                "The background of its difference slopes by {slope:.1} σ of a pixel from side to side; the slope was taken out before residuals \
-                 were sought (subtract.background), and is left in the image."
+                "The background of its difference slopes by {slope:.1} σ of a pixel from side to side; the slope was taken out before the \
+                 search for residuals (subtract.background), and remains in the image."
             );
             log.warn(visit.clone(), text);
         }
         let factor = self.found.noise_factor;
         if factor > NOISY {
             let text = format!(
-                "The noise of its difference is {factor:.2} times what the variances say. Residuals are held against the noise found: faint \
+                "The noise of its difference is {factor:.2} times the stated noise. Significances use the noise found: faint \
                  ones are missed. Its background, its variances or the PSFs may be wrong."
             );
             log.warn(visit.clone(), text);

@@ -195,7 +195,7 @@ impl<'a> JointMatcher<'a> {
         let mut mask = model.mask(around)?;
         remap(&mut mask, &model.planes, self.planes)
             .map_err(|source| InputError::Mask { path: model.path().to_owned(), source })?;
-        // What no visit saw is told by `trusted`, which reaches further.
+        // Unobserved pixels are covered by `trusted`, which reaches further.
         let no_data = self.planes.bits_of(["NO_DATA"]);
         mask.mapv_inplace(|bits| bits & !no_data);
         let mask = predict_mask(mask.view(), &shifts, self.config.order);

@@ -27,8 +27,8 @@ use self::target::Target;
 
 /// Predicts what an exposure sees of a model's patch: its matched template.
 ///
-/// The exposure may lie on any pixel grid. The template lies on its pixels, in its flux scale as far
-/// as both scales are known, and with its PSF if model and exposure tell it.
+/// The exposure may lie on any pixel grid. The template lies on its pixels, in its flux scale as
+/// far as both scales are known, and with its PSF if model and exposure tell it.
 ///
 /// # Errors
 ///
@@ -47,7 +47,8 @@ use self::target::Target;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let model = Model::open("coadds/model.fits".as_ref())?;
-/// let exposure: Arc<dyn Exposure> = Arc::new(ExposureFile::open("new.fits".as_ref(), &Default::default())?);
+/// let file = ExposureFile::open("new.fits".as_ref(), &Default::default())?;
+/// let exposure: Arc<dyn Exposure> = Arc::new(file);
 /// let template = template(&model, &exposure, &TemplateConfig::default())?;
 /// let difference = exposure.read(exposure.bbox())?.image - template.pixels.image;
 /// # Ok(())

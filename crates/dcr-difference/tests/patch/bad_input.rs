@@ -62,7 +62,7 @@ fn bad_unit_missing_or_other() {
 fn bad_visit_number_twice() {
     let message = message(|warp| warp.set("VISIT", 1001_i64));
     assert!(
-        message.starts_with("/warp_0.fits and /warp_2.fits both say that they are visit 1001"),
+        message.starts_with("/warp_0.fits and /warp_2.fits both have the visit number 1001"),
         "{message}"
     );
 }

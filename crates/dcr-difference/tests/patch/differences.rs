@@ -329,7 +329,7 @@ fn subtract_finds_what_is_new_on_a_sloping_sky() {
     config.subtract.background = dcr_coadd::config::Background::Constant;
     let left_in = subtract(&request(&bench, "constant"), &config, &Unmonitored).unwrap();
     assert!(left_in.visits[0].noise_factor > 2.0);
-    assert!(left_in.warnings.iter().any(|warning| warning.text.contains("times what the variances say")));
+    assert!(left_in.warnings.iter().any(|warning| warning.text.contains("times the stated noise")));
 }
 
 #[test]

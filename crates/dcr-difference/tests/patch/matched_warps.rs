@@ -175,7 +175,7 @@ fn matched_warps_must_belong_to_their_exposures() {
     assert!(missing.contains("no PSF-matched warp (--matched) is of its visit 1003"), "{missing}");
     assert!(missing.contains("those given are of 77, 1001, 1002, 1004"), "{missing}");
     let twice = message(|warp| warp.set("VISIT", 1001_i64), &config);
-    assert!(twice.contains("both say that they are visit 1001"), "{twice}");
+    assert!(twice.contains("both have the visit number 1001"), "{twice}");
     let size = |warp: &mut Warp| warp.pixels = warp.pixels.sub_image(BBox::new(0, 0, 100, 90)).unwrap();
     assert!(message(size, &config).contains("it covers the pixels [0:100, 0:90]"));
     let place = |warp: &mut Warp| warp.wcs = wcs(&Field::draw(&small_field(4)).unwrap(), 0.25);

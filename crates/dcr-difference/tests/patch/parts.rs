@@ -127,7 +127,7 @@ fn files_of_one_visit_that_are_no_parts_of_it_are_refused() {
         change(&mut ccds);
         let message = Bench::new(&ccds).failure(&iterative());
         assert!(
-            message.starts_with("/warp_0.fits and /warp_1.fits both say that they are visit 1001, but "),
+            message.starts_with("/warp_0.fits and /warp_1.fits both have the visit number 1001, but "),
             "{message}"
         );
         message

@@ -63,7 +63,7 @@ fn run_without_sources_is_the_template_in_equal_parts() {
     let none = SourceSettings { stars: 0, galaxies: 0, ..SourceSettings::default() };
     let bench = Bench::new(&warps(&FieldConfig { sources: none, ..small_field(4) }));
     let summary = bench.run(&iterative()).unwrap();
-    assert!(summary.warnings.iter().any(|w| w.text.contains("Nothing is detected")));
+    assert!(summary.warnings.iter().any(|w| w.text.contains("No source is detected")));
     let subfilters = bench.subfilters("run", 3);
     assert!(finite(&subfilters));
     assert_eq!(subfilters[0].image, subfilters[2].image);

@@ -85,6 +85,22 @@ pub(super) struct Part {
 impl ExposureFile {
     /// Opens an exposure: reads the headers, selects the planes, and checks their consistency.
     ///
+    /// ```no_run
+    /// use dcr_image::fits::MissingVariance;
+    /// use dcr_image::{ExposureFile, OpenOptions};
+    ///
+    /// // A weight map beside the image is found by its name; without one, noise is estimated.
+    /// let options =
+    ///     OpenOptions { missing_variance: MissingVariance::Estimate, ..OpenOptions::default() };
+    /// let exposure = ExposureFile::open("coadd.fits".as_ref(), &options)?;
+    /// for assumption in &exposure.visit().assumptions {
+    ///     println!("{}: {}", assumption.quantity, assumption.text);
+    /// }
+    /// let corner = exposure.bbox().tiles((100, 100)).next().ok_or("an empty image")?;
+    /// println!("{:?}", exposure.read(corner)?.image.mean());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`FitsError`] for an unreadable file, no image or several, an unusable WCS, planes of

@@ -10,6 +10,19 @@ use super::unit::{self, UnitKind};
 use super::{Header, lsst_images, profiles};
 
 /// A visit as described by its file, and the unit of its pixels.
+///
+/// ```
+/// use dcr_image::header::{Header, VisitHeader};
+///
+/// let mut header = Header::new();
+/// header.set("INSTRUME", "DECam");
+/// header.set("EXPNUM", 1_234_567_i64);
+/// header.set("EXPTIME", 90.0);
+/// header.set("BUNIT", "electron");
+/// let read = VisitHeader::read(&header, "night/c4d.fits".as_ref(), None);
+/// assert_eq!((read.visit.visit, read.visit.exposure_s), (1_234_567, Some(90.0)));
+/// assert_eq!(read.unit.as_deref(), Some("electron"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisitHeader {
     /// Metadata of the visit, with assumptions.

@@ -21,6 +21,31 @@ impl Wcs {
     /// CD00i00j), or CDELT with CROTA. A missing RADESYS means ICRS. For contradictory cards,
     /// [`Wcs::notes`] names those used.
     ///
+    /// ```
+    /// use dcr_image::Wcs;
+    /// use dcr_image::header::Header;
+    /// use dcr_physics::Angle;
+    ///
+    /// let mut header = Header::new();
+    /// header.set("CTYPE1", "RA---TAN");
+    /// header.set("CTYPE2", "DEC--TAN");
+    /// for (card, value) in [("CRPIX1", 51.0), ("CRPIX2", 51.0), ("CRVAL1", 53.0), ("CRVAL2", -25.0)] {
+    ///     header.set(card, value);
+    /// }
+    /// header.set("CD1_1", -0.2 / 3600.0);
+    /// header.set("CD2_2", 0.2 / 3600.0);
+    /// let wcs = Wcs::from_header(&header, (0, 0))?;
+    ///
+    /// // CRPIX counts from 1, pixel coordinates from 0.
+    /// let centre = wcs.pixel_to_sky(50.0, 50.0)?;
+    /// assert!((centre.ra.degrees() - 53.0).abs() < 1e-9);
+    /// // North is up: with the zenith in the north, blue light is displaced along +y.
+    /// let zenith = wcs.zenith_direction(50.0, 50.0, Angle::from_degrees(0.0))?;
+    /// let (dx, dy) = zenith.pixels(Angle::from_arcsec(0.3));
+    /// assert!(dx.abs() < 1e-6 && (dy - 1.5).abs() < 1e-6);
+    /// # Ok::<(), dcr_image::WcsError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WcsError`] for missing cards, axes other than RA and Dec, an equinox other than 2000, and

@@ -19,7 +19,7 @@ pub struct StarField<'a> {
     pub cells: &'a [BBox],
 }
 
-/// Which sources of a field may be stars to measure the PSF from.
+/// Selection of the stars that the PSF is measured from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StarSelection {
     /// Detection threshold, in standard deviations of the smoothed image.

@@ -207,7 +207,7 @@ fn measured_psf_follows_one_that_varies_over_the_patch() {
                 number += 1;
             }
         }
-        // Pixels are told from the parent's.
+        // Pixel coordinates differ from those of the parent.
         let bbox = BBox::new(-1000, 700, side, side);
         let cells: Vec<BBox> =
             (0..4).map(|i| BBox::new(-1000 + 190 * (i % 2), 700 + 190 * (i / 2), 190, 190)).collect();

@@ -6,13 +6,12 @@ use crate::picture::{Picture, Ramp};
 use crate::plot::px;
 use crate::views::{Mark, View};
 
-/// Radius of a mark in a picture of some width: large enough to see, small enough to see the
-/// residual in it.
+/// Radius of a mark for a picture's width: visible, and wider than the residual inside.
 fn radius(picture: &Picture) -> f64 {
     (picture.width.max(picture.height) as f64 / 50.0).clamp(4.0, 9.0)
 }
 
-/// A picture with a caption. `about` tells those who cannot see it what is there.
+/// A picture with a caption and a description (`about`) for screen readers.
 pub(crate) fn figure(picture: &Picture, about: &str, caption: &Markup) -> Markup {
     framed(picture, &[], None, about, caption)
 }
@@ -76,7 +75,7 @@ fn arrow(angle_deg: f64, width: f64, height: f64) -> Markup {
     }
 }
 
-/// Two pictures of the same pixels, side by side; with a script also one over the other.
+/// Two pictures of the same pixels side by side; with a script also in turn at one position.
 pub(crate) fn compared(first: &Markup, second: &Markup, marked: bool, about: &str) -> Markup {
     html! {
         div.pair role="group" aria-label=(about) {

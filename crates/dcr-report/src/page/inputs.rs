@@ -1,4 +1,4 @@
-//! What went in: the visits, where the zenith was, what was assumed, and what is to be minded.
+//! The inputs: visits, origin of the zenith, assumptions and warnings.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::findings::Findings;
 use crate::plot::{Leverage, polar};
 use crate::words::{counted, fixed, listed};
 
-/// A spread of displacements below this share of the PSF's FWHM tells no colours (as `dcr inspect`
-/// has it).
+/// Minimum DCR leverage for measurable colours, in units of the PSF's FWHM (equal to that of `dcr
+/// inspect`).
 const SMALLEST_LEVERAGE: f64 = 0.34;
 
 pub(super) fn section(findings: &Findings) -> Markup {
@@ -85,7 +85,7 @@ fn visits(findings: &Findings, notes: &[Note]) -> Markup {
     table("visit-table", caption, &columns, &rows)
 }
 
-/// The polar plot and what it means.
+/// The polar plot with its interpretation.
 fn leverage(findings: &Findings) -> Markup {
     let ranked = findings.ranked();
     let label = |i: usize| match ranked[..] {
@@ -133,7 +133,7 @@ fn leverage(findings: &Findings) -> Markup {
     }
 }
 
-/// Whether the vectors differ enough.
+/// Verdict on the DCR leverage.
 fn verdict(rms_px: f64, fwhm_px: Option<f64>) -> String {
     let Some(fwhm) = fwhm_px.filter(|fwhm| *fwhm > 0.0) else {
         return format!("They scatter by {rms_px:.2} px (rms about their mean).");
@@ -157,7 +157,7 @@ struct Note {
     who: String,
 }
 
-/// What was assumed of the band and the visits, each once, doubts first.
+/// Assumptions about band and visits, each once, warnings first.
 fn notes(findings: &Findings) -> Vec<Note> {
     let summary = &findings.summary;
     let mut visits_of: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
@@ -193,7 +193,7 @@ fn letter(i: usize) -> String {
     }
 }
 
-/// What is to be minded, in whole sentences: subject and text.
+/// Warnings as pairs of subject and sentence.
 pub(super) fn warnings(findings: &Findings) -> Vec<(String, String)> {
     let summary = &findings.summary;
     let mut subjects: BTreeMap<&str, Vec<String>> = BTreeMap::new();

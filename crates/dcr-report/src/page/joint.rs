@@ -1,5 +1,4 @@
-//! What the joint method tells of its solve: how it converged, how well the visits tell colours,
-//! and where each visit lay.
+//! The joint solve: convergence, identifiability of colours, and offset of each visit.
 
 use maud::{Markup, html};
 
@@ -8,7 +7,8 @@ use crate::plot::{first_errors, last_errors};
 use crate::run_summary::{Joint, JointVisit};
 use crate::words::{counted, fixed};
 
-/// Colours of larger error, in mag, are said to be told hardly (as the solver has it).
+/// Colour error in mag above which colours are called poorly measured (equal to the solver's
+/// limit).
 const POOR_MAG: f64 = 0.2;
 
 pub(super) fn section(joint: &Joint) -> Markup {
@@ -59,7 +59,7 @@ fn course(joint: &Joint) -> String {
     )
 }
 
-/// In words what is known of colours, and from where.
+/// Identifiability of colours in words, with its origin.
 fn identifiability(joint: &Joint) -> String {
     let whose = "The colour between the bluest and the reddest subfilter, of a star with a signal 100 times its noise,";
     let known = match joint.colour_error_mag {

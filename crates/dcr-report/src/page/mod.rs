@@ -1,4 +1,4 @@
-//! The page: its head, what comes first, and the sections in the order in which one wants to know.
+//! The page: head, headline, and sections by decreasing importance.
 
 mod coadds;
 mod convergence;
@@ -20,7 +20,7 @@ use crate::words::counted;
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
-/// A section: its place in the page, what it is called, and what it shows.
+/// A section: anchor, title and content.
 struct Section {
     id: &'static str,
     title: &'static str,
@@ -80,7 +80,7 @@ pub(crate) fn render(findings: &Findings, headline: &Headline) -> Markup {
     }
 }
 
-/// What kind of run it is, in a line.
+/// Kind of the run, in a line.
 fn facts(findings: &Findings) -> String {
     let (summary, bbox) = (&findings.summary, &findings.bbox);
     format!(

@@ -55,7 +55,7 @@ fn run(findings: &Findings) -> Markup {
     table("run-table", "The run", &[words(""), words("value")], &rows)
 }
 
-/// What the method that was used says of the solve as a whole.
+/// Results of the solve as a whole, by method.
 fn solve(summary: &RunSummary) -> Vec<(&'static str, String)> {
     let Some(joint) = &summary.joint else {
         return vec![
@@ -97,7 +97,7 @@ fn subfilters(findings: &Findings) -> Markup {
     table("subfilter-table", "Subfilters", &columns, &rows)
 }
 
-/// What is left of each visit.
+/// Residuals of each visit.
 fn remainders(findings: &Findings) -> Markup {
     let columns = [
         words("visit"),
@@ -257,7 +257,7 @@ fn configuration(findings: &Findings) -> Markup {
     )
 }
 
-/// Settings as TOML, which has no word for what is not set.
+/// Settings as TOML, which has no null.
 fn as_toml(settings: &Value) -> String {
     toml::to_string_pretty(&without_null(settings)).unwrap_or_else(|_| settings.to_string())
 }

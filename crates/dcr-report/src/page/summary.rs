@@ -1,4 +1,4 @@
-//! The worst visit, less the plain coadd and less the matched template: what the model is for.
+//! The worst visit minus the standard coadd and minus the matched template.
 
 use maud::{Markup, html};
 
@@ -9,11 +9,11 @@ use crate::run_summary::Visit;
 use crate::views::View;
 use crate::words::{counted, fixed};
 
-/// A smaller share of usable pixels is told.
+/// Share of usable pixels below which it is reported.
 const MOSTLY: f64 = 0.9;
 
-/// Direction to the zenith in the picture, in degrees from the right anticlockwise: that in which
-/// blue light is moved.
+/// Direction to the zenith in the picture, in degrees anticlockwise from the right; blue light is
+/// displaced in this direction.
 pub(super) fn zenith(visit: &Visit) -> Option<f64> {
     across_band(visit).map(|[x, y]| y.atan2(x).to_degrees()).filter(|angle| angle.is_finite())
 }
@@ -60,7 +60,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
     }
 }
 
-/// Whether most visits have a larger displacement than this one.
+/// True if most visits have a larger displacement than this one.
 fn flattened(findings: &Findings, visit: &Visit) -> bool {
     let lengths = findings.summary.visits.iter().filter_map(|visit| across_band(visit).map(length));
     let Some(own) = across_band(visit).map(length) else { return false };
@@ -112,7 +112,7 @@ pub(super) fn differences(
     }
 }
 
-/// What is left, in a few words.
+/// Residuals in a few words.
 fn left_over(left: &Left) -> String {
     let rms = left.source_rms.map(|rms| format!("scatter on sources {} × the sky's", fixed(Some(rms), 2)));
     let counted = left.counts.map(|counts| counted(counts.detections, "detection", "detections"));

@@ -49,7 +49,7 @@ fn one(findings: &Findings, shown: &Shown, seen: &Seen) -> Markup {
     }
 }
 
-/// What is left of all visits.
+/// Residuals of all visits.
 pub(super) fn by_airmass(findings: &Findings) -> Markup {
     let points = |of: Coordinates| -> Vec<Point> {
         let visits = findings.summary.visits.iter().enumerate();

@@ -1,8 +1,7 @@
-//! Pictures for a browser, made of planes of numbers: shrunk, stretched, and encoded as PNG inside
-//! the page.
+//! Pictures for a browser: planes of numbers, shrunk, stretched, and encoded as PNG inside the
+//! page.
 //!
-//! Planes have their first row at the bottom, as astronomers show them; pictures have it at the
-//! top. What is no number is transparent.
+//! Planes have their first row at the bottom, pictures at the top. NaN is transparent.
 
 mod encode;
 mod shrink;

@@ -2,13 +2,13 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
-/// The side of the blocks that bring a plane to at most `longest` pixels along each side.
+/// Side of the blocks that reduce a plane to at most `longest` pixels along each side.
 pub(crate) fn block((rows, cols): (usize, usize), longest: usize) -> usize {
     rows.max(cols).div_ceil(longest.max(1)).max(1)
 }
 
-/// The means over blocks of so many pixels along each side, over what is a number; NaN where
-/// nothing is. Blocks at the far edges may be smaller.
+/// Means over square blocks of `block` pixels a side, ignoring NaN; NaN for empty blocks. Blocks at
+/// the far edges may be smaller.
 pub(crate) fn shrink(plane: ArrayView2<f32>, block: usize) -> Array2<f32> {
     if block <= 1 {
         return plane.to_owned();

@@ -1,16 +1,16 @@
-//! From numbers to colours.
+//! Conversion of numbers to colours.
 //!
-//! Fluxes run from faint to bright over orders of magnitude. With `m` the median and `σ` the
-//! scatter of the sky, brightness is
+//! Fluxes cover orders of magnitude. With `m` the median and `σ` the scatter of the sky, brightness
+//! is
 //!
 //! ```text
 //! b(x) = (asinh((x − m) / 2σ) − asinh(−1)) / (asinh((x_max − m) / 2σ) − asinh(−1))
 //! ```
 //!
-//! linear about the sky, logarithmic far above it; `x_max` is exceeded by one pixel in a thousand.
-//! Differences are linear between −6 and 6 σ, so that noise is visible as noise. In a colour
-//! composite brightness is that of the mean, and colours fade into grey where they are noise (R.
-//! Lupton et al., 2004, PASP 116, 133, for colours that do not depend on brightness).
+//! linear around the sky and logarithmic far above it; one pixel in a thousand exceeds `x_max`.
+//! Differences are linear between −6 and 6 σ, so that noise looks like noise. A colour composite
+//! has the brightness of the mean, and colours fade to grey at the level of the noise (R. Lupton et
+//! al., 2004, PASP 116, 133, for colours independent of brightness).
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip};
 
@@ -56,8 +56,8 @@ pub(crate) fn flux(plane: ArrayView2<f32>, stretch: &Stretch) -> Picture {
     indexed(plane, Ramp::Grey, |value| stretch.brightness(value))
 }
 
-/// Differences with the plain coadd and with the matched template, in grey between black and white
-/// about zero: the same for both, or for each what suits its noise.
+/// Differences with the standard coadd and with the matched template, in grey, symmetric about
+/// zero. Both share one scale, or each has that of its noise.
 pub(crate) fn differences(
     plain: Option<&Array2<f32>>,
     matched: &Array2<f32>,
@@ -71,7 +71,7 @@ pub(crate) fn differences(
     (plain.map(grey), grey(matched))
 }
 
-/// What is white in differences: so many scatters of the quieter.
+/// White level of differences: a multiple of the scatter of the quieter one.
 fn white_of<'a>(planes: impl Iterator<Item = &'a Array2<f32>>) -> f32 {
     let scatters = planes.filter_map(|plane| median_and_scatter(plane.iter().copied()));
     let least = scatters.map(|(_, scatter)| scatter).fold(f32::INFINITY, f32::min);
@@ -84,8 +84,7 @@ pub(crate) fn counts(plane: ArrayView2<f32>, least: f32, most: f32) -> Picture {
     indexed(plane, Ramp::BlueToYellow, |value| ((value - least) / range).clamp(0.0, 1.0))
 }
 
-/// A picture in the colours of the subfilters, blue to red, of any number: each light's channel has
-/// the third of the band that is its.
+/// Composite of any number of subfilters, blue to red: each channel has its third of the band.
 pub(crate) fn composite(planes_byx: ArrayView3<f32>, stretch: &Stretch) -> Picture {
     let n = planes_byx.len_of(Axis(0));
     let channels: Vec<Array2<f32>> = (0..3).map(|channel| mixed(planes_byx, shares(n, channel))).collect();

@@ -1,11 +1,11 @@
-//! What is left in differences, by airmass: of the plain coadd, and of the matched template.
+//! Residuals by airmass: standard coadd and matched template.
 
 use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::frame::{Frame, matched_mark, plain_mark, px};
 
-/// What is left of a visit, in some measure.
+/// A measure of the residuals of a visit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) visit: u64,

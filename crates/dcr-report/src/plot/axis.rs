@@ -1,4 +1,4 @@
-//! Axes: what range they have, where their ticks are, and what is written there.
+//! Axes: range, ticks and labels.
 
 /// An axis along which values lie evenly, or their logarithms.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl Axis {
         fraction.is_finite().then_some(fraction)
     }
 
-    /// Each tick with what is written there.
+    /// Ticks with their labels.
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         let decimals = self.ticks.iter().map(|tick| decimals(*tick)).max().unwrap_or(0);
         let text = |tick: f64| {
@@ -55,7 +55,7 @@ impl Axis {
         self.ticks.iter().map(|tick| (*tick, text(*tick))).collect()
     }
 
-    /// What is written beside the axis.
+    /// Label of the axis.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -69,7 +69,7 @@ fn range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// At most so many multiples of 1, 2 or 5 times a power of ten between two numbers.
+/// At most `most` multiples of 1, 2 or 5 times a power of ten between two numbers.
 pub(crate) fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     if !(low.is_finite() && high.is_finite() && high > low) {
         return vec![];
@@ -85,8 +85,8 @@ pub(crate) fn ticks(low: f64, high: f64, most: usize) -> Vec<f64> {
     (first..=last).map(|i| tidy(i as f64 * step)).collect()
 }
 
-/// Powers of ten, and 2 and 5 times them over less than two decades; over less than a factor of six
-/// as [`ticks`].
+/// Powers of ten, with 2 and 5 times them over less than two decades; [`ticks`] over less than a
+/// factor of six.
 fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
     if high / low < 6.0 {
         return ticks(low, high, 8);

@@ -8,10 +8,9 @@ use super::frame::{Frame, px};
 
 /// Fluxes below this many errors have no colour worth showing.
 const LEAST_SIGNIFICANCE: f64 = 5.0;
-/// The most stars that are drawn, the brightest.
+/// Maximum number of plotted stars, brightest first.
 const MOST: usize = 500;
-/// Temperatures of the black bodies that are drawn for orientation, in K: evenly in 1/T, from cool
-/// to hot.
+/// Temperatures in K of the plotted black bodies, evenly spaced in 1/T.
 const COOLEST_K: f64 = 3000.0;
 const HOTTEST_K: f64 = 30_000.0;
 const BODIES: usize = 24;
@@ -25,8 +24,7 @@ pub(crate) struct Colour {
     pub(crate) error: f64,
 }
 
-/// The subfilters that colours are between: the bluest, the middle one and the reddest; fewer if
-/// there are fewer.
+/// Subfilters of the colours: bluest, middle and reddest, or fewer.
 pub(crate) fn chosen(subfilters: usize) -> Vec<usize> {
     match subfilters {
         0 | 1 => vec![],
@@ -35,8 +33,7 @@ pub(crate) fn chosen(subfilters: usize) -> Vec<usize> {
     }
 }
 
-/// The magnitudes by which a star is fainter in subfilter `a` than in `b`, compared with a flat
-/// spectrum.
+/// Magnitude difference of a star between subfilters `a` and `b`, relative to a flat spectrum.
 pub(crate) fn colour(star: &Star, fractions: &[f64], a: usize, b: usize) -> Option<Colour> {
     let part = |i: usize| {
         let [flux, error] = *star.fluxes.get(i)?;
@@ -48,8 +45,8 @@ pub(crate) fn colour(star: &Star, fractions: &[f64], a: usize, b: usize) -> Opti
     Some(Colour { value: -2.5 * (flux_a / flux_b).log10(), error: per_relative * error_a.hypot(error_b) })
 }
 
-/// The diagram, and how many stars are in it; for two subfilters their colour against brightness.
-/// `None` with fewer, or without a star.
+/// The colour–colour diagram and its number of stars; for two subfilters colour against brightness.
+/// `None` for fewer subfilters, or without a star.
 pub(crate) fn colour_colour(
     stars: &[Star],
     fractions: &[f64],
@@ -82,8 +79,8 @@ fn temperatures() -> impl Iterator<Item = f64> {
     (0..BODIES).map(move |i| (cool + (hot - cool) * i as f64 / (BODIES - 1) as f64).recip())
 }
 
-/// The colour of a black body between two subfilters, compared with a spectrum flat in photons; NaN
-/// for unknown edges.
+/// Colour of a black body between two subfilters, relative to a spectrum flat in photons; NaN for
+/// unknown edges.
 fn thermal_colour(kelvin: f64, edges_nm: &[[f64; 2]], a: usize, b: usize) -> f64 {
     // Photons for each nm: λ^−4 / (exp(hc/λkT) − 1).
     let photons = |nm: f64| nm.powi(-4) / (SECOND_RADIATION_CONSTANT / (nm * kelvin)).exp_m1();
@@ -170,8 +167,8 @@ mod tests {
         assert_eq!(colour(&star(&[100.0]), &[0.5, 0.5], 0, 1), None);
     }
 
-    /// In the limit of long waves (Rayleigh–Jeans) photons go as λ^−3, in that of short ones (Wien)
-    /// as λ^−4 exp(−hc/λkT).
+    /// Limits of long waves (Rayleigh–Jeans), photons ∝ λ^−3, and of short waves (Wien), photons ∝
+    /// λ^−4 exp(−hc/λkT).
     #[test]
     fn thermal_colours_meet_their_limits() {
         let edges = [[399.9, 400.1], [499.9, 500.1]];

@@ -1,5 +1,4 @@
-//! The course of a solve by iteration: metric and gain of each region, or the error left in each
-//! tile.
+//! Convergence of a solve: metric and gain of each region, or remaining error of each tile.
 
 use maud::{Markup, html};
 
@@ -15,7 +14,7 @@ struct Course {
     values: Vec<f64>,
 }
 
-/// The metric by iteration, the starting model's at 0; `None` if nobody looked at it.
+/// The metric by iteration, with the starting model at 0; `None` without a metric.
 pub(crate) fn metrics(regions: &[Region]) -> Option<Markup> {
     let course = |region: &Region| {
         let later = region.iterations.iter().map(|iteration| iteration.metric);
@@ -50,7 +49,7 @@ pub(crate) fn first_errors(tiles: &[Tile]) -> Option<Markup> {
     errors(&courses, "Error left in each tile by iteration of the first solves, logarithmic")
 }
 
-/// The same of the final solve.
+/// The remaining errors of the final solve.
 pub(crate) fn last_errors(tiles: &[Tile]) -> Option<Markup> {
     let courses: Vec<Course> =
         tiles.iter().map(|tile| Course::of(tile.name(), 1, tile.last.iter().copied())).collect();

@@ -1,13 +1,13 @@
-//! The frame of a plot: two axes with ticks, grid and labels around what is drawn.
+//! The frame of a plot: two axes with ticks, grid and labels.
 
 use maud::{Markup, html};
 
 use super::axis::Axis;
 
-/// Size of a plot in its own units; on the page it is as wide as there is room, up to some limit.
+/// Size of a plot in its own units; the page scales it to the available width.
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 320.0;
-/// Where what is drawn begins and ends.
+/// Bounds of the plotted area.
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const TOP: f64 = 12.0;
@@ -85,12 +85,12 @@ pub(crate) fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// The mark of what is left of the plain coadd: a square, open.
+/// Mark of the standard coadd's residuals: an open square.
 pub(crate) fn plain_mark((x, y): (f64, f64), about: &str) -> Markup {
     html! { rect.plain x=(px(x - 4.0)) y=(px(y - 4.0)) width="8" height="8" { title { (about) } } }
 }
 
-/// The mark of what is left of the matched template: a disc.
+/// Mark of the matched template's residuals: a disc.
 pub(crate) fn matched_mark((x, y): (f64, f64), about: &str) -> Markup {
     html! { circle.matched cx=(px(x)) cy=(px(y)) r="4.5" { title { (about) } } }
 }

@@ -10,7 +10,7 @@ const HALF: f64 = 190.0;
 const RADIUS: f64 = 150.0;
 /// Width of a letter of a label.
 const LETTER: f64 = 6.6;
-/// Points along a line to the middle at which it is asked whether a label covers it.
+/// Points per radial line at which overlap with a label is tested.
 const LINE_STEPS: usize = 12;
 
 /// A visit in the plot.
@@ -22,12 +22,12 @@ pub(crate) struct Leverage {
     /// The displacement across the band.
     pub(crate) length_px: f64,
     pub(crate) airmass: f64,
-    /// What is written beside it.
+    /// Its label.
     pub(crate) label: Option<&'static str>,
 }
 
-/// The plot, North up and East to the left as on the sky; `None` without a visit whose displacement
-/// is known.
+/// The plot, North up and East to the left as on the sky; `None` if no visit's displacement is
+/// known.
 pub(crate) fn polar(visits: &[Leverage]) -> Option<Markup> {
     let known: Vec<&Leverage> =
         visits.iter().filter(|visit| visit.angle_deg.is_finite() && visit.length_px.is_finite()).collect();
@@ -83,7 +83,7 @@ pub(crate) fn polar(visits: &[Leverage]) -> Option<Markup> {
     })
 }
 
-/// A label near a point, where it covers the fewest other points and lines to the middle.
+/// A label near a point, at the position that covers the fewest other points and radial lines.
 fn beside(at: (f64, f64), label: &str, points: &[(f64, f64)]) -> Markup {
     let width = LETTER * label.chars().count() as f64;
     // Middles of the label around the point, the preferred first: outwards, then further and further round.

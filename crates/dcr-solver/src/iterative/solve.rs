@@ -10,6 +10,45 @@ use crate::kernel::Region;
 /// Solves a patch as one. Cells share gains and decisions, so that the result does not depend on
 /// the division.
 ///
+/// ```
+/// use dcr_solver::iterative::{IterativeConfig, Problem, solve};
+/// use dcr_solver::kernel::Region;
+/// use dcr_solver::{
+///     DETECTED, GOOD, InMemory, PixelShift, SpectralBasis, SubfilterShift, Visit,
+/// };
+/// use ndarray::Array2;
+///
+/// // A red star in two subfilters, displaced by ±d: one third of its light is blue.
+/// let star = |x0: f64, y: usize, x: usize| {
+///     let (dy, dx) = (y as f64 - 20.0, x as f64 - 20.0 - x0);
+///     (-(dy * dy + dx * dx) / 5.77).exp()
+/// };
+/// let visit = |d: f64| Visit {
+///     image: Array2::from_shape_fn((40, 40), |(y, x)| {
+///         (300.0 * star(d, y, x) + 600.0 * star(-d, y, x)) as f32
+///     }),
+///     flags: Array2::from_elem((40, 40), GOOD | DETECTED),
+///     weight: 1.0,
+///     shifts: [d, -d].map(|dx| SubfilterShift::whole(PixelShift { dy: 0.0, dx })).to_vec(),
+/// };
+/// let observations = InMemory { visits: [-1.2, -0.6, 0.0, 0.7, 1.3].map(visit).to_vec() };
+/// let template = observations.visits[2].image.clone();
+/// let (detected, bad) = (template.mapv(|flux| flux > 5.0), Array2::from_elem((40, 40), false));
+/// let problem = Problem {
+///     observations: &observations,
+///     cells: &[Region::whole((40, 40))],
+///     basis: &SpectralBasis::constant(2),
+///     fractions: &[0.5; 2],
+///     template: template.view(),
+///     detected: detected.view(),
+///     bad: bad.view(),
+/// };
+/// let solution = solve(&problem, &IterativeConfig::default(), &mut |_, _, _| true)?;
+/// let flux = |a: usize| solution.model_byx.index_axis(ndarray::Axis(0), a).sum();
+/// assert!((flux(0) + flux(1)) / template.sum() > 0.98 && flux(1) > 1.2 * flux(0));
+/// # Ok::<(), dcr_solver::iterative::SolveError>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`SolveError`].

@@ -19,6 +19,25 @@ const BORDER: usize = 24;
 const PRIMES: [usize; 3] = [3, 5, 7];
 
 /// Transforms for planes of one shape.
+///
+/// ```
+/// use dcr_solver::PixelShift;
+/// use dcr_solver::kernel::FourierPlan;
+/// use ndarray::Array2;
+///
+/// let star = |x0: f32| {
+///     Array2::from_shape_fn((24, 24), |(y, x)| {
+///         (-((y as f32 - 12.0).powi(2) + (x as f32 - x0).powi(2)) / 6.0).exp()
+///     })
+/// };
+/// let plan = FourierPlan::new((24, 24));
+/// let mut shifted = plan.zeros();
+/// let shift = PixelShift { dy: 0.0, dx: 0.3 };
+/// plan.shift_add(&plan.forward(star(11.0).view()), shift, 1.0, &mut shifted);
+/// let mut output = Array2::zeros((24, 24));
+/// plan.inverse_add(shifted, output.view_mut());
+/// assert!(output.iter().zip(&star(11.3)).all(|(got, expected)| (got - expected).abs() < 1e-3));
+/// ```
 pub struct FourierPlan {
     shape: (usize, usize),
     padded: (usize, usize),

@@ -13,10 +13,6 @@ pub(crate) const SHIFT_F32: f64 = 1e-6;
 /// Tolerance of one step of the solver over the model's peak: twice the reference's own scatter
 /// under rounding.
 pub(crate) const STEP: f64 = 3e-6;
-/// Tolerance of a whole run with N = 3 over the model's peak (by the golden files).
-pub(crate) const RUN: f64 = 1e-5;
-/// Relative tolerance of the convergence metric (by the golden files).
-pub(crate) const CONVERGENCE: f64 = 2e-5;
 /// Relative tolerance of a standard deviation: the reference sums in single precision.
 pub(crate) const NOISE: f64 = 1e-5;
 /// Absolute tolerance of the gain (by the golden files).

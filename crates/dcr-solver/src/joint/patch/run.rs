@@ -24,6 +24,37 @@ use crate::kernel::{PixelShift, Region};
 ///
 /// The result is the same, bit for bit, for any number of threads.
 ///
+/// ```
+/// use dcr_solver::joint::{
+///     JointConfig, JointInMemory, JointProblem, JointVisit, Noise, PsfStamp, Spectrum,
+///     solve_joint,
+/// };
+/// use dcr_solver::{GOOD, PixelShift};
+/// use ndarray::Array2;
+///
+/// // Two subfilters of two wavelengths each; their light is displaced along x.
+/// let spectrum = Spectrum::new(&[410.0, 450.0, 490.0, 530.0], &[1.0; 4], &[0, 0, 1, 1], 470.0)?;
+/// let psf = PsfStamp::gaussian(4.0)?;
+/// let visit = |refraction: f64| {
+///     let shift = |d: f64| PixelShift { dy: 0.0, dx: refraction * d };
+///     let displacements = [0.5, 0.15, -0.15, -0.4].map(shift).to_vec();
+///     let image = Array2::from_shape_fn((32, 32), |(y, x)| {
+///         let (dy, dx) = (y as f32 - 16.0, x as f32 - 15.0 - 0.025 * refraction as f32);
+///         1000.0 * (-(dy * dy + dx * dx) / 5.77).exp()
+///     });
+///     let flags = Array2::from_elem((32, 32), GOOD);
+///     let noise = Noise { sky_variance: 1.0, shot: 0.0 };
+///     JointVisit { image, flags, noise, psf: psf.clone(), displacements }
+/// };
+/// let visits = JointInMemory { visits: [-1.0, 0.0, 1.0].map(visit).to_vec() };
+/// let problem =
+///     JointProblem { visits: &visits, shape: (32, 32), spectrum: &spectrum, fiducial: None };
+/// let solution = solve_joint(&problem, &JointConfig::default(), &mut |_, _| true)?;
+/// let flux: f32 = solution.patch_planes().iter().sum();
+/// assert!((flux / 18_130.0 - 1.0).abs() < 0.01);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`JointError`].

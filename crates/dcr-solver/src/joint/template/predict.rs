@@ -63,6 +63,55 @@ pub fn template_reach(fiducial: &PsfStamp, displacements: &[PixelShift]) -> usiz
 /// of the brightest pixel and, with registration, to the difference of the offset from fewer stars.
 /// The result does not depend on the number of threads.
 ///
+/// ```
+/// use dcr_solver::joint::{
+///     JointConfig, JointInMemory, JointModel, JointProblem, JointVisit, Noise, PsfStamp, Spectrum,
+///     TemplatePsf, TemplateWanted, joint_template, solve_joint,
+/// };
+/// use dcr_solver::kernel::Region;
+/// use dcr_solver::{GOOD, PixelShift};
+/// use ndarray::Array2;
+///
+/// // A star in exposures of different seeing, the last of which is to be predicted.
+/// let spectrum = Spectrum::new(&[410.0, 450.0, 490.0, 530.0], &[1.0; 4], &[0, 0, 1, 1], 470.0)?;
+/// let visit = |fwhm: f64| -> Result<JointVisit, Box<dyn std::error::Error>> {
+///     let variance = (fwhm / 2.354_82).powi(2);
+///     let image = Array2::from_shape_fn((32, 32), |(y, x)| {
+///         let r2 = (y as f64 - 16.0).powi(2) + (x as f64 - 15.0).powi(2);
+///         (1e4 * (-0.5 * r2 / variance).exp() / variance) as f32
+///     });
+///     let (flags, psf) = (Array2::from_elem((32, 32), GOOD), PsfStamp::gaussian(fwhm)?);
+///     let noise = Noise { sky_variance: 1.0, shot: 0.0 };
+///     Ok(JointVisit { image, flags, noise, psf, displacements: vec![PixelShift::default(); 4] })
+/// };
+/// let visits = JointInMemory { visits: vec![visit(4.0)?, visit(4.3)?] };
+/// let problem =
+///     JointProblem { visits: &visits, shape: (32, 32), spectrum: &spectrum, fiducial: None };
+/// let config = JointConfig::default();
+/// let solution = solve_joint(&problem, &config, &mut |_, _| true)?;
+///
+/// let model = JointModel {
+///     patch: (32, 32),
+///     held: Region::whole((32, 32)),
+///     planes_ayx: solution.planes_ayx.view(),
+///     border: solution.border,
+///     covered_yx: solution.covered_yx.view(),
+///     spectrum: &spectrum,
+///     fiducial: &solution.fiducial,
+///     noise: None,
+/// };
+/// let exposures = JointInMemory { visits: vec![visit(5.0)?] };
+/// let wanted = TemplateWanted {
+///     region: Region::whole((32, 32)),
+///     psf: TemplatePsf::Exposure,
+///     register: false,
+/// };
+/// let template = joint_template(&model, &exposures, 0, &wanted, &config)?;
+/// let peak = exposures.visits[0].image[[16, 15]];
+/// assert!((template.image[[16, 15]] / peak - 1.0).abs() < 0.02);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`JointError::Source`] if pixels or PSF cannot be read, [`JointError::Config`] for a setting
