@@ -1,6 +1,6 @@
 "use strict";
 
-// What a report page must stand (scripts/check-report puts this at its end): says "passed", or what is wrong, in the browser's log.
+// Checks of a report page, appended to it by scripts/check-report: logs "passed" or the failures in the browser console.
 addEventListener("load", async () => {
   const failures = [];
   const check = (holds, what) => holds || failures.push(what);

@@ -143,6 +143,6 @@ mod tests {
     #[test]
     fn sub_image_outside_is_refused() {
         let error = three_by_two().sub_image(BBox::new(12, 20, 2, 1)).unwrap_err();
-        assert_eq!(error.to_string(), "[12:14, 20:21] reaches beyond the image [10:13, 20:22]");
+        assert_eq!(error.to_string(), "[12:14, 20:21] exceeds the image [10:13, 20:22]");
     }
 }

@@ -32,14 +32,14 @@ fn assemble_and_template_the_test_field() {
     insta::assert_snapshot!("template", shown);
     assert!(!fixture.files("templates").is_empty());
 
-    // A second run into the same folder is refused, and leaves it as it is.
+    // A second run into the same folder is refused, and leaves it unchanged.
     insta::assert_snapshot!("output_not_empty", fixture.run(&["assemble", text(&field), "-o", "coadds"]));
     assert_eq!(fixture.files("coadds"), files);
     let again = fixture.run(&["assemble", text(&field), "-o", "coadds", "--overwrite"]);
     assert!(again.starts_with("exit code 0\n"), "{again}");
 }
 
-/// What each damage of one warp says. None leaves anything behind.
+/// Errors for damaged warps. No run leaves files behind.
 #[test]
 fn assemble_refuses_warps_that_do_not_belong_together() {
     type Damage = fn(Vec<u8>) -> Vec<u8>;
@@ -88,7 +88,7 @@ fn template_needs_the_results_of_a_run() {
     assert!(fixture.files("out").is_empty());
 }
 
-/// A file that may not grow is what a full disk is: the write fails.
+/// A file-size limit acts like a full disk: the write fails.
 #[cfg(unix)]
 #[test]
 fn assemble_on_a_full_disk_leaves_nothing() {
@@ -119,7 +119,7 @@ fn assemble_interrupted_leaves_nothing() {
         .stdout(Stdio::null())
         .spawn()
         .expect("a run");
-    // Long enough to have begun; it would take minutes to end by itself.
+    // Late enough for the run to have started; it would take minutes to finish.
     std::thread::sleep(Duration::from_millis(1500));
     let asked = Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill");
     assert!(asked.success());

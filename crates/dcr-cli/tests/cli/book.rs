@@ -1,19 +1,18 @@
-//! The book: what it says is run, where it is marked so, and its page of settings is that of the
-//! program.
+//! The book: its marked commands are run, and its page of settings is that of the program.
 //!
-//! A block marked with `<!-- run -->` is run in the order of the page, in a folder with the test
-//! data: lines that begin with `$ ` by a shell, blocks of Python by the Python that DCR_PYTHON
-//! names. What is printed must have the lines that the block shows, in order and up to their
-//! numbers, for these follow the solver; `…` stands for any lines.
+//! Blocks marked with `<!-- run -->` are run in page order, in a folder with the test data: lines
+//! that begin with `$ ` by a shell, Python blocks by the Python of DCR_PYTHON. The output must
+//! contain the lines of the block in order, up to numbers, which depend on the solver; `…` matches
+//! any lines.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::fixture::{Fixture, testdata};
 
-/// Marks a block that is run.
+/// Marker of a block that is run.
 const RUN: &str = "<!-- run -->";
-/// Stands for lines that are left out.
+/// Placeholder for any lines.
 const ANY_LINES: &str = "…";
 
 fn pages() -> Vec<PathBuf> {
@@ -24,7 +23,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The language and text of each marked block of a page.
+/// Language and text of each marked block of a page.
 fn marked_blocks(page: &str) -> Vec<(String, String)> {
     let block = |after: &str| {
         let (language, rest) = after.trim_start().strip_prefix("```")?.split_once('\n')?;
@@ -33,7 +32,7 @@ fn marked_blocks(page: &str) -> Vec<(String, String)> {
     page.split(RUN).skip(1).map(|after| block(after).expect("a block after its mark")).collect()
 }
 
-/// Runs the marked blocks of a page in their order, those of Python only if one is given; gives
+/// Runs the marked blocks of a page in order, Python blocks only if a Python is given; returns
 /// their number.
 #[cfg(unix)]
 fn run_page(page: &Path, text: &str, python: Option<&str>) -> usize {
@@ -84,7 +83,7 @@ mod needs_python {
     }
 }
 
-/// Runs the commands of a block and compares what they print with what it shows.
+/// Runs the commands of a block and compares their output with the block.
 fn session(fixture: &Fixture, block: &str, page: &str) {
     let mut commands = block.split("$ ").skip(1);
     assert!(block.starts_with("$ "), "{page}: a session begins with a command");
@@ -111,7 +110,7 @@ fn session(fixture: &Fixture, block: &str, page: &str) {
     });
 }
 
-/// Whether `printed` has the lines of `shown`, up to numbers; the first that it has not, if so.
+/// Whether `printed` has the lines of `shown`, up to numbers; the error is the first missing line.
 fn shows(printed: &str, shown: &str) -> Result<(), String> {
     let mut lines = printed.lines().map(without_numbers);
     let mut skipping = false;
@@ -130,7 +129,7 @@ fn shows(printed: &str, shown: &str) -> Result<(), String> {
     if skipping || shown.is_empty() { Ok(()) } else { lines.next().map_or(Ok(()), Err) }
 }
 
-/// Words, with numbers and identifiers of runs as `#`.
+/// Words, with numbers and run identifiers replaced by `#`.
 fn without_numbers(line: &str) -> String {
     let word = |word: &str| {
         let numeric = word.chars().any(|c| c.is_ascii_digit());

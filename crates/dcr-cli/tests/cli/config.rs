@@ -1,4 +1,4 @@
-//! The configuration as printed, and read back.
+//! The configuration as printed, and parsed again.
 
 use crate::fixture::Fixture;
 
@@ -7,7 +7,7 @@ fn config_default() {
     insta::assert_snapshot!(Fixture::new().run(&["config"]));
 }
 
-/// Only what the preset changes, for the rest is the default's.
+/// The changes of the preset; all other values are defaults.
 #[test]
 fn config_reference_differs_from_default() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! What is said while `dcr` works, to people and to pipelines; completions and manual pages.
+//! Messages of a running `dcr`, as text and as JSON; completions and manual pages.
 
 use std::process::Command;
 
@@ -57,7 +57,7 @@ fn quiet_says_nothing_unless_something_is_wrong() {
     let field = testdata("field");
     assert_eq!(fixture.run(&["assemble", text(&field), "-o", "coadds", "-q"]), "exit code 0\n");
     assert!(fixture.run(&["-q", "assemble", text(&field), "-o", "coadds"]).contains("--- stderr\nerror: "));
-    // What was asked for is printed all the same.
+    // Requested output is printed even with -q.
     assert!(fixture.run(&["-q", "config", "model.subfilters"]).contains("model.subfilters = 3"));
 }
 
@@ -114,7 +114,7 @@ fn man_pages_are_written() {
     }
 }
 
-/// Writes the manual pages into share/man1; gives their names.
+/// Writes the manual pages into share/man1, and returns their names.
 fn man_pages(fixture: &Fixture) -> Vec<String> {
     assert_eq!(fixture.run(&["man", "share/man1"]), "exit code 0\n");
     fixture.files("share/man1")
@@ -185,7 +185,7 @@ mod needs_script {
 
     use super::*;
 
-    /// Runs `dcr` where stderr is a terminal, long enough for bars to be drawn.
+    /// Runs `dcr` with a terminal as stderr, long enough to draw progress bars.
     fn on_a_terminal(options: &str) -> String {
         let fixture = Fixture::new();
         let line = format!(

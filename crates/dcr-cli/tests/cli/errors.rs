@@ -1,4 +1,4 @@
-//! What bad input says, in one line each.
+//! Error messages for bad input, one line each.
 
 use crate::fixture::{Fixture, testdata, text, with_card};
 
@@ -20,7 +20,7 @@ fn errors_of_files() {
     insta::assert_snapshot!("truncated", fixture.run(&["inspect", "short.fits"]));
 }
 
-/// What a warp says that lacks something; each ends with what to do.
+/// Errors for warps with missing parts; each ends with the remedy.
 #[test]
 fn errors_of_headers() {
     type Damage = fn(Vec<u8>) -> Vec<u8>;
@@ -61,7 +61,7 @@ fn errors_of_matched_warps() {
     assert!(fixture.files("out").is_empty());
 }
 
-/// A plane that no mask has would leave its pixels good without a word.
+/// An unknown mask plane would silently leave its pixels good.
 #[test]
 fn errors_of_mask_planes() {
     let fixture = Fixture::new();
@@ -95,7 +95,7 @@ fn errors_of_permissions() {
     let fixture = Fixture::new();
     let file = fixture.copy("field/warp_1001.fits", "locked.fits", None);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).expect("permissions");
-    // Permissions do not bind the superuser: then the program runs as nobody.
+    // Permissions do not bind the superuser; the program then runs as the user nobody.
     let shown = if std::fs::File::open(&file).is_ok() {
         fixture.run_as_nobody(&["inspect", "locked.fits"])
     } else {

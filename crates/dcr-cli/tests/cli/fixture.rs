@@ -1,10 +1,10 @@
-//! A temporary directory to run `dcr` in, and what of its output is the same everywhere.
+//! A temporary directory for runs of `dcr`, and output without machine-dependent parts.
 
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 
-/// The workspace's folder.
+/// Root folder of the workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A temporary directory.
@@ -29,13 +29,14 @@ impl Fixture {
         path
     }
 
-    /// Copies a file of the test data into the directory, as far as `bytes` if they are given.
+    /// Copies a file of the test data into the directory, truncated to `bytes` if given.
     pub(crate) fn copy(&self, of: &str, name: &str, bytes: Option<usize>) -> PathBuf {
         let content = std::fs::read(testdata(of)).expect("test data");
         self.write(name, &content[..bytes.unwrap_or(content.len())])
     }
 
-    /// Copies the test field's warps into the folder `name`; `change` may alter the bytes of each.
+    /// Copies the warps of the test field into the folder `name`; `change` can alter the bytes of
+    /// each.
     pub(crate) fn field(&self, name: &str, change: impl Fn(u64, Vec<u8>) -> Vec<u8>) {
         std::fs::create_dir(self.path(name)).expect("a folder");
         for visit in 1001..=1010 {
@@ -45,7 +46,7 @@ impl Fixture {
         }
     }
 
-    /// The names of the files in a folder of the directory, sorted; none if it is not there.
+    /// File names in a folder of the directory, sorted; empty if it does not exist.
     pub(crate) fn files(&self, name: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path(name)) else { return Vec::new() };
         let mut names: Vec<String> =
@@ -54,18 +55,18 @@ impl Fixture {
         names
     }
 
-    /// Runs `dcr` in the directory: exit code, stdout and stderr as a text to be reviewed.
+    /// Runs `dcr` in the directory; returns exit code, stdout and stderr as one text.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         self.run_command(Command::cargo_bin("dcr").expect("the binary"), arguments)
     }
 
-    /// As `run`, by the user nobody, which only the superuser can ask for.
+    /// As `run`, as the user nobody, which only the superuser can do.
     #[cfg(unix)]
     pub(crate) fn run_as_nobody(&self, arguments: &[&str]) -> String {
         use std::os::unix::fs::PermissionsExt as _;
         use std::os::unix::process::CommandExt as _;
         const NOBODY: u32 = 65_534;
-        // Neither the folder nor the place of the build need be open to others.
+        // The folder and the build directory need not be accessible to other users.
         std::fs::set_permissions(self.path(""), std::fs::Permissions::from_mode(0o755)).expect("permissions");
         let program = self.path("dcr");
         std::fs::copy(assert_cmd::cargo::cargo_bin("dcr"), &program).expect("a copy of the binary");
@@ -94,7 +95,7 @@ impl Fixture {
         self.filtered(&shown)
     }
 
-    /// The text without what differs from machine to machine and from run to run.
+    /// The text without parts that differ between machines or runs.
     fn filtered(&self, text: &str) -> String {
         let folder = self.folder.path().canonicalize().expect("the temporary directory");
         let data = Path::new(WORKSPACE).join("testdata");

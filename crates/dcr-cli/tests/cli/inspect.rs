@@ -36,7 +36,7 @@ fn inspect_goes_on_past_files_that_cannot_be_read() {
     assert!(fixture.run(&["inspect", "text.fits"]).starts_with("exit code 1\n"));
 }
 
-/// A list of files, as a shell makes it of `*.fits`, has weights and PSFs beside the exposures.
+/// A list of files from `*.fits` contains weights and PSFs beside the exposures.
 #[test]
 fn inspect_leaves_out_files_that_belong_to_exposures() {
     let fixture = Fixture::new();
@@ -58,8 +58,8 @@ mod needs_shared {
     /// Altitudes and angles of FORMATS §6 are given to 0.1°.
     const PUBLISHED_DEG: f64 = 0.1;
 
-    /// File (under realdata/), altitude at the start, parallactic angle at start and middle, and
-    /// what must be said.
+    /// File (under realdata/), altitude at the start, parallactic angle at start and middle, and a
+    /// required note.
     const KNOWN: [(&str, f64, f64, f64, &str); 2] = [
         ("afw/calexp_hsc_i.fits", 64.96, 37.63, 37.74, "dispersion corrector"),
         (
@@ -92,7 +92,7 @@ mod needs_shared {
         }
     }
 
-    /// Files of all kinds that headers in the wild have taught us.
+    /// Files with the varieties of headers found in practice.
     #[test]
     #[ignore = "needs the real and simulated files of ../shared"]
     fn inspect_reads_every_kind_of_file() {

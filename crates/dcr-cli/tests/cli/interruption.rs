@@ -1,4 +1,4 @@
-//! Runs that are asked to end or killed, two at once, and runs that are incomplete.
+//! Interrupted and killed runs, concurrent runs, and incomplete runs.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, testdata, text};
 
-/// Longest time from a request to the end.
+/// Maximum time from a request to the end.
 const PROMPT: Duration = Duration::from_secs(1);
-/// Without an end of its own: iterations that would take minutes.
+/// Enough iterations for minutes.
 const ENDLESS: [&str; 8] = [
     "--set",
     "solver.method=iterative",
@@ -28,7 +28,7 @@ fn dcr(arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts a run into `folder` that goes on until it is ended, and waits until it writes there.
+/// Starts a long run into `folder`, and waits until it writes there.
 fn endless(folder: &Path) -> Child {
     let field = testdata("field");
     let run = dcr(&[&["assemble", text(&field), "-o", text(folder)][..], &ENDLESS].concat()).spawn();
@@ -50,7 +50,7 @@ fn send(signal: &str, run: &Child) {
     assert!(sent.success());
 }
 
-/// The end of a run that was asked to end, which it reaches soon.
+/// The end of a run after a request to end, which must come soon.
 fn prompt_end(mut run: Child) -> (ExitStatus, String) {
     let asked = Instant::now();
     let status = loop {
@@ -103,7 +103,7 @@ fn signals_in_a_row_leave_nothing_either() {
     assert!(!fixture.path("coadds").exists());
 }
 
-/// Whoever started it reads nothing of what it says.
+/// The reader of stderr does not read.
 #[test]
 fn signal_is_obeyed_while_stderr_is_blocked() {
     let fixture = Fixture::new();
@@ -117,7 +117,7 @@ fn signal_is_obeyed_while_stderr_is_blocked() {
     assert!(!folder.exists());
 }
 
-/// As under `nohup`.
+/// Hang-ups are ignored, as under `nohup`.
 #[cfg(target_os = "linux")]
 #[test]
 fn hang_up_that_is_ignored_stays_ignored() {
@@ -191,13 +191,13 @@ fn run_without_its_summary_or_with_that_of_another_is_refused() {
         assert!(shown.contains("the folder holds files of several runs"), "{shown}");
     }
     assert!(!fixture.path("out").exists());
-    // The results of another command are not taken for an earlier run.
+    // The output of another command does not count as an earlier run.
     let shown = fixture.run(&["subtract", "two", "-e", text(&exposure), "-o", "two", "--overwrite"]);
     assert!(shown.contains("two: this folder holds coadds, whose summary.json would be lost"), "{shown}");
     assert!(fixture.path("two/summary.json").exists());
 }
 
-/// Another run with fewer files, and a page of the earlier one.
+/// Another run with fewer files, and a report of the earlier one.
 #[test]
 fn overwritten_run_leaves_none_of_its_files() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! `dcr` as its users meet it: what it prints and how it ends.
+//! `dcr` from the command line: output and exit codes.
 
 mod assemble;
 mod book;

@@ -1,5 +1,5 @@
-//! What other programs make of our files: astropy, sep and photutils (by the Python that DCR_PYTHON
-//! names), and fitsverify.
+//! Output files read by other programs: astropy, sep and photutils (with the Python of DCR_PYTHON),
+//! and fitsverify.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, testdata, text};
 
 const METHODS: [&str; 2] = ["iterative", "joint"];
 
-/// The results of runs on the test field by either method, in folders of their names.
+/// Results of runs on the test field by both solvers, in folders with their names.
 fn run() -> Fixture {
     let fixture = Fixture::new();
     let field = testdata("field");
@@ -45,7 +45,7 @@ mod needs_python {
 mod needs_fitsverify {
     use super::*;
 
-    /// fitsverify knows the standard better than any reader.
+    /// fitsverify is stricter than any reader.
     #[test]
     #[ignore = "needs the program fitsverify"]
     fn files_pass_fitsverify() {

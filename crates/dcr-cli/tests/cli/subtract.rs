@@ -24,7 +24,7 @@ fn subtract_the_test_field() {
     let count = |of: &str| summary[of]["detections"].as_u64().unwrap();
     assert!(count("plain") > 5 * count("matched").max(1), "{summary}");
 
-    // Templates made before give the same, and a second time into the same folder must be allowed.
+    // Existing templates give the same result; repeating into the same folder needs permission.
     fixture.run(&["template", "coadds", "-e", text(&exposures), "-o", "templates"]);
     let given = ["subtract", "-t", "templates", "-e", text(&exposures), "-o", "differences"];
     insta::assert_snapshot!("subtract_into_results", fixture.run(&given));

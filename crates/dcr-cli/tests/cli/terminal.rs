@@ -1,4 +1,4 @@
-//! Control sequences in headers and file names, which must not reach a terminal.
+//! Control sequences in headers and file names must not reach a terminal.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use crate::fixture::{Fixture, testdata, with_card};
 const SEQUENCES: [&str; 7] =
     ["\u{1b}]0;t\u{7}", "\u{1b}[2J", "a\rb", "a\nerror: b", "r\u{202e}l", "\u{9b}2J", "\u{200b}\u{7f}"];
 
-/// What a run writes to both streams, as it is.
+/// Output of a run on both streams, unmodified.
 fn written(fixture: &Fixture, arguments: &[&str]) -> (String, String) {
     let output = Command::new(assert_cmd::cargo::cargo_bin("dcr"))
         .current_dir(fixture.path("."))
@@ -32,7 +32,7 @@ fn assert_harmless(text: &str, about: &str) {
 fn header_strings_are_shown_and_not_obeyed() {
     for sequence in SEQUENCES {
         let fixture = Fixture::new();
-        // A card has bytes; those that are no ASCII come as what the reader makes of them.
+        // Non-ASCII bytes of a card appear as converted by the reader.
         let bytes = sequence.len();
         let card = |key: &str, value: &str| format!("{key:<8}= '{value}{}'", " ".repeat(20 - bytes));
         let change = |warp: Vec<u8>, key: &str| {
@@ -82,7 +82,7 @@ fn file_names_are_shown_and_not_obeyed() {
     }
 }
 
-/// Where nobody takes what is said, the run ends as it would have.
+/// If stderr is closed, the run ends as usual.
 #[cfg(unix)]
 #[test]
 fn closed_or_full_streams_are_no_crash() {
@@ -103,7 +103,7 @@ fn closed_or_full_streams_are_no_crash() {
     }
 }
 
-/// A value of a card that makes another HDU unreadable is named in the error.
+/// An error names the value of the card that makes another HDU unreadable.
 #[test]
 fn error_of_a_header_is_one_line() {
     let fixture = Fixture::new();

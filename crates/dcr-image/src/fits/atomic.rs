@@ -153,7 +153,7 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// [`AtomicFile::commit`] for callers that hold the [`Naming`](super::cleanup) permission.
+    /// [`AtomicFile::commit`] for callers that hold the permission of [`naming`].
     pub(super) fn commit_named(mut self) -> io::Result<()> {
         self.write_out()?;
         self.name()?;

@@ -133,7 +133,7 @@ pub(super) fn fills_rows(rows: &[Vec<f32>], value: f32) -> bool {
     rows.iter().any(|row| has_run(row, value, row.len() / 4))
 }
 
-/// Whether a row has a run of [`QUESTIONABLE_RUN`] pixels of a value, or of `pixels` if that is fewer.
+/// Whether a row has a run of [`QUESTIONABLE_RUN`] pixels of a value, or of `long` if fewer.
 fn has_run(row: &[f32], value: f32, long: usize) -> bool {
     let long = QUESTIONABLE_RUN.min(long).max(RUN_AT_END);
     row.chunk_by(|a, b| a == b).any(|run| run[0] == value && run.len() >= long)

@@ -96,7 +96,7 @@ pub enum FitsError {
         path: PathBuf,
         /// The HDU.
         hdu: String,
-        /// What is wrong.
+        /// The contradiction.
         reason: String,
     },
     /// A required HDU is missing.
@@ -109,7 +109,7 @@ pub enum FitsError {
         /// HDUs of the file.
         found: String,
     },
-    /// A name stands for several HDUs.
+    /// A name matches several HDUs.
     #[error(
         "{}: {wanted} names several HDUs; add EXTVER, e.g. {wanted},2, or give the HDU number; the file has {found}",
         path.display()
@@ -216,9 +216,9 @@ pub enum FitsError {
     Shape {
         /// The file.
         path: PathBuf,
-        /// Rows and columns of the HDU.
+        /// The HDU.
         hdu: String,
-        /// Its rows and columns.
+        /// Rows and columns of the HDU.
         got: (usize, usize),
         /// Rows and columns of the image.
         expected: (usize, usize),
@@ -258,9 +258,9 @@ pub enum FitsError {
     Content {
         /// The file.
         path: PathBuf,
-        /// The problem, and the content expected.
+        /// The HDU.
         hdu: String,
-        /// What is wrong and what was expected.
+        /// The problem, and the content expected.
         reason: String,
     },
     /// The output file exists.

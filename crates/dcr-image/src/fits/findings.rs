@@ -154,7 +154,7 @@ mod tests {
             [
                 ("Pixels of exactly 0 fill borde", 10),
                 ("Pixels of exactly 1e-30 fill b", 2),
-                ("The mask has bits that no plan", 6)
+                ("The mask has bits without a pl", 6)
             ]
         );
         assert!(told[2].text.contains("(9, 40)"));

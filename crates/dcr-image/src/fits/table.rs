@@ -57,7 +57,7 @@ pub(super) fn column_number(header: &Header, name: &str) -> Option<i32> {
 
 impl TableLayout {
     /// The layout from TFIELDS, TFORMn and THEAP, for rows of `row_length` bytes followed by
-    /// `after` bytes.
+    /// `rest` bytes.
     ///
     /// # Errors
     ///

@@ -390,7 +390,7 @@ mod tests {
         assert!(reason(Array2::zeros((5, 5))).contains("add up to 0"));
         let mut holed = moffat((25, 25), (12.0, 12.0), 3.7);
         holed[[0, 0]] = f64::NAN;
-        assert!(reason(holed).contains("1 pixels that are not finite"));
+        assert!(reason(holed).contains("1 pixels of the PSF stamp are not finite"));
     }
 
     #[test]

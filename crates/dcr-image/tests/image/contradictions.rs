@@ -238,7 +238,7 @@ fn height_in_feet_and_height_that_is_an_angle() {
     close(height(&[("OBS-ELEV", Value::Float(26_630.0))]), 0.0);
     assert_eq!(height(&[("OBS-ELEV", text("8737 ft"))]), (8737.0 * 0.3048, false));
     assert_eq!(height(&[("OBS-ELEV", text("2.663 km"))]), (2663.0, false));
-    // A unit in the comment; of a number that may be in km nobody can tell.
+    // A unit in the comment; a number that could be in km is ambiguous.
     for (number, comment, m) in [
         (8737.0, "[ft] height", 2663.0),
         (4921.0, "Observatory elevation (feet)", 1500.0),

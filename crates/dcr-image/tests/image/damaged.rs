@@ -96,7 +96,7 @@ fn mandatory_cards_out_of_range_name_the_card_and_its_byte() {
         (1, "BITPIX", "'x'", "BITPIX = 'x'"),
         (1, "NAXIS", "-1", "NAXIS = -1"),
         (1, "NAXIS", "1000", "NAXIS = 1000"),
-        (1, "NAXIS", "3", "no card NAXIS3"),
+        (1, "NAXIS", "3", "card NAXIS3 is missing"),
         (1, "NAXIS1", "-1", "NAXIS1 = -1"),
         (2, "NAXIS1", "40.5", "NAXIS1 = 40.5"),
         (1, "NAXIS2", "9223372036854775807", "more pixels than any file"),

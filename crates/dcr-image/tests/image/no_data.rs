@@ -65,7 +65,7 @@ fn no_data_of_every_uncertainty_is_told_alike_by_all_readers() {
         assert_eq!((read.variance[[0, 0]], read.variance[[0, 6]]), (good, good));
         assert_eq!(file.read_mask(file.bbox()).unwrap(), read.mask);
         assert!(same_bits(&file.read_variance(file.bbox()).unwrap(), &read.variance));
-        // Values are kept: that they are no data is told by mask and variance.
+        // Values are kept; mask and variance mark them as missing data.
         assert!(
             same_bits(&file.read_image(file.bbox()).unwrap(), &read.image) && read.image[[0, 1]].is_finite()
         );

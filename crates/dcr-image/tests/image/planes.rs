@@ -174,7 +174,7 @@ fn utype_decides_what_uncert_holds() {
     let text = message(&path, &OpenOptions::default());
     assert!(text.contains("HDU 3 (UNCERT): UTYPE = 'UnknownUncertainty'"), "{text}");
     assert!(text.contains("{stem}.fits[3]") && text.contains("input.weights_hold"), "{text}");
-    // What the error says to do.
+    // The remedy in the error.
     let told = OpenOptions {
         weights: hdu_of(&path, "3"),
         weights_hold: Some(UncertaintyKind::Variance),

@@ -75,7 +75,7 @@ fn matrix_in_its_old_form_is_read() {
         let (new, old) = (read(&new), read(&old));
         assert!(apart(&new, &old) < SAME_PX);
         assert!(new.notes().is_empty() && old.notes().is_empty(), "{} {}", said(&new), said(&old));
-        // What is written can be read again.
+        // Written cards can be read again.
         let written: Header = old.to_cards((0, 0)).into_iter().collect();
         assert!(apart(&old, &read(&written)) < SAME_PX);
     }

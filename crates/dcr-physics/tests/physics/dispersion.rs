@@ -1,4 +1,4 @@
-//! Bands, their division, and what the air does to each part.
+//! Bands, subfilters, and their dispersion.
 
 use std::f64::consts::PI;
 
@@ -51,7 +51,7 @@ fn golden_subfilter_edges_are_met() {
     }
 }
 
-/// The reference's shifts: edges only, along parallactic angle − rotator angle, East along +x.
+/// The shifts of the reference: edges only, along parallactic angle − rotator angle, East along +x.
 #[test]
 fn golden_shifts_of_the_reference_are_met() {
     let golden = golden_json("calculateDcr.json");
@@ -86,7 +86,7 @@ fn golden_shifts_of_the_reference_are_met() {
             let pixels = lift.arcsec() / arcsec_per_px;
             [pixels * theta.cos(), pixels * theta.sin()]
         };
-        // Of numbers that are a difference of two, only so many digits are meant.
+        // Differences of two numbers have fewer significant digits.
         let full_lift = model.refraction(band.effective(), altitude).unwrap().arcsec() / arcsec_per_px;
         let allowed = full_lift * tolerance::REFERENCE_RELATIVE;
         let check = |lift: Angle, expected: &Value| {
@@ -204,7 +204,7 @@ fn dispersion_of_the_edges_is_off_the_mean_by_milliarcseconds() {
     assert!((2.0..12.0).contains(&off_mas), "{off_mas} mas");
 }
 
-/// A grid twice as fine changes nothing that matters.
+/// Doubling the resolution of the grid has no significant effect.
 fn check_grid(g: &Band) {
     let altitude = Angle::from_degrees(30.0);
     let air = pachon_air();

@@ -1,4 +1,4 @@
-//! From headers to the zenith: astropy, real headers, and one way against another.
+//! From headers to the zenith: comparison with astropy, real headers, and between sources.
 
 use dcr_physics::{
     Angle, GeometryError, GeometryOrigin, GeometrySource, Instant, LocalSky, Site, SkyPosition, VisitInfo,
@@ -154,7 +154,7 @@ fn geometry_of_an_hsc_exposure_by_its_own_earth_rotation_angle() {
     assert!(apart_deg(sky.parallactic_angle, degrees(37.74)) < tolerance::TWO_DECIMALS_DEG);
     assert!(apart_deg(sky.parallactic_angle, sky.parallactic_angle_of_date) < tolerance::SAME_ZENITH_DEG);
 
-    // Precession since 2000 is what tells the two ways apart.
+    // The precession since 2000 separates the two sources.
     let by_time = boresight(&hsc(), GeometrySource::Time);
     assert!(apart_deg(by_time.altitude, sky.altitude) < tolerance::PRECESSION_ALTITUDE_DEG);
     let q_apart = apart_deg(by_time.parallactic_angle, sky.parallactic_angle);
@@ -178,7 +178,7 @@ fn geometry_by_earth_rotation_angle_is_that_of_afw() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever the header holds, the zenith and hence every place near the boresight is the same.
+    /// Every set of header quantities gives the same zenith, and the same sky near the boresight.
     #[test]
     fn geometry_is_the_same_by_every_way(
         ra in 0.0..360.0_f64, dec in -85.0..85.0_f64, latitude in -80.0..80.0_f64, hour_angle in -180.0..180.0_f64,

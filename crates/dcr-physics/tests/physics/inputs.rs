@@ -1,4 +1,4 @@
-//! Files that tests read: golden numbers, and the folder ../shared beside the repository.
+//! Input files of the tests: golden numbers, and the folder ../shared beside the repository.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! The refraction integral against published numbers and itself, and the expansion against it.
+//! The refraction integral against published numbers and its own convergence, and the expansion
+//! against it.
 
 use dcr_physics::{
     Angle, Ciddor, RayIntegral, Refraction, RefractionError, RefractionModel, Site, StoneOwens, Wavelength,
@@ -8,22 +9,21 @@ use dcr_physics::{
 use crate::inputs::site;
 use crate::tolerance;
 
-/// Blue and red wavelength in nm: the yardstick's three, and one towards the red.
+/// Pairs of blue and red wavelengths in nm: the three reference pairs, and one towards the red.
 const PAIRS: [(f64, f64); 4] = [(405.0, 552.0), (320.0, 400.0), (420.0, 460.0), (550.0, 700.0)];
 
 const AIRMASSES: [f64; 3] = [1.2, 1.5, 2.0];
 
-/// The yardstick of docs/algorithm.md §1 for the first three pairs: arcsec at each of the
-/// airmasses.
+/// Reference values of docs/algorithm.md §1 for the first three pairs: arcsec at each airmass.
 const YARDSTICK: [[f64; 3]; 3] =
     [[0.4795, 0.8075, 1.2486], [0.6405, 1.0786, 1.6679], [0.1622, 0.2731, 0.4224]];
 
-/// The site and the air of the yardstick.
+/// Site and air of the reference values.
 fn pachon() -> (Site, Weather) {
     (site(-70.749_417, -30.24, 2663.0), air(10.0, 74_300.0, 30.0))
 }
 
-/// Sites and airs that differ in gravity, height, cold and vapour.
+/// Sites and air with different gravity, elevation, temperature and humidity.
 fn all_skies() -> Vec<(Site, Weather)> {
     vec![
         pachon(),

@@ -1,4 +1,4 @@
-//! Stone's expansion: closed forms, the reference's numbers, and what is refused.
+//! Stone's expansion: closed forms, numbers of the reference, and refused input.
 
 use dcr_physics::{
     Angle, Ciddor, RayIntegral, Refraction, RefractionError, RefractionModel, RefractiveIndex, Site,
@@ -98,8 +98,8 @@ fn golden_intermediates_and_default_weather_are_met() {
     }
 }
 
-/// Where the reference has a number we meet it; where it raises or gives NaN, we refuse or do
-/// better.
+/// The numbers of the reference are reproduced; where it raises an error or gives NaN, the model
+/// refuses or gives a valid result.
 #[test]
 fn golden_edge_cases_are_met() {
     let golden = golden_json("refraction.json");

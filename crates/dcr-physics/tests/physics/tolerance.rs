@@ -1,19 +1,18 @@
-//! Every tolerance of the crate's tests, each with its reason.
+//! Tolerances of the tests of this crate, each with its reason.
 
-/// Refraction against the reference's own numbers, relative: double precision and another order of
-/// operations.
+/// Refraction against the numbers of the reference, relative: double precision and a different
+/// order of operations.
 pub(crate) const REFERENCE_RELATIVE: f64 = 1e-12;
 
-/// The same for differences of refraction, relative to the refraction itself: they are a hundredth
-/// of it.
+/// Differences of refraction, relative to the refraction itself, of which they are a hundredth.
 pub(crate) const REFERENCE_DIFFERENCE: f64 = 1e-14;
 
-/// Our ray integral against the yardstick values of docs/algorithm.md §1, which are given to 0.1
-/// mas.
+/// The ray integral against the reference values of docs/algorithm.md §1, which have a resolution
+/// of 0.1 mas.
 pub(crate) const YARDSTICK_RAY_ARCSEC: f64 = 0.1e-3;
 
-/// The expansion against the same values: what docs/algorithm.md §1 says it meets, and the last
-/// digit given.
+/// The expansion against the same reference values: the accuracy stated in docs/algorithm.md §1,
+/// and the last digit.
 pub(crate) const YARDSTICK_EXPANSION_ARCSEC: f64 = 0.55e-3;
 
 /// The quadrature of the ray integral against one with a quarter of its steps.
@@ -39,8 +38,9 @@ pub(crate) const LAPSE_RATE_ARCSEC: f64 = 0.1e-3;
 /// Ciddor's table gives `(n − 1)·10⁸` to one digit after the point.
 pub(crate) const CIDDOR_TABLE: f64 = 0.06;
 
-/// Altitude and parallactic angle by time against astropy with the same Earth orientation: what is
-/// left is another refraction formula, under 0.3″ above 20°, and light bending by the Sun.
+/// Altitude and parallactic angle by time against astropy with the same Earth orientation: the
+/// remainder is a different refraction formula, below 0.3″ above 20°, and light deflection by the
+/// Sun.
 pub(crate) const ASTROPY_DEG: f64 = 1e-4;
 
 /// The same with the Earth's real orientation: UT1 − UTC of up to 0.9 s is 13.5″ of hour angle.
@@ -54,12 +54,12 @@ pub(crate) const TWO_DECIMALS_DEG: f64 = 0.021;
 /// Parallactic angles in headers that were computed by the same formula from an ERA of 12 digits.
 pub(crate) const ERA_DEG: f64 = 1e-7;
 
-/// What 24 years of precession do to hour angles that ignore it (measured: 0.06° and 0.32°, at 66°
-/// altitude).
+/// Effect of 24 years of precession on hour angles that ignore it (measured: 0.06° and 0.32°, at
+/// 66° altitude).
 pub(crate) const PRECESSION_ALTITUDE_DEG: f64 = 0.1;
 pub(crate) const PRECESSION_PARALLACTIC_ANGLE_DEG: f64 = 0.4;
 
-/// Two ways to the same zenith, in degrees: rounding, over the step of 1e-5 rad that finds the
+/// Two sources of the same zenith, in degrees: rounding, divided by the step of 1e-5 rad for the
 /// direction.
 pub(crate) const SAME_ZENITH_DEG: f64 = 1e-8;
 

@@ -1,4 +1,4 @@
-//! What is drawn against closed forms: flux, place, width, and the integral over wavelength.
+//! Drawn sources against closed forms: flux, position, width, and the integral over wavelength.
 
 use dcr_physics::{RefractionModel, SkyPosition, Wavelength};
 use dcr_sim::{
@@ -11,7 +11,7 @@ use ndarray::Array2;
 /// worst seen is 7e-7 (u at airmass 2.2, seeing of 3 pixels); in g it is 2e-9.
 const WAVELENGTHS: f64 = 2e-6;
 
-/// Positions: pixels are integrated exactly, so what is left is light cut off at the floor.
+/// Positions: pixels are integrated exactly, so the error comes from light cut off at the floor.
 const POSITION_PX: f64 = 1e-6;
 
 /// A pixel adds 1/12 px² to second moments; the floor cuts off a little of the rest.

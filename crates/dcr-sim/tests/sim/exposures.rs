@@ -1,5 +1,4 @@
-//! What an exposure carries: noise, variance, masks, artefacts, truth; and that it is the same each
-//! time.
+//! Content of an exposure: noise, variance, masks, artefacts, truth; and its reproducibility.
 
 use dcr_sim::{ArtefactKind, ArtefactSettings, Field, FieldConfig, SimVisit, SourceSettings, VisitSettings};
 
@@ -41,7 +40,7 @@ fn same_seed_gives_the_same_bytes() {
 
 #[test]
 fn first_pixels_are_these_on_every_machine() {
-    // Made by this test; a change here is a change of every synthetic field.
+    // Recorded by this test; a change here changes every synthetic field.
     let field = Field::draw(&FieldConfig::default()).unwrap();
     let visit = field.expose(&field.visits()[9]).unwrap();
     let hash = bits(&visit).iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &word| {

@@ -1,10 +1,10 @@
-//! The circumstances of a visit are the same to `dcr-physics`, whichever of them it goes by.
+//! All quantities in the metadata of a visit give the same geometry in `dcr-physics`.
 
 use dcr_physics::{GeometrySource, VisitInfo, ZenithGeometry};
 use dcr_sim::{Field, FieldConfig, VisitSettings};
 
-/// By the same formula, the Earth rotation angle: what is left is the wavelength at which the air
-/// lifts the boresight (550 nm there, the reference here), 1″ at airmass 2.
+/// By the same formula, the Earth rotation angle: the remainder is the wavelength of the refraction
+/// at the boresight (550 nm there, the reference wavelength here), 1″ at airmass 2.
 const SAME_FORMULA_DEG: f64 = 5e-4;
 
 /// Altitude by the full astrometry of the date, within a year of J2000.0: precession (50″ a year),
@@ -20,8 +20,8 @@ fn plans() -> Vec<VisitInfo> {
     field.visits().iter().chain(field.held_out()).map(|plan| plan.info.clone()).collect()
 }
 
-/// Differences (altitude, parallactic angle) in degrees between the visit and what physics makes of
-/// a part of it.
+/// Differences (altitude, parallactic angle) in degrees between the visit and the geometry from a
+/// subset of its metadata.
 fn differences(info: &VisitInfo, part: &VisitInfo, source: GeometrySource) -> (f64, f64) {
     let geometry = ZenithGeometry::resolve(part, source).unwrap();
     assert!(geometry.disagreement().is_none(), "{:?}", geometry.disagreement());

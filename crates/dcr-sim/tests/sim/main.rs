@@ -1,4 +1,4 @@
-//! Synthetic fields: what is drawn, what an exposure carries, and its circumstances.
+//! Synthetic fields: drawing, content of exposures, and metadata.
 
 mod drawing;
 mod exposures;

@@ -177,7 +177,7 @@ fn models_that_cannot_be_evaluated_are_refused_with_the_reason() {
         reason(vec![star(); 3], cards)
     };
     for name in ["POLDEG1", "POLZERO2", "POLSCAL1", "PSF_SAMP"] {
-        assert!(without(name).contains(&format!("has no {name}, as card or column")), "{name}");
+        assert!(without(name).contains(&format!("has neither a card nor a column {name}")), "{name}");
     }
     let with = |name: &str, value: f64| {
         let mut cards = cards(3, &position, &[1]);
@@ -273,7 +273,7 @@ fn row_of_a_merged_table_is_that_of_ccd_and_exposure() {
     let ambiguous = [Card::new("CCDNAME", "N1")];
     let error = opened(vec![table(&ccds(), vec![], columns())], &ambiguous, None).unwrap_err();
     assert!(error.contains("several may be"), "{error}");
-    // Alone in its file, a model of another CCD or exposure is used, and told of.
+    // Alone in its file, a model of another CCD or exposure is used, with a warning.
     let alone = vec![texts("ccdname", &["N1"]), integers("expnum", &[7])];
     let alone = table(&[vec![gaussian(4.0, 0.0)]], constant(), alone);
     let (_, notes) = opened(vec![alone], &exposure("N1", 8), None).unwrap();

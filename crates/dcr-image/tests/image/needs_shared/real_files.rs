@@ -219,7 +219,7 @@ fn swarp_weights_beside_the_image() {
     assert_eq!(read.variance.iter().filter(|value| value.is_nan()).count(), 3730);
     let no_data = file.mask_planes().bits_of(["NO_DATA"]);
     assert!(read.mask.iter().zip(&read.variance).all(|(mask, v)| (mask & no_data != 0) == v.is_nan()));
-    // What SWarp lost is said to be lost.
+    // Cards lost by SWarp are reported as missing.
     assert!(file.visit().assumptions.iter().any(|note| note.warning && note.text.contains("DATE-OBS")));
 }
 
