@@ -97,7 +97,7 @@ impl Review {
     ///
     /// # Errors
     ///
-    /// [`ModelError::MixedRuns`].
+    /// [`ModelError::MixedRuns`](dcr_coadd::ModelError::MixedRuns).
     pub fn check_run(&self, path: &Path, run: &str) -> Result<(), DifferenceError> {
         self.patches.check_run(path, run)
     }

@@ -85,7 +85,7 @@ impl PsfOf {
     }
 }
 
-/// Record of a call of [`crate::subtract`].
+/// Record of a call of [`crate::subtract()`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SubtractSummary {
     /// Version of this software.

@@ -3,13 +3,13 @@
 //! Stars are found, selected by size and shape, and stacked:
 //!
 //! 1. Detection of sources above `psf.threshold` that have enough good pixels and no close
-//!    neighbour ([`stars`]).
+//!    neighbour (`stars`).
 //! 2. Selection by adaptive moments: sources of the most frequent size and of one ellipticity.
 //!    Galaxies have all sizes, stars one.
 //! 3. Choice of a polynomial of the position, of order 0 to 2, for the variation over the patch
-//!    ([`trend`]).
+//!    (`trend`).
 //! 4. Fit of a PSF, with such a polynomial in each pixel, that matches all stars when shifted by
-//!    fractions of pixels and scaled ([`stack`]).
+//!    fractions of pixels and scaled (`stack`).
 
 mod field;
 mod stack;

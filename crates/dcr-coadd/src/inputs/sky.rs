@@ -28,7 +28,7 @@ impl Sky {
     ///
     /// # Errors
     ///
-    /// [`CoaddError`] if the header leaves the zenith unknown, contradicts itself where the
+    /// [`InputError`] if the header leaves the zenith unknown, contradicts itself where the
     /// settings refuse this, or states neither height nor pressure of the telescope.
     pub fn of(
         exposure: &dyn Exposure,

@@ -1,7 +1,7 @@
 //! The model of a patch: everything that a matched template is made from.
 //!
 //! A run writes it as `model.fits`, one file per patch for both solvers, and [`Model::open`] reads
-//! it back without any file beside it. [`crate::coadd`] returns it in memory.
+//! it back without any file beside it. [`crate::coadd()`] returns it in memory.
 
 mod file;
 mod joint;

@@ -34,7 +34,7 @@ pub struct Coadd {
     pub range: SubfilterRange,
 }
 
-/// The coadds of a patch, as [`crate::coadd`] returns them.
+/// The coadds of a patch, as [`crate::coadd()`] returns them.
 #[derive(Debug)]
 pub struct Coadds {
     /// Identity of the run, band, subfilters and settings.
