@@ -92,7 +92,7 @@ impl Polynomial {
     }
 
     /// Number of terms.
-    pub fn len(&self) -> usize {
+    pub fn terms(&self) -> usize {
         self.powers.len()
     }
 
@@ -105,7 +105,7 @@ impl Polynomial {
 
     /// The values of all at a pixel.
     pub fn at(&self, row: f64, col: f64) -> Vec<f64> {
-        (0..self.len()).map(|m| self.term(m, row, col)).collect()
+        (0..self.terms()).map(|m| self.term(m, row, col)).collect()
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
     fn polynomial_counts_its_terms_and_starts_with_one() {
         for (order, count) in [(0, 1), (1, 3), (2, 6)] {
             let place = Polynomial::new(order, (11, 21));
-            assert_eq!(place.len(), count);
+            assert_eq!(place.terms(), count);
             assert_eq!(place.at(0.0, 20.0)[0], 1.0);
         }
         assert_eq!(Polynomial::new(1, (11, 21)).at(0.0, 20.0), [1.0, 1.0, -1.0]);

@@ -40,7 +40,7 @@ pub fn fit(
         background: Polynomial::new(background_order, shape),
     };
     let stamps = cut(sharp, wide, &shapes);
-    let needed = STAMPS_PER_TERM * unknowns.place.len().max(unknowns.background.len());
+    let needed = STAMPS_PER_TERM * unknowns.place.terms().max(unknowns.background.terms());
     let enough = |found: usize| {
         if found < needed { Err(MatchError::TooFewSources { found, needed }) } else { Ok(()) }
     };
@@ -90,7 +90,7 @@ struct Unknowns {
 
 impl Unknowns {
     fn len(&self) -> usize {
-        1 + (self.shapes - 1) * self.place.len() + self.background.len()
+        1 + (self.shapes - 1) * self.place.terms() + self.background.terms()
     }
 
     /// Unknowns behind each column of a stamp's design, with their factors at the stamp.
@@ -146,17 +146,17 @@ impl Unknowns {
     }
 
     fn kernel(&self, shapes: &Shapes, coefficients: &Array1<f64>, quality: MatchQuality) -> MatchingKernel {
-        let terms = (0..self.place.len())
+        let terms = (0..self.place.terms())
             .map(|m| {
                 let mut term =
                     if m == 0 { &shapes.planes[0] * coefficients[0] } else { &shapes.planes[0] * 0.0 };
                 for (i, shape) in shapes.planes.iter().enumerate().skip(1) {
-                    term.scaled_add(coefficients[1 + (i - 1) * self.place.len() + m], shape);
+                    term.scaled_add(coefficients[1 + (i - 1) * self.place.terms() + m], shape);
                 }
                 term
             })
             .collect();
-        let background = coefficients.iter().skip(self.len() - self.background.len()).copied().collect();
+        let background = coefficients.iter().skip(self.len() - self.background.terms()).copied().collect();
         MatchingKernel {
             terms,
             place: self.place.clone(),

@@ -67,11 +67,11 @@ impl Stack {
         let shape = stars.first()?.pixels.dim();
         let inner = s![MARGIN..shape.0 - MARGIN, MARGIN..shape.1 - MARGIN];
         let stacking = Stacking::new(stars, shape, fwhm_px, &polynomial);
-        let mut terms = vec![Array2::<f64>::zeros(shape); polynomial.len()];
+        let mut terms = vec![Array2::<f64>::zeros(shape); polynomial.terms()];
         let mut fits: Vec<Fit> = stars.iter().map(Fit::of_nothing).collect();
         for round in 0..ROUNDS {
             // At first the mean, to find what stands out of it.
-            let count = if round == 0 { 1 } else { polynomial.len() };
+            let count = if round == 0 { 1 } else { polynomial.terms() };
             for (at, shares) in stacking.shares(&terms, &fits).indexed_iter() {
                 let change = stacking.coefficients(shares, count);
                 terms.iter_mut().zip(change).for_each(|(term, change)| term[at] += change);
@@ -83,7 +83,7 @@ impl Stack {
             }
             fits = stacking.fits(&terms)?;
         }
-        let without = stacking.without(&stacking.shares(&terms, &fits), polynomial.len());
+        let without = stacking.without(&stacking.shares(&terms, &fits), polynomial.terms());
         let residual = median(fits.iter().map(|fit| fit.left).collect())?;
         Some(Self { polynomial, terms, without, half, residual })
     }

@@ -31,7 +31,7 @@ pub(super) fn trend(stars: &[Star], shape: (usize, usize)) -> Polynomial {
     for order in 1..=MOST_ORDER {
         let polynomial = Polynomial::new(order, shape);
         let noise = (FIGURES * stars.len()) as f64;
-        if stars.len() < STARS_PER_TERM * polynomial.len() || least <= noise {
+        if stars.len() < STARS_PER_TERM * polynomial.terms() || least <= noise {
             break;
         }
         if let Some(error) = prediction_error(stars, &polynomial)
@@ -48,7 +48,7 @@ fn prediction_error(stars: &[Star], polynomial: &Polynomial) -> Option<f64> {
     let bases: Vec<Array1<f64>> =
         stars.iter().map(|star| polynomial.at(star.place.0, star.place.1).into()).collect();
     let weights: Vec<f64> = stars.iter().map(weight).collect();
-    let matrix = Array2::from_shape_fn((polynomial.len(), polynomial.len()), |(j, k)| {
+    let matrix = Array2::from_shape_fn((polynomial.terms(), polynomial.terms()), |(j, k)| {
         bases.iter().zip(&weights).map(|(basis, weight)| weight * basis[j] * basis[k]).sum()
     });
     let leverages = bases.iter().zip(&weights).map(|(basis, weight)| {
@@ -58,7 +58,7 @@ fn prediction_error(stars: &[Star], polynomial: &Polynomial) -> Option<f64> {
     let mut sum = 0.0;
     for quantity in 0..FIGURES {
         let values: Vec<f64> = stars.iter().map(|star| figures(star)[quantity]).collect();
-        let mut right = Array1::zeros(polynomial.len());
+        let mut right = Array1::zeros(polynomial.terms());
         for ((basis, weight), value) in bases.iter().zip(&weights).zip(&values) {
             right.scaled_add(weight * value, basis);
         }
