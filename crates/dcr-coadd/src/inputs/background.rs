@@ -254,7 +254,7 @@ mod tests {
         for fine in [0.6, 0.9, 1.0, 1.25] {
             assert!(of(fine).is_empty());
         }
-        assert!(of(1.5)[0].contains("visit 0: 1.50 × "));
+        assert!(of(1.5)[0].contains("visit 0: 1.50."));
         assert!(of(0.01)[0].contains("visit 0: 1.00e-2"));
         assert!(of(0.0)[0].contains("visit 0: 0.00e0"), "no noise at all");
     }
