@@ -115,7 +115,7 @@ fn matched_warps_are_compared_with_the_static_sky() {
     let mut off = iterative();
     off.artefacts.find = FindArtefacts::Off;
     let error = both.run("off", &off).unwrap_err().to_string();
-    assert!(error.contains(r#"artefacts.find is "off""#), "{error}");
+    assert!(error.contains(r#"need artefacts.find = "static_sky" (it is "off")"#), "{error}");
 }
 
 /// Only the visits that are used need one.
@@ -172,8 +172,8 @@ fn message(change: impl FnOnce(&mut Warp), config: &AssembleConfig) -> String {
 fn matched_warps_must_belong_to_their_exposures() {
     let config = static_sky();
     let missing = message(|warp| warp.set("VISIT", 77_i64), &config);
-    assert!(missing.contains("no PSF-matched warp (--matched) is of its visit 1003"), "{missing}");
-    assert!(missing.contains("those given are of 77, 1001, 1002, 1004"), "{missing}");
+    assert!(missing.contains("no PSF-matched warp for its visit 1003"), "{missing}");
+    assert!(missing.contains("PSF-matched warps given: 77, 1001, 1002, 1004"), "{missing}");
     let twice = message(|warp| warp.set("VISIT", 1001_i64), &config);
     assert!(twice.contains("both have the visit number 1001"), "{twice}");
     let size = |warp: &mut Warp| warp.pixels = warp.pixels.sub_image(BBox::new(0, 0, 100, 90)).unwrap();
