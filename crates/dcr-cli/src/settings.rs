@@ -235,7 +235,7 @@ mod tests {
             ("input.zero_point_of=minute", "unknown variant"),
             ("solver.order=2", "expected 1, 3, 5 or \"fourier\""),
             ("output.compression=zip", "unknown variant"),
-            ("model.subfilters=3.5", "expected a non-negative integer; as model.subfilters = 3"),
+            ("model.subfilters=3.5", "expected a non-negative integer; example: model.subfilters = 3"),
             ("subtract.match_psf=yes", "expected true or false"),
         ] {
             let message = set(&[argument]).unwrap_err();
