@@ -334,7 +334,8 @@ mod tests {
         let (exposures, _, warnings) = by_glob(&["a.fits", "x.weight.fits"], &none);
         assert_eq!(exposures, ["a.fits", "x.weight.fits"]);
         assert!(
-            warnings[0].contains("x.weight.fits: the name is that of") && warnings[0].contains("used as an exposure")
+            warnings[0].contains("x.weight.fits: the name is that of a weight")
+                && warnings[0].contains("used as an exposure")
         );
         let (exposures, _, warnings) = in_folder(&["a.fits", "rr_lyr.var.fits"], &none);
         assert_eq!((exposures.len(), warnings.len()), (2, 1));

@@ -1,4 +1,4 @@
-//! The main job on files: exposures are opened, coadded ([`crate::coadd()`]) and the results written.
+//! The main job on files: exposures are opened, coadded ([`crate::coadd()`]) and written.
 
 mod write;
 

@@ -85,9 +85,7 @@ mod tests {
     fn weights_are_two_columns() {
         let read = weights(file("# visit weight\n7 1.5\n8,0.25\n").path()).unwrap();
         assert_eq!(read, BTreeMap::from([(7, 1.5), (8, 0.25)]));
-        assert!(
-            weights(file("7\n").path()).unwrap_err().to_string().contains(":1: expected a visit number")
-        );
-        assert!(weights(file("7 1\n7 2\n").path()).unwrap_err().to_string().contains("there twice"));
+        assert!(weights(file("7\n").path()).unwrap_err().to_string().contains(":1: expected a visit number"));
+        assert!(weights(file("7 1\n7 2\n").path()).unwrap_err().to_string().contains("listed twice"));
     }
 }

@@ -20,7 +20,7 @@ fn json_log_has_stages_warnings_and_the_end() {
     let of = |message: &str, key: &str| -> Vec<&serde_json::Value> {
         lines.iter().filter(|line| line["message"] == message).map(|line| &line[key]).collect()
     };
-    let stages = ["reading", "coadding", "finding streaks", "solving", "writing"];
+    let stages = ["reading", "coadding", "finding streaks", "solving", "finishing", "writing"];
     assert_eq!(of("stage begins", "stage"), stages);
     assert_eq!(of("stage ends", "stage"), stages);
     assert_eq!(of("stage begins", "steps")[0], 10);

@@ -99,7 +99,7 @@ fn mandatory_cards_out_of_range_name_the_card_and_its_byte() {
         (1, "NAXIS", "3", "card NAXIS3 is missing"),
         (1, "NAXIS1", "-1", "NAXIS1 = -1"),
         (2, "NAXIS1", "40.5", "NAXIS1 = 40.5"),
-        (1, "NAXIS2", "9223372036854775807", "more pixels than any file"),
+        (1, "NAXIS2", "9223372036854775807", "the number of pixels exceeds any file"),
         (1, "PCOUNT", "-2880", "PCOUNT = -2880"),
         (1, "PCOUNT", "2880", "PCOUNT = 2880"),
         (1, "GCOUNT", "-32", "GCOUNT = -32"),
