@@ -141,6 +141,8 @@ pub struct ExposureInMemory {
     pub planes: MaskPlanes,
     /// PSF, if known.
     pub psf: Option<Psf>,
+    /// Band, as far as it is known beyond the filter's name in `visit`.
+    pub band: StatedBand,
 }
 
 impl ExposureInMemory {
@@ -158,6 +160,7 @@ impl ExposureInMemory {
             unit: exposure.unit().map(str::to_owned),
             planes: exposure.mask_planes().clone(),
             psf: exposure.psf().cloned(),
+            band: exposure.stated_band(),
         })
     }
 }
@@ -189,6 +192,11 @@ impl Exposure for ExposureInMemory {
 
     fn psf(&self) -> Option<&Psf> {
         self.psf.as_ref()
+    }
+
+    fn stated_band(&self) -> StatedBand {
+        let filter = self.band.filter.clone().or_else(|| self.visit.filter.clone());
+        StatedBand { filter, ..self.band.clone() }
     }
 
     fn read(&self, part: BBox) -> Result<MaskedImage, ReadError> {

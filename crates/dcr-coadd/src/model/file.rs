@@ -149,8 +149,8 @@ impl Model {
             ExposureFile::open(&path, &options)
         };
         // The planes of the joint solver reach beyond the patch; this map does not.
-        let on_patch = match PlaneFile::open(&path, "COVERAGE") {
-            Ok(_) => "COVERAGE",
+        let on_patch = match PlaneFile::open(&path, "FREEDOM") {
+            Ok(_) => "FREEDOM",
             Err(FitsError::Missing { .. }) => "PLANE_0",
             Err(error) => return Err(error.into()),
         };

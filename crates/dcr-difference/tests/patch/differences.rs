@@ -149,7 +149,8 @@ fn subtract_on_another_grid_and_from_templates_made_before() {
     template("other.fits", "template.fits");
     let message = run(&given, false).unwrap_err().to_string();
     assert!(
-        message.contains("its pixels are not those of") && message.contains("make it with `dcr template`"),
+        message.contains("its pixels are not those of")
+            && message.contains("make the template on these pixels"),
         "{message}"
     );
 }

@@ -190,8 +190,8 @@ fn patches_that_disagree_are_refused() {
         Bench::new(&warps).run_to(&bench.path(name), &config).unwrap();
         let made = templates(&bench, &["left", name], "exposure.fits", "no.fits", &TemplateConfig::default());
         let message = made.unwrap_err().to_string();
-        assert!(message.contains(&format!("{name}/subfilter_0.fits: the ")), "{message}");
-        assert!(message.contains("left/subfilter_0.fits has "), "{message}");
+        assert!(message.contains(&format!("{name}/model.fits: the ")), "{message}");
+        assert!(message.contains("left/model.fits has "), "{message}");
         message
     };
     let none: fn(&mut Warp) = |_| ();

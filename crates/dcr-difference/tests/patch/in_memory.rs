@@ -97,6 +97,9 @@ fn template_needs_one_file_or_none() {
         assert_eq!(of_memory.pixels.mask, by_folder.mask);
         assert_same(&of_memory.pixels.variance, &by_folder.variance);
         let model = Model::open(&bench.path("alone/moved.fits")).unwrap();
+        assert_eq!((&model.unit, model.bbox), (&coadds.model.unit, coadds.model.bbox));
+        assert_eq!((&model.metadata, &model.planes), (&coadds.model.metadata, &coadds.model.planes));
+        assert!(!model.unit.is_empty());
         let of_file = template(&model, &exposure, &TemplateConfig::default()).unwrap();
         assert_eq!(of_file.psf, of_memory.psf);
         assert_eq!(of_file.offset_px(), of_memory.offset_px());

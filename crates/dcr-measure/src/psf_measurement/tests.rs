@@ -180,7 +180,7 @@ fn measured_psf_of_too_few_stars_says_how_many() {
     add_moffat(&mut image, (60.2, 60.9), 6000.0, [4.0, 4.0]);
     let error = measured(&image, 4.0).unwrap_err();
     assert_eq!(error, TooFewStars { stars: 1, candidates: 1, needed: 5 });
-    assert!(error.to_string().starts_with("1 stars"));
+    assert!(error.to_string().starts_with("found 1 stars for the PSF"));
     assert!(measured(&Array2::zeros((1, 1)), 4.0).is_err());
     assert!(measured(&Array2::from_elem((60, 60), f64::NAN), 4.0).is_err());
 }
