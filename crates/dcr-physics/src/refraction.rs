@@ -125,7 +125,11 @@ impl RefractionModel {
 /// struct Flat;
 ///
 /// impl Refraction for Flat {
-///     fn refraction(&self, wavelength: Wavelength, altitude: Angle) -> Result<Angle, RefractionError> {
+///     fn refraction(
+///         &self,
+///         wavelength: Wavelength,
+///         altitude: Angle,
+///     ) -> Result<Angle, RefractionError> {
 ///         let refractivity = 2.0e-4 * (1.0 + 0.0057 * wavelength.inverse_um().powi(2));
 ///         Ok(Angle::from_radians(refractivity / altitude.radians().tan()))
 ///     }

@@ -29,7 +29,8 @@ impl Wcs {
     /// let mut header = Header::new();
     /// header.set("CTYPE1", "RA---TAN");
     /// header.set("CTYPE2", "DEC--TAN");
-    /// for (card, value) in [("CRPIX1", 51.0), ("CRPIX2", 51.0), ("CRVAL1", 53.0), ("CRVAL2", -25.0)] {
+    /// let cards = [("CRPIX1", 51.0), ("CRPIX2", 51.0), ("CRVAL1", 53.0), ("CRVAL2", -25.0)];
+    /// for (card, value) in cards {
     ///     header.set(card, value);
     /// }
     /// header.set("CD1_1", -0.2 / 3600.0);
