@@ -104,6 +104,6 @@ mod tests {
     fn layers_accept_arrows_that_point_down() {
         let down =
             "[dependencies]\ndcr-solver = \"0.1\"\nserde = \"1\"\n[dev-dependencies]\ndcr-sim = \"0.1\"";
-        assert!(found("dcr-coadd", down).is_empty());
+        assert!(found("dcr-difference", down).is_empty());
     }
 }
