@@ -197,7 +197,7 @@ impl Reading<'_> {
     }
 
     /// The time of day from a card of its own, on the day of `date`: a string, one with a date of its
-    /// own, hours below 24, or seconds.
+    /// own, hours below 24, or seconds from 48 on.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;
@@ -208,7 +208,8 @@ impl Reading<'_> {
                 Some(text) if text.contains(':') => Date::seconds_of_day(text)?,
                 _ => match value.as_f64()? {
                     hours @ 0.0..24.0 => hours * 3600.0,
-                    seconds @ 24.0..86_400.0 => seconds,
+                    // Between are hours of the next day as well as seconds.
+                    seconds @ 48.0..86_400.0 => seconds,
                     _ => return None,
                 },
             };

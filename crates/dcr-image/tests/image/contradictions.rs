@@ -97,6 +97,11 @@ fn time_of_day_that_is_a_number_completes_a_date() {
     }
     let alone = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03"))]));
     assert!(alone.mid_time.is_none() && warned(&alone, "time"));
+    // Hours of the next day or seconds, too many seconds, and none of either.
+    for (card, time) in [("UT", 25.5), ("UT", 47.0), ("UT", 90_000.0), ("UT", -1.0)] {
+        let visit = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03")), (card, Value::Float(time))]));
+        assert!(visit.mid_time.is_none() && warned(&visit, "time"), "{card} {time}");
+    }
 }
 
 #[test]
