@@ -1,9 +1,11 @@
 //! The height of a telescope, from cards that may hold feet, or the telescope's altitude angle.
 //!
-//! A unit in the card's text or in its comment counts. Heights above 5700 m, where nobody observes, are
-//! taken for feet if that gives a height that the pressure allows. A number below 5.7 that is not whole,
-//! as of heights in km, is taken for m, with a warning. A number up to 90 in a card whose name means both, such as ELEVATIO, is an angle
-//! where it is the altitude of the pointing. What is no height is not used, with a warning.
+//! - A unit in the text of the card, or in its comment, applies.
+//! - A height above 5700 m, where no telescope stands, is read as feet if the pressure allows the result.
+//! - A fraction below 5.7 without a unit may be in km. It is read as m, with a warning.
+//! - A number up to 90 in a card whose name means both, such as ELEVATIO, is an angle where it equals
+//!   the altitude of the pointing.
+//! - Any other number is not used, with a warning.
 
 use super::Value;
 use super::interpret::Reading;

@@ -174,8 +174,8 @@ impl Reading<'_> {
         Some(other.unwrap_or(first).clone())
     }
 
-    /// A date alone with the time of day from a card that is no text, which [`Self::found`] does not
-    /// take.
+    /// A date without a time, completed by a card with the time of day as a number.
+    /// [`Self::found`] reads texts only.
     fn date_and_number(&mut self, scale: Scale) -> Option<Found> {
         let date_card = self.profile.time.iter().find_map(|way| match *way {
             Time::Begin(card) | Time::BeginParts(card, _) => {
