@@ -128,15 +128,21 @@ impl Reading<'_> {
         None
     }
 
-    /// Unit other than m in the comment of a card, and its size in m.
-    fn unit_in_comment(&self, card: &str) -> Option<(&'static str, f64)> {
-        let comment = self.header.card(card)?.comment.to_ascii_lowercase();
-        let mut words = comment.split(|c: char| !c.is_ascii_alphanumeric());
-        words.find_map(|word| match word {
-            "ft" | "feet" | "foot" => Some(("feet", FOOT_M)),
-            "km" | "kilometers" | "kilometres" => Some(("km", KILOMETRE_M)),
-            _ => None,
-        })
+    /// Unit other than m in the comment of a card, and its size in m. Of several units, the one in
+    /// brackets at the beginning applies (FITS convention); without brackets none does, with a warning.
+    fn unit_in_comment(&mut self, card: &str) -> Option<(String, f64)> {
+        let comment = self.header.card(card)?.comment.trim().to_ascii_lowercase();
+        let words = comment.split(|c: char| !c.is_ascii_alphanumeric());
+        let units: Vec<(&str, f64)> = words.filter_map(|word| Some((word, metres_in(word)?))).collect();
+        let &(unit, unit_m) = units.first()?;
+        if !comment.starts_with('[') && units.iter().any(|(_, other)| *other != unit_m) {
+            self.warn(
+                "elevation",
+                format!("The comment of {card} names several units: none of them is used."),
+            );
+            return None;
+        }
+        (unit_m != 1.0).then(|| (unit.to_owned(), unit_m))
     }
 
     fn not_an_elevation(&mut self, card: &str, written: &str, why: &str) {
@@ -156,12 +162,18 @@ fn number_and_unit(text: &str) -> Option<(f64, Option<f64>)> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).filter(|at| *at > 0);
     let (number, unit) = unit_at.map_or((text, ""), |at| text.split_at(at));
     let number: f64 = number.trim().parse().ok().filter(|number: &f64| number.is_finite())?;
-    let unit_m = match unit.trim().to_ascii_lowercase().as_str() {
-        "" => None,
+    match unit.trim().to_ascii_lowercase().as_str() {
+        "" => Some((number, None)),
+        unit => Some((number, Some(metres_in(unit)?))),
+    }
+}
+
+/// The size in m of a unit of length, its name in lower case.
+fn metres_in(unit: &str) -> Option<f64> {
+    match unit {
         "m" | "meter" | "meters" | "metre" | "metres" | "m.a.s.l." | "masl" => Some(1.0),
         "ft" | "foot" | "feet" => Some(FOOT_M),
-        "km" => Some(KILOMETRE_M),
-        _ => return None,
-    };
-    Some((number, unit_m))
+        "km" | "kilometers" | "kilometres" => Some(KILOMETRE_M),
+        _ => None,
+    }
 }

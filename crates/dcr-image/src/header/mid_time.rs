@@ -198,7 +198,7 @@ impl Reading<'_> {
     }
 
     /// The time of day on the day of `date`, from its own card: a string, possibly with a date,
-    /// hours below 24, or seconds.
+    /// hours below 24, or seconds from 48 on.
     fn time_of_day(&self, date: Date) -> Option<(&'static str, Date)> {
         TIMES_OF_DAY.iter().find_map(|&card| {
             let value = self.header.get(card)?;
@@ -209,7 +209,8 @@ impl Reading<'_> {
                 Some(text) if text.contains(':') => Date::seconds_of_day(text)?,
                 _ => match value.as_f64()? {
                     hours @ 0.0..24.0 => hours * 3600.0,
-                    seconds @ 24.0..86_400.0 => seconds,
+                    // Between are hours of the next day as well as seconds.
+                    seconds @ 48.0..86_400.0 => seconds,
                     _ => return None,
                 },
             };

@@ -97,6 +97,11 @@ fn time_of_day_that_is_a_number_completes_a_date() {
     }
     let alone = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03"))]));
     assert!(alone.mid_time.is_none() && warned(&alone, "time"));
+    // Hours of the next day or seconds, too many seconds, and none of either.
+    for (card, time) in [("UT", 25.5), ("UT", 47.0), ("UT", 90_000.0), ("UT", -1.0)] {
+        let visit = visit_of(&rubin(&[("DATE-OBS", text("2000-01-03")), (card, Value::Float(time))]));
+        assert!(visit.mid_time.is_none() && warned(&visit, "time"), "{card} {time}");
+    }
 }
 
 #[test]
@@ -238,12 +243,16 @@ fn height_in_feet_and_height_that_is_an_angle() {
     close(height(&[("OBS-ELEV", Value::Float(26_630.0))]), 0.0);
     assert_eq!(height(&[("OBS-ELEV", text("8737 ft"))]), (8737.0 * 0.3048, false));
     assert_eq!(height(&[("OBS-ELEV", text("2.663 km"))]), (2663.0, false));
-    // A unit in the comment; a number that could be in km is ambiguous.
-    for (number, comment, m) in [
-        (8737.0, "[ft] height", 2663.0),
-        (4921.0, "Observatory elevation (feet)", 1500.0),
-        (2.663, "elevation in km", 2663.0),
-        (2.663, "", 2.663),
+    // A unit in the comment: of two that in brackets counts, else neither. Of a number that may be in
+    // km nobody can tell.
+    for (number, comment, expected) in [
+        (8737.0, "[ft] height", (2663.0, true)),
+        (4921.0, "Observatory elevation (feet)", (1500.0, true)),
+        (2.663, "elevation in km", (2663.0, true)),
+        (8737.0, "[ft] height (2663 m)", (2663.0, true)),
+        (2663.0, "[m] above sea level (8737 ft)", (2663.0, false)),
+        (4921.0, "4 m telescope, elevation in feet", (4921.0, true)),
+        (2.663, "", (2.663, true)),
     ] {
         let mut cards = rubin(&[]);
         cards.set("OBS-ELEV", number);
@@ -252,7 +261,11 @@ fn height_in_feet_and_height_that_is_an_angle() {
             _ => card.clone(),
         });
         let visit = visit_of(&cards.collect());
-        close((visit.site.unwrap().elevation_m, warned(&visit, "elevation")), m);
+        let (elevation_m, told) = (visit.site.unwrap().elevation_m, warned(&visit, "elevation"));
+        assert!(
+            (elevation_m - expected.0).abs() < 1.0 && told == expected.1,
+            "{comment}: {elevation_m} {told}"
+        );
     }
     // The altitude of the pointing, by its value or by its form.
     close(height(&[("ELEVATIO", Value::Float(43.83))]), 0.0);
