@@ -129,7 +129,8 @@ impl Reading<'_> {
     }
 
     /// Unit other than m in the comment of a card, and its size in m. Of several units, the one in
-    /// brackets at the beginning applies (FITS convention); without brackets none does, with a warning.
+    /// brackets at the beginning applies (FITS convention); without brackets none does, with a
+    /// warning.
     fn unit_in_comment(&mut self, card: &str) -> Option<(String, f64)> {
         let comment = self.header.card(card)?.comment.trim().to_ascii_lowercase();
         let words = comment.split(|c: char| !c.is_ascii_alphanumeric());
