@@ -50,7 +50,7 @@ const MAX_FWHM_PX: f64 = 200.0;
 /// // The image of a star is a PSF as well. Pixels widen it.
 /// let measured = Psf::Stamp(Stamp::new(stamp.pixels() * 5.0)?);
 /// let fwhm_px = measured.fwhm_px(0.0, 0.0)?;
-/// assert!(fwhm_px > 4.0 && fwhm_px < 4.4);
+/// assert!(fwhm_px > 4.0 && fwhm_px < 4.6);
 /// # Ok::<(), dcr_image::psf::StampError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

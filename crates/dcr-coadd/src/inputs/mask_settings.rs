@@ -55,7 +55,7 @@ pub(crate) fn check_assembling<'a>(
     check(&named, files, made, log)
 }
 
-/// Checks the mask planes that settings of `dcr subtract` name, see [`check_assembling`].
+/// Checks the mask planes that settings of `dcr subtract` name, as for `dcr assemble`.
 ///
 /// # Errors
 ///

@@ -60,7 +60,7 @@ impl<'a> PixelReader<'a> {
         self.bad
     }
 
-    /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged [`ARTEFACT`] and
+    /// Reads a box. The mask keeps the file's own dictionary; glitches are flagged `ARTEFACT` and
     /// not good.
     pub fn read(&self, visit: &Input, part: BBox) -> Result<VisitPixels, ReadError> {
         let mut pixels = self.read_file(visit.file.as_ref(), visit.scale, visit.excluded.as_deref(), part)?;

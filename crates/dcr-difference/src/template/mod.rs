@@ -45,7 +45,7 @@ use self::target::Target;
 /// use dcr_difference::template;
 /// use dcr_image::{Exposure, ExposureFile};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let model = Model::open("coadds/model.fits".as_ref())?;
 /// let file = ExposureFile::open("new.fits".as_ref(), &Default::default())?;
 /// let exposure: Arc<dyn Exposure> = Arc::new(file);

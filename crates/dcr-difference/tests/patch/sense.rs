@@ -111,7 +111,10 @@ fn sense_of_a_visit_that_is_mostly_clipped_is_doubted() {
     warps[3].pixels.image += 30.0 * sigma;
     let summary = Bench::new(&warps).run(&joint()).unwrap();
     let lost = said(&summary, "visit 1004");
-    assert!(lost.iter().any(|text| text.contains("of its good pixels contradict the other visits")), "{lost:?}");
+    assert!(
+        lost.iter().any(|text| text.contains("of its good pixels contradict the other visits")),
+        "{lost:?}"
+    );
     assert_eq!(summary.outcome, Outcome::DoneWithRemarks);
     assert!(summary.remarks.iter().any(|remark| remark.contains("visit 1004")), "{:?}", summary.remarks);
 }

@@ -1,7 +1,7 @@
 //! Headers, and their interpretation for each instrument.
 //!
 //! A [`Header`] holds the cards of a file. [`VisitHeader`] is the visit that they describe, by the
-//! profile of the instrument. Each module of `profiles` is one profile, as data; [`interpret`]
+//! profile of the instrument. Each module of `profiles` is one profile, as data; `interpret`
 //! applies it.
 
 mod angle;
