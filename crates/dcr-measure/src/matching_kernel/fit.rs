@@ -1,5 +1,6 @@
 //! Weighted least-squares fit of the kernel's coefficients, with rejection of stamps and pixels.
 
+use dcr_solver::linalg::solve_positive_definite;
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
@@ -131,7 +132,7 @@ impl Unknowns {
                 }
             }
         }
-        solve_positive(matrix, right).ok_or(MatchError::Undetermined)
+        solve_positive(&matrix, &right).ok_or(MatchError::Undetermined)
     }
 
     /// Residuals of the model in a stamp, in standard deviations.
@@ -181,45 +182,18 @@ fn normal_equations(stamp: &Stamp, kept: &[bool]) -> (Array2<f64>, Array1<f64>) 
 
 /// Solves a symmetric positive definite system, scaled to a diagonal of 1, with a ridge of 1e-9.
 /// `None` if it is not positive definite.
-pub(crate) fn solve_positive(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
-    let n = right.len();
-    let scale: Vec<f64> = (0..n).map(|i| matrix[[i, i]].sqrt()).collect();
+pub(crate) fn solve_positive(matrix: &Array2<f64>, right: &Array1<f64>) -> Option<Array1<f64>> {
+    let scale = matrix.diag().mapv(f64::sqrt);
     if scale.iter().any(|scale| !(*scale > 0.0 && scale.is_finite())) {
         return None;
     }
-    for i in 0..n {
-        for j in 0..n {
-            matrix[[i, j]] /= scale[i] * scale[j];
-        }
-        matrix[[i, i]] += RIDGE;
-        right[i] /= scale[i];
-    }
-    for j in 0..n {
-        for k in 0..j {
-            let factor = matrix[[j, k]];
-            for i in j..n {
-                matrix[[i, j]] -= matrix[[i, k]] * factor;
-            }
-        }
-        let pivot = matrix[[j, j]];
-        if !(pivot > 0.0 && pivot.is_finite()) {
-            return None;
-        }
-        let root = pivot.sqrt();
-        for i in j..n {
-            matrix[[i, j]] /= root;
-        }
-    }
-    for i in 0..n {
-        let sum: f64 = (0..i).map(|k| matrix[[i, k]] * right[k]).sum();
-        right[i] = (right[i] - sum) / matrix[[i, i]];
-    }
-    for i in (0..n).rev() {
-        let sum: f64 = (i + 1..n).map(|k| matrix[[k, i]] * right[k]).sum();
-        right[i] = (right[i] - sum) / matrix[[i, i]];
-    }
-    right.iter_mut().zip(&scale).for_each(|(value, scale)| *value /= scale);
-    right.iter().all(|value| value.is_finite()).then_some(right)
+    let scaled: Vec<f64> = matrix
+        .indexed_iter()
+        .map(|((i, j), value)| value / (scale[i] * scale[j]) + if i == j { RIDGE } else { 0.0 })
+        .collect();
+    let solution = solve_positive_definite(&scaled, &(right / &scale).to_vec(), 0.0)?;
+    let solution = Array1::from(solution) / &scale;
+    solution.iter().all(|value| value.is_finite()).then_some(solution)
 }
 
 fn mean_square(residuals: &[f64], kept: &[bool]) -> f64 {

@@ -260,7 +260,7 @@ impl<'a> Stacking<'a> {
             let term = |share: &Share| share.weight * self.bases[share.star][j] * self.bases[share.star][k];
             shares.iter().map(term).sum()
         });
-        let solution = solve_positive(matrix, (0..count).map(right).collect())?;
+        let solution = solve_positive(&matrix, &(0..count).map(right).collect())?;
         let mut all = Array1::zeros(self.bases[0].len());
         all.slice_mut(s![..count]).assign(&solution);
         Some(all)

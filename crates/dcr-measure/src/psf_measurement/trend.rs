@@ -51,9 +51,10 @@ fn prediction_error(stars: &[Star], polynomial: &Polynomial) -> Option<f64> {
     let matrix = Array2::from_shape_fn((polynomial.terms(), polynomial.terms()), |(j, k)| {
         bases.iter().zip(&weights).map(|(basis, weight)| weight * basis[j] * basis[k]).sum()
     });
-    let leverages = bases.iter().zip(&weights).map(|(basis, weight)| {
-        solve_positive(matrix.clone(), basis.clone()).map(|solution| weight * basis.dot(&solution))
-    });
+    let leverages = bases
+        .iter()
+        .zip(&weights)
+        .map(|(basis, weight)| solve_positive(&matrix, basis).map(|solution| weight * basis.dot(&solution)));
     let leverages: Vec<f64> = leverages.collect::<Option<_>>()?;
     let mut sum = 0.0;
     for quantity in 0..FIGURES {
@@ -62,7 +63,7 @@ fn prediction_error(stars: &[Star], polynomial: &Polynomial) -> Option<f64> {
         for ((basis, weight), value) in bases.iter().zip(&weights).zip(&values) {
             right.scaled_add(weight * value, basis);
         }
-        let fitted = solve_positive(matrix.clone(), right)?;
+        let fitted = solve_positive(&matrix, &right)?;
         for (((basis, weight), value), leverage) in bases.iter().zip(&weights).zip(&values).zip(&leverages) {
             sum += weight * ((value - basis.dot(&fitted)) / (1.0 - leverage)).powi(2);
         }
