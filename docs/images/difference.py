@@ -1,4 +1,4 @@
-"""Draws difference.png of the README: an exposure that the coadd has not seen, less the plain coadd and less dcr's template.
+"""Draws difference.png of the README: an exposure that the coadd has not seen, less the standard coadd and less dcr's template.
 
     dcr assemble testdata/field -o coadds
     dcr template coadds -e testdata/heldout/*.fits -o templates
@@ -31,7 +31,7 @@ sigma = np.sqrt(np.median(variance))
 
 panels = [
     (image, f"exposure, airmass {header['BORE-AIRMASS']:.2f}", (-5 * sigma, 40 * sigma)),
-    (image - plain, "exposure − plain coadd", (-7 * sigma, 7 * sigma)),
+    (image - plain, "exposure − standard coadd", (-7 * sigma, 7 * sigma)),
     (image - template, "exposure − dcr template", (-7 * sigma, 7 * sigma)),
 ]
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5))

@@ -1,4 +1,4 @@
-"""Draws solvers.png of the book: differences with the plain coadd and with either solver's templates, in steady and in troubled exposures.
+"""Draws solvers.png of the book: differences with the standard coadd and with either solver's templates, in steady and in troubled exposures.
 
     cargo xtask field steady --side 256 --visits 12
     cargo xtask field troubled --side 256 --visits 16 --troubled
@@ -35,7 +35,7 @@ for row, field, about in zip(axes, ["steady", "troubled"], ["seeing 0.75″", "s
     sigma = np.sqrt(np.median(variance))
     panels = [
         (exposure, f"exposure, airmass {header['BORE-AIRMASS']:.2f}", (-5 * sigma, 40 * sigma)),
-        (exposure - plain, "− plain coadd", (-7 * sigma, 7 * sigma)),
+        (exposure - plain, "− standard coadd", (-7 * sigma, 7 * sigma)),
         (read(f"{field}-iterative-less/difference_{VISIT}.fits")[0], "− iterative template", (-7 * sigma, 7 * sigma)),
         (read(f"{field}-joint-less/difference_{VISIT}.fits")[0], "− joint template", (-7 * sigma, 7 * sigma)),
     ]

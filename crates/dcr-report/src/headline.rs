@@ -65,10 +65,10 @@ fn worst(findings: &Findings) -> Option<String> {
     let matched = detections(&seen.matched);
     Some(match (seen.plain.as_ref().map(detections), matched) {
         (Some(Some(0)), Some(0)) => {
-            format!("{whose}, neither the plain coadd nor the matched template leaves a detection.")
+            format!("{whose}, neither the standard coadd nor the matched template leaves a detection.")
         }
         (Some(Some(plain)), Some(matched)) => format!(
-            "{whose}, the plain coadd leaves {}, the matched template {}.",
+            "{whose}, the standard coadd leaves {}, the matched template {}.",
             counted(plain, "detection", "detections"),
             none_or(matched)
         ),
@@ -78,7 +78,7 @@ fn worst(findings: &Findings) -> Option<String> {
         _ => {
             let rms = |left: Option<&Left>| fixed(left.and_then(|left| left.source_rms), 2);
             format!(
-                "{whose}, sources leave {} times the noise with the plain coadd, {} with the matched template; without a PSF \
+                "{whose}, sources leave {} times the noise with the standard coadd, {} with the matched template; without a PSF \
                  nobody can count detections.",
                 rms(seen.plain.as_ref()),
                 rms(Some(&seen.matched))
@@ -93,7 +93,7 @@ fn meaning(findings: &Findings) -> Option<String> {
         return None;
     }
     Some(
-        "The plain coadd is the average of all visits as they are. The matched template is what the model of the sky predicts for this \
+        "The standard coadd is the average of all visits as they are. The matched template is what the model of the sky predicts for this \
          very visit, with light of each colour where refraction put it."
             .into(),
     )
@@ -111,7 +111,7 @@ fn total(findings: &Findings) -> Option<String> {
     let threshold = findings.threshold;
     Some(match plain {
         Some(plain) => format!(
-            "In all {seen} visits together the plain coadd leaves {} above {threshold} σ, the matched templates {}. Each is \
+            "In all {seen} visits together the standard coadd leaves {} above {threshold} σ, the matched templates {}. Each is \
              false unless something changed on the sky.",
             counted(plain, "detection", "detections"),
             none_or(matched)
@@ -154,12 +154,12 @@ fn seeing(findings: &Findings) -> Option<String> {
 fn plain_coadd(findings: &Findings) -> Option<String> {
     match findings.plain_coadd {
         PlainCoadd::SumOfSubfilters => Some(
-            "The run has no plain.fits; as plain coadd stands in coadd.fits, the sum of the subfilters. It is sharper, and \
+            "The run has no plain.fits; as standard coadd stands in coadd.fits, the sum of the subfilters. It is sharper, and \
              leaves more."
                 .into(),
         ),
         PlainCoadd::There => None,
-        PlainCoadd::Missing => Some("There is no plain coadd to compare with.".into()),
+        PlainCoadd::Missing => Some("There is no standard coadd to compare with.".into()),
     }
 }
 

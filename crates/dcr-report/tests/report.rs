@@ -145,7 +145,7 @@ fn page_of_the_test_field_says_what_happened() {
     assert_eq!(
         page.headline,
         "Refraction drew blue and red light up to 6.1 px (1.22″) apart, in each visit differently. Subtracted from the worst \
-         visit, at airmass 1.00, the plain coadd leaves 16 detections, the matched template none."
+         visit, at airmass 1.00, the standard coadd leaves 16 detections, the matched template none."
     );
     assert_eq!(page.missing, [] as [&str; 0]);
     assert_eq!(page.html.matches("<img ").count(), 16);
@@ -248,7 +248,7 @@ fn page_of_an_empty_sky() {
     });
     let page = bench.assemble(|_| ()).page();
     assert!(
-        page.headline.contains("neither the plain coadd nor the matched template leaves a detection"),
+        page.headline.contains("neither the standard coadd nor the matched template leaves a detection"),
         "{}",
         page.headline
     );

@@ -75,7 +75,7 @@ fn ultraviolet(seed: u64) -> FieldConfig {
 /// What a run is worth.
 #[derive(Debug)]
 struct Figures {
-    /// Residuals of 5 σ in each visit that was not coadded, and the same with the plain coadd.
+    /// Residuals of 5 σ in each visit that was not coadded, and the same with the standard coadd.
     false_per_visit: f64,
     plain_false_per_visit: f64,
     /// Of the differences, around bright stars, in units of their noise.
@@ -127,7 +127,7 @@ fn measured(config: &FieldConfig, subfilters: usize) -> Figures {
 }
 
 /// Subtracts templates from visits that were not coadded: false detections with the template and
-/// with the plain coadd, and the rms around bright stars.
+/// with the standard coadd, and the rms around bright stars.
 fn differences(bench: &Bench, config: &FieldConfig, field: &Field) -> (f64, f64, f64) {
     // What is wrong with an exposure itself would be found too.
     let clean = Field::draw(&FieldConfig { artefacts: None, ..config.clone() }).unwrap();

@@ -275,7 +275,7 @@ fn artefacts_do_not_depend_on_where_pixels_are_nor_on_threads() {
     }
 }
 
-/// The plain coadd, and what the iterative method starts from, are those of visits whose masks had
+/// The standard coadd, and what the iterative method starts from, are those of visits whose masks had
 /// told of the trail.
 #[test]
 fn artefacts_leave_the_plain_coadd() {

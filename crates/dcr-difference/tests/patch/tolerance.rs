@@ -16,7 +16,7 @@ pub(crate) const COADD_OF_ONE: f32 = 1e-5;
 pub(crate) const SUBREGIONS: f32 = 1e-4;
 /// Mean squared difference between a held-out visit and its template on sources, in units of both
 /// variances. 1 would be noise alone; bright cores are left with the model's own errors. Measured:
-/// 1.16, and 2.81 with the plain coadd.
+/// 1.16, and 2.81 with the standard coadd.
 pub(crate) const MATCHED: f64 = 1.3;
 /// Scatter of the coadds' pixels over the variance written, on detected pixels. Measured: 0.96,
 /// 1.04 and 0.82 in the subfilters, 0.97 in their sum; the mean of 16 draws over some thousand
@@ -110,5 +110,5 @@ pub(crate) const VARIABLE_FLUX: f64 = 0.03;
 /// Coadds with glitches against those without, in σ of the coadd, more than 4 px from a glitch.
 pub(crate) const BESIDE_GLITCHES: f32 = 0.3;
 /// The same near glitches, where a visit of six is missing: on a star the others differ by
-/// refraction. Measured: 4.1 in the plain coadd.
+/// refraction. Measured: 4.1 in the standard coadd.
 pub(crate) const IN_GLITCHES: f32 = 6.0;

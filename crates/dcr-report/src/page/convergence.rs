@@ -63,7 +63,7 @@ fn in_words(outcome: &str) -> &str {
         "converged" => "converged",
         "diverged" => "diverged and kept the best model",
         "iteration_limit" => "made the most iterations, as this method is meant to",
-        "no_data" => "had no data on sources and kept the plain coadd",
+        "no_data" => "had no data on sources and kept the standard coadd",
         "not_measured" => "made the iterations asked for, unmeasured",
         "" => "ended",
         other => other,
@@ -88,7 +88,7 @@ mod tests {
         let several = [region("converged", 4), region("converged", 9), region("no_data", 0)];
         assert_eq!(
             course(&several),
-            "3 regions, 0 to 9 iterations; of the regions 2 converged, 1 had no data on sources and kept the plain coadd."
+            "3 regions, 0 to 9 iterations; of the regions 2 converged, 1 had no data on sources and kept the standard coadd."
         );
     }
 }

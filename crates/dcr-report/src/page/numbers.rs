@@ -102,7 +102,7 @@ fn remainders(findings: &Findings) -> Markup {
     let columns = [
         words("visit"),
         numbers("airmass", ""),
-        numbers("plain coadd: detections", ""),
+        numbers("standard coadd: detections", ""),
         numbers("dipoles", ""),
         numbers("rms on sources", ""),
         numbers("usable", "%"),

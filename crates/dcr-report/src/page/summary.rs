@@ -33,9 +33,9 @@ pub(super) fn section(findings: &Findings) -> Markup {
     html! {
         p {
             "Visit " (visit.visit) @if let Some(airmass) = visit.airmass { ", airmass " (fixed(Some(airmass), 2)) }
-            ", is the one of which the plain coadd leaves most."
+            ", is the one of which the standard coadd leaves most."
             @if flattened(findings, visit) {
-                " It was moved less than others: the plain coadd is smeared as the average visit is, this exposure is not."
+                " It was moved less than others: the standard coadd is smeared as the average visit is, this exposure is not."
             }
             " Where refraction puts a source elsewhere, or smears it otherwise, than in what is subtracted, white stands beside black."
         }
@@ -102,7 +102,7 @@ pub(super) fn differences(
         (Some(picture), Some(left)) => {
             let what = match findings.plain_coadd {
                 PlainCoadd::SumOfSubfilters => "sum of subfilters",
-                _ => "plain coadd",
+                _ => "standard coadd",
             };
             let left_figure = view(picture, angle, &about(what, left, picture), &caption(what, left));
             let marked = !(picture.marks.is_empty() && matched.marks.is_empty());

@@ -19,7 +19,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
             @if let Some(seen) = findings.seen(shown.visit) { (one(findings, shown, seen)) }
         }
         @if findings.shown.len() > 1 {
-            p.note { "Visits are ranked by the detections that the plain coadd leaves, then by the scatter on sources." }
+            p.note { "Visits are ranked by the detections that the standard coadd leaves, then by the scatter on sources." }
         }
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn by_airmass(findings: &Findings) -> Markup {
             p { "No exposure could be looked at, or none has sources and a known airmass." }
         } @else {
             p.legend {
-                span { svg viewBox="0 0 14 14" aria-hidden="true" { rect.plain x="3" y="3" width="8" height="8" {} } " plain coadd" }
+                span { svg viewBox="0 0 14 14" aria-hidden="true" { rect.plain x="3" y="3" width="8" height="8" {} } " standard coadd" }
                 span { svg viewBox="0 0 14 14" aria-hidden="true" { circle.matched cx="7" cy="7" r="4.5" {} } " matched template" }
             }
         }

@@ -16,13 +16,13 @@ pub(crate) struct Point {
 
 /// The scatter on sources over that of the sky; 1 is nothing left. `None` without any.
 pub(crate) fn by_airmass(points: &[Point]) -> Option<Markup> {
-    let about = "Scatter of pixels of sources over that of the sky, by airmass, for the plain coadd and the matched template";
+    let about = "Scatter of pixels of sources over that of the sky, by airmass, for the standard coadd and the matched template";
     plot(points, "rms on sources / noise", Some(1.0), about, 2)
 }
 
 /// The number of detections. `None` without any.
 pub(crate) fn detections_by_airmass(points: &[Point]) -> Option<Markup> {
-    let about = "Detections in the difference, by airmass, for the plain coadd and the matched template";
+    let about = "Detections in the difference, by airmass, for the standard coadd and the matched template";
     plot(points, "detections in the difference", None, about, 0)
 }
 
@@ -51,7 +51,7 @@ fn plot(points: &[Point], label: &str, level: Option<f64>, about: &str, digits: 
             }
             @for point in &known {
                 @if let Some(place) = place(point, point.plain) {
-                    (plain_mark(place, &tell(point, "plain coadd", point.plain)))
+                    (plain_mark(place, &tell(point, "standard coadd", point.plain)))
                 }
             }
             @for point in &known {
