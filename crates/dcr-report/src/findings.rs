@@ -57,7 +57,7 @@ pub(crate) enum PlainCoadd {
 
 /// Result for a visit.
 pub(crate) enum Finding {
-    /// It was looked at.
+    /// It was read.
     Seen(Seen),
     /// It could not be, for this reason.
     Missing(String),
@@ -92,7 +92,7 @@ pub(crate) struct Left {
     pub(crate) psf_matched: bool,
 }
 
-/// The coadds, to be looked at.
+/// The coadds to be reviewed.
 pub(crate) struct CoaddPictures {
     /// Blue to red, all in one stretch.
     pub(crate) subfilters: Vec<Picture>,
@@ -184,7 +184,7 @@ impl Findings {
         }
     }
 
-    /// The visits that could not be looked at, with the reason.
+    /// The visits that could not be read, with the reason.
     pub(crate) fn missing(&self) -> Vec<(&Visit, &str)> {
         self.summary
             .visits
@@ -210,7 +210,7 @@ impl Findings {
     }
 }
 
-/// The visits that were looked at, as [`Findings::ranked`] has them.
+/// The visits that were read, as [`Findings::ranked`] has them.
 fn ranked(visits: &[Finding]) -> Vec<usize> {
     let mut seen: Vec<(usize, (usize, f64))> = visits
         .iter()

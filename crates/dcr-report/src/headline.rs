@@ -33,19 +33,19 @@ fn displacement(findings: &Findings) -> Option<String> {
     Some(match findings.spread {
         _ if summary.visits.is_empty() => "The run has no visits.".into(),
         None if summary.subfilters() < 2 => "With a single subfilter, no refraction was modelled.".into(),
-        None => "How far refraction moved blue light against red is not known.".into(),
+        None => "The displacement of blue light against red light is unknown.".into(),
         Some(spread) if spread.visits == 1 => format!(
-            "Refraction drew blue and red light {:.1} px{} apart in the only visit.",
+            "Refraction separates blue and red light by {:.1} px{} in the only visit.",
             spread.largest_px,
             on_sky(spread.largest_px)
         ),
         Some(spread) if spread.between_px < NEGLIGIBLE_PX => format!(
-            "Refraction drew blue and red light {:.1} px{} apart, alike in all visits.",
+            "Refraction separates blue and red light by {:.1} px{}, almost equally in all visits.",
             spread.largest_px,
             on_sky(spread.largest_px)
         ),
         Some(spread) => format!(
-            "Refraction drew blue and red light up to {:.1} px{} apart, in each visit differently.",
+            "Refraction separates blue and red light by up to {:.1} px{}, differently in each visit.",
             spread.largest_px,
             on_sky(spread.largest_px)
         ),
@@ -65,7 +65,9 @@ fn worst(findings: &Findings) -> Option<String> {
     let matched = detections(&seen.matched);
     Some(match (seen.plain.as_ref().map(detections), matched) {
         (Some(Some(0)), Some(0)) => {
-            format!("{whose}, neither the standard coadd nor the matched template leaves a detection.")
+            format!(
+                "{whose}, neither the standard coadd nor the matched template leaves a residual detection."
+            )
         }
         (Some(Some(plain)), Some(matched)) => format!(
             "{whose}, the standard coadd leaves {}, the matched template {}.",
@@ -78,8 +80,8 @@ fn worst(findings: &Findings) -> Option<String> {
         _ => {
             let rms = |left: Option<&Left>| fixed(left.and_then(|left| left.source_rms), 2);
             format!(
-                "{whose}, sources leave {} times the noise with the standard coadd, {} with the matched template; without a PSF \
-                 nobody can count detections.",
+                "{whose}, the residuals of sources are {} times the noise with the standard coadd and {} with \
+                 the matched template. Without a PSF, detections cannot be counted.",
                 rms(seen.plain.as_ref()),
                 rms(Some(&seen.matched))
             )
@@ -93,8 +95,8 @@ fn meaning(findings: &Findings) -> Option<String> {
         return None;
     }
     Some(
-        "The standard coadd is the average of all visits as they are. The matched template is what the model of the sky predicts for this \
-         very visit, with light of each colour where refraction put it."
+        "The standard coadd is the average of all visits. The matched template is the model's prediction for \
+         this visit, with the light of each wavelength where refraction puts it."
             .into(),
     )
 }
@@ -111,13 +113,13 @@ fn total(findings: &Findings) -> Option<String> {
     let threshold = findings.threshold;
     Some(match plain {
         Some(plain) => format!(
-            "In all {seen} visits together the standard coadd leaves {} above {threshold} σ, the matched templates {}. Each is \
-             false unless something changed on the sky.",
+            "In all {seen} visits together, the standard coadd leaves {} above {threshold} σ, the matched \
+             templates {}. Every detection is false unless the sky changed.",
             counted(plain, "detection", "detections"),
             none_or(matched)
         ),
         None => format!(
-            "In all {seen} visits together the matched templates leave {} above {threshold} σ.",
+            "In all {seen} visits together, the matched templates leave {} above {threshold} σ.",
             counted(matched, "detection", "detections")
         ),
     })
@@ -135,7 +137,7 @@ fn seeing(findings: &Findings) -> Option<String> {
     } else {
         String::new()
     };
-    let what = "both templates were brought to the exposure's PSF before they were subtracted";
+    let what = "both templates were matched to the exposure's PSF before subtraction";
     let unmatched: Vec<String> = findings
         .ranked()
         .into_iter()
@@ -145,7 +147,7 @@ fn seeing(findings: &Findings) -> Option<String> {
     let but = if unmatched.is_empty() {
         String::new()
     } else {
-        format!("; for {} no kernel could be fitted", listed(&unmatched, 6))
+        format!("; the fit of the kernel failed for {}", listed(&unmatched, 6))
     };
     let sentence = format!("{range}{what}{but}.");
     Some(sentence[..1].to_uppercase() + &sentence[1..])
@@ -154,12 +156,12 @@ fn seeing(findings: &Findings) -> Option<String> {
 fn plain_coadd(findings: &Findings) -> Option<String> {
     match findings.plain_coadd {
         PlainCoadd::SumOfSubfilters => Some(
-            "The run has no plain.fits; as standard coadd stands in coadd.fits, the sum of the subfilters. It is sharper, and \
-             leaves more."
+            "The run has no plain.fits; coadd.fits, the sum of the subfilters, replaces the standard coadd. It \
+             is sharper and leaves more residuals."
                 .into(),
         ),
         PlainCoadd::There => None,
-        PlainCoadd::Missing => Some("There is no standard coadd to compare with.".into()),
+        PlainCoadd::Missing => Some("No standard coadd is available for comparison.".into()),
     }
 }
 
@@ -168,12 +170,11 @@ fn missing(findings: &Findings) -> Option<String> {
     match missing.len() {
         0 => None,
         n if n == findings.summary.visits.len() => Some(
-            "None of the exposures could be looked at, so there are no differences here; they are sought where summary.json \
-             says."
+            "No exposure could be read, so the page shows no differences. The paths are those in summary.json."
                 .into(),
         ),
         n => Some(format!(
-            "{} could not be looked at: {}.",
+            "{} could not be read: {}.",
             counted(n, "exposure", "exposures"),
             listed(&missing, 6)
         )),

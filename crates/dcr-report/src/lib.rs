@@ -31,7 +31,7 @@ pub struct Report {
     pub html: String,
     /// The headline.
     pub headline: String,
-    /// The exposures that could not be looked at, each with the reason.
+    /// The exposures that could not be read, each with the reason.
     pub missing: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct Report {
 #[non_exhaustive]
 pub enum ReportError {
     /// `summary.json` is not one of `dcr assemble`.
-    #[error("it is no summary of dcr assemble ({0}); name the folder of a finished run")]
+    #[error("not a summary of dcr assemble ({0}); give the folder of a finished run")]
     Summary(String),
     /// The coadds cannot be read, or the run was cancelled.
     #[error(transparent)]

@@ -22,7 +22,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
             div.wide {
                 (figure(
                     picture,
-                    "The coadd in colours: the blue end of the band shown blue, the red end red",
+                    "Colour image of the coadd: the blue end of the band is blue, the red end red",
                     &html! { span.name { "In colours:" } " the blue end of the band is shown blue, its red end red" },
                 ))
             }
@@ -38,7 +38,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
             @if let Some((picture, least, most)) = &pictures.n_image {
                 (figure(
                     picture,
-                    &format!("Number of visits that reached each pixel, from {least:.1} to {most:.1}"),
+                    &format!("Number of visits per pixel, from {least:.1} to {most:.1}"),
                     &html! {
                         span.name { "Visits for each pixel:" }
                         " "
@@ -49,8 +49,9 @@ pub(super) fn section(findings: &Findings) -> Markup {
             }
         }
         p.note {
-            "All subfilters are stretched alike (asinh: faint linear, bright compressed), each divided by its share of a flat spectrum: a source with a flat spectrum is \
-             equally bright in all. Where colours are noise, the picture in colours fades to grey."
+            "All subfilters have the same asinh stretch after division by the flux of a flat spectrum in the \
+             subfilter, so that a source with a flat spectrum is equally bright in all of them. The colour \
+             image fades to grey where colours are noise."
         }
     }
 }
@@ -73,19 +74,20 @@ pub(super) fn colours(findings: &Findings) -> Markup {
             div {
                 p {
                     (counted(drawn, "isolated source", "isolated sources")) " beyond 20 σ in the sum and 5 σ in each subfilter, of "
-                    (findings.stars.len()) " that are isolated, measured with the PSF on the subfilters. Redder sources \
-                     are further up and to the right. Bars are errors from the coadds' variances."
+                    (findings.stars.len()) " that are isolated; PSF photometry on the subfilters. Redder sources are further up and \
+                     to the right. Error bars are from the variances of the coadds."
                 }
                 @if band.fractions.len() > 2 {
                     p {
-                        "The dashed line is that of black bodies from 3000\u{a0}K (above) to 30\u{202f}000\u{a0}K. Stars lie near it as far \
-                         as they are like black bodies; lines and breaks in spectra lead away from it, and so do errors."
+                        "The dashed line shows black bodies from 3000\u{a0}K (top) to 30\u{202f}000\u{a0}K. \
+                         Stars deviate from it by lines and breaks in their spectra, and by errors."
                     }
                 }
                 @if findings.summary.settings().band.throughput.is_none() {
                     p {
-                        "The run has no throughput curve (band.throughput), so subfilters are taken to be alike: where the band is less \
-                         transparent sources look fainter, and all points are shifted alike."
+                        "The run has no throughput curve (band.throughput), so all subfilters are assumed to \
+                         have the same throughput. Where the true throughput is lower, sources look fainter, \
+                         which shifts all points equally."
                     }
                 }
             }
@@ -95,10 +97,10 @@ pub(super) fn colours(findings: &Findings) -> Markup {
 
 fn without_colours(findings: &Findings) -> &'static str {
     if findings.summary.subfilters() < 2 {
-        "A single subfilter has no colours."
+        "A single subfilter gives no colours."
     } else if findings.summary.psf_fwhm_px.is_none() {
-        "The coadds have no PSF to measure stars with."
+        "The coadds have no PSF, which the photometry needs."
     } else {
-        "No isolated source is bright enough to have colours."
+        "No isolated source is bright enough for a colour."
     }
 }

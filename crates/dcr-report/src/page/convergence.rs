@@ -21,10 +21,10 @@ pub(super) fn section(findings: &Findings) -> Markup {
                 (fixed(Some(initial), 4)) " with the starting model, " (fixed(Some(last), 4)) " in the end."
             }
         }
-        @if metrics.is_none() && gains.is_none() { p { "The summary has no iterations to draw." } }
+        @if metrics.is_none() && gains.is_none() { p { "The summary lists no iterations." } }
         div.plots {
             @if let Some(plot) = metrics { figure.plotted { (plot) figcaption { "Metric by iteration (logarithmic); 0 is the starting model" } } }
-            @if let Some(plot) = gains { figure.plotted { (plot) figcaption { "Gain by iteration: how strongly a new solution replaces the last" } } }
+            @if let Some(plot) = gains { figure.plotted { (plot) figcaption { "Gain by iteration: weight of the new solution against the last one" } } }
         }
     }
 }
@@ -53,7 +53,7 @@ fn course(regions: &[Region]) -> String {
         .collect();
     match regions.len() {
         1 => format!("{range}; the solve {}.", ends.join(", ")),
-        n => format!("{n} regions, {range}; of the regions {}.", ends.join(", ")),
+        n => format!("{n} regions, {range}: {}.", ends.join(", ")),
     }
 }
 
@@ -62,9 +62,9 @@ fn in_words(outcome: &str) -> &str {
     match outcome {
         "converged" => "converged",
         "diverged" => "diverged and kept the best model",
-        "iteration_limit" => "made the most iterations, as this method is meant to",
+        "iteration_limit" => "ran for the maximum number of iterations, as intended for this solver",
         "no_data" => "had no data on sources and kept the standard coadd",
-        "not_measured" => "made the iterations asked for, unmeasured",
+        "not_measured" => "ran for the requested number of iterations, without a measurement of convergence",
         "" => "ended",
         other => other,
     }
@@ -88,7 +88,7 @@ mod tests {
         let several = [region("converged", 4), region("converged", 9), region("no_data", 0)];
         assert_eq!(
             course(&several),
-            "3 regions, 0 to 9 iterations; of the regions 2 converged, 1 had no data on sources and kept the standard coadd."
+            "3 regions, 0 to 9 iterations: 2 converged, 1 had no data on sources and kept the standard coadd."
         );
     }
 }

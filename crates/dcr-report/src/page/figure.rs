@@ -80,7 +80,7 @@ pub(crate) fn compared(first: &Markup, second: &Markup, marked: bool, about: &st
     html! {
         div.pair role="group" aria-label=(about) {
             div.pictures { (first) (second) }
-            input.slide type="range" min="0" max="100" value="50" hidden aria-label={ "Border between the pictures: " (about) };
+            input.slide type="range" min="0" max="100" value="50" hidden aria-label={ "Border between the images: " (about) };
             div.controls {
                 span.modes hidden {
                     button type="button" data-mode="side" aria-pressed="true" { "Side by side" }

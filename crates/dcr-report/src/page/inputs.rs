@@ -20,7 +20,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
         (visits(findings, &notes))
         @if !notes.is_empty() {
             div.assumed {
-                h3 { "What was assumed" }
+                h3 { "Assumptions" }
                 dl {
                     @for (i, note) in notes.iter().enumerate() {
                         dt { (letter(i)) }
@@ -79,9 +79,9 @@ fn visits(findings: &Findings, notes: &[Note]) -> Markup {
             ]
         })
         .collect();
-    let caption = "q is the direction to the zenith (position angle, North through East). Blue − red is how far the blue edge of the band \
-                   lies from its red edge; the last shifts are those of the bluest and the reddest subfilter as a whole, in the middle of the patch. \
-                   Letters refer to what was assumed, below";
+    let caption = "q is the position angle of the zenith, North through East. Blue − red is the displacement of the blue \
+     edge of the band against its red edge; the last columns are the displacements of the bluest and reddest \
+     subfilter, at the middle of the patch. Letters refer to the assumptions below";
     table("visit-table", caption, &columns, &rows)
 }
 
@@ -109,7 +109,7 @@ fn leverage(findings: &Findings) -> Markup {
         })
         .collect();
     let Some(plot) = polar(&points) else {
-        return html! { p { "Displacements are not known, or there is a single subfilter: nothing can be said of leverage." } };
+        return html! { p { "Without displacements, or with a single subfilter, the leverage is undefined." } };
     };
     html! {
         div.beside {
@@ -117,9 +117,9 @@ fn leverage(findings: &Findings) -> Markup {
             div {
                 h3 { "Leverage" }
                 p {
-                    "Each point is a visit: the direction in which refraction moved blue light, and how far it moved it against red. \
-                     Colours inside the band come from the differences between these vectors: points that lie far apart tell them \
-                     well, points in one heap do not."
+                    "Each point is a visit: direction and size of the displacement of blue light against red \
+                     light. Colours within the band come from the differences between these vectors: points \
+                     far apart determine them well, points close together do not."
                 }
                 @if let Some(spread) = findings.spread.filter(|spread| spread.visits > 1) {
                     p {
@@ -136,16 +136,17 @@ fn leverage(findings: &Findings) -> Markup {
 /// Verdict on the DCR leverage.
 fn verdict(rms_px: f64, fwhm_px: Option<f64>) -> String {
     let Some(fwhm) = fwhm_px.filter(|fwhm| *fwhm > 0.0) else {
-        return format!("They scatter by {rms_px:.2} px (rms about their mean).");
+        return format!("Their scatter is {rms_px:.2} px (rms about the mean).");
     };
     let ratio = rms_px / fwhm;
     let judged = if ratio < SMALLEST_LEVERAGE {
-        "That is little: colours in the subfilters come from the prior more than from the data."
+        "That is small: colours in the subfilters come from the prior more than from the data."
     } else {
-        "That is enough to tell colours."
+        "That is enough to determine colours."
     };
     format!(
-        "They scatter by {rms_px:.2} px (rms about their mean), {:.0} % of the coadd's PSF, FWHM {fwhm:.2} px. {judged}",
+        "Their scatter is {rms_px:.2} px (rms about the mean), {:.0} % of the FWHM of the coadd's PSF, \
+         {fwhm:.2} px. {judged}",
         100.0 * ratio
     )
 }
@@ -212,7 +213,7 @@ pub(super) fn warnings(findings: &Findings) -> Vec<(String, String)> {
         (listed(&names, 6), text.to_owned())
     });
     let missing = findings.missing().into_iter().map(|(visit, reason)| {
-        (format!("visit {}", visit.visit), format!("It could not be looked at for this report: {reason}."))
+        (format!("visit {}", visit.visit), format!("It could not be read for this report: {reason}."))
     });
     told.chain(missing).collect()
 }
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn verdict_is_drawn_where_inspect_draws_it() {
-        assert!(verdict(1.0, Some(4.0)).contains("That is little"));
+        assert!(verdict(1.0, Some(4.0)).contains("That is small"));
         assert!(verdict(2.0, Some(4.0)).contains("enough"));
         assert!(!verdict(2.0, None).contains("That is"));
     }

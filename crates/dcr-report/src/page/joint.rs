@@ -16,21 +16,21 @@ pub(super) fn section(joint: &Joint) -> Markup {
     html! {
         p {
             (course(joint))
-            " The error is how far predictions are from those of the exact solution: rms per pixel, in units of the noise \
-             of all visits together, so that below 1 it drowns in the noise."
+            " The error is the rms difference per pixel between the predictions and those of the exact \
+             solution, in units of the noise of all visits together. Below 1 it is hidden by the noise."
         }
-        @if first.is_none() && last.is_none() { p { "The summary has no iterations to draw." } }
+        @if first.is_none() && last.is_none() { p { "The summary lists no iterations." } }
         div.plots {
             @if let Some(plot) = first {
-                figure.plotted { (plot) figcaption { "First solve, again after each round of leaving out outliers and fitting offsets (logarithmic)" } }
+                figure.plotted { (plot) figcaption { "First solve, continued after each round of outlier rejection and offset fits (logarithmic)" } }
             }
             @if let Some(plot) = last {
                 figure.plotted { (plot) figcaption { "Final solve (logarithmic)" } }
             }
         }
-        h3 { "How well the visits tell colours" }
+        h3 { "How well the visits determine colours" }
         p { (identifiability(joint)) }
-        h3 { "Where the visits lay" }
+        h3 { "Geometry of the visits" }
         p { (offsets(joint)) }
         (visits(&joint.visits))
     }
@@ -49,38 +49,40 @@ fn course(joint: &Joint) -> String {
     let end = match joint.outcome.as_str() {
         "converged" => "; every tile reached its tolerance",
         "iteration_limit" => {
-            "; some tile made the most iterations: the solution is good, its last digits are not settled"
+            "; some tiles reached the iteration limit: the solution is usable, but its last digits have not converged"
         }
         _ => "",
     };
     format!(
-        "All visits were solved for together, each with its own PSF, in {}: {range}{end}.",
+        "One least-squares solution of all visits, each with its own PSF, in {}: {range}{end}.",
         counted(joint.tiles.len(), "tile", "tiles")
     )
 }
 
 /// Identifiability of colours in words, with its origin.
 fn identifiability(joint: &Joint) -> String {
-    let whose = "The colour between the bluest and the reddest subfilter, of a star with a signal 100 times its noise,";
+    let whose = "The colour between the bluest and the reddest subfilter of a star with S/N 100";
     let known = match joint.colour_error_mag {
-        None => format!("{whose} cannot be told from the visits at all."),
+        None => format!("{whose} is not determined by the visits."),
         Some(error) if error > POOR_MAG => {
             format!(
-                "{whose} can hardly be told from the visits: its error would be {} mag.",
+                "{whose} is hardly determined by the visits: its error would be {} mag.",
                 fixed(Some(error), 2)
             )
         }
-        Some(error) => format!("{whose} is known to {} mag from the visits alone.", fixed(Some(error), 3)),
+        Some(error) => {
+            format!("{whose} has an error of {} mag from the visits alone.", fixed(Some(error), 3))
+        }
     };
     let percent = |fraction: f64| match (100.0 * fraction).round() {
         100.0 => "nearly all".to_owned(),
-        0.0 => "next to nothing".into(),
+        0.0 => "almost nothing".into(),
         percent => format!("{percent} %"),
     };
     match (joint.data_fraction, joint.faint_data_fraction) {
         (Some(bright), Some(faint)) => format!(
-            "{known} The solve assumes besides that spectra are smooth and nearly flat. \
-             Still {} of what it tells of such a colour comes from the visits; of a fainter star, at 30 times its noise, {}.",
+            "{known} The prior assumes smooth and nearly flat spectra. The visits contribute {} of such a \
+             colour, and {} of that of a star with S/N 30.",
             percent(bright),
             percent(faint)
         ),
@@ -98,12 +100,12 @@ fn offsets(joint: &Joint) -> String {
     let settled = joint.offset_changes_px.iter().flatten().next_back();
     match (farthest, settled) {
         (Some(farthest), Some(change)) => format!(
-            "Each visit was registered to the model. They lie up to {} px from where their WCS put them; the last round of fitting moved \
-             none by more than {} px.",
+            "Each visit was registered to the model. The offsets from the WCS are up to {} px; the last round \
+             of fits changed none by more than {} px.",
             fixed(Some(farthest), 3),
             fixed(Some(*change), 4)
         ),
-        _ => "Visits were taken to lie where their WCS put them.".into(),
+        _ => "Visits were not registered: their WCS was used as it is.".into(),
     }
 }
 
@@ -114,7 +116,7 @@ fn visits(visits: &[JointVisit]) -> Markup {
         numbers("dy", "px"),
         numbers("PSF FWHM", "px"),
         numbers("brighter than the model", "%"),
-        numbers("left out", "%"),
+        numbers("clipped", "%"),
         numbers("χ²", ""),
     ];
     let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
@@ -130,8 +132,9 @@ fn visits(visits: &[JointVisit]) -> Markup {
         ]
     };
     let rows: Vec<Vec<String>> = visits.iter().map(row).collect();
-    let caption = "Brightness is told, not corrected. Left out are good pixels that no model fits: cosmic rays, trails, what varies. χ² is the \
-                   mean squared residual over the variance of the sky; 1 if only noise is left";
+    let caption = "Flux-scale offsets are reported but not applied. Clipped are good pixels that contradict the model: \
+     cosmic rays, trails, changes on the sky. χ² is the mean squared residual over the variance of the sky; 1 \
+     means pure noise";
     table("joint-table", caption, &columns, &rows)
 }
 
@@ -174,10 +177,11 @@ mod tests {
             identifiability(&joint)
         };
         assert!(
-            of(Some(0.031)).contains("is known to 0.031 mag") && of(Some(0.031)).contains("Still 95 % of")
+            of(Some(0.031)).contains("has an error of 0.031 mag")
+                && of(Some(0.031)).contains("contribute 95 % of")
         );
         assert!(of(Some(0.5)).contains("hardly"));
-        assert!(of(None).contains("cannot be told"));
+        assert!(of(None).contains("is not determined"));
         assert!(!identifiability(&Joint::default()).contains('%'));
     }
 
@@ -188,6 +192,6 @@ mod tests {
         assert!(
             offsets(&fitted).contains("up to 0.050 px") && offsets(&fitted).contains("more than 0.0010 px")
         );
-        assert!(offsets(&Joint::default()).contains("where their WCS put them"));
+        assert!(offsets(&Joint::default()).contains("were not registered"));
     }
 }

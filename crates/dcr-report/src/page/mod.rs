@@ -31,11 +31,11 @@ struct Section {
 pub(crate) fn render(findings: &Findings, headline: &Headline) -> Markup {
     let sections = [
         Section { id: "worst", title: "The worst visit", content: summary::section(findings) },
-        Section { id: "inputs", title: "What went in", content: inputs::section(findings) },
+        Section { id: "inputs", title: "Inputs", content: inputs::section(findings) },
         Section { id: "convergence", title: "Convergence", content: convergence::section(findings) },
         Section { id: "coadds", title: "The coadds", content: coadds::section(findings) },
         Section { id: "visits", title: "Worst, median and best visit", content: visits::section(findings) },
-        Section { id: "airmass", title: "What is left, by airmass", content: visits::by_airmass(findings) },
+        Section { id: "airmass", title: "Residuals by airmass", content: visits::by_airmass(findings) },
         Section { id: "colours", title: "Colours of stars", content: coadds::colours(findings) },
         Section { id: "numbers", title: "All numbers", content: numbers::section(findings) },
     ];

@@ -68,15 +68,15 @@ fn solve(summary: &RunSummary) -> Vec<(&'static str, String)> {
     let visit = joint.fiducial_visit.map_or_else(|| "none".into(), |visit| visit.to_string());
     vec![
         ("method", "joint".into()),
-        ("visit whose PSF the coadds have", visit),
+        ("visit that provides the PSF of the coadds", visit),
         ("FWHM of that PSF (px)", fixed(joint.fiducial_fwhm_px, 3)),
         ("noise of all visits together (per pixel)", fixed(joint.noise_per_pixel, 4)),
-        ("pixels where the model rests on data (%)", percent(joint.covered)),
+        ("pixels with data in the model (%)", percent(joint.covered)),
         (
             "error of a colour at S/N 100, from data alone (mag)",
             joint.colour_error_mag.map_or_else(|| "without bounds".into(), |error| fixed(Some(error), 4)),
         ),
-        ("share of the data in it (%)", percent(joint.data_fraction)),
+        ("contribution of the data to it (%)", percent(joint.data_fraction)),
         ("the same at S/N 30 (%)", percent(joint.faint_data_fraction)),
     ]
 }
@@ -135,14 +135,14 @@ fn remainders(findings: &Findings) -> Markup {
             row.extend(cells(seen.map(|seen| seen.matched)));
             row.push(fixed(seen.map(|seen| 100.0 * seen.matched.searched), 1));
             row.push(match seen {
-                None => "not looked at".into(),
+                None => "not read".into(),
                 Some(seen) if seen.matched.psf_matched => "yes".into(),
                 Some(_) => "no".into(),
             });
             row
         })
         .collect();
-    let caption = format!("What is left of each visit, above {} σ", findings.threshold);
+    let caption = format!("Residuals of each visit above {} σ", findings.threshold);
     table("remainder-table", &caption, &columns, &rows)
 }
 
@@ -203,7 +203,7 @@ fn shifts(findings: &Findings) -> Markup {
             std::iter::once(visit.visit.to_string()).chain((0..most).flat_map(shift)).collect()
         })
         .collect();
-    let caption = "In the middle of the patch, by number of the subfilter, blue to red";
+    let caption = "At the middle of the patch, by number of the subfilter, blue to red";
     folded("Displacements of the subfilters", &table("shift-table", caption, &columns, &rows))
 }
 
@@ -229,7 +229,8 @@ fn regions(findings: &Findings) -> Markup {
 
 /// The errors of the joint method's solves.
 fn tiles(joint: &Joint) -> Markup {
-    let columns = [words("tile"), words("solve"), numbers("iteration", ""), numbers("error left", "noise")];
+    let columns =
+        [words("tile"), words("solve"), numbers("iteration", ""), numbers("remaining error", "noise")];
     let mut rows: Vec<Vec<String>> = Vec::new();
     for tile in &joint.tiles {
         let first =
@@ -251,7 +252,7 @@ fn configuration(findings: &Findings) -> Markup {
     folded(
         "Configuration",
         &html! {
-            div.above { p.caption { "All settings of the run, as --config takes them" } button type="button" data-copy="configuration" hidden { "Copy" } }
+            div.above { p.caption { "All settings of the run, in the format of --config" } button type="button" data-copy="configuration" hidden { "Copy" } }
             pre id="configuration" tabindex="0" { (text) }
         },
     )

@@ -23,7 +23,7 @@ pub(super) fn section(findings: &Findings) -> Markup {
     let Some((Shown { visit, views, .. }, seen)) =
         worst.and_then(|shown| Some((shown, findings.seen(shown.visit)?)))
     else {
-        return html! { p { "No exposure could be looked at, so there is no difference to show." } };
+        return html! { p { "No exposure could be read, so there is no difference to show." } };
     };
     let visit = &findings.summary.visits[*visit];
     let (plain, matched) = match &views.part {
@@ -33,29 +33,30 @@ pub(super) fn section(findings: &Findings) -> Markup {
     html! {
         p {
             "Visit " (visit.visit) @if let Some(airmass) = visit.airmass { ", airmass " (fixed(Some(airmass), 2)) }
-            ", is the one of which the standard coadd leaves most."
+            ", has the largest residuals with the standard coadd."
             @if flattened(findings, visit) {
-                " It was moved less than others: the standard coadd is smeared as the average visit is, this exposure is not."
+                " Refraction displaces it less than others: the standard coadd is smeared like the average \
+                 visit, this exposure is not."
             }
-            " Where refraction puts a source elsewhere, or smears it otherwise, than in what is subtracted, white stands beside black."
+            " Where refraction displaces or smears a source differently in the exposure and in the subtracted \
+             image, the difference is a dipole of black and white."
         }
         (differences(findings, visit, seen, plain, matched))
         p.note {
-            "Grey is no difference; black and white are −6 and 6 σ of the noise"
-            @if seen.matched.psf_matched { ", in each picture its own, for PSFs were matched" } @else { ", the same in both" }
-            "; hatched is what cannot be told in one of the two, for want of data or of a prediction; both are compared on the rest. "
+            "Grey is zero; black and white are −6 and 6 σ of the noise"
+            @if seen.matched.psf_matched { " in each image, because PSFs were matched" } @else { ", the same in both" }
+            "; hatched pixels have no data or no prediction in one of the two and are excluded from both. "
             @if seen.matched.counts.is_some() {
-                "Circles are detections above " (findings.threshold) " σ: orange where the exposure is brighter, blue where it is fainter; \
-                 a pair counts as one. "
+                "Circles are detections above " (findings.threshold) " σ: orange where the exposure is brighter, blue where it is fainter; a dipole counts as one. "
             }
-            @if zenith(visit).is_some() { "The arrow points to the zenith, to where refraction moves blue light." }
+            @if zenith(visit).is_some() { "The arrow points to the zenith, the direction in which refraction displaces blue light." }
             @if let Some(part) = &views.part {
-                " Shown at full resolution is the part with most detections: x " (part.bbox.x0) " to " (part.bbox.x1() - 1)
+                " The part with most detections is shown at full resolution: x " (part.bbox.x0) " to " (part.bbox.x1() - 1)
                 ", y " (part.bbox.y0) " to " (part.bbox.y1() - 1) " px."
             }
-            " The exposures themselves went into both templates, which leaves their noise a little smaller than that of new \
-             exposures. What really changed on the sky is detected with either, as are trails and \
-             cosmic rays that no mask marks."
+            " The exposures contribute to both templates, which makes the noise of these differences slightly \
+             smaller than that of new exposures. Real changes on the sky are detected with either template, as \
+             are unmasked trails and cosmic rays."
         }
     }
 }
@@ -89,7 +90,7 @@ pub(super) fn differences(
             0 => String::new(),
             n => format!("; {} marked here", counted(n, "detection", "detections")),
         };
-        format!("Visit {number} less the {what}: {}{marked}", left_over(left))
+        format!("Visit {number} minus the {what}: {}{marked}", left_over(left))
     };
     let angle = zenith(visit);
     let right = view(
@@ -114,11 +115,12 @@ pub(super) fn differences(
 
 /// Residuals in a few words.
 fn left_over(left: &Left) -> String {
-    let rms = left.source_rms.map(|rms| format!("scatter on sources {} × the sky's", fixed(Some(rms), 2)));
+    let rms =
+        left.source_rms.map(|rms| format!("scatter on sources {} × that of the sky", fixed(Some(rms), 2)));
     let counted = left.counts.map(|counts| counted(counts.detections, "detection", "detections"));
     let masked = (left.usable < MOSTLY).then(|| format!("{:.0} % of the pixels usable", 100.0 * left.usable));
     let searched =
         left.counts.map(|_| format!("{:.1} % of the exposure's good pixels searched", 100.0 * left.searched));
     let told: Vec<String> = [counted, rms, searched, masked].into_iter().flatten().collect();
-    if told.is_empty() { "nothing could be measured".into() } else { told.join(", ") }
+    if told.is_empty() { "no measurement possible".into() } else { told.join(", ") }
 }

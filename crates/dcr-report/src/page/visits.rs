@@ -14,7 +14,7 @@ type Coordinates<'a> = &'a dyn Fn(&Seen) -> (Option<f64>, Option<f64>);
 /// The worst, the median and the best visit: exposure and both differences.
 pub(super) fn section(findings: &Findings) -> Markup {
     html! {
-        @if findings.shown.is_empty() { p { "No exposure could be looked at." } }
+        @if findings.shown.is_empty() { p { "No exposure could be read." } }
         @for shown in &findings.shown {
             @if let Some(seen) = findings.seen(shown.visit) { (one(findings, shown, seen)) }
         }
@@ -68,7 +68,7 @@ pub(super) fn by_airmass(findings: &Findings) -> Markup {
     let (rms, detections) = (rms_by_airmass(&rms), detections_by_airmass(&detections));
     html! {
         @if rms.is_none() && detections.is_none() {
-            p { "No exposure could be looked at, or none has sources and a known airmass." }
+            p { "No exposure could be read, or none has sources and a known airmass." }
         } @else {
             p.legend {
                 span { svg viewBox="0 0 14 14" aria-hidden="true" { rect.plain x="3" y="3" width="8" height="8" {} } " standard coadd" }
@@ -77,10 +77,11 @@ pub(super) fn by_airmass(findings: &Findings) -> Markup {
         }
         div.plots {
             @if let Some(plot) = rms {
-                figure.plotted { (plot) figcaption { "Scatter of pixels of sources over that of the sky: 1 (dashed) is nothing left, less comes of the exposure being part of its template" } }
+                figure.plotted { (plot) figcaption { "Scatter of pixels of sources over that of the sky: 1 (dashed) means no residual; values below \
+                 1 occur because the exposure contributes to its template" } }
             }
             @if let Some(plot) = detections {
-                figure.plotted { (plot) figcaption { "Detections above " (findings.threshold) " σ; a pair of white and black counts as one" } }
+                figure.plotted { (plot) figcaption { "Detections above " (findings.threshold) " σ; a dipole counts as one" } }
             }
         }
     }

@@ -36,7 +36,10 @@ impl Picture {
             writer.write_image_data(data)?;
             writer.finish()
         });
-        assert!(written.is_ok(), "a picture has a pixel and as many bytes as its size says: {written:?}");
+        assert!(
+            written.is_ok(),
+            "an image has at least one pixel and as many bytes as its size requires: {written:?}"
+        );
         out
     }
 }

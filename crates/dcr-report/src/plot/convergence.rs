@@ -46,14 +46,14 @@ pub(crate) fn first_errors(tiles: &[Tile]) -> Option<Markup> {
             rounds.map(move |(round, errors)| Course::of(name(round), 1, errors.iter().copied()))
         })
         .collect();
-    errors(&courses, "Error left in each tile by iteration of the first solves, logarithmic")
+    errors(&courses, "Remaining error of each tile by iteration of the first solves, logarithmic")
 }
 
 /// The remaining errors of the final solve.
 pub(crate) fn last_errors(tiles: &[Tile]) -> Option<Markup> {
     let courses: Vec<Course> =
         tiles.iter().map(|tile| Course::of(tile.name(), 1, tile.last.iter().copied())).collect();
-    errors(&courses, "Error left in each tile by iteration of the final solve, logarithmic")
+    errors(&courses, "Remaining error of each tile by iteration of the final solve, logarithmic")
 }
 
 fn errors(courses: &[Course], about: &str) -> Option<Markup> {
