@@ -9,6 +9,7 @@
 //! [`solve_joint`]: crate::joint::solve_joint
 #![doc = include_str!("../README.md")]
 
+pub mod calibration;
 pub mod iterative;
 pub mod joint;
 pub mod kernel;

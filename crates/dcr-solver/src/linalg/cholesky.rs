@@ -93,13 +93,13 @@ fn solve_lower<T: Real>(factor: &[T], x: &mut [T]) {
 }
 
 /// `x ← (L Lᵀ)⁻¹ x`.
-pub(crate) fn solve_triangles(factor: &[f32], x: &mut [f32]) {
+pub(crate) fn solve_triangles<T: Real>(factor: &[T], x: &mut [T]) {
     solve_lower(factor, x);
     for i in (0..x.len()).rev() {
         let row = &factor[triangle(i)..][..=i];
         let value = x[i] / row[i];
         x[i] = value;
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= value * l);
+        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x = *x - value * *l);
     }
 }
 

@@ -1,0 +1,191 @@
+//! The pixels of a calibration fit, with weights against outliers.
+
+use rayon::prelude::*;
+
+use super::coefficients::{Column, Coordinates};
+use super::derivatives::Local;
+use super::evidence::Equations;
+use super::{CalibrationData, CalibrationOrders, Priors};
+use crate::kernel::{Boundary, dilate_diamond, gaussian_filter};
+use crate::rarity::groups;
+
+/// Sources are fitted where the prediction, smoothed by 1 px, exceeds this many σ of the sky.
+const BRIGHT: f64 = 8.0;
+/// Pixels by which they are grown.
+const GROW: usize = 2;
+/// Relative error of the prediction, added to the noise.
+const MODEL_ERROR: f32 = 0.01;
+/// Residual in σ at which the weight of a pixel is halved.
+const HALF_WEIGHT: f64 = 4.0;
+/// Rounds of reweighting.
+const ROUNDS: usize = 6;
+/// Sources whose flux deviates by more than this many of its errors are left out.
+const VARIABLE: f64 = 4.0;
+/// Minimum scatter of the sources' relative fluxes.
+const FLUX_SCATTER: f64 = 0.01;
+/// At most this many pixels of sources, and of the sky.
+const MOST: usize = 200_000;
+/// Pixels whose equations are summed at a time; fixed, so that sums do not depend on threads.
+const CHUNK: usize = 1024;
+
+/// Pixels of the fit.
+pub(crate) struct Selection {
+    /// Pixels of bright sources, source by source.
+    sources: Vec<Vec<u32>>,
+    /// Pixels without bright sources.
+    sky: Vec<u32>,
+    /// Noise of a pixel of the sky.
+    pub(crate) sigma: f64,
+}
+
+impl Selection {
+    /// `None` without a usable pixel.
+    pub(crate) fn new(data: &CalibrationData) -> Option<Self> {
+        let cols = data.image.ncols();
+        let usable = |(y, x): (usize, usize)| {
+            let at = [y, x];
+            data.good[at]
+                && data.image[at].is_finite()
+                && data.variance[at].is_finite()
+                && data.variance[at] > 0.0
+                && data.prediction[at].is_finite()
+        };
+        let all: Vec<(usize, usize)> =
+            data.image.indexed_iter().map(|(at, _)| at).filter(|at| usable(*at)).collect();
+        let mut variances: Vec<f32> = all.iter().map(|at| data.variance[*at]).collect();
+        if variances.is_empty() {
+            return None;
+        }
+        let middle = variances.len() / 2;
+        let sigma = f64::from(*variances.select_nth_unstable_by(middle, f32::total_cmp).1).sqrt();
+        let filled = data.prediction.mapv(|value| if value.is_finite() { value } else { 0.0 });
+        let smooth = gaussian_filter(filled.view(), 1.0, Boundary::Reflect);
+        let bright = smooth.mapv(|value| f64::from(value) > BRIGHT * sigma);
+        let bright = dilate_diamond(bright.view(), GROW);
+        let of = |wanted: bool| -> Vec<u32> {
+            let pixels = all.iter().filter(|at| bright[**at] == wanted);
+            pixels.map(|(y, x)| (y * cols + x) as u32).collect()
+        };
+        Some(Self { sources: thinned_groups(groups(&of(true), cols)), sky: thinned(&of(false)), sigma })
+    }
+}
+
+/// At most [`MOST`] pixels, evenly.
+fn thinned(pixels: &[u32]) -> Vec<u32> {
+    let step = pixels.len().div_ceil(MOST).max(1);
+    pixels.iter().copied().step_by(step).collect()
+}
+
+/// Groups with at most [`MOST`] pixels together: every few sources, whole.
+fn thinned_groups(sources: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
+    let step = sources.iter().map(Vec::len).sum::<usize>().div_ceil(MOST).max(1);
+    sources.into_iter().step_by(step).collect()
+}
+
+/// A pixel of the fit, in units of its error.
+struct FitPixel {
+    values: Vec<f64>,
+    residual: f64,
+    /// The prediction.
+    light: f64,
+}
+
+/// Normal equations with robust weights; `None` without pixels.
+pub(crate) fn robust_equations(
+    data: &CalibrationData,
+    selection: &Selection,
+    coordinates: &Coordinates,
+    orders: &CalibrationOrders,
+    priors: &Priors,
+) -> Option<Equations> {
+    let columns = Column::all(orders);
+    let cols = data.image.ncols();
+    let pixel = |at: u32, source: bool| {
+        let (y, x) = (at as usize / cols, at as usize % cols);
+        let local = match source {
+            true => Local::at(&data.prediction, y, x)?,
+            false => Local::default(),
+        };
+        let model = data.prediction[[y, x]];
+        let error = (data.variance[[y, x]] + (MODEL_ERROR * model.max(0.0)).powi(2)).sqrt();
+        let polynomials = coordinates.polynomials(y as f64, x as f64);
+        let value = |c: &Column| f64::from(c.image_at(&local) / error) * polynomials[c.polynomial];
+        Some(FitPixel {
+            values: columns.iter().map(value).collect(),
+            residual: f64::from((data.image[[y, x]] - model) / error),
+            light: f64::from(model / error),
+        })
+    };
+    let sources: Vec<Vec<FitPixel>> = selection
+        .sources
+        .par_iter()
+        .map(|pixels| pixels.iter().filter_map(|at| pixel(*at, true)).collect())
+        .collect();
+    // With no background to fit, the sky says nothing.
+    let sky: Vec<FitPixel> = match orders.background {
+        Some(_) => selection.sky.par_iter().filter_map(|at| pixel(*at, false)).collect(),
+        None => vec![],
+    };
+    if sky.is_empty() && sources.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let mut solution = vec![0.0; columns.len()];
+    let mut kept: Vec<bool> = vec![true; sources.len()];
+    let mut equations = Equations::new(&columns);
+    for round in 0..ROUNDS {
+        equations = Equations::new(&columns);
+        let start = (round > 0).then_some(solution.as_slice());
+        let used = sources.iter().zip(&kept).filter(|(_, kept)| **kept).flat_map(|(pixels, _)| pixels);
+        sum(&mut equations, &used.collect::<Vec<_>>(), start);
+        sum(&mut equations, &sky.iter().collect::<Vec<_>>(), start);
+        solution = equations.solution(priors);
+        if round > 0 {
+            kept = constant_sources(&sources, &solution);
+        }
+    }
+    equations.sources = kept.iter().filter(|kept| **kept).count();
+    Some(equations)
+}
+
+/// Adds pixels, with weights by their residuals of a solution.
+fn sum(equations: &mut Equations, pixels: &[&FitPixel], solution: Option<&[f64]>) {
+    let parts: Vec<Equations> = pixels
+        .par_chunks(CHUNK)
+        .map(|pixels| {
+            let mut part = Equations::new(&equations.columns);
+            for pixel in pixels {
+                let weight = solution
+                    .map_or(1.0, |solution| 1.0 / (1.0 + (remainder(pixel, solution) / HALF_WEIGHT).powi(2)));
+                part.add_pixel(&pixel.values, pixel.residual, weight);
+            }
+            part
+        })
+        .collect();
+    parts.iter().for_each(|part| equations.add(part));
+}
+
+/// Residual of a solution.
+fn remainder(pixel: &FitPixel, solution: &[f64]) -> f64 {
+    pixel.residual - pixel.values.iter().zip(solution).map(|(v, s)| v * s).sum::<f64>()
+}
+
+/// Sources whose flux agrees with the solution: variable stars would bias it.
+fn constant_sources(sources: &[Vec<FitPixel>], solution: &[f64]) -> Vec<bool> {
+    let excess: Vec<(f64, f64)> = sources
+        .par_iter()
+        .map(|pixels| {
+            let light: f64 = pixels.iter().map(|p| p.light * p.light).sum();
+            let product: f64 = pixels.iter().map(|p| p.light * remainder(p, solution)).sum();
+            if light > 0.0 { (product / light, light.sqrt().recip()) } else { (0.0, f64::INFINITY) }
+        })
+        .collect();
+    // The scatter of those that are measured well enough to show it.
+    let mut sizes: Vec<f64> =
+        excess.iter().filter(|(_, error)| *error < FLUX_SCATTER).map(|(e, _)| e.abs()).collect();
+    let middle = sizes.len() / 2;
+    let scatter = match sizes.is_empty() {
+        true => FLUX_SCATTER,
+        false => (1.48 * *sizes.select_nth_unstable_by(middle, f64::total_cmp).1).max(FLUX_SCATTER),
+    };
+    excess.iter().map(|(e, error)| e.abs() <= VARIABLE * error.hypot(scatter)).collect()
+}
