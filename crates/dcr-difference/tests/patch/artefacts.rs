@@ -275,8 +275,8 @@ fn artefacts_do_not_depend_on_where_pixels_are_nor_on_threads() {
     }
 }
 
-/// The standard coadd, and what the iterative method starts from, are those of visits whose masks had
-/// told of the trail.
+/// The standard coadd, and what the iterative method starts from, are those of visits whose masks
+/// had told of the trail.
 #[test]
 fn artefacts_leave_the_plain_coadd() {
     let mut warps = warps(&small_field(8));
