@@ -50,7 +50,7 @@ pub use subtract::{Background, DifferenceConfig, TableFormat};
 pub use table::Key;
 
 use crate::regions::SkyRegion;
-pub use template::{MatchConfig, TemplateVariance};
+pub use template::{MatchConfig, PolynomialOrder, TemplateVariance};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use dcr_measure::residuals::ResidualCounts;
 use serde::Serialize;
 
 use crate::subtract::difference::Matching;
+use crate::template::calibrated::TemplateCalibration;
 
 /// Record of a call of [`crate::matched_templates`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -57,6 +58,9 @@ pub struct MatchedTemplate {
     /// Fitted flux of the exposure over the template, minus 1; not applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flux_excess: Option<f64>,
+    /// Calibration of the template against the exposure, applied to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<TemplateCalibration>,
     /// Origin of the template's PSF, for a joint run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psf_of: Option<PsfOf>,

@@ -1,6 +1,7 @@
 //! `[template]`: how `dcr template` makes the matched template of an exposure.
 
 use dcr_image::resample::WarpKernel;
+use dcr_solver::calibration::CalibrationOrders;
 use dcr_solver::iterative::Interpolation;
 use dcr_solver::kernel::Order;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,59 @@ table! {
         /// exposure, where that lies on the coadd's pixels. Turn it off if the exposure's
         /// astrometry is better than a fit to its stars.
         register: bool = true,
+        /// Calibrate templates of a joint run against their exposure: order of the polynomial in x
+        /// and y of each term, "off", "constant", "linear" or "quadratic"; the order in use is at
+        /// most this, as far as the exposure's bright sources determine it. First the sky level.
+        calibrate_background: PolynomialOrder = PolynomialOrder::Quadratic,
+        /// The same for the flux scale. Turn it off to keep the scale of the run where zero points
+        /// are exact.
+        calibrate_flux: PolynomialOrder = PolynomialOrder::Linear,
+        /// The same for the displacement; none is fitted with register = false. Turn it off if the
+        /// exposure's astrometry is better than a fit to its stars.
+        calibrate_displacement: PolynomialOrder = PolynomialOrder::Quadratic,
+        /// The same for width and ellipticity of the PSF. Turn it off if the exposures' PSFs are
+        /// exact everywhere.
+        calibrate_psf: PolynomialOrder = PolynomialOrder::Linear,
+    }
+}
+
+impl MatchConfig {
+    /// Highest orders of the calibration of templates against exposures.
+    #[must_use]
+    pub fn calibration(&self) -> CalibrationOrders {
+        CalibrationOrders {
+            background: self.calibrate_background.order(),
+            flux: self.calibrate_flux.order(),
+            displacement: self.calibrate_displacement.order().filter(|_| self.register),
+            moments: self.calibrate_psf.order(),
+        }
+    }
+}
+
+/// Order of a polynomial over an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolynomialOrder {
+    /// The term is left out.
+    Off,
+    /// One number.
+    Constant,
+    /// Up to order 1: three numbers.
+    Linear,
+    /// Up to order 2: six numbers.
+    Quadratic,
+}
+
+impl PolynomialOrder {
+    /// The order; `None` if off.
+    #[must_use]
+    pub fn order(self) -> Option<u8> {
+        match self {
+            Self::Off => None,
+            Self::Constant => Some(0),
+            Self::Linear => Some(1),
+            Self::Quadratic => Some(2),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use dcr_coadd::geometry::prediction::{RESPONSE_REACH, predict_mask};
 use dcr_coadd::geometry::shifts::{ShiftPlan, Split};
 use dcr_coadd::joint::joint_spectrum;
 use dcr_coadd::joint::visits::corners;
-use dcr_coadd::model::{JointModel, JointModelPart, Model};
+use dcr_coadd::model::{JointModel, JointModelPart, JointSettings, Model};
 
 /// The card that states the origin of a template's PSF.
 pub(crate) const PSF_OF: &str = "PSFOF";
@@ -89,6 +89,11 @@ impl<'a> JointMatcher<'a> {
         let plan =
             ShiftPlan { grid, reference: metadata.reference, rule: metadata.rule, split: Split::Never };
         Ok(Self { model, joint, planes, config, plan, spectrum, planes_read: Mutex::new(None) })
+    }
+
+    /// The run's settings that its templates follow.
+    pub(crate) fn settings(&self) -> &JointSettings {
+        &self.joint.settings
     }
 
     /// PSF of predictions for the exposure, in the exposure's pixels, if it is the exposure's own.

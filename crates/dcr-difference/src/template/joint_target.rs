@@ -4,8 +4,8 @@ use crate::error::DifferenceError;
 use dcr_coadd::InputError;
 use std::borrow::Cow;
 
-use dcr_image::Stamp;
 use dcr_image::resample::{WarpKernel, warp_stamp};
+use dcr_image::{MaskedImage, Stamp};
 use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Pixels, SourceError};
@@ -56,23 +56,7 @@ impl<'a> OnPatch<'a> {
         let Some(place) = place.filter(|_| read) else {
             return Ok(out);
         };
-        let masks = CoaddConfig {
-            bad_mask_planes: settings.bad.clone(),
-            convergence_mask_planes: settings.sources.clone(),
-            ..CoaddConfig::default()
-        };
-        let mut masked = exposure.file.read(exposure.file.bbox())?;
-        let mut flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
-        let contrast =
-            Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
-        for glitch in glitches(masked.image.view(), masked.variance.view(), flags.view(), &contrast) {
-            leave_out(&mut flags[glitch.at]);
-        }
-        if exposure.scale.factor != 1.0 {
-            let to_run = exposure.scale.factor.recip() as f32;
-            masked.image *= to_run;
-            masked.variance *= to_run * to_run;
-        }
+        let (masked, flags) = pixels_in_run_scale(exposure, settings)?;
         let noise = Noise::of_planes(masked.image.view(), masked.variance.view(), flags.view());
         // Without a good pixel there is nothing to register to.
         let Some(noise) = noise else { return Ok(out) };
@@ -116,6 +100,35 @@ impl<'a> OnPatch<'a> {
         let ((xx, yx), (xy, yy)) = steps.unwrap_or_default();
         Ok(Some(warp_stamp(&atmospheric_stamp(psf, (u, v))?, [[xx, xy], [yx, yy]], kernel)?))
     }
+}
+
+/// The exposure in the run's flux scale, with its flags; glitches are not good.
+///
+/// # Errors
+///
+/// [`DifferenceError`] if the pixels cannot be read.
+pub(super) fn pixels_in_run_scale(
+    exposure: &Target,
+    settings: &JointSettings,
+) -> Result<(MaskedImage, Array2<u8>), DifferenceError> {
+    let masks = CoaddConfig {
+        bad_mask_planes: settings.bad.clone(),
+        convergence_mask_planes: settings.sources.clone(),
+        ..CoaddConfig::default()
+    };
+    let mut masked = exposure.file.read(exposure.file.bbox())?;
+    let mut flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
+    let contrast =
+        Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
+    for glitch in glitches(masked.image.view(), masked.variance.view(), flags.view(), &contrast) {
+        leave_out(&mut flags[glitch.at]);
+    }
+    if exposure.scale.factor != 1.0 {
+        let to_run = exposure.scale.factor.recip() as f32;
+        masked.image *= to_run;
+        masked.variance *= to_run * to_run;
+    }
+    Ok((masked, flags))
 }
 
 impl JointVisits for OnPatch<'_> {

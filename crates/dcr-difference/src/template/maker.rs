@@ -13,6 +13,7 @@ use dcr_solver::SubfilterShift;
 
 use crate::model::patches::folder;
 use crate::summary::{MatchedTemplate, PsfOf};
+use crate::template::calibrated::{TemplateCalibration, calibrate};
 use crate::template::joint_matcher::{JointMatcher, Registration};
 use crate::template::matcher::Matcher;
 use crate::template::mosaic::{PatchFootprint, Placement};
@@ -47,6 +48,8 @@ pub struct Template {
     placement: Placement,
     /// The fit to the exposure, for a model of the joint solver.
     registration: Option<Registration>,
+    /// The calibration applied, if the template has the exposure's PSF.
+    calibration: Option<TemplateCalibration>,
 }
 
 impl Template {
@@ -69,6 +72,12 @@ impl Template {
     #[must_use]
     pub fn flux_excess(&self) -> Option<f64> {
         self.registration.as_ref().and_then(|found| found.flux_excess)
+    }
+
+    /// The calibration against the exposure that the template has, if it was fitted.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&TemplateCalibration> {
+        self.calibration.as_ref()
     }
 
     /// Whose PSF the template has, for a model of the joint solver.
@@ -126,7 +135,7 @@ impl<'a> TemplateMaker<'a> {
         let (own, kernel) = (file.bbox(), self.config.template.warp);
         let placement = Placement::find(file.as_ref(), &self.footprints, kernel, || self.names())?;
         let mut registration = None;
-        let pixels = placement.pixels(
+        let mut pixels = placement.pixels(
             own,
             &self.footprints,
             kernel,
@@ -145,6 +154,17 @@ impl<'a> TemplateMaker<'a> {
             Some(Registration { psf_of: PsfOf::Exposure, .. }) => JointMatcher::own_psf(exposure)?,
             _ => placement.psf(&own, kernel, |patch, place| self.matchers[patch].psf_at(place))?,
         };
+        let calibration = match (&registration, psf.as_ref().map(Stamp::fwhm_px)) {
+            (Some(Registration { psf_of: PsfOf::Exposure, .. }), Some(Ok(fwhm_px))) => {
+                let joint = placement.patches().first().and_then(|patch| self.joint[*patch].as_ref());
+                let settings = joint.map(JointMatcher::settings);
+                let fit = |settings| {
+                    calibrate(&mut pixels, exposure, fwhm_px, settings, self.planes, &self.config.template)
+                };
+                settings.map(fit).transpose()?.flatten()
+            }
+            _ => None,
+        };
         let (x, y) = own.centre();
         let wcs_error = |source| InputError::Wcs { path: file.path().to_owned(), source };
         let local = sky.at(file.wcs().pixel_to_sky(x, y).map_err(wcs_error)?);
@@ -154,6 +174,7 @@ impl<'a> TemplateMaker<'a> {
             psf,
             placement,
             registration,
+            calibration,
             shifts: self.matchers[0].shifts(file.path(), sky, file.wcs(), &own)?,
             airmass: local.airmass,
             parallactic_angle_deg: local.parallactic_angle.degrees(),
@@ -176,6 +197,7 @@ impl<'a> TemplateMaker<'a> {
             scale: exposure.scale.factor,
             offset_px: template.offset_px(),
             flux_excess: template.flux_excess(),
+            calibration: template.calibration.clone(),
             psf_of: template.psf_of(),
             psf_fwhm_px: template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok()),
         }
@@ -229,6 +251,7 @@ impl<'a> TemplateMaker<'a> {
         if let Some(registration) = &template.registration {
             cards.extend(registration.cards());
         }
+        cards.extend(template.calibration.iter().flat_map(TemplateCalibration::cards));
         Ok(hdus.write(path, &planes, cards, vec![])?)
     }
 }

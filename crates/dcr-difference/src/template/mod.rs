@@ -2,6 +2,7 @@
 //!
 //! [`template`] makes one in memory; [`matched_templates`] reads and writes files.
 
+pub(crate) mod calibrated;
 pub(crate) mod dropped;
 pub(crate) mod files;
 pub(crate) mod joint_matcher;
@@ -19,6 +20,7 @@ use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::Model;
 use dcr_image::Exposure;
 
+pub use self::calibrated::TemplateCalibration;
 pub use self::files::{TemplateRequest, matched_templates};
 pub use self::maker::Template;
 

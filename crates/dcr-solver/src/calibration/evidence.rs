@@ -19,6 +19,8 @@ pub(crate) struct Equations {
     /// Sum of the robust weights.
     pub(crate) weight: f64,
     pub(crate) sources: usize,
+    /// True if most sources deviate in flux from the solution.
+    pub(crate) contradictory: bool,
 }
 
 impl Equations {
@@ -31,6 +33,7 @@ impl Equations {
             squares: 0.0,
             weight: 0.0,
             sources: 0,
+            contradictory: false,
         }
     }
 
@@ -99,12 +102,16 @@ impl Equations {
     }
 }
 
-/// The orders of highest evidence, found by raising one at a time, and their solution.
+/// The orders of highest evidence, found by raising one term's at a time, and their solution.
 pub(crate) fn choose(
     equations: &Equations,
     limits: &CalibrationOrders,
     priors: &Priors,
 ) -> (CalibrationOrders, Solution) {
+    let limits = match equations.contradictory {
+        true => &CalibrationOrders { flux: None, ..*limits },
+        false => limits,
+    };
     let noise = equations.noise(priors);
     let of = |orders: &CalibrationOrders| {
         let within = |column: &Column| orders.get(column.term).is_some_and(|o| column.order() <= o);
@@ -113,7 +120,9 @@ pub(crate) fn choose(
     let mut orders = CalibrationOrders::NONE;
     let (mut best, mut evidence) = of(&orders);
     loop {
-        let raised = TERMS.iter().filter_map(|term| raised(&orders, limits, *term));
+        // A registered exposure has no mean displacement, but it can have a varying one: orders are
+        // not raised one by one.
+        let raised = TERMS.iter().flat_map(|term| raised(&orders, limits, *term));
         let raised = raised.map(|orders| (orders, of(&orders)));
         let Some((next, (solution, found))) = raised.max_by(|a, b| a.1.1.total_cmp(&b.1.1)) else { break };
         if found < evidence + WORTHWHILE {
@@ -124,18 +133,19 @@ pub(crate) fn choose(
     (orders, best)
 }
 
-/// The orders with that of one term raised, unless it is at its limit.
-fn raised(orders: &CalibrationOrders, limits: &CalibrationOrders, term: Term) -> Option<CalibrationOrders> {
-    let next = orders.get(term).map_or(0, |order| order + 1);
-    if next > limits.get(term)? {
-        return None;
-    }
-    let mut out = *orders;
-    match term {
-        Term::Background => out.background = Some(next),
-        Term::Flux => out.flux = Some(next),
-        Term::Displacement => out.displacement = Some(next),
-        Term::Moments => out.moments = Some(next),
-    }
-    Some(out)
+/// The orders with that of one term raised, by any number up to its limit.
+fn raised(
+    orders: &CalibrationOrders,
+    limits: &CalibrationOrders,
+    term: Term,
+) -> impl Iterator<Item = CalibrationOrders> {
+    let first = orders.get(term).map_or(0, |order| order + 1);
+    let end = limits.get(term).map_or(0, |limit| limit + 1);
+    let orders = *orders;
+    (first..end).map(move |next| match term {
+        Term::Background => CalibrationOrders { background: Some(next), ..orders },
+        Term::Flux => CalibrationOrders { flux: Some(next), ..orders },
+        Term::Displacement => CalibrationOrders { displacement: Some(next), ..orders },
+        Term::Moments => CalibrationOrders { moments: Some(next), ..orders },
+    })
 }

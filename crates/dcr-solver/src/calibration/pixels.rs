@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::coefficients::{Column, Coordinates};
 use super::derivatives::Local;
 use super::evidence::Equations;
-use super::{CalibrationData, CalibrationOrders, Priors};
+use super::{CalibrationData, CalibrationOrders, Priors, Term};
 use crate::kernel::{Boundary, dilate_diamond, gaussian_filter};
 use crate::rarity::groups;
 
@@ -21,8 +21,14 @@ const HALF_WEIGHT: f64 = 4.0;
 const ROUNDS: usize = 6;
 /// Sources whose flux deviates by more than this many of its errors are left out.
 const VARIABLE: f64 = 4.0;
-/// Minimum scatter of the sources' relative fluxes.
-const FLUX_SCATTER: f64 = 0.01;
+/// Error of a relative flux below which a source counts no more than others: each of the brightest
+/// could be a variable.
+const FLUX_FLOOR: f64 = 0.05;
+/// Scatter of the relative fluxes of constant sources: minimum and maximum.
+const FLUX_SCATTER: [f64; 2] = [0.01, 0.03];
+/// Quantile of absolute deviations that measures the scatter, and its value for a normal
+/// distribution: below the median, since many sources can be variable.
+const LOW_QUANTILE: (f64, f64) = (0.3, 0.385);
 /// At most this many pixels of sources, and of the sky.
 const MOST: usize = 200_000;
 /// Pixels whose equations are summed at a time; fixed, so that sums do not depend on threads.
@@ -129,33 +135,36 @@ pub(crate) fn robust_equations(
     if sky.is_empty() && sources.iter().all(Vec::is_empty) {
         return None;
     }
+    // Variable sources can be as bright as all others together, so the flux scale starts as a median.
     let mut solution = vec![0.0; columns.len()];
-    let mut kept: Vec<bool> = vec![true; sources.len()];
-    let mut equations = Equations::new(&columns);
-    for round in 0..ROUNDS {
-        equations = Equations::new(&columns);
-        let start = (round > 0).then_some(solution.as_slice());
-        let used = sources.iter().zip(&kept).filter(|(_, kept)| **kept).flat_map(|(pixels, _)| pixels);
-        sum(&mut equations, &used.collect::<Vec<_>>(), start);
-        sum(&mut equations, &sky.iter().collect::<Vec<_>>(), start);
-        solution = equations.solution(priors);
-        if round > 0 {
-            kept = constant_sources(&sources, &solution);
-        }
+    let flux = columns.iter().position(|c| c.term == Term::Flux && c.polynomial == 0);
+    if let Some(flux) = flux {
+        solution[flux] = median_excess(&excesses(&sources, &solution));
     }
+    let mut kept = constant_sources(&excesses(&sources, &solution));
+    let mut equations = Equations::new(&columns);
+    for _ in 0..ROUNDS {
+        equations = Equations::new(&columns);
+        let used = sources.iter().zip(&kept).filter(|(_, kept)| **kept).flat_map(|(pixels, _)| pixels);
+        sum(&mut equations, &used.collect::<Vec<_>>(), &solution);
+        sum(&mut equations, &sky.iter().collect::<Vec<_>>(), &solution);
+        solution = equations.solution(priors);
+        kept = constant_sources(&excesses(&sources, &solution));
+    }
+    // Sources that contradict each other give no flux scale.
+    equations.contradictory = !most_agree(&excesses(&sources, &solution), &kept);
     equations.sources = kept.iter().filter(|kept| **kept).count();
     Some(equations)
 }
 
 /// Adds pixels, with weights by their residuals of a solution.
-fn sum(equations: &mut Equations, pixels: &[&FitPixel], solution: Option<&[f64]>) {
+fn sum(equations: &mut Equations, pixels: &[&FitPixel], solution: &[f64]) {
     let parts: Vec<Equations> = pixels
         .par_chunks(CHUNK)
         .map(|pixels| {
             let mut part = Equations::new(&equations.columns);
             for pixel in pixels {
-                let weight = solution
-                    .map_or(1.0, |solution| 1.0 / (1.0 + (remainder(pixel, solution) / HALF_WEIGHT).powi(2)));
+                let weight = 1.0 / (1.0 + (remainder(pixel, solution) / HALF_WEIGHT).powi(2));
                 part.add_pixel(&pixel.values, pixel.residual, weight);
             }
             part
@@ -169,23 +178,55 @@ fn remainder(pixel: &FitPixel, solution: &[f64]) -> f64 {
     pixel.residual - pixel.values.iter().zip(solution).map(|(v, s)| v * s).sum::<f64>()
 }
 
-/// Sources whose flux agrees with the solution: variable stars would bias it.
-fn constant_sources(sources: &[Vec<FitPixel>], solution: &[f64]) -> Vec<bool> {
-    let excess: Vec<(f64, f64)> = sources
-        .par_iter()
-        .map(|pixels| {
-            let light: f64 = pixels.iter().map(|p| p.light * p.light).sum();
-            let product: f64 = pixels.iter().map(|p| p.light * remainder(p, solution)).sum();
-            if light > 0.0 { (product / light, light.sqrt().recip()) } else { (0.0, f64::INFINITY) }
-        })
-        .collect();
-    // The scatter of those that are measured well enough to show it.
-    let mut sizes: Vec<f64> =
-        excess.iter().filter(|(_, error)| *error < FLUX_SCATTER).map(|(e, _)| e.abs()).collect();
-    let middle = sizes.len() / 2;
-    let scatter = match sizes.is_empty() {
-        true => FLUX_SCATTER,
-        false => (1.48 * *sizes.select_nth_unstable_by(middle, f64::total_cmp).1).max(FLUX_SCATTER),
+/// Relative flux of a source beyond a solution, with its error.
+type Excess = (f64, f64);
+
+/// Each source's excess over a solution.
+fn excesses(sources: &[Vec<FitPixel>], solution: &[f64]) -> Vec<Excess> {
+    let of_source = |pixels: &Vec<FitPixel>| {
+        let light: f64 = pixels.iter().map(|p| p.light * p.light).sum();
+        let product: f64 = pixels.iter().map(|p| p.light * remainder(p, solution)).sum();
+        if light > 0.0 { (product / light, light.sqrt().recip()) } else { (0.0, f64::INFINITY) }
     };
-    excess.iter().map(|(e, error)| e.abs() <= VARIABLE * error.hypot(scatter)).collect()
+    sources.par_iter().map(of_source).collect()
+}
+
+/// Weighted median of the excesses; 0 without sources.
+fn median_excess(excesses: &[Excess]) -> f64 {
+    let weight = |(_, error): &Excess| error.hypot(FLUX_FLOOR).powi(-2);
+    let mut sorted = excesses.to_vec();
+    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let half = 0.5 * sorted.iter().map(weight).sum::<f64>();
+    let mut below = 0.0;
+    for excess in &sorted {
+        below += weight(excess);
+        if below >= half {
+            return excess.0;
+        }
+    }
+    0.0
+}
+
+/// Sources whose flux agrees with the solution: variable stars would bias it.
+fn constant_sources(excesses: &[Excess]) -> Vec<bool> {
+    // The scatter of those that are measured well enough to show it.
+    let [least, most] = FLUX_SCATTER;
+    let measured = excesses.iter().filter(|(_, error)| *error < most);
+    let mut sizes: Vec<f64> = measured.map(|(excess, _)| excess.abs()).collect();
+    let (quantile, normal) = LOW_QUANTILE;
+    let index = (quantile * sizes.len() as f64) as usize;
+    let scatter = match sizes.is_empty() {
+        true => least,
+        false => (*sizes.select_nth_unstable_by(index, f64::total_cmp).1 / normal).clamp(least, most),
+    };
+    let agrees = |(excess, error): &Excess| excess.abs() <= VARIABLE * error.hypot(scatter);
+    excesses.iter().map(agrees).collect()
+}
+
+/// True unless most of the sources that are measured well deviate.
+fn most_agree(excesses: &[Excess], kept: &[bool]) -> bool {
+    let [_, most] = FLUX_SCATTER;
+    let measured = excesses.iter().zip(kept).filter(|((_, error), _)| *error < most);
+    let (agree, all) = measured.fold((0, 0), |(agree, all), (_, kept)| (agree + usize::from(*kept), all + 1));
+    2 * agree >= all
 }

@@ -115,6 +115,21 @@ fn calibration_of_noise_alone_is_none_of_the_terms() {
     assert_eq!((found.sources(), found.orders().flux, found.orders().moments), (0, None, None));
 }
 
+/// Registration removes the mean of a displacement, not its variation.
+#[test]
+fn calibration_finds_a_displacement_without_a_mean() {
+    let truth = |y: f64, x: f64| LocalTerms {
+        displacement: PixelShift { dy: 0.08 * (u(x) * u(x) - 0.33), dx: 0.1 * u(y) * u(x) },
+        ..LocalTerms::default()
+    };
+    let prediction = drawn(&places(), |_, _| LocalTerms::default());
+    let image = drawn(&places(), truth) + noise(8);
+    let found = fitted(&image, &prediction, &all_good()).unwrap();
+    assert_eq!(found.orders().displacement, Some(2));
+    let (got, expected) = (found.at(170.0, 170.0).displacement, truth(170.0, 170.0).displacement);
+    assert!((got.dy - expected.dy).hypot(got.dx - expected.dx) < 0.01, "{got:?} {expected:?}");
+}
+
 /// One star determines a constant, not a field.
 #[test]
 fn calibration_of_a_sparse_field_is_constant() {
@@ -145,6 +160,34 @@ fn calibration_ignores_what_changed() {
     let middle = found.at(100.0, 100.0);
     assert!((middle.flux - 0.03).abs() < 5e-3 && middle.displacement.dy.abs() < 6e-3, "{middle:?}");
     assert!(found.sources() < 75, "{}", found.sources());
+}
+
+/// New sources on a third of the galaxies, all brighter than their hosts: the flux scale is that of
+/// the majority.
+#[test]
+fn calibration_is_not_biased_by_one_sided_changes() {
+    let faint: Vec<_> = places().into_iter().map(|(y, x, _)| (y, x, 100.0)).collect();
+    let mut changed = faint.clone();
+    for (y, x, _) in faint.iter().step_by(3) {
+        changed.push((y + 0.8, *x, 160.0));
+    }
+    let prediction = drawn(&faint, |_, _| LocalTerms::default());
+    let image = drawn(&changed, |_, _| LocalTerms::default()) + noise(10);
+    let middle = fitted(&image, &prediction, &all_good()).unwrap().at(100.0, 100.0);
+    assert!(middle.flux.abs() < 6e-3 && middle.displacement.dy.abs() < 0.01, "{middle:?}");
+}
+
+/// Most stars vary: no flux scale is better than a wrong one.
+#[test]
+fn calibration_of_a_field_of_variables_has_no_flux_scale() {
+    let mut changed = places();
+    for (i, (_, _, peak)) in changed.iter_mut().enumerate() {
+        *peak *= [1.0, 1.4, 0.7, 1.25, 0.55][i % 5];
+    }
+    let prediction = drawn(&places(), |_, _| LocalTerms::default());
+    let image = drawn(&changed, |_, _| LocalTerms::default()) + noise(11);
+    let found = fitted(&image, &prediction, &all_good()).unwrap();
+    assert_eq!(found.orders().flux, None, "{found:?}");
 }
 
 #[test]
