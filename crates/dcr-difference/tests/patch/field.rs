@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dcr_coadd::config::{AssembleConfig, Method};
+use dcr_coadd::config::{AssembleConfig, MatchConfig, Method, PolynomialOrder};
 use dcr_coadd::{AssembleRequest, CoaddError, Summary, Unmonitored, assemble};
 use dcr_image::fits::{ExposureToWrite, ImageHdu, MissingVariance, Pixels, WriteOptions, write_exposure};
 use dcr_image::header::{Card, Header, Value};
@@ -242,4 +242,12 @@ pub(crate) fn peak(image: &Array2<f32>) -> f32 {
 /// A box with every pixel of a warp.
 pub(crate) fn whole(warp: &Warp) -> BBox {
     warp.pixels.bbox
+}
+
+/// Switches the calibration of templates against exposures off.
+pub(crate) fn without_calibration(config: &mut MatchConfig) {
+    config.calibrate_background = PolynomialOrder::Off;
+    config.calibrate_flux = PolynomialOrder::Off;
+    config.calibrate_displacement = PolynomialOrder::Off;
+    config.calibrate_psf = PolynomialOrder::Off;
 }

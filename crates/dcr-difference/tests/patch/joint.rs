@@ -8,9 +8,9 @@ use dcr_coadd::model::{Model, ModelContent};
 use dcr_difference::{TemplateRequest, TemplateSummary, matched_templates};
 use dcr_image::{ExposureFile, MaskedImage, OpenOptions};
 use dcr_sim::{FieldConfig, SourceSettings};
-use ndarray::Zip;
+use ndarray::{Zip, s};
 
-use crate::field::{Bench, Warp, held_out, peak, small_field, warps};
+use crate::field::{Bench, Warp, held_out, peak, small_field, warps, without_calibration};
 use crate::sky::{Grid, Sky};
 use crate::tolerance::{JOINT_MATCHED, JOINT_WARPED, SEEN_IN_FLUX};
 
@@ -276,4 +276,43 @@ fn method_follows_from_psfs_and_settings() {
     // A FWHM is not a PSF.
     warps[1].psf = None;
     assert_eq!(taken(&warps, |_| {}), (Method::Iterative, true, false));
+}
+
+/// An exposure with a wrong zero point, a sloping sky and a sudden source: the template follows the
+/// first two, not the last.
+#[test]
+fn joint_template_is_calibrated_against_its_exposure() {
+    let field = bright_field(8);
+    let bench = Bench::new(&warps(&field));
+    bench.run(&joint()).unwrap();
+    let mut exposure = held_out(&field);
+    let unchanged = chi2(&exposure, &template(&bench, &exposure, &(&joint()).into()).1);
+    let (rows, sigma) = (exposure.pixels.image.nrows() as f32, exposure.pixels.variance[[10, 10]].sqrt());
+    for ((y, x), value) in exposure.pixels.image.indexed_iter_mut() {
+        let (dy, dx) = (y as f32 - 70.0, x as f32 - 50.0);
+        let new = 60.0 * sigma * (-(dy * dy + dx * dx) / 5.0).exp();
+        *value = 1.03 * *value + sigma * (2.0 * y as f32 / rows - 1.0) + new;
+    }
+    let calibrated = |settings: &dyn Fn(&mut AssembleConfig)| {
+        let mut config = joint();
+        settings(&mut config);
+        template(&bench, &exposure, &(&config).into())
+    };
+    let (made, with, path) = calibrated(&|_| ());
+    let found = made.templates[0].calibration.clone().unwrap();
+    assert!((found.middle.flux - 0.03).abs() < 0.005, "{found:?}");
+    let slope = (found.corners[2].background - found.corners[0].background) / f64::from(sigma);
+    assert!((slope - 2.0).abs() < 0.2, "{found:?}");
+    let file = ExposureFile::open(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(file.header().f64("CALFLUX"), Some(found.middle.flux));
+
+    let (made, without, _) = calibrated(&|config| without_calibration(&mut config.template));
+    assert_eq!(made.templates[0].calibration, None);
+    let new = |template: &MaskedImage| f64::from(exposure.pixels.image[[70, 50]] - template.image[[70, 50]]);
+    assert!((new(&with) / (60.0 * f64::from(sigma)) - 1.0).abs() < 0.05, "{}", new(&with));
+    // The new source is in neither template.
+    exposure.pixels.mask.slice_mut(s![60..80, 40..60]).fill(0);
+    let [with, without] = [&with, &without].map(|template| chi2(&exposure, template));
+    assert!(with < 1.1 * 1.03_f64.powi(2) * unchanged, "{with} {without} {unchanged} {found:?}");
+    assert!(without > 1.3 * with, "{with} {without} {unchanged}");
 }

@@ -7,7 +7,7 @@ use dcr_image::MaskedImage;
 use dcr_sim::{ArtefactSettings, Field, FieldConfig, SourceSettings};
 use ndarray::{Array2, Zip};
 
-use crate::field::{Bench, iterative, small_field, warp_again};
+use crate::field::{Bench, iterative, small_field, warp_again, without_calibration};
 use crate::tolerance::{
     JOINT_NOISE, JOINT_NOISE_OF_PLANES, NOISE_AROUND, NOISE_OF_LIT_SKY, NOISE_OF_TEMPLATES, NOISE_ON_SOURCES,
 };
@@ -77,8 +77,9 @@ fn drawn(settings: &AssembleConfig) -> Drawn {
             overwrite: false,
         };
         let mut config: TemplateConfig = settings.into();
-        // The exposure's own noise would move it.
+        // The exposure's own noise would move and scale it.
         config.template.register = false;
+        without_calibration(&mut config.template);
         matched_templates(&request, &config, &Unmonitored).unwrap();
         out.templates.push(bench.read("template.fits"));
     }

@@ -13,7 +13,7 @@ fn places() -> Vec<(f64, f64, f64)> {
     let place = |i: usize, j: usize| {
         let k = (7 * i + 3 * j) as f64;
         let (y, x) = (12.0 + 22.0 * i as f64 + (0.37 * k).sin(), 12.0 + 22.0 * j as f64 + (0.91 * k).cos());
-        (y, x, 200.0 + 150.0 * (k * 1.3).sin() + if (i + j) % 5 == 0 { 1500.0 } else { 0.0 })
+        (y, x, 200.0 + 150.0 * (k * 1.3).sin() + if (i + j).is_multiple_of(5) { 1500.0 } else { 0.0 })
     };
     (0..9).flat_map(|i| (0..9).map(move |j| place(i, j))).collect()
 }
