@@ -1,11 +1,12 @@
-//! The coefficients of a calibration: their layout, values at a place, and the corrected prediction.
+//! The coefficients of a calibration: their layout, values at a place, and the corrected
+//! prediction.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::derivatives::Local;
-use super::{CalibrationOrders, Term};
+use super::terms::{CalibrationOrders, Term};
 use crate::kernel::PixelShift;
 
 /// All terms, in the order of the coefficients.

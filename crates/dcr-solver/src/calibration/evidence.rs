@@ -1,7 +1,7 @@
 //! Normal equations of a calibration, and the choice of the polynomials' orders.
 
 use super::coefficients::{Column, Solution, TERMS};
-use super::{CalibrationOrders, Priors, Term};
+use super::terms::{CalibrationOrders, Priors, Term};
 use crate::linalg::cholesky::{cholesky, solve_triangles, triangle};
 
 /// Minimum gain in log evidence for a higher order.

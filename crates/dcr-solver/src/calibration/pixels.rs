@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::coefficients::{Column, Coordinates};
 use super::derivatives::Local;
 use super::evidence::Equations;
-use super::{CalibrationData, CalibrationOrders, Priors, Term};
+use super::terms::{CalibrationData, CalibrationOrders, Priors, Term};
 use crate::kernel::{Boundary, dilate_diamond, gaussian_filter};
 use crate::rarity::groups;
 
