@@ -55,7 +55,7 @@ pub struct MatchedTemplate {
     /// own pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_px: Option<[f64; 2]>,
-    /// Fitted flux of the exposure over the template, minus 1; not applied.
+    /// Flux of the exposure over the template as registered and before its calibration, minus 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flux_excess: Option<f64>,
     /// Calibration of the template against the exposure, applied to it.

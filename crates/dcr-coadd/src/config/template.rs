@@ -29,18 +29,20 @@ table! {
         /// exposure, where that lies on the coadd's pixels. Turn it off if the exposure's
         /// astrometry is better than a fit to its stars.
         register: bool = true,
-        /// Calibrate templates of a joint run against their exposure: order of the polynomial in x
-        /// and y of each term, "off", "constant", "linear" or "quadratic"; the order in use is at
-        /// most this, as far as the exposure's bright sources determine it. First the sky level.
+        /// Sky level that templates of a joint run take from their exposure: highest order of its
+        /// polynomial in x and y, "off", "constant", "linear" or "quadratic". The order in use is
+        /// lower where the exposure does not determine it. Turn it off for templates without sky.
         calibrate_background: PolynomialOrder = PolynomialOrder::Quadratic,
-        /// The same for the flux scale. Turn it off to keep the scale of the run where zero points
-        /// are exact.
+        /// Flux scale of templates, fitted to the bright sources of the exposure: highest order, as
+        /// for calibrate_background. Turn it off where zero points are exact.
         calibrate_flux: PolynomialOrder = PolynomialOrder::Linear,
-        /// The same for the displacement; none is fitted with register = false. Turn it off if the
+        /// Displacement of templates, fitted to the bright sources of the exposure: highest order,
+        /// as for calibrate_background. None is fitted with register = false. Turn it off if the
         /// exposure's astrometry is better than a fit to its stars.
         calibrate_displacement: PolynomialOrder = PolynomialOrder::Quadratic,
-        /// The same for width and ellipticity of the PSF. Turn it off if the exposures' PSFs are
-        /// exact everywhere.
+        /// Width and ellipticity of the PSF of templates, fitted to the bright sources of the
+        /// exposure: highest order, as for calibrate_background. Turn it off if the exposures' PSFs
+        /// are exact everywhere.
         calibrate_psf: PolynomialOrder = PolynomialOrder::Linear,
     }
 }
@@ -74,8 +76,7 @@ pub enum PolynomialOrder {
 
 impl PolynomialOrder {
     /// The order; `None` if off.
-    #[must_use]
-    pub fn order(self) -> Option<u8> {
+    fn order(self) -> Option<u8> {
         match self {
             Self::Off => None,
             Self::Constant => Some(0),

@@ -1,17 +1,13 @@
 //! Calibration of a template against its exposure ([`dcr_solver::calibration`]).
 
-use dcr_coadd::config::MatchConfig;
-use dcr_coadd::model::JointSettings;
+use dcr_image::MaskedImage;
 use dcr_image::header::Card;
-use dcr_image::{MaskPlanes, MaskedImage};
 use dcr_solver::GOOD;
 use dcr_solver::calibration::{Calibration, CalibrationData, CalibrationOrders, LocalTerms, fit};
 use ndarray::Zip;
 use serde::Serialize;
 
-use super::joint_target::pixels_in_run_scale;
-use crate::error::DifferenceError;
-use crate::template::target::Target;
+use super::joint_target::RunScalePixels;
 
 /// How a template was fitted to its exposure.
 ///
@@ -36,8 +32,8 @@ impl TemplateCalibration {
         Self {
             sources: found.sources(),
             orders: found.orders(),
-            middle: found.at(last_y / 2.0, last_x / 2.0),
-            errors: found.errors(),
+            middle: found.middle(),
+            errors: found.middle_errors(),
             corners: [(0.0, 0.0), (0.0, last_x), (last_y, 0.0), (last_y, last_x)]
                 .map(|(y, x)| found.at(y, x)),
         }
@@ -51,44 +47,37 @@ impl TemplateCalibration {
             Card::new("CALNSRC", self.sources as i64).with_comment("sources that calibrated the template"),
             card("CALFLUX", flux, "applied relative flux, in the middle"),
             card("CALDX", displacement.dx, "[px] applied displacement, in the middle"),
-            card("CALDY", displacement.dy, "[px] the same along y"),
-            card("CALSIZE", size, "[px^2] applied change of the PSF's (xx + yy)/2"),
-            card("CALE1", e1, "[px^2] the same of (xx - yy)/2"),
-            card("CALE2", e2, "[px^2] the same of xy"),
+            card("CALDY", displacement.dy, "[px] applied displacement along y"),
+            card("CALSIZE", size, "[px^2] applied change of the PSF moment (xx + yy)/2"),
+            card("CALE1", e1, "[px^2] applied change of (xx - yy)/2"),
+            card("CALE2", e2, "[px^2] applied change of xy"),
             card("CALBACK", background, "applied background, in the run's units"),
         ]
     }
 }
 
-/// Fits a template, in the run's flux scale, to its exposure, and applies the fit.
+/// Fits a template, in the run's flux scale, to its exposure, and applies the fit. Pixels with a
+/// bit of `bad` in the template's mask are not fitted.
 ///
-/// # Errors
-///
-/// [`DifferenceError`] if the exposure's pixels cannot be read.
+/// `None` if nothing is to be calibrated, or no pixel is usable in both.
 pub(super) fn calibrate(
     template: &mut MaskedImage,
-    exposure: &Target,
+    exposure: &RunScalePixels,
+    bad: i32,
     fwhm_px: f64,
-    settings: &JointSettings,
-    planes: &MaskPlanes,
-    config: &MatchConfig,
-) -> Result<Option<TemplateCalibration>, DifferenceError> {
-    let orders = config.calibration();
-    if orders == CalibrationOrders::NONE {
-        return Ok(None);
-    }
-    let (masked, flags) = pixels_in_run_scale(exposure, settings)?;
-    let bad = planes.bits_of(settings.bad.iter().map(String::as_str).chain(["NO_DATA"]));
+    orders: &CalibrationOrders,
+) -> Option<TemplateCalibration> {
+    let RunScalePixels { pixels, flags } = exposure;
     let good =
-        Zip::from(&flags).and(&template.mask).map_collect(|own, mask| own & GOOD != 0 && mask & bad == 0);
+        Zip::from(flags).and(&template.mask).map_collect(|own, mask| own & GOOD != 0 && mask & bad == 0);
     let data = CalibrationData {
-        image: masked.image.view(),
-        variance: masked.variance.view(),
+        image: pixels.image.view(),
+        variance: pixels.variance.view(),
         prediction: template.image.view(),
         good: good.view(),
         fwhm_px,
     };
-    let Some(found) = fit(&data, &orders) else { return Ok(None) };
+    let found = fit(&data, orders)?;
     template.image = found.apply(template.image.view());
-    Ok(Some(TemplateCalibration::of(&found, template.image.dim())))
+    Some(TemplateCalibration::of(&found, template.image.dim()))
 }

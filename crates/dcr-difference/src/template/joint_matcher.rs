@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dcr_image::header::Card;
 use dcr_image::resample::WarpKernel;
 use dcr_image::{BBox, MaskPlanes, MaskedImage, Stamp, remap};
+use dcr_solver::calibration::CalibrationOrders;
 use dcr_solver::joint::{
     JointNoise, JointVisits, NoiseMaps, Spectrum, TemplatePsf, TemplateWanted, joint_template, template_reach,
 };
@@ -19,7 +20,7 @@ use dcr_solver::kernel::Region;
 use dcr_solver::{PixelShift, SubfilterShift};
 use ndarray::{Array2, Zip, s};
 
-use super::joint_target::OnPatch;
+use super::joint_target::{OnPatch, RunScalePixels};
 use crate::summary::PsfOf;
 use crate::template::target::Target;
 use dcr_coadd::config::MatchConfig;
@@ -28,7 +29,7 @@ use dcr_coadd::geometry::prediction::{RESPONSE_REACH, predict_mask};
 use dcr_coadd::geometry::shifts::{ShiftPlan, Split};
 use dcr_coadd::joint::joint_spectrum;
 use dcr_coadd::joint::visits::corners;
-use dcr_coadd::model::{JointModel, JointModelPart, JointSettings, Model};
+use dcr_coadd::model::{JointModel, JointModelPart, Model};
 
 /// The card that states the origin of a template's PSF.
 pub(crate) const PSF_OF: &str = "PSFOF";
@@ -51,7 +52,7 @@ pub(crate) struct JointMatcher<'a> {
 pub(crate) struct Registration {
     /// Fitted offset `[dx, dy]` in px; `None` without registration.
     pub(crate) offset_px: Option<[f64; 2]>,
-    /// Fitted flux of the exposure over the prediction, minus 1; not applied.
+    /// Flux of the exposure over the prediction as registered, minus 1.
     pub(crate) flux_excess: Option<f64>,
     /// Whose PSF it has: the exposure's own, or that of the planes.
     pub(crate) psf_of: PsfOf,
@@ -67,7 +68,9 @@ impl Registration {
             cards.push(Card::new("OFFSETY", dy).with_comment("[px] the same along y"));
         }
         if let Some(excess) = self.flux_excess {
-            cards.push(Card::new("FLUXEXC", excess).with_comment("the exposure's flux over this, minus 1"));
+            cards.push(
+                Card::new("FLUXEXC", excess).with_comment("exposure's flux over the prediction's, minus 1"),
+            );
         }
         cards
     }
@@ -91,9 +94,9 @@ impl<'a> JointMatcher<'a> {
         Ok(Self { model, joint, planes, config, plan, spectrum, planes_read: Mutex::new(None) })
     }
 
-    /// The run's settings that its templates follow.
-    pub(crate) fn settings(&self) -> &JointSettings {
-        &self.joint.settings
+    /// Mask planes whose pixels the run left out.
+    pub(crate) fn bad_planes(&self) -> impl Iterator<Item = &str> {
+        self.joint.settings.bad.iter().map(String::as_str)
     }
 
     /// PSF of predictions for the exposure, in the exposure's pixels, if it is the exposure's own.
@@ -106,8 +109,25 @@ impl<'a> JointMatcher<'a> {
         Ok(Some(dcr_coadd::joint::visits::atmospheric_stamp(psf, exposure.file.bbox().centre())?))
     }
 
+    /// The exposure's pixels, if its registration or calibration needs them. With `warp` it is not
+    /// registered.
+    ///
+    /// # Errors
+    ///
+    /// [`DifferenceError`] if they cannot be read.
+    pub(crate) fn pixels(
+        &self,
+        exposure: &Target,
+        warp: Option<WarpKernel>,
+    ) -> Result<Option<RunScalePixels>, DifferenceError> {
+        let calibrated =
+            exposure.file.psf().is_some() && self.config.calibration() != CalibrationOrders::NONE;
+        let wanted = calibrated || (warp.is_none() && self.config.register);
+        wanted.then(|| RunScalePixels::read(exposure, &self.joint.settings)).transpose()
+    }
+
     /// Predicts the exposure in the box `part` of the patch. `warp` is set if it lies on other
-    /// pixels than the patch's.
+    /// pixels than the patch's; `pixels` is from [`Self::pixels`].
     ///
     /// # Errors
     ///
@@ -115,6 +135,7 @@ impl<'a> JointMatcher<'a> {
     pub(crate) fn predict(
         &self,
         exposure: &Target,
+        pixels: Option<&RunScalePixels>,
         part: BBox,
         warp: Option<WarpKernel>,
     ) -> Result<(MaskedImage, Registration), DifferenceError> {
@@ -125,8 +146,8 @@ impl<'a> JointMatcher<'a> {
         let seen = match warp {
             Some(_) => OnPatch::elsewhere(exposure, self.model, &self.plan, warp),
             None => {
-                let settings = &self.joint.settings;
-                OnPatch::same_pixels(exposure, self.model, &self.plan, settings, self.config.register)?
+                let registered = pixels.filter(|_| self.config.register);
+                OnPatch::same_pixels(exposure, self.model, &self.plan, registered)
             }
         };
         let displacements = seen.displacements(0, &Region::whole(patch.shape()));

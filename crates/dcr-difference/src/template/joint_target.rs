@@ -34,35 +34,34 @@ pub(super) struct OnPatch<'a> {
     noise: Noise,
     /// Position in the patch, image and flags of an exposure on the patch's pixels that is to be
     /// registered.
-    pixels: Option<(Region, Array2<f32>, Array2<u8>)>,
+    pixels: Option<(Region, &'a RunScalePixels)>,
+}
+
+/// The pixels of an exposure in the run's flux scale.
+pub(crate) struct RunScalePixels {
+    pub(super) pixels: MaskedImage,
+    /// Flags of the solver; glitches are not good.
+    pub(super) flags: Array2<u8>,
 }
 
 impl<'a> OnPatch<'a> {
-    /// An exposure on the patch's own pixels. With `read` its pixels can be registered to.
-    ///
-    /// # Errors
-    ///
-    /// [`DifferenceError`] if the pixels cannot be read.
+    /// An exposure on the patch's own pixels. With `seen` it can be registered.
     pub(super) fn same_pixels(
         exposure: &'a Target,
         model: &'a Model,
         plan: &'a ShiftPlan,
-        settings: &JointSettings,
-        read: bool,
-    ) -> Result<Self, DifferenceError> {
-        let patch = model.bbox;
+        seen: Option<&'a RunScalePixels>,
+    ) -> Self {
         let mut out = Self::elsewhere(exposure, model, plan, None);
-        let place = exposure.file.bbox().slice_in(&patch).map(|(rows, cols)| Region { rows, cols });
-        let Some(place) = place.filter(|_| read) else {
-            return Ok(out);
-        };
-        let (masked, flags) = pixels_in_run_scale(exposure, settings)?;
-        let noise = Noise::of_planes(masked.image.view(), masked.variance.view(), flags.view());
-        // Without a good pixel there is nothing to register to.
-        let Some(noise) = noise else { return Ok(out) };
-        out.noise = noise;
-        out.pixels = Some((place, masked.image, flags));
-        Ok(out)
+        let place = exposure.file.bbox().slice_in(&model.bbox).map(|(rows, cols)| Region { rows, cols });
+        if let Some((place, seen)) = place.zip(seen) {
+            let RunScalePixels { pixels, flags } = seen;
+            // Without a good pixel there is nothing to register to.
+            if let Some(noise) = Noise::of_planes(pixels.image.view(), pixels.variance.view(), flags.view()) {
+                (out.noise, out.pixels) = (noise, Some((place, seen)));
+            }
+        }
+        out
     }
 
     /// An exposure on other pixels than the patch's.
@@ -102,33 +101,32 @@ impl<'a> OnPatch<'a> {
     }
 }
 
-/// The exposure in the run's flux scale, with its flags; glitches are not good.
-///
-/// # Errors
-///
-/// [`DifferenceError`] if the pixels cannot be read.
-pub(super) fn pixels_in_run_scale(
-    exposure: &Target,
-    settings: &JointSettings,
-) -> Result<(MaskedImage, Array2<u8>), DifferenceError> {
-    let masks = CoaddConfig {
-        bad_mask_planes: settings.bad.clone(),
-        convergence_mask_planes: settings.sources.clone(),
-        ..CoaddConfig::default()
-    };
-    let mut masked = exposure.file.read(exposure.file.bbox())?;
-    let mut flags = PixelReader::new(&masks).flags(&masked, exposure.file.mask_planes());
-    let contrast =
-        Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
-    for glitch in glitches(masked.image.view(), masked.variance.view(), flags.view(), &contrast) {
-        leave_out(&mut flags[glitch.at]);
+impl RunScalePixels {
+    /// Reads an exposure.
+    ///
+    /// # Errors
+    ///
+    /// [`DifferenceError`] if the pixels cannot be read.
+    pub(super) fn read(exposure: &Target, settings: &JointSettings) -> Result<Self, DifferenceError> {
+        let masks = CoaddConfig {
+            bad_mask_planes: settings.bad.clone(),
+            convergence_mask_planes: settings.sources.clone(),
+            ..CoaddConfig::default()
+        };
+        let mut pixels = exposure.file.read(exposure.file.bbox())?;
+        let mut flags = PixelReader::new(&masks).flags(&pixels, exposure.file.mask_planes());
+        let contrast =
+            Contrast::of(exposure.file.psf(), exposure.file.bbox().centre(), exposure.sky.visit.psf_fwhm_px);
+        for glitch in glitches(pixels.image.view(), pixels.variance.view(), flags.view(), &contrast) {
+            leave_out(&mut flags[glitch.at]);
+        }
+        if exposure.scale.factor != 1.0 {
+            let to_run = exposure.scale.factor.recip() as f32;
+            pixels.image *= to_run;
+            pixels.variance *= to_run * to_run;
+        }
+        Ok(Self { pixels, flags })
     }
-    if exposure.scale.factor != 1.0 {
-        let to_run = exposure.scale.factor.recip() as f32;
-        masked.image *= to_run;
-        masked.variance *= to_run * to_run;
-    }
-    Ok((masked, flags))
 }
 
 impl JointVisits for OnPatch<'_> {
@@ -154,11 +152,11 @@ impl JointVisits for OnPatch<'_> {
     }
 
     fn pixels(&self, _visit: usize, region: &Region) -> Result<Pixels<'_>, SourceError> {
-        let Some((place, image, flags)) = &self.pixels else {
+        let Some((place, RunScalePixels { pixels, flags })) = &self.pixels else {
             let shape = region.shape();
             return Ok(Pixels { image: Array2::zeros(shape).into(), flags: Array2::zeros(shape).into() });
         };
         let inside = region.within(place);
-        Ok(Pixels { image: inside.of(&image.view()).into(), flags: inside.of(&flags.view()).into() })
+        Ok(Pixels { image: inside.of(&pixels.image.view()).into(), flags: inside.of(&flags.view()).into() })
     }
 }

@@ -68,7 +68,7 @@ impl Template {
         self.registration.as_ref().and_then(|found| found.offset_px)
     }
 
-    /// Fitted flux of the exposure over the template, minus 1; not applied.
+    /// Flux of the exposure over the template as registered and before its calibration, minus 1.
     #[must_use]
     pub fn flux_excess(&self) -> Option<f64> {
         self.registration.as_ref().and_then(|found| found.flux_excess)
@@ -134,6 +134,9 @@ impl<'a> TemplateMaker<'a> {
         let (file, sky) = (&exposure.file, &exposure.sky);
         let (own, kernel) = (file.bbox(), self.config.template.warp);
         let placement = Placement::find(file.as_ref(), &self.footprints, kernel, || self.names())?;
+        let warp = matches!(placement, Placement::Warped(_)).then_some(kernel);
+        let joint = placement.patches().first().and_then(|patch| self.joint[*patch].as_ref());
+        let seen = joint.map(|joint| joint.pixels(exposure, warp)).transpose()?.flatten();
         let mut registration = None;
         let mut pixels = placement.pixels(
             own,
@@ -144,8 +147,7 @@ impl<'a> TemplateMaker<'a> {
                 let Some(joint) = &self.joint[patch] else {
                     return self.matchers[patch].predict(file.path(), sky, part);
                 };
-                let warp = matches!(placement, Placement::Warped(_)).then_some(kernel);
-                let (pixels, registered) = joint.predict(exposure, part, warp)?;
+                let (pixels, registered) = joint.predict(exposure, seen.as_ref(), part, warp)?;
                 registration = Some(registered);
                 Ok(pixels)
             },
@@ -154,17 +156,18 @@ impl<'a> TemplateMaker<'a> {
             Some(Registration { psf_of: PsfOf::Exposure, .. }) => JointMatcher::own_psf(exposure)?,
             _ => placement.psf(&own, kernel, |patch, place| self.matchers[patch].psf_at(place))?,
         };
-        let calibration = match (&registration, psf.as_ref().map(Stamp::fwhm_px)) {
-            (Some(Registration { psf_of: PsfOf::Exposure, .. }), Some(Ok(fwhm_px))) => {
-                let joint = placement.patches().first().and_then(|patch| self.joint[*patch].as_ref());
-                let settings = joint.map(JointMatcher::settings);
-                let fit = |settings| {
-                    calibrate(&mut pixels, exposure, fwhm_px, settings, self.planes, &self.config.template)
-                };
-                settings.map(fit).transpose()?.flatten()
-            }
-            _ => None,
-        };
+        let own_psf = registration.as_ref().is_some_and(|found| found.psf_of == PsfOf::Exposure);
+        let fwhm_px = psf.as_ref().and_then(|psf| psf.fwhm_px().ok()).filter(|_| own_psf);
+        let calibration = joint.zip(seen.as_ref()).zip(fwhm_px).and_then(|((joint, seen), fwhm_px)| {
+            let bad = joint.bad_planes().chain(["NO_DATA"]);
+            calibrate(
+                &mut pixels,
+                seen,
+                self.planes.bits_of(bad),
+                fwhm_px,
+                &self.config.template.calibration(),
+            )
+        });
         let (x, y) = own.centre();
         let wcs_error = |source| InputError::Wcs { path: file.path().to_owned(), source };
         let local = sky.at(file.wcs().pixel_to_sky(x, y).map_err(wcs_error)?);

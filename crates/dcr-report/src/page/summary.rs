@@ -32,8 +32,8 @@ pub(super) fn section(findings: &Findings) -> Markup {
     };
     html! {
         p {
-            "Visit " (visit.visit) @if let Some(airmass) = visit.airmass { ", airmass " (fixed(Some(airmass), 2)) }
-            ", has the largest residuals with the standard coadd."
+            "Visit " (visit.visit) @if let Some(airmass) = visit.airmass { ", airmass " (fixed(Some(airmass), 2)) "," }
+            " has the largest residuals with the standard coadd."
             @if flattened(findings, visit) {
                 " Refraction displaces it less than others: the standard coadd is smeared like the average \
                  visit, this exposure is not."

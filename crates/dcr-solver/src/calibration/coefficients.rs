@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::derivatives::Local;
 use super::terms::{CalibrationOrders, Term};
@@ -15,13 +15,16 @@ pub(crate) const TERMS: [Term; 4] = [Term::Background, Term::Flux, Term::Displac
 /// Powers `(along y, along x)` of the polynomials, by increasing order.
 const POWERS: [(i32, i32); 6] = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)];
 
+/// The polynomials in the middle of an image.
+const IN_THE_MIDDLE: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+
 /// Number of polynomials up to an order, at most 2.
-pub(crate) fn polynomials(order: u8) -> usize {
+fn polynomials(order: u8) -> usize {
     [1, 3, 6][usize::from(order.min(2))]
 }
 
 /// Number of images of a term: 2 for a displacement, 3 for moments.
-pub(crate) fn images(term: Term) -> usize {
+fn images(term: Term) -> usize {
     match term {
         Term::Background | Term::Flux => 1,
         Term::Displacement => 2,
@@ -30,7 +33,7 @@ pub(crate) fn images(term: Term) -> usize {
 }
 
 /// Coordinates of the polynomials: −1 to 1 over an image.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coordinates {
     shape: (usize, usize),
 }
@@ -91,18 +94,18 @@ impl Column {
 }
 
 /// The fitted calibration of an exposure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     coordinates: Coordinates,
     orders: CalibrationOrders,
-    /// Values and errors, in the order of [`Column::all`].
-    values: Vec<f64>,
-    errors: Vec<f64>,
+    /// The coefficients of these orders.
+    columns: Vec<Column>,
+    solution: Solution,
     sources: usize,
 }
 
 /// The terms at one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LocalTerms {
     /// Background, in units of the pixels.
     pub background: f64,
@@ -115,6 +118,7 @@ pub struct LocalTerms {
 }
 
 /// Values of coefficients with their errors.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Solution {
     pub(crate) values: Vec<f64>,
     pub(crate) errors: Vec<f64>,
@@ -124,11 +128,10 @@ impl Calibration {
     pub(crate) fn new(
         coordinates: Coordinates,
         orders: CalibrationOrders,
-        solution: &Solution,
+        solution: Solution,
         sources: usize,
     ) -> Self {
-        let Solution { values, errors } = solution;
-        Self { coordinates, orders, values: values.clone(), errors: errors.clone(), sources }
+        Self { coordinates, orders, columns: Column::all(&orders), solution, sources }
     }
 
     /// The orders chosen for each term; `None` where the data give no evidence for the term.
@@ -146,25 +149,24 @@ impl Calibration {
     /// The terms at row `y` and column `x`.
     #[must_use]
     pub fn at(&self, y: f64, x: f64) -> LocalTerms {
-        self.sum(y, x, &self.values)
+        self.sum(&self.coordinates.polynomials(y, x), &self.solution.values)
     }
 
-    /// Errors of the terms in the middle of the image, without those of variations over it.
+    /// The terms in the middle of the image.
     #[must_use]
-    pub fn errors(&self) -> LocalTerms {
-        let constant = Column::all(&self.orders);
-        let constant: Vec<f64> = constant
-            .iter()
-            .zip(&self.errors)
-            .map(|(column, error)| if column.polynomial == 0 { *error } else { 0.0 })
-            .collect();
-        self.sum(0.0, 0.0, &constant)
+    pub fn middle(&self) -> LocalTerms {
+        self.sum(&IN_THE_MIDDLE, &self.solution.values)
     }
 
-    fn sum(&self, y: f64, x: f64, values: &[f64]) -> LocalTerms {
-        let polynomials = self.coordinates.polynomials(y, x);
+    /// Errors of the terms in the middle of the image.
+    #[must_use]
+    pub fn middle_errors(&self) -> LocalTerms {
+        self.sum(&IN_THE_MIDDLE, &self.solution.errors)
+    }
+
+    fn sum(&self, polynomials: &[f64; 6], values: &[f64]) -> LocalTerms {
         let mut out = LocalTerms::default();
-        for (column, value) in Column::all(&self.orders).iter().zip(values) {
+        for (column, value) in self.columns.iter().zip(values) {
             let value = value * polynomials[column.polynomial];
             match (column.term, column.image) {
                 (Term::Background, _) => out.background += value,
@@ -177,8 +179,8 @@ impl Calibration {
         out
     }
 
-    /// The prediction with the calibration applied. Where a pixel within 2 px of a pixel is not
-    /// finite, only flux and background are applied.
+    /// The prediction with the calibration applied. Within 2 px of a value that is not finite, only
+    /// flux and background are applied.
     ///
     /// # Panics
     ///

@@ -18,9 +18,6 @@ pub(crate) struct Equations {
     pub(crate) squares: f64,
     /// Sum of the robust weights.
     pub(crate) weight: f64,
-    pub(crate) sources: usize,
-    /// True if most sources deviate in flux from the solution.
-    pub(crate) contradictory: bool,
 }
 
 impl Equations {
@@ -32,8 +29,6 @@ impl Equations {
             right_side: vec![0.0; n],
             squares: 0.0,
             weight: 0.0,
-            sources: 0,
-            contradictory: false,
         }
     }
 
@@ -108,10 +103,6 @@ pub(crate) fn choose(
     limits: &CalibrationOrders,
     priors: &Priors,
 ) -> (CalibrationOrders, Solution) {
-    let limits = match equations.contradictory {
-        true => &CalibrationOrders { flux: None, ..*limits },
-        false => limits,
-    };
     let noise = equations.noise(priors);
     let of = |orders: &CalibrationOrders| {
         let within = |column: &Column| orders.get(column.term).is_some_and(|o| column.order() <= o);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! with the prediction `m`, a relative flux `f`, a displacement `δ`, changes `s`, `e₁`, `e₂` of the
-//! PSF's second moments and a background `b`, each a polynomial over the image ([`Term`]). The
+//! PSF's second moments and a background `b`, each a polynomial over the image. The
 //! moments are those of Gaussian PSFs to first order in the change (Bernstein & Jarvis 2002, AJ
 //! 123, 583).
 //!
@@ -27,7 +27,7 @@ mod pixels;
 mod terms;
 
 pub use coefficients::{Calibration, LocalTerms};
-pub use terms::{CalibrationData, CalibrationOrders, Term};
+pub use terms::{CalibrationData, CalibrationOrders};
 
 use coefficients::Coordinates;
 use evidence::choose;
@@ -82,9 +82,11 @@ pub fn fit(data: &CalibrationData, orders: &CalibrationOrders) -> Option<Calibra
     let selection = Selection::new(data)?;
     let coordinates = Coordinates::new(shape);
     let priors = Priors { fwhm_px: data.fwhm_px, sigma: selection.sigma };
-    let equations = robust_equations(data, &selection, &coordinates, orders, &priors)?;
-    let (orders, solution) = choose(&equations, orders, &priors);
-    Some(Calibration::new(coordinates, orders, &solution, equations.sources))
+    let robust = robust_equations(data, &selection, &coordinates, orders, &priors)?;
+    // Sources that contradict each other give no flux scale.
+    let flux = orders.flux.filter(|_| robust.fluxes_agree);
+    let (orders, solution) = choose(&robust.equations, &CalibrationOrders { flux, ..*orders }, &priors);
+    Some(Calibration::new(coordinates, orders, solution, robust.sources))
 }
 
 #[cfg(test)]

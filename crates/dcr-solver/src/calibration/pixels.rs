@@ -82,10 +82,11 @@ fn thinned(pixels: &[u32]) -> Vec<u32> {
     pixels.iter().copied().step_by(step).collect()
 }
 
-/// Groups with at most [`MOST`] pixels together: every few sources, whole.
+/// Groups of about [`MOST`] pixels together: every few pixels of each, since sources of a crowded
+/// field can be one group.
 fn thinned_groups(sources: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
     let step = sources.iter().map(Vec::len).sum::<usize>().div_ceil(MOST).max(1);
-    sources.into_iter().step_by(step).collect()
+    sources.into_iter().map(|pixels| pixels.into_iter().step_by(step).collect()).collect()
 }
 
 /// A pixel of the fit, in units of its error.
@@ -96,14 +97,23 @@ struct FitPixel {
     light: f64,
 }
 
-/// Normal equations with robust weights; `None` without pixels.
+/// Normal equations with robust weights.
+pub(crate) struct RobustFit {
+    pub(crate) equations: Equations,
+    /// Number of sources in them.
+    pub(crate) sources: usize,
+    /// False if most sources that are measured well deviate from the common flux scale.
+    pub(crate) fluxes_agree: bool,
+}
+
+/// Fits all columns of the orders; `None` without pixels.
 pub(crate) fn robust_equations(
     data: &CalibrationData,
     selection: &Selection,
     coordinates: &Coordinates,
     orders: &CalibrationOrders,
     priors: &Priors,
-) -> Option<Equations> {
+) -> Option<RobustFit> {
     let columns = Column::all(orders);
     let cols = data.image.ncols();
     let pixel = |at: u32, source: bool| {
@@ -141,7 +151,8 @@ pub(crate) fn robust_equations(
     if let Some(flux) = flux {
         solution[flux] = median_excess(&excesses(&sources, &solution));
     }
-    let mut kept = constant_sources(&excesses(&sources, &solution));
+    let mut excess = excesses(&sources, &solution);
+    let mut kept = constant_sources(&excess);
     let mut equations = Equations::new(&columns);
     for _ in 0..ROUNDS {
         equations = Equations::new(&columns);
@@ -149,12 +160,11 @@ pub(crate) fn robust_equations(
         sum(&mut equations, &used.collect::<Vec<_>>(), &solution);
         sum(&mut equations, &sky.iter().collect::<Vec<_>>(), &solution);
         solution = equations.solution(priors);
-        kept = constant_sources(&excesses(&sources, &solution));
+        excess = excesses(&sources, &solution);
+        kept = constant_sources(&excess);
     }
-    // Sources that contradict each other give no flux scale.
-    equations.contradictory = !most_agree(&excesses(&sources, &solution), &kept);
-    equations.sources = kept.iter().filter(|kept| **kept).count();
-    Some(equations)
+    let count = kept.iter().filter(|kept| **kept).count();
+    Some(RobustFit { equations, sources: count, fluxes_agree: most_agree(&excess, &kept) })
 }
 
 /// Adds pixels, with weights by their residuals of a solution.
@@ -229,4 +239,20 @@ fn most_agree(excesses: &[Excess], kept: &[bool]) -> bool {
     let measured = excesses.iter().zip(kept).filter(|((_, error), _)| *error < most);
     let (agree, all) = measured.fold((0, 0), |(agree, all), (_, kept)| (agree + usize::from(*kept), all + 1));
     2 * agree >= all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sources of a crowded field are one group; the fit must not hold all of its pixels.
+    #[test]
+    fn calibration_of_a_crowded_field_takes_every_few_pixels_of_each_group() {
+        let crowd: Vec<u32> = (0..900_000).collect();
+        let star: Vec<u32> = (1_000_000..1_000_030).collect();
+        let thinned = thinned_groups(vec![crowd.clone(), star.clone()]);
+        assert!(thinned.len() == 2 && thinned.iter().map(Vec::len).sum::<usize>() <= MOST + 2);
+        assert!(thinned[0].len() > MOST / 2 && thinned[1].len() == 6, "{}", thinned[1].len());
+        assert_eq!(thinned_groups(vec![star.clone()]), [star]);
+    }
 }

@@ -1,12 +1,13 @@
 //! The terms of a calibration: orders, priors, and the images that are compared.
 
 use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::kernel::FWHM_PER_SIGMA;
 
 /// A term of the calibration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Term {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Term {
     /// The sky level.
     Background,
     /// Flux of the exposure over that of the prediction, minus 1.
@@ -18,7 +19,7 @@ pub enum Term {
 }
 
 /// Highest order of each term's polynomial; `None` leaves the term out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CalibrationOrders {
     /// Order of the background.
     pub background: Option<u8>,
@@ -84,7 +85,7 @@ impl Priors {
             // 20 mas of a PSF of 0.7″.
             Term::Displacement => self.fwhm_px * if constant { 0.2 } else { 0.03 },
             // 3 % of the width.
-            Term::Moments => 0.06 * (self.fwhm_px / 2.3548).powi(2),
+            Term::Moments => 0.06 * (self.fwhm_px / FWHM_PER_SIGMA).powi(2),
         }
     }
 }

@@ -5,6 +5,9 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::window::Window;
 
+/// FWHM over σ of a Gaussian.
+pub(crate) const FWHM_PER_SIGMA: f64 = 2.354_820_045;
+
 /// Values beyond the edge of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {

@@ -12,7 +12,9 @@ mod stencil;
 mod window;
 
 pub use filter::{Boundary, gaussian_filter};
-pub(crate) use filter::{Smoother, copy_folded, filter_in_blocks, filter_row, gaussian_half_kernel};
+pub(crate) use filter::{
+    FWHM_PER_SIGMA, Smoother, copy_folded, filter_in_blocks, filter_row, gaussian_half_kernel,
+};
 pub use fourier::FourierPlan;
 pub(crate) use fourier::odd_fast_length;
 pub(crate) use morphology::open_diamond_rows;

@@ -13,10 +13,9 @@ use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::progress::IterationBudget;
-use crate::joint::robust::clip::FWHM_PER_SIGMA;
 use crate::joint::solution::VisitReport;
 use crate::joint::solve::map_final::FinalSolve;
-use crate::kernel::{Boundary, gaussian_filter};
+use crate::kernel::{Boundary, FWHM_PER_SIGMA, gaussian_filter};
 
 /// Side of the blocks in which the visits' coverage is counted, px.
 pub(crate) const BLOCK: usize = 64;

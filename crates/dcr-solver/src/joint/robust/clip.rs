@@ -9,11 +9,8 @@ use ndarray::Array2;
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::grid::Grid;
 use crate::joint::operator::tile::TileVisit;
-use crate::kernel::dilate_diamond;
+use crate::kernel::{FWHM_PER_SIGMA, dilate_diamond};
 use crate::outliers::OutlierTest;
-
-/// FWHM over σ of a Gaussian.
-pub(crate) const FWHM_PER_SIGMA: f64 = 2.354_820_045;
 
 /// Selects the used pixels of a visit, given its prediction on the tile; thresholds in σ are
 /// multiplied by `factor`.

@@ -39,8 +39,7 @@ use crate::joint::precondition::schwarz::Schwarz;
 use crate::joint::precondition::unobserved::Unobserved;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::progress::IterationBudget;
-use crate::joint::robust::clip::FWHM_PER_SIGMA;
-use crate::kernel::{Boundary, gaussian_filter};
+use crate::kernel::{Boundary, FWHM_PER_SIGMA, gaussian_filter};
 
 /// Weight with which the flux beyond the tile is held to the first solve, in units of the data's.
 /// More brings the first solve's errors in stars beyond the edge into held-out visits; less brings
