@@ -50,7 +50,8 @@ pub use subtract::{Background, DifferenceConfig, TableFormat};
 pub use table::Key;
 
 use crate::regions::SkyRegion;
-pub use template::{MatchConfig, PolynomialOrder, TemplateVariance};
+pub use dcr_solver::calibration::PolynomialOrder;
+pub use template::{MatchConfig, TemplateVariance};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -18,4 +18,4 @@ pub use error::{DifferenceError, Disagreement};
 pub use subtract::difference::{Convolution, Matching};
 pub use subtract::{SubtractRequest, subtract};
 pub use summary::{MatchedTemplate, PsfOf, SubtractSummary, SubtractedVisit, TemplateSummary};
-pub use template::{Template, TemplateCalibration, TemplateRequest, matched_templates, template};
+pub use template::{Template, TemplateRequest, matched_templates, template};

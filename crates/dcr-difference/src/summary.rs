@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use dcr_coadd::{Outcome, Warning};
 use dcr_measure::residuals::ResidualCounts;
+use dcr_solver::calibration::CalibrationReport;
 use serde::Serialize;
 
 use crate::subtract::difference::Matching;
-use crate::template::calibrated::TemplateCalibration;
 
 /// Record of a call of [`crate::matched_templates`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +60,11 @@ pub struct MatchedTemplate {
     pub flux_excess: Option<f64>,
     /// Calibration of the template against the exposure, applied to it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<TemplateCalibration>,
+    pub calibration: Option<CalibrationReport>,
+    /// Error of the template as a fraction of flux, measured on bright stars; its variance contains
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_error: Option<f64>,
     /// Origin of the template's PSF, for a joint run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psf_of: Option<PsfOf>,

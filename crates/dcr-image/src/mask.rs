@@ -31,7 +31,7 @@ const CANONICAL: [&str; 13] = [
 ];
 
 /// Other planes of afw and lsst-images, by the name of afw where both have one.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "BRIGHT_OBJECT",
     "CROSSTALK",
     "NOT_DEBLENDED",
@@ -48,6 +48,7 @@ const KNOWN: [&str; 16] = [
     "INJECTED_CORE_TEMPLATE",
     "SAT_TEMPLATE",
     "LOW_COVERAGE",
+    "VARIABLE",
 ];
 
 /// Names in lsst-images and other software, and the name in afw for the same plane.

@@ -98,6 +98,15 @@ impl Psf {
         }
     }
 
+    /// True if the PSF can differ between positions.
+    #[must_use]
+    pub const fn varies(&self) -> bool {
+        match self {
+            Self::Stamp(_) | Self::Gaussian { .. } | Self::Moffat { .. } => false,
+            Self::Grid(_) | Self::PsfEx(_) | Self::Parts(_) => true,
+        }
+    }
+
     /// The image of a point source centred on a pixel, at parent pixel coordinates `(x, y)`:
     /// odd-sized, of sum 1, centred on its middle pixel.
     ///

@@ -134,7 +134,7 @@ pub(crate) struct Joint {
     pub(crate) colour_error_mag: Option<f64>,
     pub(crate) data_fraction: Option<f64>,
     pub(crate) faint_data_fraction: Option<f64>,
-    pub(crate) offset_changes_px: Vec<Option<f64>>,
+    pub(crate) calibration_changes_px: Vec<Option<f64>>,
     pub(crate) visits: Vec<JointVisit>,
     pub(crate) tiles: Vec<Tile>,
 }
@@ -145,10 +145,26 @@ pub(crate) struct Joint {
 pub(crate) struct JointVisit {
     pub(crate) visit: u64,
     pub(crate) offset_px: [Option<f64>; 2],
-    pub(crate) flux_excess: Option<f64>,
+    pub(crate) calibration: Option<VisitCalibration>,
     pub(crate) fwhm_px: Option<f64>,
     pub(crate) clipped: Option<f64>,
     pub(crate) chi2: Option<f64>,
+}
+
+/// Calibration of a visit against all visits together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VisitCalibration {
+    pub(crate) middle: CalibrationTerms,
+}
+
+/// Terms of a calibration at one place.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CalibrationTerms {
+    pub(crate) background: Option<f64>,
+    pub(crate) flux: Option<f64>,
+    pub(crate) moments: [Option<f64>; 3],
 }
 
 /// Errors remaining after each iteration in a tile, in units of the weighted coadd's noise per

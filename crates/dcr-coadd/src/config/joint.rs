@@ -69,11 +69,36 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("clip_grow", "Clipped pixels are grown by this many pixels."),
     key(
-        "offset_passes",
-        "At most this many rounds of fitting each visit's offset; 0 takes positions as given. There is little\n\
-         reason to change it.",
+        "calibrate_background",
+        "Sky level of each visit relative to all together: highest order of its polynomial in x and y, \"off\",\n\
+         \"constant\", \"linear\" or \"quadratic\". The order in use is lower where the visit does not determine it.\n\
+         Turn it off only where skies are known better than by the visits themselves.",
     ),
-    key("offset_tolerance", "No further round when no visit's offset, in pixels, changed by more than this."),
+    key(
+        "calibrate_flux",
+        "Flux scale of each visit relative to all together, fitted to bright sources: highest order, as for\n\
+         calibrate_background. Turn it off where zero points are exact.",
+    ),
+    key(
+        "calibrate_displacement",
+        "Displacement of each visit relative to all together, fitted to bright sources: highest order, as for\n\
+         calibrate_background. Turn it off to take positions as given.",
+    ),
+    key(
+        "calibrate_psf",
+        "Width and ellipticity of each visit's PSF relative to all together, fitted to bright sources: highest\n\
+         order, as for calibrate_background. Turn it off if PSFs are exact everywhere.",
+    ),
+    key(
+        "calibration_passes",
+        "At most this many rounds of calibrating the visits; 0 takes them as given. There is little reason to\n\
+         change it.",
+    ),
+    key(
+        "calibration_tolerance",
+        "No further round when no visit's calibration changed by more than this, as the displacement in pixels\n\
+         that changes a star as much.",
+    ),
     key(
         "uniform_iterations",
         "First solve: at most this many iterations each time. Raise it if summary.json shows that its error stays\n\
@@ -107,8 +132,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "tile_size",
         "Largest side of a tile, in px; a patch no larger is solved whole. Memory grows with its square: with\n\
-         overlap and padding counted in, about side² × (visits × (4 × subfilters + 6) + 400) bytes. Displacements\n\
-         and PSFs are constant in a tile: lower it where they vary over the patch.",
+         overlap and padding counted in, about side² × (visits × (4 × subfilters + 10) + 400) bytes, and up to\n\
+         side² × 20 bytes more for each visit whose PSF varies. Refraction is constant in a tile.",
     ),
     key(
         "tile_overlap",

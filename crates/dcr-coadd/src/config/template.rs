@@ -1,7 +1,7 @@
 //! `[template]`: how `dcr template` makes the matched template of an exposure.
 
 use dcr_image::resample::WarpKernel;
-use dcr_solver::calibration::CalibrationOrders;
+use dcr_solver::calibration::{CalibrationOrders, PolynomialOrder};
 use dcr_solver::iterative::Interpolation;
 use dcr_solver::kernel::Order;
 use serde::{Deserialize, Serialize};
@@ -56,32 +56,6 @@ impl MatchConfig {
             flux: self.calibrate_flux.order(),
             displacement: self.calibrate_displacement.order().filter(|_| self.register),
             moments: self.calibrate_psf.order(),
-        }
-    }
-}
-
-/// Order of a polynomial over an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolynomialOrder {
-    /// The term is left out.
-    Off,
-    /// One number.
-    Constant,
-    /// Up to order 1: three numbers.
-    Linear,
-    /// Up to order 2: six numbers.
-    Quadratic,
-}
-
-impl PolynomialOrder {
-    /// The order; `None` if off.
-    fn order(self) -> Option<u8> {
-        match self {
-            Self::Off => None,
-            Self::Constant => Some(0),
-            Self::Linear => Some(1),
-            Self::Quadratic => Some(2),
         }
     }
 }

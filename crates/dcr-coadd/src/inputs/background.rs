@@ -106,19 +106,38 @@ pub(crate) struct VisitSky {
     pub(crate) sigma: f64,
 }
 
+/// How a method treats skies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SkyTreatment {
+    /// It has one variance for each visit.
+    pub(crate) one_variance: bool,
+    /// It undoes differences between the visits.
+    pub(crate) calibrates: bool,
+}
+
+impl SkyTreatment {
+    /// What becomes of differences between visits.
+    fn remedy(self, otherwise: &str) -> String {
+        match self.calibrates {
+            true => "This was fitted and undone (joint.calibrate_background); what all visits share remains."
+                .into(),
+            false => format!("Subtract the background first: {otherwise}."),
+        }
+    }
+}
+
 /// Warns of skies that are not flat and 0, and of variances that the skies contradict.
-/// `one_variance` says that the method has one variance for each visit.
-pub(crate) fn warn_of_skies(skies: &[VisitSky], one_variance: bool, log: &mut RunLog<'_>) {
-    warn_of_levels(skies, log);
-    warn_of_slopes(skies, log);
+pub(crate) fn warn_of_skies(skies: &[VisitSky], treatment: SkyTreatment, log: &mut RunLog<'_>) {
+    warn_of_levels(skies, treatment, log);
+    warn_of_slopes(skies, treatment, log);
     warn_of_noise(skies, log);
-    if one_variance {
+    if treatment.one_variance {
         warn_of_uneven_variances(skies, log);
     }
 }
 
 /// Warns of visits that have another level than most, and of a level that all have.
-fn warn_of_levels(skies: &[VisitSky], log: &mut RunLog<'_>) {
+fn warn_of_levels(skies: &[VisitSky], treatment: SkyTreatment, log: &mut RunLog<'_>) {
     let levels: Vec<(f64, f64, &str)> =
         skies.iter().filter_map(|s| Some((s.sky.level?, s.sigma, s.visit.as_str()))).collect();
     let common = median(levels.iter().map(|(level, ..)| *level).collect());
@@ -136,23 +155,24 @@ fn warn_of_levels(skies: &[VisitSky], log: &mut RunLog<'_>) {
     let Some((different, most, visit)) = beyond(departures, DIFFERENT) else { return };
     let text = format!(
         "The level of the sky in {different} of {} visits differs from that of the others by more than {DIFFERENT} σ of a pixel, most in {visit}: \
-         {most:+.1} σ. Subtract the background first: the difference remains in difference images, or is clipped as artefacts.",
+         {most:+.1} σ. {}",
         levels.len(),
+        treatment.remedy("the difference remains in difference images, or is clipped as artefacts"),
     );
     log.warn("background", text);
 }
 
 /// Warns of visits whose sky rises from side to side.
-fn warn_of_slopes(skies: &[VisitSky], log: &mut RunLog<'_>) {
+fn warn_of_slopes(skies: &[VisitSky], treatment: SkyTreatment, log: &mut RunLog<'_>) {
     let slopes = skies.iter().filter_map(|s| {
         let plane = s.sky.plane.filter(|plane| plane.steepness() > SURE * plane.steepness_error())?;
         Some((plane.steepness(), s.visit.as_str()))
     });
     let Some((sloping, most, visit)) = beyond(slopes, SLOPING) else { return };
     let text = format!(
-        "The sky in {sloping} of {} visits slopes by more than {SLOPING} σ of a pixel from side to side, most in {visit}: {most:.1} σ. Subtract the \
-         background first: a slope enters the coadd and remains in difference images.",
+        "The sky in {sloping} of {} visits slopes by more than {SLOPING} σ of a pixel from side to side, most in {visit}: {most:.1} σ. {}",
         skies.len(),
+        treatment.remedy("a slope enters the coadd and remains in difference images"),
     );
     log.warn("background", text);
 }
@@ -211,7 +231,8 @@ mod tests {
     fn warnings(skies: Vec<Sky>) -> Vec<String> {
         let mut log = RunLog::new(&Unmonitored);
         let named = |(i, sky)| VisitSky { visit: format!("visit {i}"), sky, sigma: 2.0 };
-        warn_of_skies(&skies.into_iter().enumerate().map(named).collect::<Vec<_>>(), true, &mut log);
+        let treatment = SkyTreatment { one_variance: true, calibrates: false };
+        warn_of_skies(&skies.into_iter().enumerate().map(named).collect::<Vec<_>>(), treatment, &mut log);
         log.warnings.iter().map(|warning| warning.text.clone()).collect()
     }
 

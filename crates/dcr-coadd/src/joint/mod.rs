@@ -1,6 +1,7 @@
 //! The joint method on a patch (`dcr_solver::joint`): visits in the form the solver reads, and its
 //! solution as coadds.
 
+pub mod psf_cells;
 mod results;
 pub mod visits;
 

@@ -1,7 +1,7 @@
 //! The joint solver's solution as coadds, warnings and summary.
 
 use dcr_image::Stamp;
-use dcr_solver::joint::{JointSolution, JointVisits, VisitReport};
+use dcr_solver::joint::{ChangingSource, JointSolution, JointVisits, VisitReport};
 use dcr_solver::kernel::Region;
 use dcr_solver::{GOOD, SourceError};
 use ndarray::{Array2, Axis, Zip};
@@ -12,9 +12,10 @@ use crate::coadd::solved_planes::{SolvedPlane, SolvedPlanes};
 use crate::config::OutputVariance;
 use crate::error::CoaddError;
 use crate::inputs::{Input, Inputs};
+use crate::model::VARIABLE;
 use crate::patch::state::{LOW_COVERAGE, PatchState};
 use crate::run::run_log::RunLog;
-use crate::run::summary::{JointSummary, JointVisitSummary};
+use crate::run::summary::{ChangingSourceSummary, JointSummary, JointVisitSummary};
 
 /// Coverage (share of the weighted data) below which a pixel is flagged LOW_COVERAGE.
 ///
@@ -51,6 +52,11 @@ impl SolvedPlanes {
                 *mask |= low_coverage;
             }
         });
+        let variable = state.planes.bits_of([VARIABLE]);
+        let shape = mask.dim();
+        for at in solution.changing.iter().flat_map(|source| source.pixels(shape)) {
+            mask[at] |= variable;
+        }
         let n_image = used_visits(visits, solution)?;
         let n = state.division.fractions.len();
         let of_template = state.config.coadd.variance == OutputVariance::Template;
@@ -136,15 +142,18 @@ fn used_visits(visits: &PatchVisits<'_>, solution: &JointSolution) -> Result<Arr
 pub(crate) fn warn_of_flux_scales(solution: &JointSolution, inputs: &Inputs, log: &mut RunLog<'_>) {
     let visits = solution.visits.iter().zip(&inputs.visits);
     let off: Vec<(f64, f64, &Input)> = visits
-        .filter_map(|(report, visit)| Some((report.flux_excess?, report.flux_error?, visit)))
+        .filter_map(|(report, visit)| {
+            let (excess, error) = report.calibration.as_ref()?.flux()?;
+            Some((excess, error, visit))
+        })
         .filter(|(excess, error, _)| excess.abs() > (MUCH_FLUX).max(SURE * error))
         .collect();
     let Some((excess, error, visit)) = off.iter().max_by(|a, b| a.0.abs().total_cmp(&b.0.abs())) else {
         return;
     };
     let text = format!(
-        "In {} of {} visits stars are more than {:.0} % brighter or fainter than in all together, most in {}: by {:+.1} ± {:.1} %. Their zero \
-         points may be wrong (input.zero_point), or their PSFs.",
+        "In {} of {} visits stars are more than {:.0} % brighter or fainter than in all together, most in {}: by {:+.1} ± {:.1} %. This was \
+         fitted and undone. Their zero points may be wrong (input.zero_point), or their PSFs.",
         off.len(),
         inputs.visits.len(),
         100.0 * MUCH_FLUX,
@@ -173,6 +182,18 @@ pub(crate) fn warn_of_offsets(solution: &JointSolution, inputs: &Inputs, log: &m
     log.warn("offsets", text);
 }
 
+fn changing_source(source: &ChangingSource, inputs: &Inputs) -> ChangingSourceSummary {
+    let (x, y) = (inputs.bbox.x0 + source.x as i64, inputs.bbox.y0 + source.y as i64);
+    let sky = inputs.wcs.pixel_to_sky(x as f64, y as f64).ok();
+    ChangingSourceSummary {
+        place_px: [x, y],
+        sky_deg: sky.map(|sky| [sky.ra.degrees(), sky.dec.degrees()]),
+        scatter: source.scatter,
+        significance: source.significance,
+        excesses: source.excesses.clone(),
+    }
+}
+
 /// Summary of a solution. Widths are those of the visits' PSFs in the middle of the patch.
 pub(crate) fn joint_summary(
     solution: &JointSolution,
@@ -184,8 +205,7 @@ pub(crate) fn joint_summary(
     let visits = solution.visits.iter().zip(&inputs.visits).map(|(report, visit)| JointVisitSummary {
         visit: visit.number(),
         offset_px: [report.offset.dx, report.offset.dy],
-        flux_excess: report.flux_excess,
-        flux_error: report.flux_error,
+        calibration: report.calibration.clone(),
         fwhm_px: visit.fwhm_px(middle),
         clipped: report.clipped as f64 / report.good.max(1) as f64,
         chi2: report.chi2,
@@ -200,8 +220,9 @@ pub(crate) fn joint_summary(
         colour_error_mag: identifiability.colour_error,
         data_fraction: identifiability.data_fraction,
         faint_data_fraction: identifiability.faint_data_fraction,
-        offset_changes_px: solution.report.offset_changes.clone(),
+        calibration_changes_px: solution.report.calibration_changes.clone(),
         visits: visits.collect(),
+        changing_sources: solution.changing.iter().map(|source| changing_source(source, inputs)).collect(),
         tiles: solution.report.tiles.clone(),
     }
 }

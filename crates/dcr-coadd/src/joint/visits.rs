@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use dcr_image::{BBox, Psf, Stamp, Wcs};
-use dcr_solver::joint::{JointVisits, Noise, PsfError, PsfStamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfError, PsfField, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Observations, Pixels, SourceError};
 
@@ -11,6 +11,7 @@ use crate::error::{CoaddError, InputError};
 use crate::geometry::shifts::ShiftPlan;
 use crate::inputs::store::Store;
 use crate::inputs::{Input, Inputs};
+use crate::joint::psf_cells::psf_cells;
 
 /// Exponent of the Moffat profile closest to the atmosphere's PSF (Trujillo et al. 2001, MNRAS 328,
 /// 977).
@@ -68,6 +69,20 @@ impl JointVisits for PatchVisits<'_> {
         };
         let stamp = atmospheric_stamp(psf, middle(&self.inputs.bbox, region))?;
         Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
+    }
+
+    fn psf_field(&self, visit: usize, region: &Region) -> Result<PsfField, SourceError> {
+        let file = &self.inputs.visits[visit].file;
+        let Some(psf) = file.psf() else {
+            return Err(InputError::NoPsf { path: file.path().to_owned() }.into());
+        };
+        let stamp = |cell: Region| {
+            let stamp = atmospheric_stamp(psf, middle(&self.inputs.bbox, &cell))?;
+            Ok((cell, solver_stamp(&stamp, psf)?))
+        };
+        let cells = psf_cells(psf, &self.inputs.bbox, region).into_iter().map(stamp);
+        let field = PsfField::of_cells(cells.collect::<Result<_, SourceError>>()?);
+        field.map_or_else(|| Ok(PsfField::constant(self.psf(visit, region)?.into_owned())), Ok)
     }
 
     fn displacements(&self, visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {

@@ -16,6 +16,7 @@ use dcr_image::fits::{
 };
 use dcr_image::header::Card;
 use dcr_image::{BBox, ExposureFile, FitsError, OpenOptions, Psf};
+use dcr_solver::calibration::CalibrationReport;
 use dcr_solver::joint::{Covariance, Identifiability, PsfStamp};
 use ndarray::{Array2, Array3};
 
@@ -25,7 +26,7 @@ use super::{Model, ModelContent};
 use crate::coadd::solver_choice::Solver;
 use crate::error::{CoaddError, ModelError};
 use crate::run::metadata::RunMetadata;
-use crate::run::summary::JointSummary;
+use crate::run::summary::{ChangingSourceSummary, JointSummary};
 
 /// The name of a model's file in the folder of a run.
 pub const MODEL_FILE: &str = "model.fits";
@@ -115,6 +116,7 @@ impl Model {
             ]);
             primary.extend(diagnostic_cards(summary));
             tables.push(visit_table(summary));
+            tables.extend(variable_table(summary));
         }
         write_exposure(path, &ExposureToWrite { primary, images: images.list, tables }, options)
     }
@@ -301,12 +303,43 @@ fn diagnostic_cards(summary: &JointSummary) -> Vec<Card> {
     cards
 }
 
+/// The table of sources whose flux differs between the visits, if there are any.
+fn variable_table(summary: &JointSummary) -> Option<TableHdu> {
+    let sources = &summary.changing_sources;
+    if sources.is_empty() {
+        return None;
+    }
+    let column = |name: &str, unit: &str, of: &dyn Fn(&ChangingSourceSummary) -> f64| Column {
+        name: name.into(),
+        unit: unit.into(),
+        values: ColumnValues::F64(sources.iter().map(of).collect()),
+    };
+    let sky = |source: &ChangingSourceSummary, axis: usize| source.sky_deg.map_or(f64::NAN, |sky| sky[axis]);
+    let visits = summary.visits.len();
+    let excess = Array3::from_shape_fn((sources.len(), 1, visits), |(i, _, visit)| {
+        sources[i].excesses.get(visit).copied().flatten().map_or(f32::NAN, |excess| excess as f32)
+    });
+    let columns = vec![
+        column("X", "pixel", &|source| source.place_px[0] as f64),
+        column("Y", "pixel", &|source| source.place_px[1] as f64),
+        column("RA", "deg", &|source| sky(source, 0)),
+        column("DEC", "deg", &|source| sky(source, 1)),
+        column("SCATTER", "", &|source| source.scatter),
+        column("SIGNIFICANCE", "", &|source| source.significance),
+        Column { name: "EXCESS".into(), unit: String::new(), values: ColumnValues::Images(excess) },
+    ];
+    Some(TableHdu { name: "VARIABLES".into(), columns, cards: vec![] })
+}
+
 fn visit_table(summary: &JointSummary) -> TableHdu {
     let visits = &summary.visits;
     let column = |name: &str, unit: &str, of: &dyn Fn(usize) -> f64| Column {
         name: name.into(),
         unit: unit.into(),
         values: ColumnValues::F64((0..visits.len()).map(of).collect()),
+    };
+    let of = |i: usize, value: &dyn Fn(&CalibrationReport) -> f64| {
+        visits[i].calibration.as_ref().map_or(f64::NAN, value)
     };
     let columns = vec![
         Column {
@@ -316,8 +349,16 @@ fn visit_table(summary: &JointSummary) -> TableHdu {
         },
         column("OFFSET_X", "pixel", &|i| visits[i].offset_px[0]),
         column("OFFSET_Y", "pixel", &|i| visits[i].offset_px[1]),
-        column("FLUX_EXCESS", "", &|i| visits[i].flux_excess.unwrap_or(f64::NAN)),
-        column("FLUX_ERROR", "", &|i| visits[i].flux_error.unwrap_or(f64::NAN)),
+        column("FLUX_EXCESS", "", &|i| of(i, &|c| c.middle.flux)),
+        column("FLUX_ERROR", "", &|i| of(i, &|c| c.errors.flux)),
+        column("BACKGROUND", "", &|i| of(i, &|c| c.middle.background)),
+        column("BACKGROUND_ERROR", "", &|i| of(i, &|c| c.errors.background)),
+        column("PSF_SIZE", "pixel2", &|i| of(i, &|c| c.middle.moments[0])),
+        column("PSF_SIZE_ERROR", "pixel2", &|i| of(i, &|c| c.errors.moments[0])),
+        column("PSF_E1", "pixel2", &|i| of(i, &|c| c.middle.moments[1])),
+        column("PSF_E2", "pixel2", &|i| of(i, &|c| c.middle.moments[2])),
+        column("DISPLACEMENT_RMS", "pixel", &|i| of(i, &|c| c.displacement_rms())),
+        column("SOURCES", "", &|i| of(i, &|c| c.sources as f64)),
         column("FWHM", "pixel", &|i| visits[i].fwhm_px.unwrap_or(f64::NAN)),
         column("CLIPPED", "", &|i| visits[i].clipped),
         column("CHI2", "", &|i| visits[i].chi2),

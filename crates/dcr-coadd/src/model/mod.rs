@@ -21,6 +21,9 @@ use crate::error::CoaddError;
 use crate::geometry::cells::region_in;
 use crate::run::metadata::RunMetadata;
 
+/// The mask plane of sources whose flux differs between visits.
+pub const VARIABLE: &str = "VARIABLE";
+
 /// The model of a patch, its planes in memory or on disk.
 #[derive(Debug)]
 pub struct Model {

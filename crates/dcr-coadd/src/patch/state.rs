@@ -12,6 +12,7 @@ use crate::config::AssembleConfig;
 use crate::error::{CoaddError, InputError};
 use crate::geometry::division::Division;
 use crate::inputs::pixels::PixelReader;
+use crate::model::VARIABLE;
 use crate::patch::survey::{BRIGHT_OBJECT, Survey};
 use crate::run::run_log::RunLog;
 
@@ -163,8 +164,9 @@ fn planes_of(survey: &Survey, solver: Solver) -> Result<MaskPlanes, CoaddError> 
         })?;
     }
     if solver == Solver::Joint {
-        // Without a free bit the plane is left out.
+        // Without a free bit a plane is left out.
         planes.insert(LOW_COVERAGE).ok();
+        planes.insert(VARIABLE).ok();
     }
     Ok(planes)
 }

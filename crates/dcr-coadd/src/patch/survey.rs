@@ -16,7 +16,7 @@ use crate::config::{AssembleConfig, FindArtefacts};
 use crate::error::{CoaddError, InputError};
 use crate::geometry::cells::cells;
 use crate::geometry::division::Division;
-use crate::inputs::background::{VisitSky, warn_of_skies};
+use crate::inputs::background::{SkyTreatment, VisitSky, warn_of_skies};
 use crate::inputs::losses::warn_of_masks;
 use crate::inputs::mask_settings::check_assembling;
 use crate::inputs::pixels::PixelReader;
@@ -86,7 +86,7 @@ impl Survey {
         let files = inputs.visits.iter().map(|visit| &visit.file);
         let files = files.chain(&starting).chain(given_warps.iter().map(|given| &given.file));
         check_assembling(config, files.map(|file| file.mask_planes()), log)?;
-        let memory = MemoryPlan::new(inputs.visits.len(), &inputs.bbox, solver, config)?;
+        let memory = MemoryPlan::new(&inputs, solver, config)?;
         let file = match memory.in_memory {
             true => None,
             false => {
@@ -143,7 +143,9 @@ impl Survey {
         if out.inputs.visits.is_empty() {
             return Err(CoaddError::NothingUsable { count, planes: config.coadd.bad_mask_planes.join(", ") });
         }
-        warn_of_skies(&skies, solver == Solver::Joint, log);
+        let is_joint = solver == Solver::Joint;
+        let calibrates = is_joint && config.joint.calibrates_background();
+        warn_of_skies(&skies, SkyTreatment { one_variance: is_joint, calibrates }, log);
         warn_of_masks(&losses, log);
         if let Some(text) = glitches.warning() {
             log.warn("glitches", text);

@@ -1,11 +1,12 @@
 //! How a run keeps within the memory that it may use.
 
-use dcr_image::BBox;
 use dcr_image::fits::free_memory;
+use dcr_image::{BBox, Psf};
 
 use crate::coadd::solver_choice::Solver;
 use crate::config::{AssembleConfig, PixelsIn};
 use crate::error::CoaddError;
+use crate::inputs::Inputs;
 
 /// Bytes of a visit's pixel that is kept: `f32` and a byte of flags.
 const BYTES_OF_A_VISIT: u64 = 5;
@@ -19,6 +20,8 @@ const FEWEST_ROWS: u64 = 96;
 const MOST_ROWS: u64 = 1024;
 /// Bytes for the pixels of all visits that are combined at a time, at most.
 const MOST_STRIP: u64 = 256 << 20;
+/// Bytes of the joint solver per pixel of a tile for a visit whose PSF varies.
+const BYTES_OF_VARIATION: u64 = 20;
 /// Fixed memory of the program in bytes.
 const BASE: u64 = 64 << 20;
 
@@ -34,21 +37,18 @@ pub(crate) struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Chooses memory or disk for the pixels of `visits` visits.
+    /// Chooses memory or disk for the pixels of the visits.
     ///
     /// # Errors
     ///
     /// [`CoaddError::Memory`] if the patch's own planes do not fit.
-    pub(crate) fn new(
-        visits: usize,
-        bbox: &BBox,
-        solver: Solver,
-        config: &AssembleConfig,
-    ) -> Result<Self, CoaddError> {
+    pub(crate) fn new(inputs: &Inputs, solver: Solver, config: &AssembleConfig) -> Result<Self, CoaddError> {
+        let (visits, bbox) = (inputs.visits.len(), &inputs.bbox);
+        let varying = inputs.visits.iter().filter(|visit| visit.file.psf().is_some_and(Psf::varies)).count();
         let given = config.coadd.memory_limit.map(|size| size.0);
         let solver = match solver {
             Solver::Iterative => 0,
-            Solver::Joint => bytes_of_a_tile(visits, bbox, config),
+            Solver::Joint => bytes_of_a_tile([visits, varying], bbox, config),
         };
         let limit = given.or_else(|| free_memory().map(|free| free / 2)).unwrap_or(u64::MAX);
         Self::within(limit, config.coadd.pixels_in, visits, bbox, config.model.subfilters, solver)
@@ -85,12 +85,14 @@ impl MemoryPlan {
     }
 }
 
-/// Bytes of the joint solver for a tile (`JointConfig::tile_size`).
-fn bytes_of_a_tile(visits: usize, bbox: &BBox, config: &AssembleConfig) -> u64 {
+/// Bytes of the joint solver for a tile (`JointConfig::tile_size`), with that many visits, and that
+/// many whose PSF varies.
+fn bytes_of_a_tile([visits, varying]: [usize; 2], bbox: &BBox, config: &AssembleConfig) -> u64 {
     let joint = &config.joint;
     let side =
         |length: usize| (length.min(joint.tile_size) + 2 * (joint.tile_overlap + joint.padding)) as u64;
-    let of_a_pixel = visits as u64 * (4 * config.model.subfilters as u64 + 6) + 400;
+    let of_a_pixel =
+        visits as u64 * (4 * config.model.subfilters as u64 + 10) + varying as u64 * BYTES_OF_VARIATION + 400;
     side(bbox.width).saturating_mul(side(bbox.height)).saturating_mul(of_a_pixel)
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use dcr_image::BBox;
 use dcr_physics::{Assumption, GeometryOrigin, Weather};
+use dcr_solver::calibration::CalibrationReport;
 use dcr_solver::iterative::SolveReport;
 use dcr_solver::joint::{JointOutcome, TileReport};
 use serde::Serialize;
@@ -206,12 +207,30 @@ pub struct JointSummary {
     pub data_fraction: f64,
     /// Share of the data in the information on that colour at S/N 30.
     pub faint_data_fraction: f64,
-    /// The largest change of a visit's offset in every round of fitting, in px.
-    pub offset_changes_px: Vec<f64>,
+    /// The largest change of a visit's calibration in every round, as the displacement in px that
+    /// changes a star as much.
+    pub calibration_changes_px: Vec<f64>,
     /// The visits, in the order of [`Summary::visits`].
     pub visits: Vec<JointVisitSummary>,
+    /// Sources whose flux differs between the visits.
+    pub changing_sources: Vec<ChangingSourceSummary>,
     /// The course of the solve, tile by tile: errors left after each iteration.
     pub tiles: Vec<TileReport>,
+}
+
+/// A source whose flux differs between the visits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChangingSourceSummary {
+    /// Position `[x, y]` in px, 0-based in the parent image.
+    pub place_px: [i64; 2],
+    /// Right ascension and declination in ICRS, degrees.
+    pub sky_deg: Option<[f64; 2]>,
+    /// Root mean square of its flux in the visits relative to the median, less 1.
+    pub scatter: f64,
+    /// Largest deviation of a visit in units of its error.
+    pub significance: f64,
+    /// Flux in each visit relative to the median, less 1.
+    pub excesses: Vec<Option<f64>>,
 }
 
 /// Results of the joint solver for a visit.
@@ -221,10 +240,9 @@ pub struct JointVisitSummary {
     pub visit: u64,
     /// Its offset from where its WCS puts it, `[dx, dy]` in px.
     pub offset_px: [f64; 2],
-    /// Its flux over the model's, minus 1; not applied.
-    pub flux_excess: Option<f64>,
-    /// The error of that from noise.
-    pub flux_error: Option<f64>,
+    /// All else in which it differs from all visits together, as undone: relative to that offset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
     /// FWHM of its PSF in px, in the middle of the patch.
     pub fwhm_px: Option<f64>,
     /// Share of its good pixels that were clipped.

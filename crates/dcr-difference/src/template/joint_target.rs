@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use dcr_image::resample::{WarpKernel, warp_stamp};
 use dcr_image::{MaskedImage, Stamp};
-use dcr_solver::joint::{JointVisits, Noise, PsfStamp};
+use dcr_solver::joint::{JointVisits, Noise, PsfField, PsfStamp};
 use dcr_solver::kernel::{PixelShift, Region};
 use dcr_solver::{Pixels, SourceError};
 use ndarray::Array2;
@@ -15,6 +15,7 @@ use crate::template::target::Target;
 use dcr_coadd::config::CoaddConfig;
 use dcr_coadd::geometry::shifts::ShiftPlan;
 use dcr_coadd::inputs::pixels::{PixelReader, leave_out};
+use dcr_coadd::joint::psf_cells::{psf_cells, psf_cells_elsewhere};
 use dcr_coadd::joint::solver_stamp;
 use dcr_coadd::joint::visits::{atmospheric_stamp, displacements_at, middle};
 use dcr_coadd::model::{JointSettings, Model};
@@ -143,6 +144,24 @@ impl JointVisits for OnPatch<'_> {
         let psf = self.exposure.file.psf().ok_or_else(missing)?;
         let stamp = self.stamp(middle(&self.model.bbox, region))?.ok_or_else(missing)?;
         Ok(Cow::Owned(solver_stamp(&stamp, psf)?))
+    }
+
+    fn psf_field(&self, visit: usize, region: &Region) -> Result<PsfField, SourceError> {
+        let missing = || DifferenceError::NoPsf { path: self.exposure.file.path().to_owned() };
+        let (psf, patch) = (self.exposure.file.psf().ok_or_else(missing)?, &self.model.bbox);
+        let cells = match self.warp {
+            None => psf_cells(psf, patch, region),
+            Some(_) => psf_cells_elsewhere(psf, region),
+        };
+        // The exposure may not reach all cells.
+        let stamp = |cell: Region| {
+            let stamp = self.stamp(middle(patch, &cell)).ok()??;
+            Some((cell, solver_stamp(&stamp, psf).ok()?))
+        };
+        match PsfField::of_cells(cells.into_iter().filter_map(stamp).collect()) {
+            Some(field) => Ok(field),
+            None => Ok(PsfField::constant(self.psf(visit, region)?.into_owned())),
+        }
     }
 
     fn displacements(&self, _visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {

@@ -5,15 +5,16 @@ use dcr_coadd::InputError;
 use std::path::{Path, PathBuf};
 
 use dcr_coadd::config::TemplateConfig;
-use dcr_coadd::model::{Model, ModelContent};
+use dcr_coadd::model::{Model, ModelContent, VARIABLE};
 use dcr_coadd::run::outputs::{OutputHdus, Planes, write_options};
 use dcr_image::header::Card;
 use dcr_image::{MaskPlanes, MaskedImage, Stamp};
 use dcr_solver::SubfilterShift;
+use dcr_solver::calibration::CalibrationReport;
 
 use crate::model::patches::folder;
 use crate::summary::{MatchedTemplate, PsfOf};
-use crate::template::calibrated::{TemplateCalibration, calibrate};
+use crate::template::calibrated::{add_model_error, calibrate, calibration_cards};
 use crate::template::joint_matcher::{JointMatcher, Registration};
 use crate::template::matcher::Matcher;
 use crate::template::mosaic::{PatchFootprint, Placement};
@@ -49,7 +50,9 @@ pub struct Template {
     /// The fit to the exposure, for a model of the joint solver.
     registration: Option<Registration>,
     /// The calibration applied, if the template has the exposure's PSF.
-    calibration: Option<TemplateCalibration>,
+    calibration: Option<CalibrationReport>,
+    /// Error in proportion to flux that the variance contains.
+    model_error: Option<f64>,
 }
 
 impl Template {
@@ -76,8 +79,15 @@ impl Template {
 
     /// The calibration against the exposure that the template has, if it was fitted.
     #[must_use]
-    pub fn calibration(&self) -> Option<&TemplateCalibration> {
+    pub fn calibration(&self) -> Option<&CalibrationReport> {
         self.calibration.as_ref()
+    }
+
+    /// Error of the template as a fraction of flux, which its variance contains, if three or more
+    /// bright stars of the exposure show it.
+    #[must_use]
+    pub fn model_error(&self) -> Option<f64> {
+        self.model_error
     }
 
     /// Whose PSF the template has, for a model of the joint solver.
@@ -159,7 +169,7 @@ impl<'a> TemplateMaker<'a> {
         let own_psf = registration.as_ref().is_some_and(|found| found.psf_of == PsfOf::Exposure);
         let fwhm_px = psf.as_ref().and_then(|psf| psf.fwhm_px().ok()).filter(|_| own_psf);
         let calibration = joint.zip(seen.as_ref()).zip(fwhm_px).and_then(|((joint, seen), fwhm_px)| {
-            let bad = joint.bad_planes().chain(["NO_DATA"]);
+            let bad = joint.bad_planes().chain(["NO_DATA", VARIABLE]);
             calibrate(
                 &mut pixels,
                 seen,
@@ -167,6 +177,10 @@ impl<'a> TemplateMaker<'a> {
                 fwhm_px,
                 &self.config.template.calibration(),
             )
+        });
+        let model_error = joint.zip(seen.as_ref()).zip(fwhm_px).and_then(|((joint, seen), fwhm_px)| {
+            let bad = self.planes.bits_of(joint.bad_planes().chain(["NO_DATA", VARIABLE]));
+            add_model_error(&mut pixels, seen, bad, fwhm_px)
         });
         let (x, y) = own.centre();
         let wcs_error = |source| InputError::Wcs { path: file.path().to_owned(), source };
@@ -178,6 +192,7 @@ impl<'a> TemplateMaker<'a> {
             placement,
             registration,
             calibration,
+            model_error,
             shifts: self.matchers[0].shifts(file.path(), sky, file.wcs(), &own)?,
             airmass: local.airmass,
             parallactic_angle_deg: local.parallactic_angle.degrees(),
@@ -201,6 +216,7 @@ impl<'a> TemplateMaker<'a> {
             offset_px: template.offset_px(),
             flux_excess: template.flux_excess(),
             calibration: template.calibration.clone(),
+            model_error: template.model_error,
             psf_of: template.psf_of(),
             psf_fwhm_px: template.psf.as_ref().and_then(|psf| psf.fwhm_px().ok()),
         }
@@ -254,7 +270,10 @@ impl<'a> TemplateMaker<'a> {
         if let Some(registration) = &template.registration {
             cards.extend(registration.cards());
         }
-        cards.extend(template.calibration.iter().flat_map(TemplateCalibration::cards));
+        cards.extend(template.calibration.iter().flat_map(calibration_cards));
+        cards.extend(template.model_error.map(|fraction| {
+            Card::new("MODELERR", fraction).with_comment("error as a fraction of flux, in VARIANCE")
+        }));
         Ok(hdus.write(path, &planes, cards, vec![])?)
     }
 }

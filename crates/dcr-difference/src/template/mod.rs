@@ -20,7 +20,6 @@ use dcr_coadd::config::TemplateConfig;
 use dcr_coadd::model::Model;
 use dcr_image::Exposure;
 
-pub use self::calibrated::TemplateCalibration;
 pub use self::files::{TemplateRequest, matched_templates};
 pub use self::maker::Template;
 

@@ -103,12 +103,33 @@ fn sense_of_a_sloping_sky_is_doubted() {
     assert!(said(&summary, "variance").is_empty(), "a slope is no noise");
 }
 
+/// The sky of one visit is far from that of the others: it is fitted, and no pixel is lost.
+#[test]
+fn sense_of_a_sky_that_differs_is_fitted_and_undone() {
+    let mut warps = warps(&small_field(8));
+    let sigma = warps[3].pixels.variance[[10, 10]].sqrt();
+    warps[3].pixels.image += 30.0 * sigma;
+    let summary = Bench::new(&warps).run(&joint()).unwrap();
+    assert!(said(&summary, "visit 1004").is_empty(), "{:?}", summary.warnings);
+    assert!(
+        said(&summary, "background").iter().any(|text| text.contains("fitted and undone")),
+        "{:?}",
+        summary.warnings
+    );
+    assert_eq!(summary.outcome, Outcome::Done);
+    let joint = summary.joint.unwrap();
+    assert!(joint.visits.iter().all(|visit| visit.clipped < 0.01), "{:?}", joint.visits);
+}
+
 /// One of the visits is of another field: most of it is clipped.
 #[test]
 fn sense_of_a_visit_that_is_mostly_clipped_is_doubted() {
     let mut warps = warps(&small_field(8));
     let sigma = warps[3].pixels.variance[[10, 10]].sqrt();
-    warps[3].pixels.image += 30.0 * sigma;
+    // Squares of 6 px: no smooth sky.
+    for ((y, x), value) in warps[3].pixels.image.indexed_iter_mut() {
+        *value += if (y / 6 + x / 6).is_multiple_of(2) { 30.0 } else { -30.0 } * sigma;
+    }
     let summary = Bench::new(&warps).run(&joint()).unwrap();
     let lost = said(&summary, "visit 1004");
     assert!(

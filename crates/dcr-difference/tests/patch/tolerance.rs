@@ -107,6 +107,10 @@ pub(crate) const NOISE_OF_LIT_SKY: [std::ops::Range<f64>; 2] = [0.92..1.12, 0.95
 /// left out as an artefact, two fifths of it. Measured: 0.019 (their change goes along with airmass
 /// by chance, which looks like colour), and 0.006 of the light of the visits left out.
 pub(crate) const VARIABLE_FLUX: f64 = 0.03;
+
+/// Share of a source that a minority of visits has that may remain in the coadd: noise of the
+/// aperture is 0.9 % of the faintest.
+pub(crate) const NEW_LIGHT: f64 = 0.03;
 /// Coadds with glitches against those without, in σ of the coadd, more than 4 px from a glitch.
 pub(crate) const BESIDE_GLITCHES: f32 = 0.3;
 /// The same near glitches, where a visit of six is missing: on a star the others differ by

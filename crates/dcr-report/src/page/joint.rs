@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use dcr_image::psf::FWHM_PER_SIGMA;
+
 use super::table::{numbers, table, words};
 use crate::plot::{first_errors, last_errors};
 use crate::run_summary::{Joint, JointVisit};
@@ -32,7 +34,7 @@ pub(super) fn section(joint: &Joint) -> Markup {
         p { (identifiability(joint)) }
         h3 { "Geometry of the visits" }
         p { (offsets(joint)) }
-        (visits(&joint.visits))
+        (visits(joint))
     }
 }
 
@@ -97,45 +99,57 @@ fn offsets(joint: &Joint) -> String {
         _ => None,
     };
     let farthest = joint.visits.iter().filter_map(length).reduce(f64::max);
-    let settled = joint.offset_changes_px.iter().flatten().next_back();
+    let settled = joint.calibration_changes_px.iter().flatten().next_back();
     match (farthest, settled) {
         (Some(farthest), Some(change)) => format!(
-            "Each visit was registered to the model. The offsets from the WCS are up to {} px; the last round \
-             of fits changed none by more than {} px.",
+            "Each visit was calibrated against all together. The offsets from the WCS are up to {} px; the last \
+             round changed no visit by more than a displacement of {} px does.",
             fixed(Some(farthest), 3),
             fixed(Some(*change), 4)
         ),
-        _ => "Visits were not registered: their WCS was used as it is.".into(),
+        _ => "Visits were not calibrated: they were used as they are.".into(),
     }
 }
 
-fn visits(visits: &[JointVisit]) -> Markup {
+fn visits(joint: &Joint) -> Markup {
     let columns = [
         words("visit"),
         numbers("offset dx", "px"),
         numbers("dy", "px"),
         numbers("PSF FWHM", "px"),
-        numbers("brighter than the model", "%"),
+        numbers("flux", "%"),
+        numbers("sky", "σ"),
+        numbers("PSF wider", "%"),
         numbers("clipped", "%"),
         numbers("χ²", ""),
     ];
     let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
+    let level = |level: Option<f64>| Some(level? / joint.noise_per_pixel?);
     let row = |visit: &JointVisit| {
+        let terms = visit.calibration.clone().unwrap_or_default().middle;
         vec![
             visit.visit.to_string(),
             fixed(visit.offset_px[0], 3),
             fixed(visit.offset_px[1], 3),
             fixed(visit.fwhm_px, 2),
-            fixed(percent(visit.flux_excess), 2),
+            fixed(percent(terms.flux), 2),
+            fixed(level(terms.background), 2),
+            fixed(percent(wider(visit.fwhm_px, terms.moments[0])), 2),
             fixed(percent(visit.clipped), 2),
             fixed(visit.chi2, 3),
         ]
     };
-    let rows: Vec<Vec<String>> = visits.iter().map(row).collect();
-    let caption = "Flux-scale offsets are reported but not applied. Clipped are good pixels that contradict the model: \
+    let rows: Vec<Vec<String>> = joint.visits.iter().map(row).collect();
+    let caption = "Each visit was calibrated against all together, in the order of the columns: displacement, flux scale, \
+     level of the sky (σ: noise per pixel of all together) and width of its PSF, in the middle of the patch. All are undone. Clipped are good pixels that contradict the model: \
      cosmic rays, trails, changes on the sky. χ² is the mean squared residual over the variance of the sky; 1 \
      means pure noise";
     table("joint-table", caption, &columns, &rows)
+}
+
+/// Relative change of a PSF's width that changes its second moments by `moment` px².
+fn wider(fwhm_px: Option<f64>, moment: Option<f64>) -> Option<f64> {
+    Some(0.5 * moment? * (FWHM_PER_SIGMA / fwhm_px?).powi(2))
 }
 
 #[cfg(test)]
@@ -188,10 +202,12 @@ mod tests {
     #[test]
     fn joint_offsets_are_told_only_if_fitted() {
         let visits = vec![JointVisit { offset_px: [Some(0.03), Some(-0.04)], ..JointVisit::default() }];
-        let fitted = Joint { visits, offset_changes_px: vec![Some(0.04), Some(0.001)], ..Joint::default() };
+        let fitted =
+            Joint { visits, calibration_changes_px: vec![Some(0.04), Some(0.001)], ..Joint::default() };
         assert!(
-            offsets(&fitted).contains("up to 0.050 px") && offsets(&fitted).contains("more than 0.0010 px")
+            offsets(&fitted).contains("up to 0.050 px")
+                && offsets(&fitted).contains("displacement of 0.0010 px")
         );
-        assert!(offsets(&Joint::default()).contains("were not registered"));
+        assert!(offsets(&Joint::default()).contains("were not calibrated"));
     }
 }

@@ -1,6 +1,6 @@
 //! Normal equations of a calibration, and the choice of the polynomials' orders.
 
-use super::coefficients::{Column, Solution, TERMS};
+use super::coefficients::{Column, Solution};
 use super::terms::{CalibrationOrders, Priors, Term};
 use crate::linalg::cholesky::{cholesky, solve_triangles, triangle};
 
@@ -32,7 +32,8 @@ impl Equations {
         }
     }
 
-    /// Adds a pixel: its columns and residual, both in units of its error.
+    /// Adds a pixel: its columns and residual, both in units of its error. Columns beyond those
+    /// given are 0.
     pub(crate) fn add_pixel(&mut self, values: &[f64], residual: f64, weight: f64) {
         for (i, value) in values.iter().enumerate() {
             let weighted = weight * value;
@@ -51,8 +52,8 @@ impl Equations {
         self.weight += other.weight;
     }
 
-    /// Solution and log evidence, relative to no calibration, of the columns that `chosen` accepts.
-    /// Pixels are taken to be `noise` times as uncertain as stated.
+    /// Solution and log evidence, relative to no calibration, of the columns that `chosen` accepts;
+    /// other coefficients are 0. Pixels are taken to be `noise` times as uncertain as stated.
     fn solve(&self, chosen: impl Fn(&Column) -> bool, priors: &Priors, noise: f64) -> (Solution, f64) {
         let wanted: Vec<usize> = (0..self.columns.len()).filter(|i| chosen(&self.columns[*i])).collect();
         let scale: Vec<f64> =
@@ -78,9 +79,12 @@ impl Equations {
             solve_triangles(&factor, &mut unit);
             unit[i].max(0.0).sqrt() * scale[i]
         };
-        let errors = (0..wanted.len()).map(error).collect();
-        values.iter_mut().zip(&scale).for_each(|(value, scale)| *value *= scale);
-        (Solution { values, errors }, 0.5 * fit - volume)
+        let mut solution =
+            Solution { values: vec![0.0; self.columns.len()], errors: vec![0.0; self.columns.len()] };
+        for (i, column) in wanted.iter().enumerate() {
+            (solution.values[*column], solution.errors[*column]) = (values[i] * scale[i], error(i));
+        }
+        (solution, 0.5 * fit - volume)
     }
 
     /// The solution of all columns.
@@ -113,7 +117,7 @@ pub(crate) fn choose(
     loop {
         // A registered exposure has no mean displacement, but it can have a varying one: orders are
         // not raised one by one.
-        let raised = TERMS.iter().flat_map(|term| raised(&orders, limits, *term));
+        let raised = Term::ALL.iter().flat_map(|(term, _)| raised(&orders, limits, *term));
         let raised = raised.map(|orders| (orders, of(&orders)));
         let Some((next, (solution, found))) = raised.max_by(|a, b| a.1.1.total_cmp(&b.1.1)) else { break };
         if found < evidence + WORTHWHILE {

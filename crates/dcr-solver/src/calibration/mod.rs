@@ -23,16 +23,18 @@
 mod coefficients;
 mod derivatives;
 mod evidence;
+mod model_error;
 mod pixels;
 mod terms;
 
-pub use coefficients::{Calibration, LocalTerms};
-pub use terms::{CalibrationData, CalibrationOrders};
+pub(crate) use coefficients::Coordinates;
+pub use coefficients::{Calibration, CalibrationReport, LocalTerms};
+pub use model_error::ModelError;
+pub(crate) use pixels::{RobustFit, robust_equations};
+pub use terms::{CalibrationData, CalibrationOrders, PolynomialOrder};
+pub(crate) use terms::{Priors, Term};
 
-use coefficients::Coordinates;
-use evidence::choose;
-use pixels::{Selection, robust_equations};
-use terms::Priors;
+use pixels::sky_sigma;
 
 /// Fits the calibration of an exposure.
 ///
@@ -79,14 +81,10 @@ pub fn fit(data: &CalibrationData, orders: &CalibrationOrders) -> Option<Calibra
     if *orders == CalibrationOrders::NONE {
         return None;
     }
-    let selection = Selection::new(data)?;
-    let coordinates = Coordinates::new(shape);
-    let priors = Priors { fwhm_px: data.fwhm_px, sigma: selection.sigma };
-    let robust = robust_equations(data, &selection, &coordinates, orders, &priors)?;
-    // Sources that contradict each other give no flux scale.
-    let flux = orders.flux.filter(|_| robust.fluxes_agree);
-    let (orders, solution) = choose(&robust.equations, &CalibrationOrders { flux, ..*orders }, &priors);
-    Some(Calibration::new(coordinates, orders, solution, robust.sources))
+    let priors = Priors { fwhm_px: data.fwhm_px, sigma: sky_sigma(data)? };
+    let coordinates = Coordinates { shape };
+    let robust = robust_equations(data, (0, 0), &coordinates, orders, &priors)?;
+    Some(robust.calibration(coordinates, orders, &priors))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The terms of a calibration: orders, priors, and the images that are compared.
 
 use ndarray::ArrayView2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::FWHM_PER_SIGMA;
 
@@ -18,8 +18,14 @@ pub(crate) enum Term {
     Moments,
 }
 
+impl Term {
+    /// All terms, in the order of the coefficients, with their numbers of images.
+    pub(crate) const ALL: [(Self, usize); 4] =
+        [(Self::Background, 1), (Self::Flux, 1), (Self::Displacement, 2), (Self::Moments, 3)];
+}
+
 /// Highest order of each term's polynomial; `None` leaves the term out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CalibrationOrders {
     /// Order of the background.
     pub background: Option<u8>,
@@ -29,6 +35,33 @@ pub struct CalibrationOrders {
     pub displacement: Option<u8>,
     /// Order of the second moments of the PSF.
     pub moments: Option<u8>,
+}
+
+/// Order of a term's polynomial, as a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolynomialOrder {
+    /// The term is left out.
+    Off,
+    /// One number.
+    Constant,
+    /// Up to order 1: three numbers.
+    Linear,
+    /// Up to order 2: six numbers.
+    Quadratic,
+}
+
+impl PolynomialOrder {
+    /// The order; `None` if off.
+    #[must_use]
+    pub fn order(self) -> Option<u8> {
+        match self {
+            Self::Off => None,
+            Self::Constant => Some(0),
+            Self::Linear => Some(1),
+            Self::Quadratic => Some(2),
+        }
+    }
 }
 
 impl Default for CalibrationOrders {

@@ -236,6 +236,65 @@ fn calibration_without_terms_is_none() {
     assert_eq!(fit(&data, &CalibrationOrders::NONE), None);
 }
 
+/// The error measured on an image against stars without any.
+fn model_error(image: &Array2<f32>, stars: &[(f64, f64, f64)]) -> Option<ModelError> {
+    let prediction = drawn(stars, |_, _| LocalTerms::default());
+    let (variance, good) = (Array2::ones(image.dim()), all_good());
+    ModelError::measure(&CalibrationData {
+        image: image.view(),
+        variance: variance.view(),
+        prediction: prediction.view(),
+        good: good.view(),
+        fwhm_px: 2.3548 * WIDTH,
+    })
+}
+
+/// The stars, with each flux multiplied by a factor of its index.
+fn changed(factor: impl Fn(usize) -> f64) -> Vec<(f64, f64, f64)> {
+    let stars = places().into_iter().enumerate();
+    stars.map(|(i, (y, x, peak))| (y, x, peak * factor(i))).collect()
+}
+
+#[test]
+fn model_error_is_that_of_the_stars() {
+    for (true_error, expected) in [(0.0, 0.0..0.002), (0.01, 0.005..0.015)] {
+        let stars = changed(|i| 1.0 + true_error * [1.0, -1.0, 1.0, -1.0, -1.0][i % 5]);
+        let image = drawn(&stars, |_, _| LocalTerms::default()) + noise(12);
+        let found = model_error(&image, &places()).unwrap();
+        assert!(expected.contains(&found.fraction) && found.stars > 60, "{true_error}: {found:?}");
+    }
+}
+
+/// Variable stars and new sources beside others do not hide themselves.
+#[test]
+fn model_error_ignores_what_changed() {
+    let mut stars = changed(|i| if i % 3 == 0 { 1.4 } else { 1.0 });
+    stars.extend(places().into_iter().skip(1).step_by(6).map(|(y, x, _)| (y + 2.0, x, 300.0)));
+    let image = drawn(&stars, |_, _| LocalTerms::default()) + noise(13);
+    let found = model_error(&image, &places()).unwrap();
+    assert!(found.fraction < 0.002, "{found:?}");
+}
+
+/// A star of S/N 1000 loses its significance; one of S/N 30 keeps it.
+#[test]
+fn model_error_matters_to_bright_stars_alone() {
+    let error = ModelError { fraction: 0.01, stars: 10 };
+    let of_peak = |peak: f64| {
+        let star = drawn(&[(100.0, 100.0, peak)], |_, _| LocalTerms::default());
+        error.variance(star.view(), 2.3548 * WIDTH)[[100, 100]]
+    };
+    let (bright, faint) = (of_peak(180.0), of_peak(5.3));
+    assert!(bright > 20.0 && faint < 0.05, "{bright} {faint}");
+}
+
+#[test]
+fn model_error_of_few_or_faint_stars_is_unknown() {
+    let two = &places()[..2];
+    assert_eq!(model_error(&drawn(two, |_, _| LocalTerms::default()), two), None);
+    let faint: Vec<_> = places().into_iter().map(|(y, x, _)| (y, x, 15.0)).collect();
+    assert_eq!(model_error(&(drawn(&faint, |_, _| LocalTerms::default()) + noise(14)), &faint), None);
+}
+
 proptest! {
     /// Any planes give finite coefficients or none.
     #[test]

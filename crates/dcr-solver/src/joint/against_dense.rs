@@ -63,14 +63,8 @@ fn small(n: usize) -> SmallProblem {
                 (0..256).map(|i| count(i) * u8::from((i * 7 + v * 13) % 11 != 0 && i / 16 > v)).collect();
             let noise = |i: usize| ((i * 31 + v * 17) % 23) as f32 / 23.0 - 0.5;
             let image = (0..256).map(|i| f32::from(good[i].min(1)) * (100.0 * star(i) + noise(i))).collect();
-            TileVisit {
-                transfer,
-                image,
-                used: good.clone(),
-                good,
-                noise: Noise { sky_variance: 0.5 + 0.3 * v as f64, shot: 0.0 },
-                seeing_px: psfs[v].seeing_px(),
-            }
+            let noise = Noise { sky_variance: 0.5 + 0.3 * v as f64, shot: 0.0 };
+            TileVisit::new(transfer, image, good, noise, psfs[v].seeing_px())
         })
         .collect();
     let sigma = visits.iter().map(TileVisit::weight).sum::<f64>().sqrt().recip();

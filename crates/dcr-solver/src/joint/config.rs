@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::psf_includes_dcr::PsfIncludesDcr;
 use crate::Rarity;
+use crate::calibration::{CalibrationOrders, PolynomialOrder};
 
 /// Settings of the joint solver.
 ///
@@ -58,10 +59,22 @@ pub struct JointConfig {
     /// elsewhere.
     #[serde(skip)]
     pub rarity: Rarity,
-    /// Maximum rounds of fitting each visit's offset; 0 trusts the positions.
-    pub offset_passes: usize,
-    /// Largest change of a visit's offset, in pixels, at which the rounds end.
-    pub offset_tolerance: f64,
+    /// Background of each visit relative to all together: highest order of its polynomial over the
+    /// patch.
+    pub calibrate_background: PolynomialOrder,
+    /// Flux scale of each visit relative to all together: highest order.
+    pub calibrate_flux: PolynomialOrder,
+    /// Displacement of each visit relative to all together: highest order.
+    pub calibrate_displacement: PolynomialOrder,
+    /// Second moments of each visit's PSF relative to all together: highest order.
+    pub calibrate_psf: PolynomialOrder,
+    /// Maximum rounds of calibrating the visits; 0 trusts them.
+    #[serde(alias = "offset_passes")]
+    pub calibration_passes: usize,
+    /// Largest change of a visit's calibration, as the displacement in pixels that changes a star
+    /// as much, at which the rounds end.
+    #[serde(alias = "offset_tolerance")]
+    pub calibration_tolerance: f64,
     /// First solve: maximum iterations in each round.
     pub uniform_iterations: usize,
     /// First solve: rms error of predictions per pixel, in units of the weighted coadd's noise, at
@@ -81,7 +94,8 @@ pub struct JointConfig {
     pub border: usize,
     /// Largest side of a tile in px; a smaller patch is solved whole. Memory grows with its square:
     /// for three subfilters, with overlap and padding included, about `side² × (visits × (4 ×
-    /// subfilters + 6) + 400)` bytes. Displacements and PSFs are constant in a tile.
+    /// subfilters + 10) + 400)` bytes, and up to `side² × 20` bytes more for each visit whose PSF
+    /// varies. Refraction is constant in a tile.
     pub tile_size: usize,
     /// Overlap of neighbouring tiles, px, over which they are blended.
     pub tile_overlap: usize,
@@ -104,8 +118,12 @@ impl Default for JointConfig {
             clip_fraction: 0.05,
             clip_grow: 1,
             rarity: Rarity::default(),
-            offset_passes: 3,
-            offset_tolerance: 0.003,
+            calibrate_background: PolynomialOrder::Quadratic,
+            calibrate_flux: PolynomialOrder::Linear,
+            calibrate_displacement: PolynomialOrder::Quadratic,
+            calibrate_psf: PolynomialOrder::Linear,
+            calibration_passes: 3,
+            calibration_tolerance: 0.003,
             uniform_iterations: 16,
             uniform_tolerance: 0.0002,
             source_iterations: 30,
@@ -119,6 +137,23 @@ impl Default for JointConfig {
 }
 
 impl JointConfig {
+    /// Highest orders of the visits' calibration.
+    #[must_use]
+    pub fn calibration(&self) -> CalibrationOrders {
+        CalibrationOrders {
+            background: self.calibrate_background.order(),
+            flux: self.calibrate_flux.order(),
+            displacement: self.calibrate_displacement.order(),
+            moments: self.calibrate_psf.order(),
+        }
+    }
+
+    /// True if differences between the visits' backgrounds are undone.
+    #[must_use]
+    pub fn calibrates_background(&self) -> bool {
+        self.calibration_passes > 0 && self.calibrate_background != PolynomialOrder::Off
+    }
+
     /// Checks the values.
     ///
     /// # Errors
@@ -146,7 +181,7 @@ impl JointConfig {
         }
         positive("clip_sigmas", self.clip_sigmas)?;
         not_negative("clip_fraction", self.clip_fraction)?;
-        not_negative("offset_tolerance", self.offset_tolerance)?;
+        not_negative("calibration_tolerance", self.calibration_tolerance)?;
         not_negative("uniform_tolerance", self.uniform_tolerance)?;
         not_negative("source_tolerance", self.source_tolerance)?;
         let at_least =

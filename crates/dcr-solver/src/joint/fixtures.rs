@@ -49,7 +49,7 @@ pub(crate) fn tile(shape: (usize, usize), padding: usize) -> Tile {
         }
         let good = vec![FULL; shape.0 * shape.1];
         let noise = Noise { sky_variance, shot: 0.0 };
-        TileVisit { transfer, image: vec![0.0; good.len()], used: good.clone(), good, noise, seeing_px: 3.0 }
+        TileVisit::new(transfer, vec![0.0; good.len()], good, noise, 3.0)
     };
     let visits = [(0, 1.0), (1, 0.5)].map(visit).into();
     Tile::new(grid, 2, visits, 0.6)

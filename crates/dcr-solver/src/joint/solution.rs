@@ -3,10 +3,12 @@
 use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::CalibrationReport;
 use crate::joint::noise::covariance::{Covariance, NoiseMaps};
 use crate::joint::noise::identifiability::Identifiability;
 use crate::joint::noise::stars::StarNoise;
 use crate::joint::problem::psf::PsfStamp;
+use crate::joint::robust::changing::ChangingSource;
 use crate::kernel::PixelShift;
 
 /// A solved patch.
@@ -44,6 +46,8 @@ pub struct JointSolution {
     /// Clipped pixels of each visit: good in the input, but not used. Indices `row × cols + col` in
     /// the patch, ascending.
     pub clipped: Vec<Vec<u32>>,
+    /// Sources whose flux differs between visits.
+    pub changing: Vec<ChangingSource>,
     /// Report of the solve.
     pub report: JointReport,
 }
@@ -56,6 +60,8 @@ impl JointSolution {
         self.sigma *= f64::from(unit);
         self.covariance.scale(unit);
         self.star_noise.scale(unit * unit);
+        let calibrations = self.visits.iter_mut().filter_map(|visit| visit.calibration.as_mut());
+        calibrations.for_each(|report| report.scale(f64::from(unit)));
         self
     }
 }
@@ -107,11 +113,9 @@ pub struct VisitReport {
     /// Offset from the nominal position, px. The mean of all offsets is 0, and the effect of a
     /// change of the reference wavelength is projected out: the sky constrains neither.
     pub offset: PixelShift,
-    /// Flux relative to the model, less 1: reported, not applied. `None` without bright pixels, or
-    /// if offsets are not fitted.
-    pub flux_excess: Option<f64>,
-    /// Error of `flux_excess` from noise.
-    pub flux_error: Option<f64>,
+    /// All else in which the visit differs from all together, relative to its offset; `None` if it
+    /// is not calibrated. Means over the visits, and what the sky could explain, are projected out.
+    pub calibration: Option<CalibrationReport>,
     /// Seeing of the solver in pixels, from the PSF's transfer function
     /// ([`super::PsfStamp::seeing_px`]). The FWHM of the PSF differs by 6 to 15 %, because of
     /// pixels and wings.
@@ -130,8 +134,9 @@ pub struct VisitReport {
 pub struct JointReport {
     /// Outcome of the solve.
     pub outcome: JointOutcome,
-    /// Largest change of a visit's offset in every round of fitting, px.
-    pub offset_changes: Vec<f64>,
+    /// Largest change of a visit's calibration in every round, as the displacement in pixels that
+    /// changes a star as much.
+    pub calibration_changes: Vec<f64>,
     /// Reports of the tiles, in their order.
     pub tiles: Vec<TileReport>,
 }

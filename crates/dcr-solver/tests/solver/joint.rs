@@ -63,7 +63,7 @@ fn joint_one_subfilter_is_the_matched_weighted_coadd() {
             visit
         })
         .collect();
-    let config = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
+    let config = JointConfig { clip_rounds: vec![], calibration_passes: 0, ..config() };
     let solution = solve(&JointInMemory { visits }, 1, &config);
     let weights: Vec<f64> = sigmas.iter().map(|s| 1.0 / (s * s)).collect();
     let mean = weights.iter().zip(factors).map(|(w, f)| w * f).sum::<f64>() / weights.iter().sum::<f64>();
@@ -264,7 +264,7 @@ fn joint_tiles_agree_with_the_whole() {
         uniform_iterations: 60,
         source_tolerance: 1e-5,
         source_iterations: 60,
-        offset_passes: 1,
+        calibration_passes: 1,
         ..config()
     };
     let whole = solve(&visits, 3, &ended);
@@ -568,7 +568,7 @@ fn joint_faint_colours_are_the_priors() {
 /// Scatter over stated noise, from noise realisations of a field with sky noise only: for the
 /// planes and their sum, in the sky and on pixels above 10 and 100 σ of the sum.
 fn scatter_over_stated(stars: &[Star], draws: u64) -> [[f64; 3]; 4] {
-    let quiet = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
+    let quiet = JointConfig { clip_rounds: vec![], calibration_passes: 0, ..config() };
     let zeros = ndarray::Array3::<f64>::zeros((4, SHAPE.0, SHAPE.1));
     let (mut sum, mut squares, mut stated) = (zeros.clone(), zeros.clone(), zeros);
     for draw in 0..draws {
@@ -632,7 +632,7 @@ fn joint_variance_holds_from_the_core_to_the_flanks_of_a_star() {
     let middles = [15.0, 37.0, 59.0, 81.0];
     let star = |y| middles.map(|x| Star { y, x, flux: 14_000.0, slope: 0.0 });
     let stars: Vec<Star> = middles.into_iter().flat_map(star).collect();
-    let quiet = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
+    let quiet = JointConfig { clip_rounds: vec![], calibration_passes: 0, ..config() };
     let zeros = ndarray::Array3::<f64>::zeros((3, SHAPE.0, SHAPE.1));
     let (mut sum, mut squares, mut stated) = (zeros.clone(), zeros.clone(), zeros);
     for draw in 0..DRAWS {
@@ -707,7 +707,7 @@ fn joint_reference_wavelength_moves_colours_and_no_template() {
 fn joint_weights_do_not_follow_sources() {
     // Without clipping and offsets, which depend on shot noise, it changes nothing: bright stars
     // would be biased.
-    let plain = JointConfig { clip_rounds: vec![], offset_passes: 0, ..config() };
+    let plain = JointConfig { clip_rounds: vec![], calibration_passes: 0, ..config() };
     let mut visits = field(3);
     let without = solve(&visits, 3, &plain);
     visits.visits.iter_mut().for_each(|visit| visit.noise.shot = 1.0);

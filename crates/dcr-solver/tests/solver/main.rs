@@ -8,3 +8,4 @@ mod iterative;
 mod joint;
 mod joint_field;
 mod shift_properties;
+mod visit_calibration;

@@ -14,9 +14,11 @@ use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 use rustfft::num_complex::{Complex32, Complex64};
 
+use super::transfer::PsfVariation;
 use crate::joint::fourier::grid::{Grid, Scratch, Way};
 use crate::joint::fourier::modes::{add_conjugate_product, add_product, add_scaled, inner, multiply};
 use crate::joint::problem::visits::Noise;
+
 use crate::linalg::hermitian::upper;
 
 /// Pixel count of full weight: the sky is the only noise.
@@ -34,7 +36,10 @@ const BATCH: usize = 16;
 pub(crate) struct TileVisit {
     /// Transfer functions, laid out `kx × subfilter × ky`.
     pub(crate) transfer: Vec<Complex32>,
-    /// Image, row by row; 0 where not good.
+    /// Image as observed, row by row; 0 where not good.
+    pub(crate) observed: Vec<f32>,
+    /// Image that the transfer functions predict: the observed one less what calibration and the
+    /// PSF of the place add to their prediction; 0 where not good.
     pub(crate) image: Vec<f32>,
     /// Counts of the pixels: [`FULL`] where the sky is the only noise, less where fixed sources add
     /// noise, 0 where the input flags the pixel.
@@ -45,9 +50,23 @@ pub(crate) struct TileVisit {
     pub(crate) noise: Noise,
     /// Seeing in pixels ([`super::PsfStamp::seeing_px`]).
     pub(crate) seeing_px: f64,
+    /// Variation of the PSF over the tile; the transfer functions have the mean.
+    pub(crate) variation: PsfVariation,
 }
 
 impl TileVisit {
+    /// A visit without calibration or clipped pixels.
+    pub(crate) fn new(
+        transfer: Vec<Complex32>,
+        image: Vec<f32>,
+        good: Vec<u8>,
+        noise: Noise,
+        seeing_px: f64,
+    ) -> Self {
+        let (observed, used, variation) = (image.clone(), good.clone(), PsfVariation::default());
+        Self { transfer, observed, image, good, used, noise, seeing_px, variation }
+    }
+
     /// Mean weight of the pixels used, relative to full weight.
     pub(crate) fn cover(&self) -> f64 {
         let used = self.used.iter().map(|u| u64::from(*u)).sum::<u64>() as f64 / f64::from(FULL);
@@ -133,7 +152,7 @@ impl Tile {
         }
         let mut predictions = vec![];
         let nothing = vec![Complex32::default(); self.unknowns()];
-        self.with_predictions(&nothing, |_, light| light.to_vec(), |light| predictions.push(light));
+        self.with_predictions(&nothing, |_, _, light| light.to_vec(), |light| predictions.push(light));
         self.visits.iter_mut().zip(predictions).for_each(|(visit, light)| visit.weigh_light(&light));
     }
 
@@ -270,26 +289,6 @@ impl Tile {
                 );
             });
         });
-    }
-
-    /// Passes the results of `each`, for every visit and its prediction, row by row over the tile,
-    /// to `take` in order.
-    pub(crate) fn with_predictions<T: Send>(
-        &mut self,
-        y: &[Complex32],
-        each: impl Fn(&TileVisit, &[f32]) -> T + Sync,
-        mut take: impl FnMut(T),
-    ) {
-        let y = self.with_fixed_sources(y);
-        let (grid, buffers, n) = (&self.grid, &mut self.buffers, self.n);
-        for batch in self.visits.chunks(buffers.len().max(1)) {
-            let of_one = |(visit, buffer): (&TileVisit, &mut Buffer)| {
-                visit.predict(grid, n, &y, buffer);
-                each(visit, &tile_plane(grid, &buffer.spectrum, &mut buffer.scratch))
-            };
-            let batch: Vec<T> = batch.par_iter().zip(buffers.par_iter_mut()).map(of_one).collect();
-            batch.into_iter().for_each(&mut take);
-        }
     }
 
     /// Mask-free Hessian of the data, `Σ_i c_i w_i A_i* A_iᵀ` with each visit's covered fraction

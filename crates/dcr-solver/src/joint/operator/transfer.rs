@@ -24,9 +24,10 @@ use rustfft::num_complex::{Complex32, Complex64};
 
 use crate::joint::config::JointConfig;
 use crate::joint::fourier::frequencies::{Frequencies, phases};
-use crate::joint::problem::psf::PsfStamp;
+use crate::joint::problem::psf::{PsfStamp, transform};
+use crate::joint::problem::psf_field::PsfField;
 use crate::joint::problem::spectrum::Spectrum;
-use crate::kernel::PixelShift;
+use crate::kernel::{PixelShift, Region};
 
 /// Lowest frequency at which the window begins, cycles per pixel.
 const WINDOW_START: f64 = 0.42;
@@ -129,6 +130,44 @@ pub(crate) fn visit_transfer(
         }
     }
     out
+}
+
+/// Variation of a visit's PSF over a tile.
+#[derive(Default)]
+pub(crate) struct PsfVariation {
+    /// Transfer functions of the components relative to the mean's
+    /// ([`variation_ratios`]).
+    pub(crate) ratios: Vec<Vec<Complex32>>,
+    /// The PSF, with the weights of its components, and the tile's pixels in the patch.
+    pub(crate) place: Option<(PsfField, Region)>,
+}
+
+/// Transfer functions of a PSF's components relative to that of its mean, laid out `kx × ky` each:
+///
+/// ```text
+/// R_r(k) = B_r(k) P*(k) / (Q(k) P*(k) + e²)
+/// ```
+pub(crate) fn variation_ratios(
+    frequencies: &Frequencies,
+    fiducial: &Fiducial,
+    psf: &PsfField,
+    config: &JointConfig,
+) -> Vec<Vec<Complex32>> {
+    if psf.components() == 0 {
+        return vec![];
+    }
+    let (floor, mean) = (config.psf_floor * config.psf_floor, psf.mean().transfer(frequencies, 1.0));
+    let ratios = psf.stamps().iter().map(|stamp| {
+        let centre = ((stamp.nrows() / 2) as f64, (stamp.ncols() / 2) as f64);
+        let component = transform(stamp, centre, frequencies, 1.0);
+        let modes = component.iter().zip(&mean).zip(&fiducial.transfer);
+        let ratio = |((b, q), p): ((&Complex64, &Complex64), &Complex64)| {
+            let value = b * p.conj() / (q * p.conj() + floor);
+            Complex32::new(value.re as f32, value.im as f32)
+        };
+        modes.map(ratio).collect()
+    });
+    ratios.collect()
 }
 
 /// Support radius of one model pixel in any visit, px, for the largest displacement along an axis

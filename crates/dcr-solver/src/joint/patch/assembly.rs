@@ -13,6 +13,7 @@ use crate::joint::problem::JointProblem;
 use crate::joint::problem::psf::PsfStamp;
 use crate::joint::problem::spectrum::Spectrum;
 use crate::joint::progress::IterationBudget;
+use crate::joint::robust::changing::ChangingSource;
 use crate::joint::solution::VisitReport;
 use crate::joint::solve::map_final::FinalSolve;
 use crate::kernel::{Boundary, FWHM_PER_SIGMA, gaussian_filter};
@@ -35,6 +36,8 @@ pub(crate) struct PatchAccumulator {
     /// Prior scale τ of the colours at each pixel.
     tau_yx: Array2<f32>,
     pub(crate) clipped: Vec<Vec<u32>>,
+    /// Sources that change between visits.
+    pub(crate) changing: Vec<ChangingSource>,
     /// Fraction of pixels that each visit has in each block, `(visits, block rows, block columns)`.
     pub(crate) cover_vyx: Array3<f32>,
     border: usize,
@@ -53,6 +56,7 @@ impl PatchAccumulator {
             prior_scale_yx: Array2::zeros((rows, cols)),
             tau_yx: Array2::zeros((rows, cols)),
             clipped: vec![vec![]; visits],
+            changing: vec![],
             cover_vyx: Array3::zeros((visits, rows.div_ceil(BLOCK), cols.div_ceil(BLOCK))),
             border,
         }
@@ -82,6 +86,7 @@ impl PatchAccumulator {
         region.blend(prior_scale_yx.view(), self.prior_scale_yx.view_mut(), 0);
         region.blend(tau_yx.view(), self.tau_yx.view_mut(), 0);
         self.count(&session, region, reports);
+        self.changing.extend(session.changing_sources(&model, region, self.clipped.len()));
         let mut source_noise = Array2::zeros(region.grown.shape());
         let pixels = source_noise.as_slice_mut().expect("a new plane is contiguous");
         let sums = session.residual_statistics(&model, &region.own_pixels(), pixels);

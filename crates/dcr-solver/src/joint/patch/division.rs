@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use crate::calibration::CalibrationOrders;
 use crate::joint::config::JointConfig;
 use crate::kernel::Region;
 
@@ -47,15 +48,17 @@ impl JointConfig {
     /// Maximum iterations of a patch of this shape, `(rows, cols)`.
     #[must_use]
     pub fn most_iterations(&self, shape: (usize, usize)) -> usize {
-        divide(shape, self).len()
-            * (self.first_iterations()
-                + self.offset_passes * self.uniform_iterations
-                + self.source_iterations)
+        divide(shape, self).len() * (self.first_solves() * self.uniform_iterations + self.source_iterations)
     }
 
-    /// Maximum iterations of a tile's first solve, with its rounds of clipping.
-    pub(crate) fn first_iterations(&self) -> usize {
-        (1 + self.clip_rounds.len()) * self.uniform_iterations
+    /// Maximum number of first solves of a tile: the start, all rounds of clipping, and one for
+    /// each further round of calibration.
+    fn first_solves(&self) -> usize {
+        let clips = self.clip_rounds.len();
+        match if self.calibration() == CalibrationOrders::NONE { 0 } else { self.calibration_passes } {
+            0 => 1 + clips,
+            passes => clips.max(1) + passes,
+        }
     }
 }
 
@@ -165,7 +168,8 @@ mod tests {
     fn most_iterations_grow_with_tiles() {
         let config = JointConfig::default();
         let one = config.most_iterations((200, 1000));
-        assert_eq!(one, 4 * 16 + 3 * 16 + 30);
+        // The start, three rounds of clipping, and the last one again after two more calibrations.
+        assert_eq!(one, (1 + 3 + 2) * 16 + 30);
         assert_eq!(config.most_iterations((200, 1100)), 2 * one);
     }
 }

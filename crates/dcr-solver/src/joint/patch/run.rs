@@ -4,7 +4,8 @@ use rustfft::num_complex::Complex32;
 
 use super::assembly::{BLOCK, PatchAccumulator};
 use super::division::{TileRegion, divide};
-use super::session::{Session, SharedInputs};
+use super::session::{FittedTile, Session, SharedInputs};
+use crate::calibration::{Calibration, RobustFit};
 use crate::joint::config::JointConfig;
 use crate::joint::error::JointError;
 use crate::joint::noise::coarse::Coarse;
@@ -16,7 +17,8 @@ use crate::joint::problem::units::{Rescaled, noise_unit};
 use crate::joint::problem::visits::{JointVisits, Noise, check_displacements};
 use crate::joint::problem::{JointProblem, JointProgress};
 use crate::joint::progress::IterationBudget;
-use crate::joint::robust::offsets::{OffsetFit, furthest, project};
+use crate::joint::robust::calibration::VisitCalibrations;
+use crate::joint::robust::offsets::furthest;
 use crate::joint::solution::{JointOutcome, JointReport, JointSolution, TileReport, VisitReport};
 use crate::kernel::{PixelShift, Region};
 
@@ -78,27 +80,39 @@ fn solve_in_unit(
 ) -> Result<JointSolution, JointError> {
     let mut solve = Solve::new(problem, config)?;
     let mut budget = IterationBudget::new(progress, config.most_iterations(problem.shape));
-    for round in 0..config.offset_passes {
-        let mut fits = vec![OffsetFit::default(); solve.visits.len()];
+    let passes = if solve.calibrations.is_off() { 0 } else { config.calibration_passes };
+    for round in 0..passes {
+        let mut fits: Vec<Option<RobustFit>> = vec![None; solve.visits.len()];
+        let mut light = vec![];
         for i in 0..solve.tiles.len() {
-            let mut session = solve.open(i, &mut budget)?;
-            for (index, fit) in session.fit_offsets(&solve.tiles[i].region) {
-                fits[index].add(&fit);
+            // The first fits come before any clipping: no pixel is clipped for its visit's sky.
+            let mut session = solve.open(i, round > 0, &mut budget)?;
+            let region = &solve.tiles[i].region;
+            let FittedTile { fits: of_tile, light: of_sky } =
+                session.fit_calibrations(&solve.calibrations, region);
+            light.extend(of_sky);
+            for (index, fit) in of_tile {
+                match (&mut fits[index], fit) {
+                    (Some(sum), Some(fit)) => sum.add(&fit),
+                    (sum, fit) => *sum = sum.take().or(fit),
+                }
             }
             solve.close(i, session);
         }
-        let change = solve.take_offsets(&fits);
-        solve.report.offset_changes.push(change);
-        if change <= config.offset_tolerance {
-            let left = config.offset_passes - 1 - round;
+        let change = solve.calibrations.update(&fits, light);
+        solve.report.calibration_changes.push(change);
+        // Clipping is done at least twice: the second time against a model without artefacts.
+        if round > 0 && change <= config.calibration_tolerance {
+            let left = passes - 1 - round;
             budget.skip(left * solve.tiles.len() * config.uniform_iterations);
             break;
         }
     }
     let mut accumulator = PatchAccumulator::new(problem, config);
     for i in 0..solve.tiles.len() {
-        let session = solve.open(i, &mut budget)?;
+        let mut session = solve.open(i, true, &mut budget)?;
         let region = &solve.tiles[i].region;
+        session.calibrate(&solve.calibrations, &region.grown);
         let last =
             accumulator.finish(session, problem.spectrum, region, config, &mut solve.visits, &mut budget);
         solve.report.tiles[i].last = last;
@@ -127,9 +141,7 @@ struct Solve<'a> {
     shared: SharedInputs,
     fiducial_visit: Option<usize>,
     tiles: Vec<PatchTile>,
-    /// Displacement of each visit from the blue end of the band to the red.
-    refraction: Vec<PixelShift>,
-    offsets: Vec<PixelShift>,
+    calibrations: VisitCalibrations,
     visits: Vec<VisitReport>,
     report: JointReport,
 }
@@ -137,6 +149,8 @@ struct Solve<'a> {
 /// A tile between rounds.
 struct PatchTile {
     region: TileRegion,
+    /// True once all rounds of clipping are done.
+    clipped: bool,
     state: TileState,
 }
 
@@ -155,7 +169,7 @@ impl<'a> Solve<'a> {
         let count = problem.visits.visits();
         let whole = Region::whole(problem.shape);
         let mut visits = vec![];
-        let mut refraction = vec![];
+        let mut calibrations = VisitCalibrations::new(problem.shape, config.calibration());
         let (mut total_weight, mut largest) = (0.0, 0.0_f64);
         let mut sharpest: Option<(usize, PsfStamp, f64)> = None;
         for visit in 0..count {
@@ -164,9 +178,10 @@ impl<'a> Solve<'a> {
             check_displacements(visit, &displacements, problem.spectrum)?;
             largest = furthest(&displacements).max(largest);
             let (first, last) = (displacements[0], displacements[displacements.len() - 1]);
-            refraction.push(PixelShift { dy: last.dy - first.dy, dx: last.dx - first.dx });
             let psf = problem.visits.psf(visit, &whole).map_err(JointError::Source)?;
             let seeing_px = psf.seeing_px();
+            let refraction = PixelShift { dy: last.dy - first.dy, dx: last.dx - first.dx };
+            calibrations.push(&problem.visits.noise(visit), seeing_px, refraction);
             visits.push(VisitReport { seeing_px, ..VisitReport::default() });
             if sharpest.as_ref().is_none_or(|(_, _, least)| seeing_px < *least) {
                 sharpest = Some((visit, psf.into_owned(), seeing_px));
@@ -193,18 +208,18 @@ impl<'a> Solve<'a> {
             fiducial_visit,
             tiles: regions
                 .into_iter()
-                .map(|region| PatchTile { region, state: TileState::Nothing })
+                .map(|region| PatchTile { region, clipped: false, state: TileState::Nothing })
                 .collect(),
-            refraction,
-            offsets: vec![PixelShift::default(); count],
+            calibrations,
             visits,
             report: JointReport { tiles: tiles_report, ..JointReport::default() },
         })
     }
 
     /// Opens a tile and updates its first solve: from the beginning, or from the last round's model
-    /// with the present offsets.
-    fn open(&mut self, i: usize, budget: &mut IterationBudget) -> Result<Session, JointError> {
+    /// with the present calibration. With `clip`, all rounds of clipping follow the first time, and
+    /// later the last round, since the model is good enough.
+    fn open(&mut self, i: usize, clip: bool, budget: &mut IterationBudget) -> Result<Session, JointError> {
         let tile = &mut self.tiles[i];
         let mut session = match std::mem::replace(&mut tile.state, TileState::Nothing) {
             TileState::Session(session) => *session,
@@ -217,8 +232,15 @@ impl<'a> Solve<'a> {
                 session
             }
         };
-        session.displace(&self.offsets);
-        let histories = session.solve_first(self.config, budget);
+        let all = &self.config.clip_rounds;
+        let rounds = match (clip, tile.clipped) {
+            (false, _) => &[],
+            (true, false) => &all[..],
+            (true, true) => &all[all.len().saturating_sub(1)..],
+        };
+        tile.clipped |= clip;
+        let histories =
+            session.solve_first(rounds, (&self.calibrations, &tile.region.grown), self.config, budget);
         self.report.tiles[i].first.extend(histories);
         if budget.stopped() {
             return Err(JointError::Cancelled);
@@ -234,27 +256,13 @@ impl<'a> Solve<'a> {
         };
     }
 
-    /// Adds the fitted offsets, and returns the largest change.
-    fn take_offsets(&mut self, fits: &[OffsetFit]) -> f64 {
-        let before = self.offsets.clone();
-        for ((fit, offset), report) in fits.iter().zip(&mut self.offsets).zip(&mut self.visits) {
-            (report.flux_excess, report.flux_error) = (None, None);
-            if let Some([dy, dx, flux]) = fit.solve() {
-                *offset = PixelShift { dy: offset.dy + dy, dx: offset.dx + dx };
-                (report.flux_excess, report.flux_error) = (Some(flux), fit.flux_error());
-            }
-        }
-        project(&mut self.offsets, &self.refraction);
-        let change = |(a, b): (&PixelShift, &PixelShift)| (a.dy - b.dy).hypot(a.dx - b.dx);
-        before.iter().zip(&self.offsets).map(change).fold(0.0, f64::max)
-    }
-
     fn conclude(mut self, mut accumulator: PatchAccumulator) -> Result<JointSolution, JointError> {
         if self.visits.iter().all(|v| v.good == 0) {
             return Err(JointError::NoData);
         }
-        for (visit, offset) in self.visits.iter_mut().zip(&self.offsets) {
-            visit.offset = *offset;
+        for (i, visit) in self.visits.iter_mut().enumerate() {
+            visit.offset = self.calibrations.offset(i);
+            visit.calibration = self.calibrations.calibration(i).map(Calibration::report);
             let used = visit.good - visit.clipped;
             visit.chi2 = if used > 0 { visit.chi2 / used as f64 } else { 0.0 };
         }
@@ -267,7 +275,7 @@ impl<'a> Solve<'a> {
         }
         let (problem, config) = (self.problem, self.config);
         let SharedInputs { fiducial, sigma, .. } = self.shared;
-        let coarse = Coarse::of_visits(problem, config, &fiducial, &self.offsets)?;
+        let coarse = Coarse::of_visits(problem, config, &fiducial, &self.calibrations.offsets())?;
         let covariance = Covariance::new(&coarse, problem.spectrum, config, sigma);
         let kernels = NoiseKernels::new(&coarse, problem.spectrum, sigma, config);
         let source_noise_yx = accumulator.source_noise(&kernels);
@@ -291,6 +299,7 @@ impl<'a> Solve<'a> {
             sigma,
             visits: self.visits,
             clipped: accumulator.clipped,
+            changing: accumulator.changing,
             report: self.report,
         })
     }

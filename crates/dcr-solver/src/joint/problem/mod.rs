@@ -1,6 +1,7 @@
 //! The input of the joint solver: visits, noise, PSFs and the band.
 
 pub(crate) mod psf;
+pub(crate) mod psf_field;
 pub(crate) mod psf_includes_dcr;
 pub(crate) mod spectrum;
 pub(crate) mod units;

@@ -155,43 +155,53 @@ impl PsfStamp {
     /// Transfer function of the PSF, widened by the factor `stretch`, laid out `kx × ky`: an exact
     /// Fourier sum over the stamp's pixels.
     pub(crate) fn transfer(&self, frequencies: &Frequencies, stretch: f64) -> Vec<Complex64> {
-        let (rows, cols) = self.pixels_yx.dim();
-        let (fy, fx) = (&frequencies.y, &frequencies.x);
-        let waves = |f: f64, n: usize, centre: f64| -> Vec<Complex64> {
-            (0..n).map(|i| Complex64::cis(-TAU * f * stretch * (i as f64 - centre))).collect()
-        };
-        let ky = fy.len();
-        // Rows with ±ky share their products: interleaved cosines and sines of half the
-        // frequencies.
-        let half = ky / 2 + 1;
-        let (mut cosines, mut sines) = (vec![0.0; rows * half], vec![0.0; rows * half]);
-        for (k, f) in fy[..half].iter().enumerate() {
-            for (y, wave) in waves(*f, rows, self.centre.0).into_iter().enumerate() {
-                cosines[y * half + k] = wave.re;
-                sines[y * half + k] = wave.im;
-            }
-        }
-        let mut out = vec![Complex64::default(); fx.len() * ky];
-        let mut sums = [vec![0.0; half], vec![0.0; half], vec![0.0; half], vec![0.0; half]];
-        for (f, column) in fx.iter().zip(out.chunks_exact_mut(ky)) {
-            let along_x = waves(*f, cols, self.centre.1);
-            sums.iter_mut().for_each(|s| s.fill(0.0));
-            for (y, row) in self.pixels_yx.outer_iter().enumerate() {
-                let value: Complex64 = row.iter().zip(&along_x).map(|(v, wave)| wave * *v).sum();
-                let (c, s) = (&cosines[y * half..][..half], &sines[y * half..][..half]);
-                add_waves(&mut sums, value, c, s);
-            }
-            let [cr, ci, sr, si] = &sums;
-            for k in 0..half {
-                column[k] = Complex64::new(cr[k] - si[k], ci[k] + sr[k]);
-                let mirrored = (ky - k) % ky;
-                if mirrored != k {
-                    column[mirrored] = Complex64::new(cr[k] + si[k], ci[k] - sr[k]);
-                }
-            }
-        }
-        out
+        transform(&self.pixels_yx, self.centre, frequencies, stretch)
     }
+}
+
+/// Fourier sum over pixels about a centre.
+pub(crate) fn transform(
+    pixels_yx: &Array2<f64>,
+    centre: (f64, f64),
+    frequencies: &Frequencies,
+    stretch: f64,
+) -> Vec<Complex64> {
+    let (rows, cols) = pixels_yx.dim();
+    let (fy, fx) = (&frequencies.y, &frequencies.x);
+    let waves = |f: f64, n: usize, centre: f64| -> Vec<Complex64> {
+        (0..n).map(|i| Complex64::cis(-TAU * f * stretch * (i as f64 - centre))).collect()
+    };
+    let ky = fy.len();
+    // Rows with ±ky share their products: interleaved cosines and sines of half the
+    // frequencies.
+    let half = ky / 2 + 1;
+    let (mut cosines, mut sines) = (vec![0.0; rows * half], vec![0.0; rows * half]);
+    for (k, f) in fy[..half].iter().enumerate() {
+        for (y, wave) in waves(*f, rows, centre.0).into_iter().enumerate() {
+            cosines[y * half + k] = wave.re;
+            sines[y * half + k] = wave.im;
+        }
+    }
+    let mut out = vec![Complex64::default(); fx.len() * ky];
+    let mut sums = [vec![0.0; half], vec![0.0; half], vec![0.0; half], vec![0.0; half]];
+    for (f, column) in fx.iter().zip(out.chunks_exact_mut(ky)) {
+        let along_x = waves(*f, cols, centre.1);
+        sums.iter_mut().for_each(|s| s.fill(0.0));
+        for (y, row) in pixels_yx.outer_iter().enumerate() {
+            let value: Complex64 = row.iter().zip(&along_x).map(|(v, wave)| wave * *v).sum();
+            let (c, s) = (&cosines[y * half..][..half], &sines[y * half..][..half]);
+            add_waves(&mut sums, value, c, s);
+        }
+        let [cr, ci, sr, si] = &sums;
+        for k in 0..half {
+            column[k] = Complex64::new(cr[k] - si[k], ci[k] + sr[k]);
+            let mirrored = (ky - k) % ky;
+            if mirrored != k {
+                column[mirrored] = Complex64::new(cr[k] + si[k], ci[k] - sr[k]);
+            }
+        }
+    }
+    out
 }
 
 /// `[Re v·c, Im v·c, Re v·s, Im v·s]`, added for every frequency.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::psf::PsfStamp;
+use super::psf_field::PsfField;
 use super::visits::{JointVisits, Noise};
 use crate::kernel::{PixelShift, Region};
 use crate::observation::{Pixels, SourceError};
@@ -40,6 +41,10 @@ impl JointVisits for Rescaled<'_> {
 
     fn psf(&self, visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError> {
         self.visits.psf(visit, region)
+    }
+
+    fn psf_field(&self, visit: usize, region: &Region) -> Result<PsfField, SourceError> {
+        self.visits.psf_field(visit, region)
     }
 
     fn displacements(&self, visit: usize, region: &Region) -> Cow<'_, [PixelShift]> {

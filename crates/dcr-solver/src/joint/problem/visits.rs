@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::psf::PsfStamp;
+use super::psf_field::PsfField;
 use super::spectrum::Spectrum;
 use crate::joint::error::JointError;
 use crate::kernel::{PixelShift, Region};
@@ -99,6 +100,14 @@ pub trait JointVisits: Sync {
     ///
     /// Errors of the source.
     fn psf(&self, visit: usize, region: &Region) -> Result<Cow<'_, PsfStamp>, SourceError>;
+    /// The visit's PSF as a function of place in a region; constant unless implemented.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the source.
+    fn psf_field(&self, visit: usize, region: &Region) -> Result<PsfField, SourceError> {
+        Ok(PsfField::constant(self.psf(visit, region)?.into_owned()))
+    }
     /// Displacement of each wavelength of the spectrum by refraction in a region, relative to the
     /// reference wavelength.
     fn displacements(&self, visit: usize, region: &Region) -> Cow<'_, [PixelShift]>;

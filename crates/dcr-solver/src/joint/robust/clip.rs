@@ -41,14 +41,8 @@ mod tests {
 
     fn visit(shape: (usize, usize)) -> TileVisit {
         let pixels = shape.0 * shape.1;
-        TileVisit {
-            transfer: vec![],
-            image: vec![0.0; pixels],
-            good: vec![FULL; pixels],
-            used: vec![FULL; pixels],
-            noise: Noise { sky_variance: 4.0, shot: 0.0 },
-            seeing_px: 3.0,
-        }
+        let noise = Noise { sky_variance: 4.0, shot: 0.0 };
+        TileVisit::new(vec![], vec![0.0; pixels], vec![FULL; pixels], noise, 3.0)
     }
 
     #[test]

@@ -1,19 +1,11 @@
-//! Errors of a visit's position and flux scale, by least squares against its own prediction.
+//! Offset and flux scale of an exposure, by least squares against its prediction; projections of
+//! offsets.
 //!
 //! The residual is fitted by the prediction's derivatives with respect to a displacement, and by
-//! the prediction itself. The mean of all offsets is a displacement of the sky, and offsets
-//! proportional to the visits' refraction are a change of the reference wavelength. The data
-//! constrain neither, so both are projected out; they would drift from round to round and take the
-//! colours with them.
-
-use std::f64::consts::TAU;
+//! the prediction itself.
 
 use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
-use rustfft::num_complex::Complex32;
 
-use crate::joint::fourier::grid::Grid;
-use crate::joint::operator::tile::{Buffer, TileVisit, predict, tile_plane};
 use crate::joint::operator::transfer::support_radius;
 use crate::joint::problem::visits::Noise;
 use crate::kernel::{PixelShift, dilate_diamond};
@@ -42,16 +34,6 @@ pub(crate) struct OffsetFit {
 }
 
 impl OffsetFit {
-    pub(crate) fn add(&mut self, other: &Self) {
-        for i in 0..3 {
-            self.right_side[i] += other.right_side[i];
-            for j in 0..3 {
-                self.matrix[i][j] += other.matrix[i][j];
-            }
-        }
-        self.pixels += other.pixels;
-    }
-
     fn add_pixel(&mut self, columns: [f64; 3], residual: f64) {
         for i in 0..3 {
             self.right_side[i] += columns[i] * residual;
@@ -62,12 +44,6 @@ impl OffsetFit {
         self.pixels += 1;
     }
 
-    /// Error of the relative flux.
-    pub(crate) fn flux_error(&self) -> Option<f64> {
-        let variances = solve_positive_definite(&self.matrix.concat(), &[0.0, 0.0, 1.0], SINGULAR)?;
-        variances.last().map(|variance| variance.max(0.0).sqrt())
-    }
-
     /// (dy, dx, relative flux), or `None` if the pixels do not determine them.
     pub(crate) fn solve(&self) -> Option<[f64; 3]> {
         if self.pixels < FEWEST {
@@ -75,52 +51,6 @@ impl OffsetFit {
         }
         solve_positive_definite(&self.matrix.concat(), &self.right_side, SINGULAR)?.try_into().ok()
     }
-}
-
-/// The prediction on a tile and its derivatives with respect to a displacement along y and x.
-pub(crate) struct Derivatives {
-    pub(crate) model: Vec<f32>,
-    pub(crate) by_dy: Vec<f32>,
-    pub(crate) by_dx: Vec<f32>,
-}
-
-impl Derivatives {
-    pub(crate) fn new(
-        grid: &Grid,
-        n: usize,
-        transfer: &[Complex32],
-        y: &[Complex32],
-        buffer: &mut Buffer,
-    ) -> Self {
-        let slope = |f: f64| (-TAU * f) as f32;
-        let along_y: Vec<f32> = grid.frequencies().y.into_iter().map(slope).collect();
-        let along_x: Vec<f32> = grid.frequencies().x.into_iter().map(slope).collect();
-        let mut plane = |turn: &dyn Fn(usize, &mut [Complex32])| {
-            predict(grid, n, transfer, y, &mut buffer.spectrum, &mut buffer.scratch, turn);
-            tile_plane(grid, &buffer.spectrum, &mut buffer.scratch)
-        };
-        let times_i =
-            |mode: &mut Complex32, factor: f32| *mode = Complex32::new(-factor * mode.im, factor * mode.re);
-        Self {
-            model: plane(&|_, _| {}),
-            by_dy: plane(&|_, row| row.iter_mut().zip(&along_y).for_each(|(mode, f)| times_i(mode, *f))),
-            by_dx: plane(&|ix, row| row.iter_mut().for_each(|mode| times_i(mode, along_x[ix]))),
-        }
-    }
-}
-
-/// Fits a visit to its prediction over used pixels inside `within` (row by row; `None`:
-/// everywhere).
-pub(crate) fn fit(visit: &TileVisit, prediction: &Derivatives, within: Option<&[bool]>) -> OffsetFit {
-    let pixels: Vec<FitPixel> = (0..visit.image.len())
-        .filter(|i| visit.used[*i] != 0 && within.is_none_or(|w| w[*i]))
-        .filter(|i| is_bright(prediction.model[*i], &visit.noise))
-        .map(|i| {
-            let derivatives = [prediction.by_dy[i], prediction.by_dx[i]];
-            fit_pixel(derivatives, prediction.model[i], visit.image[i], &visit.noise)
-        })
-        .collect();
-    fit_pixels(&pixels)
 }
 
 /// A pixel of the fit, in units of its error: derivatives with respect to dy and dx, prediction,
@@ -164,30 +94,34 @@ fn equations(pixels: &[FitPixel], solution: Option<[f64; 3]>) -> OffsetFit {
 /// Projects out of the visits' offsets their degeneracies with the sky: the mean, and offsets
 /// proportional to `refraction`, each visit's displacement from one end of the band to the other.
 pub(crate) fn project(offsets: &mut [PixelShift], refraction: &[PixelShift]) {
-    let ones = vec![(1.0, 0.0); offsets.len()];
-    let across = vec![(0.0, 1.0); offsets.len()];
-    let along: Vec<(f64, f64)> = refraction.iter().map(|d| (d.dy, d.dx)).collect();
-    let inner =
-        |a: &[(f64, f64)], b: &[(f64, f64)]| a.iter().zip(b).map(|(a, b)| a.0 * b.0 + a.1 * b.1).sum::<f64>();
-    let remove = |from: &mut Vec<(f64, f64)>, direction: &[(f64, f64)]| {
+    let flat = |shifts: &[PixelShift]| shifts.iter().flat_map(|d| [d.dy, d.dx]).collect::<Vec<f64>>();
+    let along = |axis: usize| (0..2 * offsets.len()).map(|i| f64::from(u8::from(i % 2 == axis))).collect();
+    let shared = vec![along(0), along(1), flat(refraction)];
+    let mut values = flat(offsets);
+    project_out(&mut values, shared);
+    offsets.iter_mut().zip(values.chunks_exact(2)).for_each(|(o, v)| *o = PixelShift { dy: v[0], dx: v[1] });
+}
+
+/// Removes from `values` their components along all `directions`.
+pub(crate) fn project_out(values: &mut [f64], directions: Vec<Vec<f64>>) {
+    let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let remove = |from: &mut [f64], direction: &[f64]| {
         let part = inner(from, direction);
-        from.iter_mut().zip(direction).for_each(|(v, d)| *v = (v.0 - part * d.0, v.1 - part * d.1));
+        from.iter_mut().zip(direction).for_each(|(v, d)| *v -= part * d);
     };
-    let mut basis: Vec<Vec<(f64, f64)>> = vec![];
-    for mut direction in [ones, across, along] {
+    let mut basis: Vec<Vec<f64>> = vec![];
+    for mut direction in directions {
         let before = inner(&direction, &direction);
         basis.iter().for_each(|known| remove(&mut direction, known));
         let norm = inner(&direction, &direction);
-        // With equal refraction in all visits the third direction is in the first two.
+        // A direction may lie in the others, as that of equal refraction in all visits.
         if norm > 1e-9 * before && norm > 0.0 {
             let length = norm.sqrt();
-            direction.iter_mut().for_each(|v| *v = (v.0 / length, v.1 / length));
+            direction.iter_mut().for_each(|v| *v /= length);
             basis.push(direction);
         }
     }
-    let mut values: Vec<(f64, f64)> = offsets.iter().map(|o| (o.dy, o.dx)).collect();
-    basis.iter().for_each(|known| remove(&mut values, known));
-    offsets.iter_mut().zip(values).for_each(|(o, (dy, dx))| *o = PixelShift { dy, dx });
+    basis.iter().for_each(|known| remove(values, known));
 }
 
 /// Trusted pixels: none within the largest displacement and twice the FWHM of an uncovered one. The
@@ -202,27 +136,6 @@ pub(crate) fn trusted_pixels(covered_yx: ArrayView2<bool>, furthest: f64, fwhm_p
 /// The largest displacement along an axis.
 pub(crate) fn furthest(displacements: &[PixelShift]) -> f64 {
     displacements.iter().map(|d| d.max_component()).fold(0.0, f64::max)
-}
-
-/// Fits of every visit of a tile.
-pub(crate) fn fit_tile(
-    grid: &Grid,
-    n: usize,
-    visits: &[TileVisit],
-    buffers: &mut [Buffer],
-    y: &[Complex32],
-    within: Option<&[bool]>,
-) -> Vec<OffsetFit> {
-    let mut out = Vec::with_capacity(visits.len());
-    for batch in visits.chunks(buffers.len().max(1)) {
-        let fits: Vec<OffsetFit> = batch
-            .par_iter()
-            .zip(buffers.par_iter_mut())
-            .map(|(visit, buffer)| fit(visit, &Derivatives::new(grid, n, &visit.transfer, y, buffer), within))
-            .collect();
-        out.extend(fits);
-    }
-    out
 }
 
 #[cfg(test)]

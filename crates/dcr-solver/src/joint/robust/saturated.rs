@@ -441,12 +441,14 @@ fn around(place: (f64, f64), reach: f64, shape: (usize, usize)) -> impl Iterator
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::CalibrationOrders;
     use crate::joint::fixtures::band;
     use crate::joint::patch::session::{Session, SharedInputs};
     use crate::joint::problem::JointProblem;
     use crate::joint::problem::psf::PsfStamp;
     use crate::joint::problem::visits::{JointInMemory, JointVisit, Noise};
     use crate::joint::progress::IterationBudget;
+    use crate::joint::robust::calibration::VisitCalibrations;
     use crate::kernel::{PixelShift, Region};
     use crate::observation::GOOD;
 
@@ -654,7 +656,14 @@ mod tests {
             if !fixed {
                 session.tile.fixed = vec![];
             }
-            session.solve_first(&config(), &mut IterationBudget::new(&mut |_, _| true, 0));
+            let mut calibrations = VisitCalibrations::new(SHAPE, CalibrationOrders::NONE);
+            for visit in &visits.visits {
+                calibrations.push(&visit.noise, visit.psf.seeing_px(), PixelShift::default());
+            }
+            let about = (&calibrations, &Region::whole(SHAPE));
+            let mut go_on = |_, _| true;
+            let mut budget = IterationBudget::new(&mut go_on, 0);
+            session.solve_first(&config().clip_rounds, about, &config(), &mut budget);
             let lost = |visit: &TileVisit| visit.good.iter().zip(&visit.used).filter(|(g, u)| g != u).count();
             session.tile.visits.iter().map(lost).sum()
         };
@@ -677,7 +686,7 @@ mod tests {
             tile.add_residual(y, &mut out);
             let mut predictions = vec![];
             let y = y.unwrap_or(&zeros);
-            tile.with_predictions(y, |_, plane| plane.to_vec(), |plane| predictions.push(plane));
+            tile.with_predictions(y, |_, _, plane| plane.to_vec(), |plane| predictions.push(plane));
             let mut chosen = zeros.clone();
             tile.add_chosen_residual(y, &mut chosen, |_, _, _| {});
             (out, chosen, predictions, tile.planes(y, 3))
@@ -701,7 +710,7 @@ mod tests {
         let drawn = |tile: &mut Tile, (y, x): (f64, f64)| {
             let model = light(&[SaturatedStar { fluxes: basis[0].clone(), y, x }], &tile.grid, &fiducial);
             let mut out = vec![];
-            tile.with_predictions(&model, |_, plane| plane.to_vec(), |plane| out.push(plane));
+            tile.with_predictions(&model, |_, _, plane| plane.to_vec(), |plane| out.push(plane));
             out
         };
         let (here, moved) = (drawn(tile, place), drawn(tile, (place.0 + 0.01, place.1)));

@@ -13,7 +13,9 @@
 //!
 //! with `c` the sum of the model and that median. The last term allows for the dependence of the
 //! model's error on seeing. Where few visits exceed the threshold they have artefacts, which stay
-//! clipped. All other pixels are restored, and the model becomes the mean of the visits.
+//! clipped. So do up to 40 % of the visits where they see more light than the others, and none sees
+//! less: a new source, which the majority does not see. All other pixels are restored, and the
+//! model becomes the mean of the visits.
 //!
 //! Near pixels without data in any visit, as saturated cores, the clipping stays as it is.
 
@@ -23,8 +25,21 @@ use rustfft::num_complex::Complex32;
 
 use crate::joint::config::JointConfig;
 use crate::joint::operator::tile::{Tile, TileVisit};
+use crate::joint::problem::visits::Noise;
 use crate::kernel::dilate_diamond;
 use crate::rarity::{PixelList, groups};
+
+/// Largest share of the visits that can see a new source.
+const MINORITY: f64 = 0.4;
+/// Share of a place's pixels that may contradict: noise, and wings of a second source.
+const NOISY: f64 = 0.2;
+/// Share of a place's pixels that a visit with new light has at least; single pixels of a variable
+/// star are noise.
+const SUBSTANTIAL: f64 = 0.1;
+/// Deviation of a visit below the others that makes a source a variable one: in units of its error,
+/// and relative to the prediction.
+const SURE: f64 = 4.0;
+const LITTLE: f64 = 0.05;
 
 /// Restores wrongly clipped pixels of the visits of a tile, and adds their residual of the model
 /// `y` to `out`. Within `reach` of a pixel without data nothing is restored.
@@ -71,12 +86,14 @@ fn wrongly_clipped(tile: &mut Tile, y: &[Complex32], reach: usize, config: &Join
     places.sort_unstable();
     places.dedup();
     let mut fits: Vec<Vec<PixelFit>> = vec![];
-    let look = |visit: &TileVisit, model: &[f32]| {
+    let look = |_: usize, visit: &TileVisit, model: &[f32]| {
         places.iter().map(|at| PixelFit::new(visit, model, *at as usize)).collect()
     };
     tile.with_predictions(y, look, |of_visit| fits.push(of_visit));
     let outliers = against_median(&tile.visits, &fits, &places, config);
-    let artefacts = places_of_few(&places, &outliers, &data_yx, config);
+    let looks = Looks { places: &places, visits: &tile.visits, fits: &fits };
+    let are_brighter = |place: &[u32], deviating: &[usize]| looks.are_brighter(place, deviating);
+    let artefacts = places_of_few(&places, &outliers, are_brighter, &data_yx, config);
     let holds = |group: &PixelList, of: &PixelList| group.iter().any(|at| of.binary_search(at).is_ok());
     let of_visit = |((groups, frequent), artefacts): ((&Vec<PixelList>, &PixelList), &PixelList)| {
         let wrong = groups.iter().filter(|group| holds(group, frequent) && !holds(group, artefacts));
@@ -85,10 +102,12 @@ fn wrongly_clipped(tile: &mut Tile, y: &[Complex32], reach: usize, config: &Join
     clipped.iter().zip(&frequent).zip(&artefacts).map(of_visit).collect()
 }
 
-/// Outliers of each visit at places without a pixel that is an outlier in more than few visits.
+/// Outliers of each visit at places without a pixel that is an outlier in more than few visits, and
+/// at places of new light in a minority.
 fn places_of_few(
     places: &[u32],
     outliers: &[PixelList],
+    are_brighter: impl Fn(&[u32], &[usize]) -> bool,
     data_yx: &Array2<u16>,
     config: &JointConfig,
 ) -> Vec<PixelList> {
@@ -101,14 +120,67 @@ fn places_of_few(
             pixels.iter().filter(|at| place.binary_search(at).is_ok()).copied().collect()
         };
         let of_visits: Vec<PixelList> = outliers.iter().map(inside).collect();
-        let most =
-            place.iter().map(|at| of_visits.iter().filter(|v| v.binary_search(at).is_ok()).count()).max();
-        if most.unwrap_or(0) <= config.rarity.few(n / place.len() as f64) {
+        let n = n / place.len() as f64;
+        let seen = |at: &u32| of_visits.iter().filter(|v| v.binary_search(at).is_ok()).count();
+        let seen: Vec<usize> = place.iter().map(seen).filter(|seen| *seen > 0).collect();
+        let most = seen.iter().copied().max().unwrap_or(0);
+        let share = |count: usize| count as f64 / seen.len().max(1) as f64;
+        let over = seen.iter().filter(|seen| **seen as f64 > MINORITY * n).count();
+        let largest = of_visits.iter().map(Vec::len).max().unwrap_or(0);
+        let much = |i: &usize| of_visits[*i].len() as f64 >= NOISY * largest as f64;
+        let deviating: Vec<usize> = (0..of_visits.len()).filter(much).collect();
+        let is_new_light = share(over) <= NOISY
+            && largest as f64 >= SUBSTANTIAL * place.len() as f64
+            && are_brighter(&place, &deviating);
+        if most <= config.rarity.few(n) || is_new_light {
             few.iter_mut().zip(of_visits).for_each(|(few, pixels)| few.extend(pixels));
         }
     }
     few.iter_mut().for_each(|pixels| pixels.sort_unstable());
     few
+}
+
+/// What the visits show at the places that are tested again.
+struct Looks<'a> {
+    places: &'a [u32],
+    visits: &'a [TileVisit],
+    fits: &'a [Vec<PixelFit>],
+}
+
+impl Looks<'_> {
+    /// True if these visits have more light in a place than most, and no visit has less.
+    ///
+    /// Most are those that cannot have new light: the faintest ones but for a minority.
+    fn are_brighter(&self, place: &[u32], deviating: &[usize]) -> bool {
+        let fluxes: Vec<Option<(f64, f64)>> =
+            (0..self.visits.len()).map(|visit| self.flux(visit, place)).collect();
+        let mut sorted: Vec<f64> = fluxes.iter().flatten().map(|(flux, _)| *flux).collect();
+        if sorted.is_empty() {
+            return false;
+        }
+        let index = (0.5 * (1.0 - MINORITY) * sorted.len() as f64) as usize;
+        let most = *sorted.select_nth_unstable_by(index, f64::total_cmp).1;
+        let sure = |error: f64| (SURE * error).max(LITTLE);
+        let fainter = |(flux, error): &(f64, f64)| flux - most < -sure(*error);
+        let brighter = |visit: &usize| fluxes[*visit].is_some_and(|(flux, error)| flux - most > sure(error));
+        !fluxes.iter().flatten().any(fainter) && deviating.iter().all(brighter)
+    }
+
+    /// Flux of a visit in a place relative to its own prediction, less 1, and its error. It does
+    /// not depend on the visit's seeing.
+    fn flux(&self, visit: usize, place: &[u32]) -> Option<(f64, f64)> {
+        let Noise { sky_variance: sky, shot } = self.visits[visit].noise;
+        let (mut product, mut power, mut noise) = (0.0, 0.0, 0.0);
+        for i in place.iter().filter_map(|at| self.places.binary_search(at).ok()) {
+            let PixelFit { residual: Some(residual), prediction } = self.fits[visit][i] else { continue };
+            // Where the prediction is dark, light counts in units of the noise.
+            let (r, m) = (f64::from(residual), f64::from(prediction).max(sky.sqrt()));
+            product += r * m;
+            power += m * m;
+            noise += m * m * (sky + shot * m);
+        }
+        (power > 0.0).then(|| (product / power, noise.sqrt() / power))
+    }
 }
 
 /// Number of visits with data in each pixel.
@@ -188,7 +260,6 @@ mod tests {
     use super::*;
     use crate::joint::fourier::grid::Grid;
     use crate::joint::operator::tile::FULL;
-    use crate::joint::problem::visits::Noise;
 
     const SIDE: usize = 16;
     /// Index of the tested pixel.
@@ -201,14 +272,10 @@ mod tests {
     fn tile(fits: &[(f32, bool)]) -> Tile {
         let grid = Grid::new((SIDE, SIDE), 4);
         let visit = |(light, clipped): &(f32, bool)| {
-            let mut visit = TileVisit {
-                transfer: vec![Complex32::new(1.0, 0.0); grid.modes()],
-                image: vec![0.0; SIDE * SIDE],
-                good: vec![FULL; SIDE * SIDE],
-                used: vec![FULL; SIDE * SIDE],
-                noise: Noise { sky_variance: 4.0, shot: 0.0 },
-                seeing_px: 3.0,
-            };
+            let transfer = vec![Complex32::new(1.0, 0.0); grid.modes()];
+            let noise = Noise { sky_variance: 4.0, shot: 0.0 };
+            let (dark, good) = (vec![0.0; SIDE * SIDE], vec![FULL; SIDE * SIDE]);
+            let mut visit = TileVisit::new(transfer, dark, good, noise, 3.0);
             (visit.image[AT], visit.used[AT]) = (*light, FULL * u8::from(!clipped));
             visit
         };
@@ -228,8 +295,25 @@ mod tests {
     fn variables_that_many_visits_lose_are_given_back() {
         let pulsating: Vec<_> = (0..10).map(|i| ([50.0, -50.0, 3.0][i % 3], i % 3 != 2)).collect();
         assert_eq!(used_after(&mut tile(&pulsating)), [true; 10]);
-        let three_of_twelve: Vec<_> = (0..12).map(|i| (if i < 3 { 80.0 } else { 0.0 }, i < 3)).collect();
-        assert_eq!(used_after(&mut tile(&three_of_twelve)), [true; 12]);
+        // Many that are fainter, and brighter ones of which others are fainter.
+        let eclipsed: Vec<_> = (0..12).map(|i| (if i < 3 { -80.0 } else { 0.0 }, i < 3)).collect();
+        assert_eq!(used_after(&mut tile(&eclipsed)), [true; 12]);
+        let both: Vec<_> = (0..12)
+            .map(|i| ([80.0, 80.0, 80.0, -80.0][i.min(3)] * f32::from(u8::from(i < 4)), i < 4))
+            .collect();
+        assert_eq!(used_after(&mut tile(&both)), [true; 12]);
+        let half: Vec<_> = (0..12).map(|i| (if i < 5 { 80.0 } else { 0.0 }, i < 5)).collect();
+        assert_eq!(used_after(&mut tile(&half)), [true; 12]);
+    }
+
+    #[test]
+    fn variables_are_not_new_light_in_a_minority_of_visits() {
+        for minority in [3, 4] {
+            // The model has part of the new light, and the others are clipped for it.
+            let fits: Vec<_> = (0..12).map(|i| (if i < minority { 80.0 } else { -25.0 }, true)).collect();
+            let expected: Vec<bool> = (0..12).map(|i| i >= minority).collect();
+            assert_eq!(used_after(&mut tile(&fits)), expected);
+        }
     }
 
     #[test]

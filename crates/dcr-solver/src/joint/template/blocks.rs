@@ -1,10 +1,10 @@
 //! Prediction of the model for an exposure, block by block.
 //!
-//! PSF and displacements are constant in a tile, so the transfer functions of a small grid serve
-//! every block of it. A block is transformed with [`OVERLAP`] pixels of the model around it, and
-//! those are dropped from the result (overlap-save). Blocks are independent of each other, small
-//! enough for the cache, and their number grows with the wanted part of the patch, not with the
-//! patch.
+//! Displacements and the components of the PSF are constant in a tile, so the transfer functions of
+//! a small grid serve every block of it. A block is transformed with [`OVERLAP`] pixels of the
+//! model around it, and those are dropped from the result (overlap-save). Blocks are independent of
+//! each other, small enough for the cache, and their number grows with the wanted part of the
+//! patch, not with the patch.
 //!
 //! # Accuracy
 //!
@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
@@ -26,8 +26,9 @@ use crate::joint::error::JointError;
 use crate::joint::fourier::grid::{Grid, Way};
 use crate::joint::fourier::modes::{add_product, multiply};
 use crate::joint::operator::tile::Buffer;
-use crate::joint::operator::transfer::{Fiducial, visit_transfer};
+use crate::joint::operator::transfer::{Fiducial, variation_ratios, visit_transfer};
 use crate::joint::patch::division::{TileRegion, divide};
+use crate::joint::problem::psf_field::PsfField;
 use crate::joint::problem::visits::{JointVisits, check_displacements};
 use crate::kernel::{PixelShift, Region};
 
@@ -54,6 +55,10 @@ pub(crate) struct Blocks<'a, 'm> {
 struct Tile {
     region: TileRegion,
     transfer: Vec<Complex32>,
+    /// The exposure's PSF over the tile, and the transfer functions of its components relative to
+    /// the mean's. `None` for a template with the PSF of the model.
+    psf: Option<PsfField>,
+    ratios: Vec<Vec<Complex32>>,
 }
 
 /// A part of a tile.
@@ -96,16 +101,17 @@ impl<'a, 'm> Blocks<'a, 'm> {
         let tiles = tiles.into_par_iter().map(|(region, _)| {
             let own = match psf {
                 TemplatePsf::Exposure => {
-                    Some(exposures.psf(index, &region.grown).map_err(JointError::Source)?)
+                    Some(exposures.psf_field(index, &region.grown).map_err(JointError::Source)?)
                 }
                 TemplatePsf::Fiducial => None,
             };
             let displacements = exposures.displacements(index, &region.grown);
             check_displacements(index, &displacements, model.spectrum)?;
-            let own = own.as_deref();
+            let psf = own.as_ref().map(PsfField::mean);
             let transfer =
-                visit_transfer(&frequencies, model.spectrum, &fiducial, own, &displacements, config);
-            Ok(Tile { region, transfer })
+                visit_transfer(&frequencies, model.spectrum, &fiducial, psf, &displacements, config);
+            let ratios = own.as_ref().map(|psf| variation_ratios(&frequencies, &fiducial, psf, config));
+            Ok(Tile { region, transfer, psf: own, ratios: ratios.unwrap_or_default() })
         });
         let tiles = tiles.collect::<Result<_, JointError>>()?;
         Ok(Self { model, region: region.clone(), grid, tiles, blocks })
@@ -146,7 +152,8 @@ impl<'a, 'm> Blocks<'a, 'm> {
         BlockModes(predicted)
     }
 
-    /// Pixels of a block and of `margin` pixels around it, displaced by a further `offset`.
+    /// Pixels of a block and of `margin` pixels around it, displaced by a further `offset`, with
+    /// the PSF of the place.
     pub(crate) fn draw(
         &self,
         block: &Block,
@@ -155,12 +162,39 @@ impl<'a, 'm> Blocks<'a, 'm> {
         margin: usize,
         buffer: &mut Buffer,
     ) -> Array2<f32> {
+        let Tile { psf, ratios, .. } = &self.tiles[block.tile];
+        let mut out = self.draw_component(block, predicted, (offset, None), margin, buffer);
+        let Some(psf) = psf else { return out };
+        let (rows, cols) = (&block.region.rows, &block.region.cols);
+        for (component, ratio) in ratios.iter().enumerate() {
+            let part = self.draw_component(block, predicted, (offset, Some(ratio)), margin, buffer);
+            let weights = psf.weights(component, &block.region);
+            let weights = ArrayView2::from_shape((rows.len(), cols.len()), &weights);
+            let weights = weights.expect("one weight for each pixel of the block");
+            let inside = |i: usize, n: usize| i.saturating_sub(margin).min(n - 1);
+            for (at, value) in part.indexed_iter() {
+                out[at] += value * weights[[inside(at.0, rows.len()), inside(at.1, cols.len())]];
+            }
+        }
+        out
+    }
+
+    /// As [`Self::draw`], with the mean PSF, or of one component of unit weight.
+    fn draw_component(
+        &self,
+        block: &Block,
+        predicted: &BlockModes,
+        (offset, ratio): (PixelShift, Option<&Vec<Complex32>>),
+        margin: usize,
+        buffer: &mut Buffer,
+    ) -> Array2<f32> {
         let grid = &self.grid;
+        let ky = grid.ky();
         let [along_y, along_x] = grid.frequencies().phases(offset.dy, offset.dx);
         let displaced = offset != PixelShift::default();
-        let mut phases = vec![Complex32::default(); grid.ky()];
-        let columns = buffer.spectrum.chunks_exact_mut(grid.ky()).zip(predicted.0.chunks_exact(grid.ky()));
-        for ((modes, predicted), px) in columns.zip(&along_x) {
+        let mut phases = vec![Complex32::default(); ky];
+        let columns = buffer.spectrum.chunks_exact_mut(ky).zip(predicted.0.chunks_exact(ky));
+        for (ix, ((modes, predicted), px)) in columns.zip(&along_x).enumerate() {
             if displaced {
                 for (phase, py) in phases.iter_mut().zip(&along_y) {
                     let factor = px * py;
@@ -169,6 +203,9 @@ impl<'a, 'm> Blocks<'a, 'm> {
                 multiply(modes, predicted, &phases);
             } else {
                 modes.copy_from_slice(predicted);
+            }
+            if let Some(ratio) = ratio {
+                modes.iter_mut().zip(&ratio[ix * ky..]).for_each(|(mode, ratio)| *mode *= ratio);
             }
             grid.columns(modes, Way::Inverse, &mut buffer.scratch);
         }
