@@ -16,7 +16,7 @@ const POWERS: [(i32, i32); 6] = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
 const IN_THE_MIDDLE: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
 
 /// Number of polynomials up to an order, at most 2.
-fn polynomials(order: u8) -> usize {
+pub(crate) fn polynomials(order: u8) -> usize {
     [1, 3, 6][usize::from(order.min(2))]
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::coefficients::{Calibration, Column, Coordinates};
+use super::coefficients::{Calibration, Column, Coordinates, polynomials};
 use super::derivatives::{Continued, Local};
 use super::evidence::{Equations, choose};
 use super::terms::{CalibrationData, CalibrationOrders, Priors, Term};
@@ -29,6 +29,8 @@ const FLUX_SCATTER: [f64; 2] = [0.01, 0.03];
 /// Quantile of absolute deviations that measures the scatter, and its value for a normal
 /// distribution: below the median, since many sources can be variable.
 const LOW_QUANTILE: (f64, f64) = (0.3, 0.385);
+/// Minimum number of sources for each polynomial of a term.
+const SOURCES_OF_A_POLYNOMIAL: usize = 2;
 /// At most this many pixels of sources, and of the sky.
 const MOST: usize = 60_000;
 /// Pixels whose equations are summed at a time; fixed, so that sums do not depend on threads.
@@ -127,7 +129,18 @@ impl RobustFit {
     ) -> Calibration {
         // Sources that contradict each other give no flux scale.
         let flux = orders.flux.filter(|_| 2 * self.agreeing >= self.measured);
-        let (orders, solution) = choose(&self.equations, &CalibrationOrders { flux, ..*orders }, priors);
+        // Of few sources, a polynomial would follow colours and positions of each.
+        let limited = |order: Option<u8>| {
+            let enough = |order: &u8| self.sources >= SOURCES_OF_A_POLYNOMIAL * polynomials(*order);
+            order.and_then(|highest| (0..=highest).rev().find(enough))
+        };
+        let limits = CalibrationOrders {
+            background: orders.background,
+            flux: limited(flux),
+            displacement: limited(orders.displacement),
+            moments: limited(orders.moments),
+        };
+        let (orders, solution) = choose(&self.equations, &limits, priors);
         Calibration::new(coordinates, orders, (self.equations.columns.clone(), solution), self.sources)
     }
 }
